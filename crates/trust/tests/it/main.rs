@@ -1,0 +1,1 @@
+//! The crate against the real `ssh-keygen` and against arbitrary input.
