@@ -1,1 +1,76 @@
-fn main() {}
+//! `cargo xtask …`: what CI runs is what a person runs.
+//!
+//! Each command has a file of its own. `cargo xtask test` needs nothing but Rust; a command that needs more
+//! (a real `sshd`, qemu, a cross toolchain, wine) says what it skipped and why, except on CI (`CI=true`),
+//! where it installs what is missing and fails when it cannot.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool talks to its terminal")]
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::outcome::{Failure, Outcome};
+
+mod apt;
+mod ci;
+mod cross;
+mod demo;
+mod dependants;
+mod elf;
+mod interop;
+mod no_c;
+mod outcome;
+mod self_test;
+mod shell;
+mod test;
+mod tidy;
+
+/// The chores of this workspace.
+#[derive(Parser)]
+#[command(name = "cargo xtask", disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Build and run every test of the workspace, doc tests included. Needs only Rust.
+    Test,
+    /// All that CI checks after the tests, step by step, with the seconds of each.
+    Ci(ci::Selection),
+    /// The rules no compiler knows: tasks with owners, cancel safety, file sizes, dependencies without C.
+    Tidy,
+    /// Run the suite against a real OpenSSH `sshd` that it starts itself. Needs root on Linux.
+    Interop,
+    /// Build the workspace for another target and run its tests there.
+    Cross {
+        /// Which target.
+        target: cross::Target,
+    },
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().chore {
+        Chore::Test => test::run(),
+        Chore::Ci(selection) => ci::run(&selection),
+        Chore::Tidy => tidy::run(),
+        Chore::Interop => interop::run(),
+        Chore::Cross { target } => cross::run(target),
+    };
+    report(result)
+}
+
+fn report(result: Result<Outcome, Failure>) -> ExitCode {
+    match result {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Skipped(why)) => {
+            println!("skipped: {why}");
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

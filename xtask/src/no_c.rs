@@ -1,0 +1,48 @@
+//! Everything builds where no C compiler works, from clean.
+//!
+//! The target folder is one of our own, so that nothing built before with a C compiler can hide a need for one.
+//! rustc still calls the system's linker, which it finds by its own name.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::outcome::{Failure, Outcome};
+use crate::shell;
+
+/// `CC=/bin/false cargo build --workspace`, from an empty target folder.
+pub(crate) fn run() -> Result<Outcome, Failure> {
+    let folder = target_folder();
+    if folder.exists() {
+        fs::remove_dir_all(&folder)
+            .map_err(|error| Failure::new(format!("cannot empty {}: {error}", folder.display())))?;
+    }
+    shell::run(without_c_compiler(shell::cargo().args(["build", "--workspace", "--locked"])))?;
+    Ok(Outcome::Done)
+}
+
+/// Where builds without a C compiler go.
+pub(crate) fn target_folder() -> PathBuf {
+    shell::root().join("target/no-c")
+}
+
+/// Sets up a cargo command so that every C tool a build script may look for fails when it is called.
+pub(crate) fn without_c_compiler(command: &mut Command) -> &mut Command {
+    let failing = shell::find_program("false").unwrap_or_else(|| PathBuf::from("/bin/false"));
+    for tool in ["CC", "CXX", "AR", "CMAKE", "HOST_CC", "HOST_CXX", "TARGET_CC", "TARGET_CXX"] {
+        command.env(tool, &failing);
+    }
+    // A variable for one target goes before the general one; a person's own must not undo the check.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if ["CC_", "CXX_", "AR_"].iter().any(|prefix| text.starts_with(prefix)) {
+            command.env_remove(&name);
+        }
+    }
+    quick(command).env("CARGO_TARGET_DIR", target_folder())
+}
+
+/// Nothing of these builds is run for its speed or stepped through: optimising them would be time lost.
+pub(crate) fn quick(command: &mut Command) -> &mut Command {
+    command.args(["--config", "profile.dev.package.'*'.opt-level=0", "--config", "profile.dev.debug=false"])
+}
