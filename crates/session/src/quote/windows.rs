@@ -62,13 +62,14 @@ pub(super) fn cmd_set(name: &str, value: &[u8], line: &mut Vec<u8>) -> Result<()
             0,
         ));
     }
-    line.extend_from_slice(format!("set \"{name}={value}\"|| exit 1& ").as_bytes());
+    line.extend_from_slice(format!("set \"{name}={value}\"& ").as_bytes());
     Ok(())
 }
 
 pub(super) fn cmd_cd(dir: &[u8], line: &mut Vec<u8>) -> Result<(), QuoteError> {
     let dir = cmd_text(dir)?;
     refuse_quote(dir, "no file name on Windows has one")?;
+    // `&` binds weaker than `||`, so all that follows runs only where this has not ended the shell.
     line.extend_from_slice(format!("cd /d \"{dir}\"|| exit 1& ").as_bytes());
     Ok(())
 }
@@ -314,7 +315,7 @@ mod tests {
             r#"@"C:\Program Files\x.exe" ^"a b^""#
         );
         assert_eq!(text(cd_prefix(Shell::Cmd, br"D:\my dir")), r#"cd /d "D:\my dir"|| exit 1& "#);
-        assert_eq!(text(env_prefix(Shell::Cmd, &[("A", "x & y")])), r#"set "A=x & y"|| exit 1& "#);
+        assert_eq!(text(env_prefix(Shell::Cmd, &[("A", "x & y")])), r#"set "A=x & y"& "#);
     }
 
     #[test]

@@ -7,8 +7,6 @@
     reason = "a test fails by panicking and says what it skips"
 )]
 
-use std::fmt::Write as _;
-
 use rustle_session::quote::{QuoteError, Shell, join};
 
 /// A seeded generator (SplitMix64), so that a failure can be repeated.
@@ -28,16 +26,10 @@ impl Random {
     }
 
     /// Any byte but NUL.
+    #[cfg(unix)]
     fn byte(&mut self) -> u8 {
         self.next().to_be_bytes()[0].max(1)
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").unwrap();
-        text
-    })
 }
 
 #[test]
@@ -62,6 +54,7 @@ fn every_line_the_windows_shells_cannot_carry_is_refused_not_altered() {
 #[cfg(unix)]
 mod unix {
     use std::ffi::OsStr;
+    use std::fmt::Write as _;
     use std::fs;
     use std::os::unix::ffi::OsStrExt;
     use std::path::{Path, PathBuf};
@@ -69,7 +62,7 @@ mod unix {
 
     use rustle_session::quote::{Shell, cd_prefix, env_prefix, join};
 
-    use super::{Random, hex};
+    use super::Random;
 
     /// One way to start one shell.
     struct Subject {
@@ -135,6 +128,13 @@ mod unix {
                 .output()
                 .unwrap()
         }
+    }
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().fold(String::new(), |mut text, byte| {
+            write!(text, "{byte:02x}").unwrap();
+            text
+        })
     }
 
     /// A fresh directory for one test.
@@ -419,21 +419,43 @@ mod windows {
         }
     }
 
+    /// wine's own cmd.exe does not know `a || b & c`, and so proves nothing about such a line.
+    fn skipped_under_wine(test: &str) -> bool {
+        let wine = std::path::Path::new(r"C:\windows\system32\winecfg.exe").exists();
+        if wine {
+            println!("skipped: {test} (this cmd.exe is wine's)");
+        }
+        wine
+    }
+
     #[test]
-    fn environment_and_directory_hold_for_what_follows() {
+    fn environment_values_hold_for_what_follows() {
+        let line = text(env_prefix(Shell::Cmd, &[("RUSTLE_A", "x & y ^ (z)"), ("RUSTLE_B", "!")]).unwrap());
+        let out = run(&format!("{line}set RUSTLE_"));
+        let lines: Vec<&str> = out.lines().map(str::trim_end).collect();
+        assert_eq!(lines, ["RUSTLE_A=x & y ^ (z)", "RUSTLE_B=!"]);
+    }
+
+    #[test]
+    fn a_directory_holds_for_what_follows() {
+        if skipped_under_wine("a_directory_holds_for_what_follows") {
+            return;
+        }
         let dir = std::env::temp_dir().join(format!("rustle quote & {}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
-        let mut line = text(env_prefix(Shell::Cmd, &[("RUSTLE_A", "x & y ^ (z)")]).unwrap());
-        line += &text(cd_prefix(Shell::Cmd, dir.to_str().unwrap().as_bytes()).unwrap());
-        let out = run(&format!("{line}set RUSTLE_A& cd"));
+        let line = text(cd_prefix(Shell::Cmd, dir.to_str().unwrap().as_bytes()).unwrap());
+        let out = run(&format!("{line}echo one& cd"));
         std::fs::remove_dir(&dir).unwrap();
         let lines: Vec<&str> = out.lines().map(str::trim_end).collect();
-        assert_eq!(lines, ["RUSTLE_A=x & y ^ (z)", dir.to_str().unwrap()]);
+        assert_eq!(lines, ["one", dir.to_str().unwrap()]);
     }
 
     #[test]
     fn nothing_runs_where_the_directory_cannot_be_entered() {
+        if skipped_under_wine("nothing_runs_where_the_directory_cannot_be_entered") {
+            return;
+        }
         let line = text(cd_prefix(Shell::Cmd, br"C:\no such directory").unwrap());
-        assert_eq!(run(&format!("{line}echo ran")), "");
+        assert_eq!(run(&format!("{line}echo ran& echo again")), "");
     }
 }
