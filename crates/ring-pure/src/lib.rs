@@ -43,6 +43,9 @@
 
 mod backend;
 mod chooser;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod memory;
 mod self_test;
 
 pub mod aead;
