@@ -10,7 +10,7 @@ use signature::Verifier;
 use crate::{
     error::{Error, ErrorKind},
     host::HostName,
-    key::{ALGORITHMS, PublicKey, shown},
+    key::{ALGORITHMS, PublicKey, shown, split_fields},
     pattern::glob,
     wire::{Reader, put_string},
 };
@@ -20,30 +20,27 @@ const SUFFIX: &str = "-cert-v01@openssh.com";
 const MAX_WIRE: usize = 256 * 1024;
 /// OpenSSH's bound (`SSHKEY_CERT_MAX_PRINCIPALS`).
 const MAX_PRINCIPALS: usize = 256;
-/// What OpenSSH's `CASignatureAlgorithms` allows by default, without the `webauthn` form, which is not supported.
-/// `ssh-rsa` is missing because it signs with SHA-1.
-const SIGNATURE_ALGORITHMS: [&str; 8] = [
-    "ssh-ed25519",
-    "ecdsa-sha2-nistp256",
-    "ecdsa-sha2-nistp384",
-    "ecdsa-sha2-nistp521",
-    "sk-ssh-ed25519@openssh.com",
-    "sk-ecdsa-sha2-nistp256@openssh.com",
-    "rsa-sha2-512",
-    "rsa-sha2-256",
-];
+/// Those over SHA-1, which OpenSSH's `CASignatureAlgorithms` leaves out too.
+const WEAK_SIGNATURES: [&str; 2] = ["ssh-rsa", "ssh-dss"];
 
 /// A host certificate whose signature has been verified with the authority's key that it names.
 ///
 /// That says nothing about trust: anybody can sign. Whether the authority is trusted for a host is what
 /// [`KnownHosts::verdict`](crate::KnownHosts::verdict) finds out; [`check`](Self::check) covers the rest, and
-/// refuses the one kind that can be read without its signature verified: a SHA-1 or unknown signature algorithm.
+/// refuses the one kind that is read without its signature verified: signed over SHA-1.
 ///
 /// ```
-/// use rustle_trust::HostCertificate;
+/// use rustle_trust::{CertificateProblem, HostCertificate, HostName};
 ///
-/// let refused = HostCertificate::from_wire(b"\0\0\0\x0bssh-ed25519").unwrap_err();
-/// assert!(refused.to_string().contains("certificate"));
+/// let text = include_str!("../tests/data/ed25519-by-ed25519b-cert.pub");
+/// let certificate = HostCertificate::from_openssh(text)?;
+/// let now = 1_800_000_000;
+/// assert_eq!(certificate.check(&HostName::new("web-1")?, now), Ok(()));
+/// assert!(matches!(
+///     certificate.check(&HostName::new("db-1")?, now),
+///     Err(CertificateProblem::WrongHost { .. })
+/// ));
+/// # Ok::<(), rustle_trust::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct HostCertificate {
@@ -120,11 +117,29 @@ impl HostCertificate {
             valid_before: body.valid_before,
             critical_options,
         };
-        // A signature of a weak kind is not computed at all; `check` names it.
-        if certificate.has_allowed_signature() {
+        // A signature over SHA-1 is not computed at all; `check` refuses and names it.
+        if !certificate.has_weak_signature() {
             verify(&certificate.authority, signed, signature)?;
         }
         Ok(certificate)
+    }
+
+    /// Reads the text form, as `ssh-keygen -s` writes it: the type, base64, and a comment that is ignored.
+    ///
+    /// # Errors
+    /// As [`from_wire`](Self::from_wire), and when the type before the base64 is not the one within it.
+    pub fn from_openssh(text: &str) -> Result<Self, Error> {
+        let (name, wire) = split_fields(text.as_bytes())?;
+        let certificate = Self::from_wire(&wire)?;
+        if name == certificate.algorithm.as_bytes() {
+            Ok(certificate)
+        } else {
+            Err(malformed(&format!(
+                "the text says {}, the certificate says {}",
+                shown(name),
+                certificate.algorithm
+            )))
+        }
     }
 
     /// The certificate's type, such as `ssh-ed25519-cert-v01@openssh.com`.
@@ -219,14 +234,16 @@ impl HostCertificate {
         if let Some(name) = self.critical_options.first() {
             return Err(CertificateProblem::CriticalOption { name: name.clone() });
         }
-        if !self.has_allowed_signature() {
+        if self.has_weak_signature() {
             return Err(CertificateProblem::WeakSignature { algorithm: self.signature_algorithm.clone() });
         }
         Ok(())
     }
 
-    fn has_allowed_signature(&self) -> bool {
-        SIGNATURE_ALGORITHMS.contains(&self.signature_algorithm.as_str())
+    /// Whether the authority signed as its kind of key did before SHA-2 (RFC 8332, section 5.1).
+    fn has_weak_signature(&self) -> bool {
+        WEAK_SIGNATURES.contains(&self.signature_algorithm.as_str())
+            && self.signature_algorithm == self.authority.algorithm()
     }
 }
 

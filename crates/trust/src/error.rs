@@ -27,7 +27,10 @@ impl Error {
     /// The stable code that tools see.
     #[must_use]
     pub fn code(&self) -> &'static str {
-        "SSH_HOST_KEY"
+        match self.kind {
+            ErrorKind::HostName => "SSH_HOST_UNREACHABLE",
+            _ => "SSH_HOST_KEY",
+        }
     }
 
     /// Whether the same call may succeed later: never, the answer depends on the arguments alone.

@@ -144,7 +144,7 @@ pub(crate) fn split_fields(text: &[u8]) -> Result<(&[u8], Vec<u8>), Error> {
     let mut fields = text.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty());
     let name = fields.next().unwrap_or_default();
     let Some(digits) = fields.next() else {
-        return Err(malformed("expected a key type and base64"));
+        return Err(malformed("expected a key type and its base64"));
     };
     let digits = std::str::from_utf8(digits).map_err(|_| malformed("its base64 is damaged"))?;
     let blob = Base64::decode_vec(digits).map_err(|_| malformed("its base64 is damaged or cut short"))?;

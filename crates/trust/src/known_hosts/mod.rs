@@ -66,10 +66,11 @@ impl KnownHosts {
         }
         // A mark of byte order is invisible in an editor and would hide the first line's marker or host.
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
         let file: Arc<str> = file.into();
         let mut known = Self::default();
         for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
-            if index > Self::MAX_LINES {
+            if index >= Self::MAX_LINES {
                 return Err(unusable(&file, &format!("it has more than {} lines", Self::MAX_LINES)));
             }
             known.read_line(Place { file: Arc::clone(&file), line: index + 1 }, line);
@@ -100,11 +101,12 @@ impl KnownHosts {
     #[must_use]
     pub fn entries(&self, host: &HostName, port: u16) -> Vec<KnownKey> {
         let name = host.at_port(port);
-        self.matching(&name).filter_map(Entry::known_key).collect()
+        self.matching(&name).into_iter().filter_map(Entry::known_key).collect()
     }
 
-    fn matching<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Entry> {
-        self.entries.iter().filter(move |entry| entry.hosts.matches(name))
+    /// The lines about a name. Each hashed line costs two digests, so a verdict asks once for each name.
+    fn matching(&self, name: &str) -> Vec<&Entry> {
+        self.entries.iter().filter(|entry| entry.hosts.matches(name)).collect()
     }
 
     fn read_line(&mut self, place: Place, line: &[u8]) {

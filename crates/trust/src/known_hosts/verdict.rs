@@ -7,7 +7,7 @@ use crate::{
     fingerprint::Fingerprint,
     host::HostName,
     key::PublicKey,
-    known_hosts::{KnownHosts, KnownKey, Marker, Place},
+    known_hosts::{Entry, KnownHosts, KnownKey, Marker, Place},
 };
 
 /// What a server showed in the key exchange.
@@ -99,18 +99,18 @@ impl KnownHosts {
     /// Stricter than OpenSSH: a `@revoked` line of the bare name also holds at other ports.
     #[must_use]
     pub fn verdict(&self, host: &HostName, port: u16, presented: &PresentedKey, now_unix: u64) -> Verdict {
-        let names = host.lookups(port);
-        if let Some(revoked) = names.iter().find_map(|name| self.revoked(name, presented)) {
+        let found = self.look_up(host, port);
+        if let Some(revoked) = found.iter().find_map(|lines| lines.revoked(presented)) {
             return revoked;
         }
         let mut rejected = None;
         if let PresentedKey::Certificate(certificate) = presented {
-            match self.by_authority(&names, host, certificate, now_unix) {
+            match by_authority(&found, host, certificate, now_unix) {
                 Some(trusted @ Verdict::Trusted { .. }) => return trusted,
                 other => rejected = other,
             }
         }
-        match self.by_key(&names, presented.key()) {
+        match by_key(&found, presented.key()) {
             Verdict::Unknown { offered, unreadable } => {
                 rejected.unwrap_or(Verdict::Unknown { offered, unreadable })
             }
@@ -124,7 +124,11 @@ impl KnownHosts {
     #[must_use]
     pub fn known_algorithms(&self, host: &HostName, port: u16) -> Vec<&'static str> {
         let known = self.keys_for_ordering(host, port);
-        NEGOTIATED.into_iter().filter(|name| *name != "ssh-rsa" && known.can_prove(name)).collect()
+        let wanted = |name: &&str| match name.strip_suffix(CERTIFICATE) {
+            Some(_) => known.has_authority,
+            None => *name != "ssh-rsa" && known.can_prove(name),
+        };
+        NEGOTIATED.into_iter().filter(wanted).collect()
     }
 
     /// The client's host key algorithms with those first that the files can judge, otherwise in their order.
@@ -155,87 +159,88 @@ impl KnownHosts {
         first
     }
 
-    fn revoked(&self, name: &str, presented: &PresentedKey) -> Option<Verdict> {
-        let authority = match presented {
-            PresentedKey::Key(_) => None,
-            PresentedKey::Certificate(certificate) => Some(certificate.authority()),
-        };
-        let is_revoked = |key: &PublicKey| key == presented.key() || Some(key) == authority;
-        self.matching(name).filter(|entry| entry.marker == Marker::Revoked).find_map(|entry| {
-            let key = entry.key.as_ref().filter(|key| is_revoked(key))?;
-            Some(Verdict::Revoked { place: entry.place.clone(), fingerprint: key.fingerprint_sha256() })
-        })
-    }
-
-    /// `Trusted` or `CertificateRejected` where a line has the certificate's authority.
-    ///
-    /// The bare name is asked only where no authority at all is known for `[host]:port`.
-    fn by_authority(
-        &self,
-        names: &[String],
-        host: &HostName,
-        certificate: &HostCertificate,
-        now_unix: u64,
-    ) -> Option<Verdict> {
-        let authorities =
-            names.iter().map(|name| self.keys(name, Marker::CertAuthority)).find(|keys| !keys.is_empty())?;
-        let authority = authorities.into_iter().find(|known| known.key == *certificate.authority())?;
-        Some(match certificate.check(host, now_unix) {
-            Ok(()) => Verdict::Trusted { place: authority.place, by: TrustedBy::CertAuthority },
-            Err(reason) => Verdict::CertificateRejected {
-                place: authority.place,
-                offered: certificate.key().clone(),
-                reason,
-            },
-        })
-    }
-
-    /// `Trusted`, `Changed` or `Unknown`. Other keys of the bare name do not make a host at another port changed.
-    fn by_key(&self, names: &[String], offered: &PublicKey) -> Verdict {
-        for (index, name) in names.iter().enumerate() {
-            let known = self.keys(name, Marker::HostKey);
-            if let Some(same) = known.iter().find(|known| known.key == *offered) {
-                return Verdict::Trusted { place: same.place.clone(), by: TrustedBy::HostKey };
-            }
-            if index == 0 && !known.is_empty() {
-                return Verdict::Changed { offered: offered.clone(), known };
-            }
-        }
-        let unreadable = names
-            .iter()
-            .flat_map(|name| self.matching(name))
-            .filter(|entry| entry.key.is_none() && entry.marker != Marker::Revoked)
-            .map(|entry| entry.place.clone());
-        let mut places: Vec<Place> = Vec::new();
-        for place in unreadable {
-            if !places.contains(&place) {
-                places.push(place);
-            }
-        }
-        Verdict::Unknown { offered: offered.clone(), unreadable: places }
-    }
-
-    fn keys(&self, name: &str, marker: Marker) -> Vec<KnownKey> {
-        self.matching(name)
-            .filter(|entry| entry.marker == marker)
-            .filter_map(|entry| entry.known_key())
-            .collect()
+    /// The lines of `[host]:port`, then those of the bare name.
+    fn look_up(&self, host: &HostName, port: u16) -> Vec<Lines<'_>> {
+        host.lookups(port).iter().map(|name| Lines(self.matching(name))).collect()
     }
 
     /// The lines of the first name that has any; revoked keys are worth nothing.
     fn keys_for_ordering(&self, host: &HostName, port: u16) -> ProvableKeys {
-        for name in host.lookups(port) {
-            let revoked = self.keys(&name, Marker::Revoked);
-            let worth = |known: &KnownKey| revoked.iter().all(|revoked| revoked.key != known.key);
-            let has_authority = self.keys(&name, Marker::CertAuthority).iter().any(worth);
-            let keys = self.keys(&name, Marker::HostKey).into_iter().filter(worth).map(|known| known.key);
-            let provable = ProvableKeys { has_authority, keys: keys.collect() };
-            if provable.has_authority || !provable.keys.is_empty() {
-                return provable;
+        let provable = self.look_up(host, port).into_iter().map(|lines| {
+            let worth = |(_, key): &(&Entry, &PublicKey)| {
+                lines.keys(Marker::Revoked).all(|(_, revoked)| revoked != *key)
+            };
+            ProvableKeys {
+                has_authority: lines.keys(Marker::CertAuthority).any(|known| worth(&known)),
+                keys: lines.keys(Marker::HostKey).filter(worth).map(|(_, key)| key.clone()).collect(),
             }
-        }
-        ProvableKeys { has_authority: false, keys: Vec::new() }
+        });
+        let known = |provable: &ProvableKeys| provable.has_authority || !provable.keys.is_empty();
+        provable.into_iter().find(known).unwrap_or_default()
     }
+}
+
+/// The lines about one name.
+struct Lines<'a>(Vec<&'a Entry>);
+
+impl<'a> Lines<'a> {
+    fn keys(&self, marker: Marker) -> impl Iterator<Item = (&'a Entry, &'a PublicKey)> {
+        let marked = self.0.iter().copied().filter(move |entry| entry.marker == marker);
+        marked.filter_map(|entry| Some((entry, entry.key.as_ref()?)))
+    }
+
+    fn find(&self, marker: Marker, wanted: &PublicKey) -> Option<Place> {
+        self.keys(marker).find(|(_, key)| *key == wanted).map(|(entry, _)| entry.place.clone())
+    }
+
+    /// A revoked line says nothing of the host's own key.
+    fn unreadable(&self) -> Vec<Place> {
+        let unreadable = self.0.iter().filter(|entry| entry.key.is_none() && entry.marker != Marker::Revoked);
+        unreadable.map(|entry| entry.place.clone()).collect()
+    }
+
+    fn revoked(&self, presented: &PresentedKey) -> Option<Verdict> {
+        let authority = match presented {
+            PresentedKey::Key(_) => None,
+            PresentedKey::Certificate(certificate) => Some(certificate.authority()),
+        };
+        [Some(presented.key()), authority].into_iter().flatten().find_map(|key| {
+            let place = self.find(Marker::Revoked, key)?;
+            Some(Verdict::Revoked { place, fingerprint: key.fingerprint_sha256() })
+        })
+    }
+}
+
+/// `Trusted` or `CertificateRejected` where a line has the certificate's authority.
+///
+/// The bare name is asked only where no authority at all is known for `[host]:port`.
+fn by_authority(
+    found: &[Lines<'_>],
+    host: &HostName,
+    certificate: &HostCertificate,
+    now_unix: u64,
+) -> Option<Verdict> {
+    let lines = found.iter().find(|lines| lines.keys(Marker::CertAuthority).next().is_some())?;
+    let place = lines.find(Marker::CertAuthority, certificate.authority())?;
+    Some(match certificate.check(host, now_unix) {
+        Ok(()) => Verdict::Trusted { place, by: TrustedBy::CertAuthority },
+        Err(reason) => Verdict::CertificateRejected { place, offered: certificate.key().clone(), reason },
+    })
+}
+
+/// `Trusted`, `Changed` or `Unknown`. Other keys of the bare name do not make a host at another port changed.
+fn by_key(found: &[Lines<'_>], offered: &PublicKey) -> Verdict {
+    for (index, lines) in found.iter().enumerate() {
+        if let Some(place) = lines.find(Marker::HostKey, offered) {
+            return Verdict::Trusted { place, by: TrustedBy::HostKey };
+        }
+        let known: Vec<_> = lines.keys(Marker::HostKey).filter_map(|(entry, _)| entry.known_key()).collect();
+        if index == 0 && !known.is_empty() {
+            return Verdict::Changed { offered: offered.clone(), known };
+        }
+    }
+    let unreadable = found.first().map(Lines::unreadable).unwrap_or_default();
+    Verdict::Unknown { offered: offered.clone(), unreadable }
 }
 
 /// Host key algorithms as they are negotiated, certificates first, in OpenSSH's order of preference.
@@ -259,7 +264,10 @@ const NEGOTIATED: [&str; 17] = [
     "ssh-rsa",
 ];
 
+const CERTIFICATE: &str = "-cert-v01@openssh.com";
+
 /// What is known of a host, as far as it decides which algorithm to ask for.
+#[derive(Default)]
 struct ProvableKeys {
     has_authority: bool,
     keys: Vec<PublicKey>,
@@ -267,15 +275,17 @@ struct ProvableKeys {
 
 impl ProvableKeys {
     fn can_prove(&self, negotiated: &str) -> bool {
-        if negotiated.ends_with("-cert-v01@openssh.com") {
-            return self.has_authority;
-        }
-        // RFC 8332: the same `ssh-rsa` key signs under three names.
-        let key_type = match negotiated {
-            "rsa-sha2-512" | "rsa-sha2-256" => "ssh-rsa",
-            other => other,
+        // A certificate whose authority is not known is judged by the plain key within it.
+        let (plain, certified) = match negotiated.strip_suffix(CERTIFICATE) {
+            Some(plain) => (plain, true),
+            None => (negotiated.strip_suffix("@openssh.com").unwrap_or(negotiated), false),
         };
-        self.keys.iter().any(|key| key.algorithm() == key_type)
+        // RFC 8332: the same `ssh-rsa` key signs under three names.
+        let plain = if plain.starts_with("rsa-sha2-") { "ssh-rsa" } else { plain };
+        let is_known = |key: &PublicKey| {
+            key.algorithm().strip_suffix("@openssh.com").unwrap_or(key.algorithm()) == plain
+        };
+        certified && self.has_authority || self.keys.iter().any(is_known)
     }
 }
 
@@ -298,7 +308,7 @@ impl fmt::Display for Verdict {
                 for (index, known) in known.iter().enumerate() {
                     write!(f, "{}{known}", if index == 0 { "" } else { ", " })?;
                 }
-                Ok(())
+                f.write_str("; unless its owner confirms the new key, somebody may be in between")
             }
             Self::Revoked { place, fingerprint } => {
                 write!(f, "the key {fingerprint} is revoked by {place} and must not be accepted")

@@ -1,1 +1,11 @@
-//! The crate against the real `ssh-keygen` and against arbitrary input.
+//! The crate as its users see it: against files made by OpenSSH, against the real `ssh-keygen` where it is
+//! installed, and against arbitrary input.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail where they stand, as tests do")]
+
+mod certificates;
+mod keygen;
+mod keys;
+mod properties;
+mod support;
+mod verdicts;
