@@ -42,8 +42,8 @@ impl Target {
     }
 }
 
-/// Builds the workspace for the target and runs its tests there.
-pub(crate) fn run(target: Target) -> Result<Outcome, Failure> {
+/// Builds the workspace, or the packages named, for the target and runs their tests there.
+pub(crate) fn run(target: Target, packages: &[String]) -> Result<Outcome, Failure> {
     let Some(toolchain) = Toolchain::find_or_set_up(target)? else {
         return Outcome::skip_unless_ci(format!(
             "no toolchain for {0}: `rustup target add {0}`, or one under {1}",
@@ -52,8 +52,8 @@ pub(crate) fn run(target: Target) -> Result<Outcome, Failure> {
         ));
     };
     println!("toolchain for {}: {}", target.triple(), toolchain.name());
-    shell::run(toolchain.cargo(target).args(["build", "--workspace"]))?;
-    if target == Target::Musl {
+    shell::run(toolchain.cargo(target).arg("build").args(selection(packages)))?;
+    if target == Target::Musl && packages.is_empty() {
         expect_static(&target_folder().join(target.triple()).join("debug/rustle-connect"))?;
     }
     let Some(runner) = Runner::find(target, &toolchain)? else {
@@ -62,10 +62,18 @@ pub(crate) fn run(target: Target) -> Result<Outcome, Failure> {
             target.triple()
         ));
     };
-    // xtask serves this machine only. Doc tests are compiled one program each, and `xtask test` runs them natively.
-    let tests = ["test", "--workspace", "--exclude", "xtask", "--lib", "--bins", "--tests", "--no-fail-fast"];
-    shell::run(runner.apply(toolchain.cargo(target).args(tests)))?;
+    // Doc tests are compiled one program each, and `xtask test` runs them natively.
+    let tests = ["--lib", "--bins", "--tests", "--no-fail-fast"];
+    shell::run(runner.apply(toolchain.cargo(target).arg("test").args(selection(packages)).args(tests)))?;
     Ok(Outcome::Done)
+}
+
+/// All but the chores, which serve the machine that develops and no other.
+fn selection(packages: &[String]) -> Vec<&str> {
+    if packages.is_empty() {
+        return vec!["--workspace", "--exclude", "xtask"];
+    }
+    packages.iter().flat_map(|package| ["--package", package]).collect()
 }
 
 /// A cargo that can build for the target.

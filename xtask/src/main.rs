@@ -47,6 +47,9 @@ enum Chore {
     Cross {
         /// Which target.
         target: cross::Target,
+        /// Only this package; may be given more than once.
+        #[arg(long, short, value_name = "NAME")]
+        package: Vec<String>,
     },
 }
 
@@ -56,7 +59,7 @@ fn main() -> ExitCode {
         Chore::Ci(selection) => ci::run(&selection),
         Chore::Tidy => tidy::run(),
         Chore::Interop => interop::run(),
-        Chore::Cross { target } => cross::run(target),
+        Chore::Cross { target, package } => cross::run(target, &package),
     };
     report(result)
 }

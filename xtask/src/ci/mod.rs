@@ -60,12 +60,12 @@ const STEPS: &[Step] = &[
     Step {
         name: "cross-musl",
         shows: "static Linux binaries, tested",
-        run: || cross::run(cross::Target::Musl),
+        run: || cross::run(cross::Target::Musl, &[]),
     },
     Step {
         name: "cross-windows",
         shows: "Windows binaries, tested",
-        run: || cross::run(cross::Target::Windows),
+        run: || cross::run(cross::Target::Windows, &[]),
     },
 ];
 

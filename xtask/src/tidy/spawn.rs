@@ -6,6 +6,8 @@ use crate::tidy::source::{Source, Token};
 
 const STARTERS: [&str; 3] = ["spawn", "spawn_blocking", "spawn_local"];
 const MODULES_THAT_START: [&str; 3] = ["tokio", "task", "thread"];
+const TYPES_THAT_START: [&str; 7] =
+    ["JoinSet", "LocalSet", "TaskTracker", "Handle", "Runtime", "Builder", "Scope"];
 const DRIVER: &str = "driver.rs";
 const OWNER: &str = "Owner:";
 /// How far above the site the comment may stand.
@@ -32,10 +34,16 @@ pub(super) fn check(source: &Source) -> Vec<Violation> {
     violations.collect()
 }
 
-/// A call with an argument (a process is started by `spawn()` without one), or the function itself handed on.
+/// A call with an argument (a process is started by `spawn()` without one), or the function itself handed on. A
+/// constructor of that name, as in `Process::spawn(…)`, starts no task unless its type is known to.
 fn is_site(code: &[Token], index: usize) -> bool {
     let text = |at: Option<usize>| at.and_then(|at| code.get(at)).map_or("", |token| token.text.as_str());
     if !STARTERS.contains(&text(Some(index))) || text(index.checked_sub(1)) == "fn" {
+        return false;
+    }
+    let is_path = text(index.checked_sub(1)) == ":" && text(index.checked_sub(2)) == ":";
+    let owner = if is_path { text(index.checked_sub(3)) } else { "" };
+    if owner.starts_with(char::is_uppercase) && !TYPES_THAT_START.contains(&owner) {
         return false;
     }
     let after = past_turbofish(code, index + 1);
@@ -43,8 +51,7 @@ fn is_site(code: &[Token], index: usize) -> bool {
         return text(Some(after + 1)) != ")";
     }
     let is_import = [";", "as"].contains(&text(Some(after)));
-    let is_path = !is_import && text(index.checked_sub(1)) == ":" && text(index.checked_sub(2)) == ":";
-    is_path && MODULES_THAT_START.contains(&text(index.checked_sub(3)))
+    !is_import && (MODULES_THAT_START.contains(&owner) || TYPES_THAT_START.contains(&owner))
 }
 
 /// Where the code goes on after a `::<…>`, if there is one.
@@ -92,6 +99,7 @@ mod tests {
             "tracker.spawn(run())",
             "tokio::task::spawn_local::<Pin<Box<dyn Fn() -> u8>>>(x)",
             "futures.map(tokio::spawn)",
+            "JoinSet::spawn(&mut set, run())",
             "tokio::select! { _ = a => { set.spawn(b); } }",
         ] {
             assert_eq!(count("crates/session/src/dial.rs", &format!("fn f() {{ {site}; }}")), 1, "{site}");
@@ -102,6 +110,7 @@ mod tests {
     fn a_process_a_definition_and_a_test_are_no_tasks() {
         for text in [
             "fn f() { Command::new(\"a\").spawn()?; }",
+            "fn f() { Process::spawn(&shell, &call)?; }",
             "impl A { pub async fn spawn(self, x: u8) {} }",
             "#[cfg(test)]\nmod tests { fn f() { tokio::spawn(run()); } }",
             "// tokio::spawn(run())\nfn f() {}",
