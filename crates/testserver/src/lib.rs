@@ -1,1 +1,51 @@
-//! placeholder
+//! A real SSH and SFTP server inside the test process, deterministic, with faults on request.
+//!
+//! A [`TestServer`] listens on 127.0.0.1, or serves a client [in memory](TestServer::duplex). It knows the
+//! [users](User) it was told of, answers [commands](Builder::command) as scripted or runs them, does
+//! [wrong](Fault) what a test wants to see handled, and keeps a [record](Record) of what clients did.
+//!
+//! The SSH protocol is that of the `russh` crate, of which nothing shows in this crate's API.
+
+mod algorithms;
+mod auth;
+mod builder;
+mod builtin;
+mod call;
+mod command;
+mod connection;
+mod driver;
+mod duplex;
+mod error;
+mod exit;
+mod fault;
+mod handler;
+mod keys;
+mod link;
+mod network;
+mod pipe;
+#[cfg(unix)]
+mod process;
+mod random;
+mod record;
+mod server;
+mod session_channel;
+mod sftp;
+mod user;
+
+pub use algorithms::Algorithms;
+pub use builder::Builder;
+pub use call::{Call, Output, Signals};
+pub use command::Reply;
+pub use duplex::Duplex;
+pub use error::{Error, ErrorKind};
+pub use exit::{Exit, Signal};
+pub use fault::{Cut, Fault, Phase};
+pub use keys::HostKeyKind;
+pub use network::Network;
+pub use pipe::Stdin;
+pub use record::{
+    AuthAttempt, AuthOutcome, ChannelKind, ChannelRecord, CommandKind, CommandRecord, ConnectionRecord, End, Pty,
+    Record, TerminalSize,
+};
+pub use server::TestServer;
+pub use user::{Method, Round, User};

@@ -1,0 +1,138 @@
+//! Which algorithms the server offers: all that the base has, or fewer, as an old server would.
+
+use std::borrow::Cow;
+
+use russh::{Preferred, cipher, compression, kex, keys::Algorithm, mac};
+
+use crate::error::{Error, ErrorKind};
+
+/// A restriction of the server's algorithms. What is not named stays as it is.
+///
+/// ```
+/// use rustle_testserver::Algorithms;
+///
+/// let old = Algorithms::new()
+///     .key_exchange(["diffie-hellman-group14-sha256"])
+///     .ciphers(["aes128-ctr"])
+///     .macs(["hmac-sha2-256"])
+///     .host_keys(["rsa-sha2-256"])
+///     .without_strict_kex();
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Algorithms {
+    key_exchange: Option<Vec<String>>,
+    ciphers: Option<Vec<String>>,
+    macs: Option<Vec<String>>,
+    host_keys: Option<Vec<String>>,
+    strict_kex: Strict,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Strict {
+    #[default]
+    Offered,
+    Hidden,
+}
+
+impl Algorithms {
+    /// No restriction yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Only these key exchange methods, in this order.
+    #[must_use]
+    pub fn key_exchange<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.key_exchange = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Only these ciphers, in this order.
+    #[must_use]
+    pub fn ciphers<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.ciphers = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Only these MACs, in this order.
+    #[must_use]
+    pub fn macs<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.macs = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Only these host key algorithms, in this order. The base also tells the client that these are the signature
+    /// algorithms it takes from users (`server-sig-algs`, RFC 8308).
+    #[must_use]
+    pub fn host_keys<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.host_keys = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Leaves out the strict key exchange (`kex-strict-s-v00@openssh.com`), as servers before 2024 do.
+    #[must_use]
+    pub fn without_strict_kex(mut self) -> Self {
+        self.strict_kex = Strict::Hidden;
+        self
+    }
+
+    pub(crate) fn to_preferred(&self) -> Result<Preferred, Error> {
+        let mut preferred = Preferred { compression: Cow::Borrowed(&[compression::NONE]), ..Preferred::default() };
+        let strict = kex::EXTENSION_OPENSSH_STRICT_KEX_AS_SERVER;
+        if let Some(names) = &self.key_exchange {
+            let mut methods: Vec<kex::Name> =
+                names.iter().map(|name| known("key exchange method", name, |name| kex::Name::try_from(name).ok())).collect::<Result<_, _>>()?;
+            methods.push(strict);
+            preferred.kex = Cow::Owned(methods);
+        }
+        if self.strict_kex == Strict::Hidden {
+            preferred.kex = preferred.kex.iter().filter(|name| **name != strict).copied().collect();
+        }
+        if let Some(names) = &self.ciphers {
+            preferred.cipher = names
+                .iter()
+                .map(|name| known("cipher", name, |name| cipher::Name::try_from(name).ok()))
+                .collect::<Result<_, _>>()?;
+        }
+        if let Some(names) = &self.macs {
+            preferred.mac = names
+                .iter()
+                .map(|name| known("MAC", name, |name| mac::Name::try_from(name).ok()))
+                .collect::<Result<_, _>>()?;
+        }
+        if let Some(names) = &self.host_keys {
+            preferred.key = names
+                .iter()
+                .map(|name| known("host key algorithm", name, |name| name.parse::<Algorithm>().ok()))
+                .collect::<Result<_, _>>()?;
+        }
+        Ok(preferred)
+    }
+}
+
+fn known<T>(what: &str, name: &str, look_up: impl Fn(&str) -> Option<T>) -> Result<T, Error> {
+    look_up(name)
+        .ok_or_else(|| Error::new(ErrorKind::Configuration, format!("the base of this server has no {what} named {name:?}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_name_is_refused_by_name() {
+        let error = Algorithms::new().ciphers(["rot13"]).to_preferred().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        assert!(error.to_string().contains("rot13"));
+    }
+
+    #[test]
+    fn strict_kex_stays_with_a_restriction_unless_hidden() {
+        let strict = kex::EXTENSION_OPENSSH_STRICT_KEX_AS_SERVER;
+        let offered = Algorithms::new().key_exchange(["curve25519-sha256"]);
+        assert!(offered.to_preferred().unwrap().kex.contains(&strict));
+        assert!(!offered.without_strict_kex().to_preferred().unwrap().kex.contains(&strict));
+        assert!(!Algorithms::new().without_strict_kex().to_preferred().unwrap().kex.contains(&strict));
+    }
+}

@@ -1,0 +1,262 @@
+//! Setting up a server.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    algorithms::Algorithms,
+    auth::Accounts,
+    call::Call,
+    command::{Answer, Reply},
+    error::{Error, ErrorKind},
+    exit::Exit,
+    fault::{Fault, Faults},
+    keys::{HostKeyKind, HostKeySource},
+    network::Network,
+    server::{Settings, TestServer},
+    user::User,
+};
+
+/// How a [`TestServer`] is to be; see [`TestServer::builder`].
+#[must_use]
+pub struct Builder {
+    users: Vec<User>,
+    host_keys: Vec<HostKeySource>,
+    algorithms: Algorithms,
+    faults: Vec<Fault>,
+    settings: Settings,
+}
+
+impl Builder {
+    pub(crate) fn new() -> Self {
+        Self {
+            users: Vec::new(),
+            host_keys: Vec::new(),
+            algorithms: Algorithms::new(),
+            faults: Vec::new(),
+            settings: Settings::default(),
+        }
+    }
+
+    /// Someone who may log in.
+    pub fn user(mut self, user: User) -> Self {
+        self.users.push(user);
+        self
+    }
+
+    /// Answers this command, compared byte for byte. Of several that match, the one given last wins; scripted commands
+    /// go before built-in ones, and those before the shell.
+    pub fn command(mut self, command: impl AsRef<str>, reply: Reply) -> Self {
+        self.settings.script.exact(command.as_ref(), Answer::Reply(reply));
+        self
+    }
+
+    /// Answers each command that matches the pattern, in which `*` stands for any run of bytes.
+    pub fn command_matching(mut self, pattern: impl AsRef<str>, reply: Reply) -> Self {
+        self.settings.script.matching(pattern.as_ref(), Answer::Reply(reply));
+        self
+    }
+
+    /// Answers each command that matches the pattern (`*` for any run of bytes) by code.
+    ///
+    /// ```
+    /// use rustle_testserver::{Call, Exit, TestServer};
+    ///
+    /// let builder = TestServer::builder().command_fn("greet *", async |mut call: Call| {
+    ///     let name = String::from_utf8_lossy(&call.command()[6..]).into_owned();
+    ///     match call.stdout().send(format!("Hello, {name}!\n")).await {
+    ///         Ok(()) => Exit::SUCCESS,
+    ///         Err(_) => Exit::Silent,
+    ///     }
+    /// });
+    /// ```
+    pub fn command_fn<F, Fut>(mut self, pattern: impl AsRef<str>, answer: F) -> Self
+    where
+        F: Fn(Call) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Exit> + Send + 'static,
+    {
+        self.settings.script.matching(pattern.as_ref(), Answer::closure(answer));
+        self
+    }
+
+    /// Answers the request for a login shell.
+    pub fn login_shell(mut self, reply: Reply) -> Self {
+        self.settings.shell_script = Some(Answer::Reply(reply));
+        self
+    }
+
+    /// Answers the request for a login shell by code.
+    pub fn login_shell_fn<F, Fut>(mut self, answer: F) -> Self
+    where
+        F: Fn(Call) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Exit> + Send + 'static,
+    {
+        self.settings.shell_script = Some(Answer::closure(answer));
+        self
+    }
+
+    /// Answers the request for this subsystem by code.
+    pub fn subsystem_fn<F, Fut>(mut self, name: impl AsRef<str>, answer: F) -> Self
+    where
+        F: Fn(Call) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Exit> + Send + 'static,
+    {
+        self.settings.subsystems.exact(name.as_ref(), Answer::closure(answer));
+        self
+    }
+
+    /// Runs commands that nothing else answers with `/bin/sh -c`, and the login shell with `/bin/sh`, in a temporary
+    /// directory of this server, each in a process group that is killed with its channel. Needs a Unix.
+    ///
+    /// The commands are real and run with the rights of the test: this keeps files in one place, it is no prison.
+    /// A process runs in real time, whatever tokio's clock does.
+    pub fn shell(mut self) -> Self {
+        self.settings.shell = true;
+        self
+    }
+
+    /// Answers a few commands inside the server, on every platform: `true`, `false`, `exit N`, `echo`, `cat`,
+    /// `sleep N`, `yes`, `sha256sum` and `wc -c` (of standard input), `env`, `pwd`; and of its own, `bytes N`
+    /// (N bytes of a fixed pattern), `stderr TEXT` and `stall` (never ends). Arguments may be quoted as for a shell;
+    /// a line with more shell syntax than that is not answered here.
+    pub fn builtins(mut self) -> Self {
+        self.settings.builtins = true;
+        self
+    }
+
+    /// Serves SFTP over the server's temporary directory, [`TestServer::directory`], which clients see as `/`.
+    pub fn sftp_temp_dir(mut self) -> Self {
+        self.settings.sftp = true;
+        self
+    }
+
+    /// Connects `direct-tcpip` channels to their targets (RFC 4254 section 7.2). Otherwise they are refused.
+    pub fn direct_tcpip(mut self) -> Self {
+        self.settings.direct_tcpip = true;
+        self
+    }
+
+    /// Connects `direct-streamlocal@openssh.com` channels to their targets. Otherwise they are refused. Needs a Unix.
+    pub fn direct_streamlocal(mut self) -> Self {
+        self.settings.direct_streamlocal = true;
+        self
+    }
+
+    /// At most so many session channels at once on a connection, as OpenSSH's `MaxSessions`. No limit otherwise.
+    pub fn max_sessions(mut self, n: usize) -> Self {
+        self.settings.max_sessions = Some(n);
+        self
+    }
+
+    /// Takes only these environment variables and refuses others, as OpenSSH's `AcceptEnv`. Takes all otherwise.
+    pub fn accept_env<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.settings.accept_env = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// After so many refused attempts on a connection (the probe by `none` included), the next one is answered by a
+    /// disconnect, code 14. No limit otherwise.
+    pub fn auth_attempts(mut self, n: usize) -> Self {
+        self.settings.auth_attempts = n;
+        self
+    }
+
+    /// Waits this long before each answer to an attempt to authenticate.
+    pub fn auth_delay(mut self, delay: Duration) -> Self {
+        self.settings.auth_delay = delay;
+        self
+    }
+
+    /// Shows this text before authentication (RFC 4252 section 5.4).
+    pub fn banner(mut self, text: impl Into<String>) -> Self {
+        self.settings.banner = Some(text.into());
+        self
+    }
+
+    /// The software version in the identification line, after `SSH-2.0-`.
+    pub fn software_version(mut self, version: impl Into<String>) -> Self {
+        self.settings.version = version.into();
+        self
+    }
+
+    /// Has a freshly generated host key of this sort. May be called again for a server with several keys.
+    /// Without any, the server has an Ed25519 key.
+    pub fn host_key(mut self, kind: HostKeyKind) -> Self {
+        self.host_keys.push(HostKeySource::Generated(kind));
+        self
+    }
+
+    /// Has this host key, an unencrypted private key in OpenSSH's format.
+    pub fn host_key_openssh(mut self, private_key: impl Into<String>) -> Self {
+        self.host_keys.push(HostKeySource::Given(private_key.into()));
+        self
+    }
+
+    /// Offers only these algorithms.
+    pub fn algorithms(mut self, algorithms: Algorithms) -> Self {
+        self.algorithms = algorithms;
+        self
+    }
+
+    /// The window the server grants to each channel, in bytes. OpenSSH's 2 MiB otherwise.
+    pub fn window(mut self, bytes: u32) -> Self {
+        self.settings.window = bytes;
+        self
+    }
+
+    /// Starts a new key exchange each time so many bytes have been sent, or received, since the last.
+    ///
+    /// The base rekeys by these numbers only and not on demand; in the middle of a transfer, a number smaller than the
+    /// transfer is the way to have it.
+    pub fn rekey_after(mut self, bytes: usize) -> Self {
+        self.settings.rekey_after = bytes;
+        self
+    }
+
+    /// Does this wrong.
+    pub fn fault(mut self, fault: Fault) -> Self {
+        self.faults.push(fault);
+        self
+    }
+
+    /// Puts every connection behind this network.
+    pub fn network(mut self, network: Network) -> Self {
+        self.settings.network = Some(network);
+        self
+    }
+
+    /// The seed for all that is random here: the network's jitter. Otherwise that of the environment variable
+    /// `RUSTLE_TEST_SEED`, or a new one, which [`TestServer::seed`] tells and a failing wait or drop prints.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.settings.seed = Some(seed);
+        self
+    }
+
+    /// Starts the server on 127.0.0.1, on a port of the system's choice.
+    ///
+    /// # Errors
+    /// The setting makes no sense, a key cannot be read, or the port or the temporary directory cannot be had.
+    ///
+    /// # Cancel safety
+    /// Nothing is left when this future is dropped.
+    pub async fn start(mut self) -> Result<TestServer, Error> {
+        if cfg!(not(unix)) && self.settings.shell {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "shell() needs a Unix with /bin/sh; use builtins() or command() in tests for this platform",
+            ));
+        }
+        if cfg!(not(unix)) && self.settings.direct_streamlocal {
+            return Err(Error::new(ErrorKind::Unsupported, "direct_streamlocal() needs a Unix"));
+        }
+        if self.host_keys.is_empty() {
+            self.host_keys.push(HostKeySource::Generated(HostKeyKind::Ed25519));
+        }
+        let accounts = self.users.into_iter().map(User::compile).collect::<Result<_, _>>()?;
+        let preferred = self.algorithms.to_preferred()?;
+        let faults = Faults::default();
+        for fault in self.faults {
+            faults.add(fault);
+        }
+        TestServer::launch(self.settings, Accounts::new(accounts), preferred, self.host_keys, Arc::new(faults)).await
+    }
+}

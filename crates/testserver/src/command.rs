@@ -1,0 +1,235 @@
+//! Scripted commands: which text is answered, and with what.
+
+use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+
+use crate::{call::Call, exit::Exit};
+
+/// What a scripted command answers.
+///
+/// ```
+/// use std::time::Duration;
+/// use rustle_testserver::{Exit, Reply, Signal};
+///
+/// let hostname = Reply::stdout("web-1\n");
+/// let failing = Reply::stderr("no such unit\n").exit(5);
+/// let killed = Reply::stdout("partial").signal(Signal::new("SEGV"));
+/// let slow = Reply::stdout("done\n").after(Duration::from_secs(3));
+/// let mute = Reply::new().ends(Exit::Silent);
+/// ```
+#[derive(Debug, Clone)]
+pub struct Reply {
+    stdout: Bytes,
+    stderr: Bytes,
+    delay: Duration,
+    exit: Option<Exit>,
+}
+
+impl Reply {
+    /// No output, exit code 0.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { stdout: Bytes::new(), stderr: Bytes::new(), delay: Duration::ZERO, exit: Some(Exit::SUCCESS) }
+    }
+
+    /// This on standard output, exit code 0.
+    #[must_use]
+    pub fn stdout(data: impl Into<Bytes>) -> Self {
+        Self { stdout: data.into(), ..Self::new() }
+    }
+
+    /// This on standard error, exit code 0.
+    #[must_use]
+    pub fn stderr(data: impl Into<Bytes>) -> Self {
+        Self { stderr: data.into(), ..Self::new() }
+    }
+
+    /// This on standard output too, before standard error.
+    #[must_use]
+    pub fn and_stdout(mut self, data: impl Into<Bytes>) -> Self {
+        self.stdout = data.into();
+        self
+    }
+
+    /// This on standard error too, after standard output.
+    #[must_use]
+    pub fn and_stderr(mut self, data: impl Into<Bytes>) -> Self {
+        self.stderr = data.into();
+        self
+    }
+
+    /// Ends with this exit code.
+    #[must_use]
+    pub fn exit(self, code: u32) -> Self {
+        self.ends(Exit::Code(code))
+    }
+
+    /// Ends by this signal.
+    #[must_use]
+    pub fn signal(self, signal: crate::Signal) -> Self {
+        self.ends(Exit::signal(signal))
+    }
+
+    /// Ends in this way.
+    #[must_use]
+    pub fn ends(mut self, exit: Exit) -> Self {
+        self.exit = Some(exit);
+        self
+    }
+
+    /// Gives its output and then runs on until the client closes the channel.
+    #[must_use]
+    pub fn never_ends(mut self) -> Self {
+        self.exit = None;
+        self
+    }
+
+    /// Waits this long before the output.
+    #[must_use]
+    pub fn after(mut self, delay: Duration) -> Self {
+        self.delay = delay;
+        self
+    }
+
+    async fn play(self, mut call: Call) -> Exit {
+        if !self.delay.is_zero() {
+            tokio::time::sleep(self.delay).await;
+        }
+        let sent = async {
+            call.stdout.send(self.stdout).await?;
+            call.stderr.send(self.stderr).await
+        };
+        if sent.await.is_err() {
+            return Exit::Silent;
+        }
+        match self.exit {
+            Some(exit) => exit,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Default for Reply {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The commands a server was told to answer, in the order given; the last that matches wins.
+#[derive(Default)]
+pub(crate) struct Script {
+    entries: Vec<Entry>,
+}
+
+struct Entry {
+    pattern: Pattern,
+    answer: Answer,
+}
+
+enum Pattern {
+    Exact(Vec<u8>),
+    /// Literal pieces that must follow each other, anything between them.
+    Wildcard(Vec<Vec<u8>>),
+}
+
+type Closure = dyn Fn(Call) -> Pin<Box<dyn Future<Output = Exit> + Send>> + Send + Sync;
+
+#[derive(Clone)]
+pub(crate) enum Answer {
+    Reply(Reply),
+    Closure(Arc<Closure>),
+}
+
+impl Script {
+    pub(crate) fn exact(&mut self, command: &str, answer: Answer) {
+        self.entries.push(Entry { pattern: Pattern::Exact(command.as_bytes().to_vec()), answer });
+    }
+
+    pub(crate) fn matching(&mut self, pattern: &str, answer: Answer) {
+        let pieces = pattern.split('*').map(|piece| piece.as_bytes().to_vec()).collect();
+        self.entries.push(Entry { pattern: Pattern::Wildcard(pieces), answer });
+    }
+
+    pub(crate) fn find(&self, command: &[u8]) -> Option<Answer> {
+        self.entries.iter().rev().find(|entry| entry.pattern.matches(command)).map(|entry| entry.answer.clone())
+    }
+}
+
+impl Answer {
+    pub(crate) fn closure<F, Fut>(answer: F) -> Self
+    where
+        F: Fn(Call) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Exit> + Send + 'static,
+    {
+        Self::Closure(Arc::new(move |call| Box::pin(answer(call))))
+    }
+
+    pub(crate) async fn play(self, call: Call) -> Exit {
+        match self {
+            Self::Reply(reply) => reply.play(call).await,
+            Self::Closure(closure) => closure(call).await,
+        }
+    }
+}
+
+impl Pattern {
+    fn matches(&self, command: &[u8]) -> bool {
+        match self {
+            Self::Exact(text) => text == command,
+            Self::Wildcard(pieces) => matches_pieces(pieces, command),
+        }
+    }
+}
+
+impl fmt::Debug for Script {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Script({} commands)", self.entries.len())
+    }
+}
+
+fn matches_pieces(pieces: &[Vec<u8>], text: &[u8]) -> bool {
+    let [first, middle @ .., last] = pieces else {
+        return pieces.first().is_some_and(|only| only == text);
+    };
+    let Some(mut rest) = text.strip_prefix(first.as_slice()) else { return false };
+    for piece in middle {
+        match rest.windows(piece.len().max(1)).position(|window| window.starts_with(piece)) {
+            _ if piece.is_empty() => {}
+            Some(at) => rest = &rest[at + piece.len()..],
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matches(pattern: &str, command: &str) -> bool {
+        let mut script = Script::default();
+        script.matching(pattern, Answer::Reply(Reply::new()));
+        script.find(command.as_bytes()).is_some()
+    }
+
+    #[test]
+    fn wildcards_match_any_run_of_bytes() {
+        assert!(matches("systemctl * nginx", "systemctl restart nginx"));
+        assert!(matches("*", ""));
+        assert!(matches("a*b*c", "a-b-b-c"));
+        assert!(matches("a**c", "abc"));
+        assert!(!matches("systemctl * nginx", "systemctl restart apache"));
+        assert!(!matches("ab*ba", "aba"));
+        assert!(!matches("exact", "exactly"));
+    }
+
+    #[test]
+    fn last_matching_entry_wins() {
+        let mut script = Script::default();
+        script.matching("*", Answer::Reply(Reply::new().exit(1)));
+        script.exact("id", Answer::Reply(Reply::new().exit(2)));
+        let Some(Answer::Reply(reply)) = script.find(b"id") else { panic!("not found") };
+        assert_eq!(reply.exit, Some(Exit::Code(2)));
+    }
+}

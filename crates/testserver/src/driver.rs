@@ -1,0 +1,192 @@
+//! Where the server's tasks begin: the one that accepts, one per connection, one per channel.
+
+use std::{sync::Arc, time::Duration};
+
+use russh::server::ChannelOpenHandle;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream},
+    net::{TcpListener, TcpStream},
+};
+
+use crate::{
+    connection::Connection,
+    duplex::{Duplex, ServerSide},
+    fault::Cut,
+    handler::{Handler, HandlerError},
+    link::{Link, LinkControl},
+    network,
+    record::End,
+    server::Shared,
+};
+
+/// How long a client may take to close after the server has.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// How much a simulated network buffers at the server's end.
+const SOCKET_BUFFER: usize = 256 * 1024;
+
+/// Accepts connections until the server stops.
+pub(crate) fn accept(shared: &Arc<Shared>, listener: TcpListener) {
+    let owner = Arc::clone(shared);
+    // Owned by the server's tracker; ended by its `stopping` token; `TestServer::stop` waits for it.
+    shared.tasks.spawn(async move {
+        loop {
+            let accepted = tokio::select! {
+                () = owner.stopping.cancelled() => return,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, _)) => {
+                    // Nagle's algorithm would add delays that no test asked for.
+                    if let Err(error) = stream.set_nodelay(true) {
+                        tracing::debug!(%error, "nodelay refused");
+                    }
+                    serve(&owner, stream);
+                }
+                // Out of descriptors, or a client that left while queued: the next may succeed.
+                Err(error) => {
+                    tracing::warn!(%error, "accept failed");
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            }
+        }
+    });
+}
+
+/// Makes a connection that needs no socket.
+pub(crate) fn connect(shared: &Arc<Shared>) -> Duplex {
+    let (client, server) = crate::duplex::pair();
+    serve(shared, server);
+    client
+}
+
+/// Runs a channel's task.
+pub(crate) fn serve_channel(connection: &Arc<Connection>, channel: impl Future<Output = ()> + Send + 'static) {
+    // Owned by the connection's tracker; ended by the channel's close or the connection's end, which its messages and
+    // the `gone` token tell it; the connection's own task waits for it.
+    connection.tasks.spawn(channel);
+}
+
+/// Keeps a channel open unanswered for as long as the connection lives; dropping the handle would answer it.
+pub(crate) fn withhold(connection: &Arc<Connection>, reply: ChannelOpenHandle) {
+    let gone = connection.gone.clone();
+    // Owned by the connection's tracker; ended by its `gone` token; the connection's own task waits for it.
+    connection.tasks.spawn(async move {
+        gone.cancelled().await;
+        drop(reply);
+    });
+}
+
+/// A stream that can be ended in each of the ways a fault asks for.
+pub(crate) trait Wire: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    /// Has the client see a reset when this is dropped.
+    fn reset(self);
+}
+
+impl Wire for TcpStream {
+    fn reset(self) {
+        if let Err(error) = self.set_zero_linger() {
+            tracing::warn!(%error, "cannot reset the connection; it is closed instead");
+        }
+    }
+}
+
+impl Wire for ServerSide {
+    fn reset(self) {
+        ServerSide::reset(self);
+    }
+}
+
+fn serve(shared: &Arc<Shared>, stream: impl Wire) {
+    let number = shared.keeper.connected();
+    let shared = Arc::clone(shared);
+    let tasks = shared.tasks.clone();
+    // Owned by the server's tracker; ended by the client, a fault, or the server's `stopping` token, which cuts the
+    // wire under it; `TestServer::stop` waits for it.
+    tasks.spawn(async move {
+        let link = LinkControl::new(
+            number,
+            shared.identification().len() + 2,
+            Arc::clone(&shared.faults),
+            Arc::clone(&shared.keeper),
+        );
+        let connection = Connection::new(number, Arc::clone(&shared), Arc::clone(&link));
+        shared.register(&connection);
+        let (wire, returned) = Link::new(stream, Arc::clone(&link));
+        let result = {
+            let run = Box::pin(run(&connection, wire));
+            tokio::pin!(run);
+            tokio::select! {
+                result = &mut run => result,
+                () = shared.stopping.cancelled() => {
+                    link.cut(Cut::Fin);
+                    run.await
+                }
+            }
+        };
+        connection.gone.cancel();
+        connection.tasks.close();
+        connection.tasks.wait().await;
+        shared.forget(number);
+        let cut = link.was_cut();
+        let end = match (cut, result) {
+            (Some(_), _) if shared.stopping.is_cancelled() => End::Stopped,
+            (Some(how), _) => End::Cut(how),
+            (None, Ok(())) => End::Client,
+            (None, Err(error)) => end_of(&error),
+        };
+        tracing::debug!(connection = number, ?end, "connection ended");
+        if let Ok(stream) = returned.await {
+            finish(&shared, stream, cut, number, end).await;
+        }
+    });
+}
+
+/// Runs the SSH engine over the wire, through the simulated network if there is one.
+async fn run(connection: &Arc<Connection>, wire: Link<impl Wire>) -> Result<(), HandlerError> {
+    let shared = &connection.shared;
+    let config = shared.engine_config();
+    let handler = Handler::new(Arc::clone(connection));
+    let Some(network) = &shared.settings.network else {
+        return russh::server::run_stream(config, wire, handler).await?.await;
+    };
+    let (near, far): (DuplexStream, DuplexStream) = tokio::io::duplex(SOCKET_BUFFER);
+    let mut random = shared.random();
+    let engine = async { russh::server::run_stream(config, near, handler).await?.await };
+    let (result, ()) = tokio::join!(engine, network::relay(network, wire, far, &mut random));
+    result
+}
+
+/// Ends the stream as the client is to see it.
+async fn finish(shared: &Arc<Shared>, mut stream: impl Wire, cut: Option<Cut>, number: usize, end: End) {
+    match cut {
+        Some(Cut::Rst) => stream.reset(),
+        Some(Cut::Silence) => {
+            shared.keeper.ended(number, end);
+            shared.stopping.cancelled().await;
+            return;
+        }
+        Some(Cut::Fin) | None => {
+            // Closing a socket with unread data resets it; so the rest is read first.
+            let farewell = async {
+                stream.shutdown().await?;
+                tokio::io::copy(&mut (&mut stream).take(u64::MAX), &mut tokio::io::sink()).await
+            };
+            tokio::select! {
+                _ = tokio::time::timeout(LINGER, farewell) => {}
+                () = shared.stopping.cancelled() => {}
+            }
+        }
+    }
+    shared.keeper.ended(number, end);
+}
+
+fn end_of(error: &HandlerError) -> End {
+    match error {
+        HandlerError::Base(russh::Error::Disconnect | russh::Error::HUP) => End::Client,
+        HandlerError::Base(russh::Error::IO(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            End::Client
+        }
+        error => End::Broken(error.to_string()),
+    }
+}

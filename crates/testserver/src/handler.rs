@@ -1,0 +1,379 @@
+//! What the SSH engine calls: each callback decides at once or hands on, since it runs inside the connection's one loop.
+
+use std::{collections::HashMap, sync::Arc};
+
+use russh::{
+    Channel, ChannelId, ChannelOpenFailure,
+    keys::Certificate,
+    server::{self, Auth, ChannelOpenHandle, Msg, PublicKeyOffer, Response, Session, VerifiedPublicKey},
+};
+use tokio::sync::oneshot;
+
+use crate::{
+    auth::{Progress, Proof},
+    builtin,
+    connection::{Connection, Reached, SessionSlot},
+    driver,
+    fault::Phase,
+    record::{ChannelKind, CommandKind, Pty, TerminalSize},
+    session_channel::{Program, SessionChannel, Start},
+};
+
+/// Why a connection ends from inside a callback.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HandlerError {
+    #[error(transparent)]
+    Base(#[from] russh::Error),
+    #[error("a scripted fault has cut the connection")]
+    Cut,
+}
+
+pub(crate) struct Handler {
+    connection: Arc<Connection>,
+    progress: Progress,
+    user: String,
+    channels: HashMap<ChannelId, Waiting>,
+}
+
+/// A session channel on which nothing runs yet.
+struct Waiting {
+    number: usize,
+    env: Vec<(String, String)>,
+    pty: Option<Pty>,
+    start: Option<oneshot::Sender<Start>>,
+}
+
+impl Handler {
+    pub(crate) fn new(connection: Arc<Connection>) -> Self {
+        Self { connection, progress: Progress::default(), user: String::new(), channels: HashMap::new() }
+    }
+
+    async fn authenticate(&mut self, user: &str, proof: Proof<'_>) -> Result<Auth, HandlerError> {
+        if matches!(self.connection.reach(Phase::Authentication), Reached::Lost) {
+            return Err(HandlerError::Cut);
+        }
+        let shared = &self.connection.shared;
+        let delay = shared.settings.auth_delay;
+        if !delay.is_zero() {
+            tokio::select! {
+                () = tokio::time::sleep(delay) => {}
+                () = self.connection.gone.cancelled() => return Err(HandlerError::Cut),
+            }
+        }
+        let (auth, outcome) = self.progress.decide(&shared.accounts, user, &proof);
+        shared.keeper.auth(self.connection.number, user, proof.method(), outcome);
+        if auth == Auth::Accept {
+            user.clone_into(&mut self.user);
+        }
+        Ok(auth)
+    }
+
+    /// Decides about a channel; the answer goes out when the callback returns, or never.
+    async fn admit(&self, reply: ChannelOpenHandle) -> Result<Option<ChannelOpenHandle>, HandlerError> {
+        match self.connection.reach(Phase::ChannelOpen) {
+            Reached::Go => Ok(Some(reply)),
+            Reached::Lost => Err(HandlerError::Cut),
+            Reached::Withhold => {
+                driver::withhold(&self.connection, reply);
+                Ok(None)
+            }
+            Reached::Refuse { code, text } => {
+                self.refuse(reply, ChannelOpenFailure::Other { code, reason: text }).await;
+                Ok(None)
+            }
+        }
+    }
+
+    async fn refuse(&self, reply: ChannelOpenHandle, failure: ChannelOpenFailure) {
+        self.connection.shared.keeper.channel_refused();
+        reply.reject(failure).await;
+    }
+
+    /// Starts a program on a channel, and answers the request.
+    fn start(
+        &mut self,
+        channel: ChannelId,
+        session: &mut Session,
+        kind: CommandKind,
+        text: &[u8],
+    ) -> Result<(), HandlerError> {
+        match self.connection.reach(Phase::Request) {
+            Reached::Lost => return Err(HandlerError::Cut),
+            Reached::Withhold => return Ok(()),
+            Reached::Go | Reached::Refuse { .. } => {}
+        }
+        let Some(waiting) = self.channels.get_mut(&channel) else {
+            return Ok(session.channel_failure(channel)?);
+        };
+        let program = self.connection.shared.program(kind, text);
+        // RFC 4254 section 6.5: only one of these requests can succeed per channel.
+        let start = program.zip(waiting.start.take());
+        let Some((program, start)) = start else {
+            self.connection.shared.keeper.request_refused(waiting.number, request_name(kind));
+            return Ok(session.channel_failure(channel)?);
+        };
+        session.channel_success(channel)?;
+        let sent = start.send(Start {
+            kind,
+            text: text.to_vec(),
+            user: self.user.clone(),
+            env: std::mem::take(&mut waiting.env),
+            pty: waiting.pty.take(),
+            program,
+        });
+        // The channel's task is gone only when the channel is.
+        drop(sent);
+        Ok(())
+    }
+
+    fn refuse_request(&self, channel: ChannelId, session: &mut Session, name: &str) -> Result<(), HandlerError> {
+        if let Some(waiting) = self.channels.get(&channel) {
+            self.connection.shared.keeper.request_refused(waiting.number, name);
+        }
+        Ok(session.channel_failure(channel)?)
+    }
+
+    fn open_session(&mut self, channel: Channel<Msg>, session: &Session, slot: SessionSlot) {
+        let id = channel.id();
+        let number = self.connection.shared.keeper.channel_opened(self.connection.number, ChannelKind::Session);
+        let (start, started) = oneshot::channel();
+        self.channels.insert(id, Waiting { number, env: Vec::new(), pty: None, start: Some(start) });
+        let (read, write) = channel.split();
+        driver::serve_channel(
+            &self.connection,
+            SessionChannel {
+                connection: Arc::clone(&self.connection),
+                number,
+                handle: session.handle(),
+                read,
+                write,
+                start: started,
+                slot,
+            }
+            .serve(),
+        );
+    }
+}
+
+impl server::Handler for Handler {
+    type Error = HandlerError;
+
+    async fn auth_none(&mut self, user: &str) -> Result<Auth, HandlerError> {
+        self.authenticate(user, Proof::None).await
+    }
+
+    async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, HandlerError> {
+        self.authenticate(user, Proof::Password(password)).await
+    }
+
+    async fn auth_publickey_offered(
+        &mut self,
+        user: &str,
+        offer: PublicKeyOffer<'_>,
+    ) -> Result<Auth, HandlerError> {
+        self.authenticate(user, Proof::KeyOffer(offer.public_key)).await
+    }
+
+    async fn auth_publickey(&mut self, user: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, HandlerError> {
+        self.authenticate(user, Proof::Key(key.public_key)).await
+    }
+
+    async fn auth_openssh_certificate(
+        &mut self,
+        user: &str,
+        certificate: &Certificate,
+    ) -> Result<Auth, HandlerError> {
+        self.authenticate(user, Proof::Certificate(certificate)).await
+    }
+
+    async fn auth_keyboard_interactive<'a>(
+        &'a mut self,
+        user: &str,
+        _submethods: &str,
+        response: Option<Response<'a>>,
+    ) -> Result<Auth, HandlerError> {
+        self.authenticate(user, Proof::Answers(response.map(Iterator::collect))).await
+    }
+
+    async fn authentication_banner(&mut self) -> Result<Option<String>, HandlerError> {
+        Ok(self.connection.shared.settings.banner.clone())
+    }
+
+    async fn auth_succeeded(&mut self, session: &mut Session) -> Result<(), HandlerError> {
+        let keeper = &self.connection.shared.keeper;
+        keeper.logged_in(self.connection.number, &self.user, session.remote_sshid());
+        Ok(())
+    }
+
+    async fn channel_open_session(
+        &mut self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        session: &mut Session,
+    ) -> Result<(), HandlerError> {
+        let Some(reply) = self.admit(reply).await? else { return Ok(()) };
+        match self.connection.take_session() {
+            Some(slot) => {
+                self.open_session(channel, session, slot);
+                reply.accept().await;
+            }
+            // As OpenSSH answers past its MaxSessions: code 2 and this text.
+            None => {
+                let failure = ChannelOpenFailure::Other { code: 2, reason: "open failed".to_owned() };
+                self.refuse(reply, failure).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn channel_close(&mut self, channel: ChannelId, _session: &mut Session) -> Result<(), HandlerError> {
+        self.channels.remove(&channel);
+        self.connection.shared.keeper.close();
+        match self.connection.reach(Phase::Close) {
+            Reached::Lost => Err(HandlerError::Cut),
+            _ => Ok(()),
+        }
+    }
+
+    async fn pty_request(
+        &mut self,
+        channel: ChannelId,
+        term: &str,
+        columns: u32,
+        rows: u32,
+        pixel_width: u32,
+        pixel_height: u32,
+        modes: &[(russh::Pty, u32)],
+        session: &mut Session,
+    ) -> Result<(), HandlerError> {
+        let size = TerminalSize { columns, rows, pixel_width, pixel_height };
+        let modes = modes.iter().map(|(mode, value)| (*mode as u8, *value)).collect();
+        match self.channels.get_mut(&channel) {
+            Some(waiting) => {
+                waiting.pty = Some(Pty::new(term, size, modes));
+                Ok(session.channel_success(channel)?)
+            }
+            None => Ok(session.channel_failure(channel)?),
+        }
+    }
+
+    async fn env_request(
+        &mut self,
+        channel: ChannelId,
+        name: &str,
+        value: &str,
+        session: &mut Session,
+    ) -> Result<(), HandlerError> {
+        if !self.connection.shared.settings.accepts_env(name) {
+            return self.refuse_request(channel, session, "env");
+        }
+        if let Some(waiting) = self.channels.get_mut(&channel) {
+            waiting.env.push((name.to_owned(), value.to_owned()));
+        }
+        Ok(session.channel_success(channel)?)
+    }
+
+    async fn exec_request(
+        &mut self,
+        channel: ChannelId,
+        command: &[u8],
+        session: &mut Session,
+    ) -> Result<(), HandlerError> {
+        self.start(channel, session, CommandKind::Exec, command)
+    }
+
+    async fn shell_request(&mut self, channel: ChannelId, session: &mut Session) -> Result<(), HandlerError> {
+        self.start(channel, session, CommandKind::Shell, b"")
+    }
+
+    async fn subsystem_request(
+        &mut self,
+        channel: ChannelId,
+        name: &str,
+        session: &mut Session,
+    ) -> Result<(), HandlerError> {
+        self.start(channel, session, CommandKind::Subsystem, name.as_bytes())
+    }
+
+    async fn x11_request(
+        &mut self,
+        channel: ChannelId,
+        _single_connection: bool,
+        _auth_protocol: &str,
+        _auth_cookie: &str,
+        _screen: u32,
+        session: &mut Session,
+    ) -> Result<(), HandlerError> {
+        self.refuse_request(channel, session, "x11-req")
+    }
+
+    async fn tcpip_forward(
+        &mut self,
+        _address: &str,
+        _port: &mut u32,
+        _session: &mut Session,
+    ) -> Result<bool, HandlerError> {
+        self.connection.shared.keeper.global_request("tcpip-forward");
+        Ok(false)
+    }
+
+    async fn cancel_tcpip_forward(
+        &mut self,
+        _address: &str,
+        _port: u32,
+        _session: &mut Session,
+    ) -> Result<bool, HandlerError> {
+        self.connection.shared.keeper.global_request("cancel-tcpip-forward");
+        Ok(false)
+    }
+
+    async fn streamlocal_forward(&mut self, _path: &str, _session: &mut Session) -> Result<bool, HandlerError> {
+        self.connection.shared.keeper.global_request("streamlocal-forward@openssh.com");
+        Ok(false)
+    }
+
+    async fn cancel_streamlocal_forward(
+        &mut self,
+        _path: &str,
+        _session: &mut Session,
+    ) -> Result<bool, HandlerError> {
+        self.connection.shared.keeper.global_request("cancel-streamlocal-forward@openssh.com");
+        Ok(false)
+    }
+}
+
+/// Which program answers a request; `None` refuses it.
+impl crate::server::Shared {
+    pub(crate) fn program(&self, kind: CommandKind, text: &[u8]) -> Option<Program> {
+        let settings = &self.settings;
+        match kind {
+            CommandKind::Exec => Some(
+                settings
+                    .script
+                    .find(text)
+                    .map(Program::Scripted)
+                    .or_else(|| settings.builtins.then(|| builtin::parse(text).map(Program::Builtin)).flatten())
+                    .or_else(|| settings.shell.then(|| Program::Shell(Some(text.to_vec()))))
+                    .unwrap_or(Program::NotFound),
+            ),
+            CommandKind::Shell => settings
+                .shell_script
+                .clone()
+                .map(Program::Scripted)
+                .or_else(|| settings.shell.then_some(Program::Shell(None))),
+            CommandKind::Subsystem => settings
+                .subsystems
+                .find(text)
+                .map(Program::Scripted)
+                .or_else(|| (settings.sftp && text == b"sftp").then_some(Program::Sftp)),
+        }
+    }
+}
+
+fn request_name(kind: CommandKind) -> &'static str {
+    match kind {
+        CommandKind::Exec => "exec",
+        CommandKind::Shell => "shell",
+        CommandKind::Subsystem => "subsystem",
+    }
+}

@@ -1,0 +1,455 @@
+//! The server: started, asked, disturbed, stopped.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    net::SocketAddr,
+    path::Path,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use russh::{
+    Limits, MethodSet, Preferred, SshId,
+    keys::PrivateKey,
+    server::Config,
+};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    auth::{self, Accounts},
+    builder::Builder,
+    command::{Answer, Script},
+    connection::Connection,
+    driver,
+    duplex::Duplex,
+    error::{Error, ErrorKind},
+    fault::{Cut, Fault, Faults},
+    keys::{self, HostKeyKind, HostKeySource},
+    link::LinkControl,
+    network::Network,
+    random::Random,
+    record::{Keeper, Record},
+};
+
+/// An SSH and SFTP server inside the test process.
+///
+/// ```
+/// use rustle_testserver::{Reply, TestServer, User};
+///
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+/// # runtime.block_on(async {
+/// let server = TestServer::builder()
+///     .user(User::new("alice").password("wonderland"))
+///     .command("uname", Reply::stdout("Linux\n"))
+///     .start()
+///     .await?;
+///
+/// // … let the client under test connect to server.addr() …
+///
+/// assert_eq!(server.record().commands().len(), 0);
+/// server.stop().await?;
+/// # Ok::<(), rustle_testserver::Error>(())
+/// # }).unwrap();
+/// ```
+pub struct TestServer {
+    shared: Arc<Shared>,
+    addr: SocketAddr,
+    verified: AtomicBool,
+}
+
+/// What all connections of a server share.
+pub(crate) struct Shared {
+    pub(crate) settings: Settings,
+    pub(crate) accounts: Accounts,
+    pub(crate) faults: Arc<Faults>,
+    pub(crate) keeper: Arc<Keeper>,
+    pub(crate) directory: TempDir,
+    /// Cancelled when the server stops.
+    pub(crate) stopping: CancellationToken,
+    /// Every task but those of channels, which belong to their connections.
+    pub(crate) tasks: TaskTracker,
+    preferred: Preferred,
+    seed: u64,
+    live: Mutex<Live>,
+}
+
+/// What changes while the server runs.
+struct Live {
+    host_keys: Vec<PrivateKey>,
+    generation: usize,
+    links: HashMap<usize, Arc<LinkControl>>,
+    flow: Flow,
+    random: Random,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    Flowing,
+    Stalled,
+}
+
+/// What the builder was told.
+pub(crate) struct Settings {
+    pub(crate) script: Script,
+    pub(crate) shell_script: Option<Answer>,
+    pub(crate) subsystems: Script,
+    pub(crate) shell: bool,
+    pub(crate) builtins: bool,
+    pub(crate) sftp: bool,
+    pub(crate) direct_tcpip: bool,
+    pub(crate) direct_streamlocal: bool,
+    pub(crate) max_sessions: Option<usize>,
+    pub(crate) accept_env: Option<Vec<String>>,
+    pub(crate) auth_attempts: usize,
+    pub(crate) auth_delay: Duration,
+    pub(crate) banner: Option<String>,
+    pub(crate) version: String,
+    pub(crate) window: u32,
+    pub(crate) rekey_after: usize,
+    pub(crate) network: Option<Network>,
+    pub(crate) seed: Option<u64>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            script: Script::default(),
+            shell_script: None,
+            subsystems: Script::default(),
+            shell: false,
+            builtins: false,
+            sftp: false,
+            direct_tcpip: false,
+            direct_streamlocal: false,
+            max_sessions: None,
+            accept_env: None,
+            // The base's number for "no limit".
+            auth_attempts: 0,
+            auth_delay: Duration::ZERO,
+            banner: None,
+            version: concat!("Rustle_Test_", env!("CARGO_PKG_VERSION")).to_owned(),
+            // OpenSSH's CHAN_SES_WINDOW_DEFAULT.
+            window: 2 * 1024 * 1024,
+            // RFC 4253 section 9 recommends 1 GiB.
+            rekey_after: 1 << 30,
+            network: None,
+            seed: None,
+        }
+    }
+}
+
+impl Settings {
+    pub(crate) fn accepts_env(&self, name: &str) -> bool {
+        self.accept_env.as_ref().is_none_or(|names| names.iter().any(|known| known == name))
+    }
+}
+
+impl TestServer {
+    /// Begins a server; [`Builder::start`] ends it.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    pub(crate) async fn launch(
+        settings: Settings,
+        accounts: Accounts,
+        preferred: Preferred,
+        host_keys: Vec<HostKeySource>,
+        faults: Arc<Faults>,
+    ) -> Result<Self, Error> {
+        let host_keys = host_keys.iter().map(|source| source.load(0)).collect::<Result<_, _>>()?;
+        let directory = tempfile::Builder::new()
+            .prefix("rustle-testserver-")
+            .tempdir()
+            .map_err(|source| Error::io("make the server's temporary directory", source))?;
+        let listener = TcpListener::bind(("127.0.0.1", 0))
+            .await
+            .map_err(|source| Error::io("listen on 127.0.0.1", source))?;
+        let addr = listener.local_addr().map_err(|source| Error::io("learn the port listened on", source))?;
+        let seed = seed(settings.seed)?;
+        let shared = Arc::new(Shared {
+            settings,
+            accounts,
+            faults,
+            keeper: Arc::default(),
+            directory,
+            stopping: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            preferred,
+            seed,
+            live: Mutex::new(Live {
+                host_keys,
+                generation: 0,
+                links: HashMap::new(),
+                flow: Flow::Flowing,
+                random: Random::new(seed),
+            }),
+        });
+        driver::accept(&shared, listener);
+        Ok(Self { shared, addr, verified: AtomicBool::new(false) })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The port it listens on, of 127.0.0.1.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.addr.port()
+    }
+
+    /// A connection to it that goes through memory, not through a socket; with it, tests run under paused time.
+    #[must_use]
+    pub fn duplex(&self) -> Duplex {
+        driver::connect(&self.shared)
+    }
+
+    /// The public host keys as lines of a `.pub` file, one per key.
+    #[must_use]
+    pub fn host_key_openssh(&self) -> String {
+        let keys = self.public_keys();
+        keys.iter().map(|key| key.to_openssh().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+    }
+
+    /// The first public host key as it goes over the wire.
+    #[must_use]
+    pub fn host_key_wire(&self) -> Vec<u8> {
+        self.public_keys().first().and_then(|key| key.to_bytes().ok()).unwrap_or_default()
+    }
+
+    /// The first private host key in OpenSSH's format, for another server to have the same.
+    ///
+    /// # Errors
+    /// The key cannot be written in that format.
+    pub fn host_private_key_openssh(&self) -> Result<String, Error> {
+        let live = self.shared.live();
+        match live.host_keys.first() {
+            Some(key) => keys::private_openssh(key),
+            None => Err(Error::new(ErrorKind::HostKey, "the server has no host key")),
+        }
+    }
+
+    /// A line for `known_hosts` that trusts this server, or several lines if it has several keys.
+    #[must_use]
+    pub fn known_hosts_line(&self) -> String {
+        self.host_key_openssh()
+            .lines()
+            .map(|key| format!("[127.0.0.1]:{} {key}\n", self.port()))
+            .collect()
+    }
+
+    /// The directory in which shells run and which SFTP shows as `/`.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        self.shared.directory.path()
+    }
+
+    /// The seed of all that is random here.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.shared.seed
+    }
+
+    /// What has happened so far.
+    #[must_use]
+    pub fn record(&self) -> Record {
+        self.shared.keeper.snapshot()
+    }
+
+    /// Returns when the record shows this. Wakes at each change of the record; nothing polls.
+    ///
+    /// # Errors
+    /// It has not come true within `limit`; the error prints what the record shows instead.
+    ///
+    /// # Cancel safety
+    /// Nothing changes when this future is dropped.
+    pub async fn wait_until(
+        &self,
+        shows: impl FnMut(&Record) -> bool,
+        limit: Duration,
+    ) -> Result<(), Error> {
+        self.shared.keeper.wait_until(shows, limit).await
+    }
+
+    /// Does this wrong from now on. Faults by bytes, and those before the key exchange, strike new connections only.
+    pub fn add_fault(&self, fault: Fault) {
+        self.shared.faults.add(fault);
+    }
+
+    /// How often faults have struck so far.
+    #[must_use]
+    pub fn faults_fired(&self) -> usize {
+        self.shared.faults.fired()
+    }
+
+    /// Faults that have not fired until now need not fire any more, and will not.
+    pub fn expect_unfired(&self) {
+        self.shared.faults.forgive();
+    }
+
+    /// Cuts every connection there is.
+    pub fn cut_all(&self, how: Cut) {
+        for link in self.shared.links() {
+            link.cut(how);
+        }
+    }
+
+    /// Falls silent on every connection, present and future, until [`resume`](Self::resume).
+    pub fn stall(&self) {
+        self.shared.live().flow = Flow::Stalled;
+        for link in self.shared.links() {
+            link.stall();
+        }
+    }
+
+    /// Goes on where [`stall`](Self::stall) or a fault stopped it.
+    pub fn resume(&self) {
+        self.shared.live().flow = Flow::Flowing;
+        for link in self.shared.links() {
+            link.resume();
+        }
+    }
+
+    /// Shows another host key of this sort to new connections, on the same port.
+    ///
+    /// # Errors
+    /// The key cannot be generated.
+    pub fn swap_host_key(&self, kind: HostKeyKind) -> Result<(), Error> {
+        let mut live = self.shared.live();
+        live.generation += 1;
+        live.host_keys = vec![HostKeySource::Generated(kind).load(live.generation)?];
+        Ok(())
+    }
+
+    /// As a host that was installed anew: every connection is reset, and new ones on the same port see another key.
+    ///
+    /// # Errors
+    /// The key cannot be generated.
+    pub fn restart_with(&self, kind: HostKeyKind) -> Result<(), Error> {
+        self.swap_host_key(kind)?;
+        self.cut_all(Cut::Rst);
+        Ok(())
+    }
+
+    /// Ends every connection and process, and returns when nothing is left.
+    ///
+    /// # Errors
+    /// A scripted fault never fired.
+    ///
+    /// # Cancel safety
+    /// When this future is dropped the server is dropped: all ends then too, but nobody waits for it.
+    pub async fn stop(self) -> Result<(), Error> {
+        self.shared.stopping.cancel();
+        self.shared.tasks.close();
+        self.shared.tasks.wait().await;
+        self.verified.store(true, Ordering::Release);
+        self.shared.faults.verify()
+    }
+}
+
+impl fmt::Debug for TestServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TestServer").field("addr", &self.addr).field("seed", &self.shared.seed).finish_non_exhaustive()
+    }
+}
+
+/// Ends everything. Panics if a scripted fault never fired, unless the test is failing already.
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        self.shared.stopping.cancel();
+        self.shared.tasks.close();
+        if *self.verified.get_mut() || std::thread::panicking() {
+            return;
+        }
+        if let Err(error) = self.shared.faults.verify() {
+            panic!("{error} (seed {})", self.shared.seed);
+        }
+    }
+}
+
+impl Shared {
+    /// The server's identification, without the end of the line.
+    pub(crate) fn identification(&self) -> String {
+        format!("SSH-2.0-{}", self.settings.version)
+    }
+
+    /// The engine's configuration for one connection, with the host keys of the moment.
+    pub(crate) fn engine_config(&self) -> Arc<Config> {
+        let methods: Vec<_> = self.accounts.methods().into_iter().map(auth::kind).collect();
+        Arc::new(Config {
+            server_id: SshId::Standard(self.identification().into()),
+            methods: MethodSet::from(methods.as_slice()),
+            // Tests do not wait to be refused; `auth_delay` is there for those that want to.
+            auth_rejection_time: Duration::ZERO,
+            auth_rejection_time_initial: None,
+            keys: self.live().host_keys.clone(),
+            limits: Limits {
+                rekey_write_limit: self.settings.rekey_after,
+                rekey_read_limit: self.settings.rekey_after,
+                // The base measures this by the real clock, which a test may have paused; bytes decide alone.
+                rekey_time_limit: Duration::from_secs(u64::from(u32::MAX)),
+            },
+            window_size: self.settings.window,
+            preferred: self.preferred.clone(),
+            max_auth_attempts: self.settings.auth_attempts,
+            inactivity_timeout: None,
+            keepalive_interval: None,
+            ..Config::default()
+        })
+    }
+
+    pub(crate) fn register(&self, connection: &Connection) {
+        let mut live = self.live();
+        if live.flow == Flow::Stalled {
+            connection.link.stall();
+        }
+        live.links.insert(connection.number, Arc::clone(&connection.link));
+    }
+
+    pub(crate) fn forget(&self, connection: usize) {
+        self.live().links.remove(&connection);
+    }
+
+    pub(crate) fn random(&self) -> Random {
+        self.live().random.fork()
+    }
+
+    fn links(&self) -> Vec<Arc<LinkControl>> {
+        self.live().links.values().map(Arc::clone).collect()
+    }
+
+    fn live(&self) -> MutexGuard<'_, Live> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl TestServer {
+    fn public_keys(&self) -> Vec<russh::keys::PublicKey> {
+        self.shared.live().host_keys.iter().map(|key| key.public_key().clone()).collect()
+    }
+}
+
+/// The environment variable that sets the seed of every server in a test run.
+const SEED_VARIABLE: &str = "RUSTLE_TEST_SEED";
+
+fn seed(given: Option<u64>) -> Result<u64, Error> {
+    if let Some(seed) = given {
+        return Ok(seed);
+    }
+    match std::env::var(SEED_VARIABLE) {
+        Ok(text) => text.trim().parse().map_err(|_| {
+            Error::new(ErrorKind::Configuration, format!("{SEED_VARIABLE}={text:?} is no number below 2^64"))
+        }),
+        Err(_) => getrandom::u64()
+            .map_err(|source| Error::new(ErrorKind::Io, format!("no random seed to be had: {source}"))),
+    }
+}

@@ -1,0 +1,260 @@
+//! A session channel: what its messages mean for the command that runs on it.
+
+use std::sync::Arc;
+
+use russh::{
+    ChannelId, ChannelMsg, ChannelReadHalf, ChannelWriteHalf,
+    server::{Handle, Msg},
+};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    builtin,
+    call::{Call, Output, Signals, Stream},
+    command::Answer,
+    connection::{Connection, Reached, SessionSlot},
+    exit::{Exit, Signal},
+    fault::Phase,
+    pipe::{self, Stdin, StdinFeed},
+    record::{CommandKind, Pty, Started, TerminalSize},
+    sftp,
+};
+#[cfg(unix)]
+use crate::process::{Process, Shell};
+
+/// What a session channel has been asked to run.
+pub(crate) struct Start {
+    pub(crate) kind: CommandKind,
+    pub(crate) text: Vec<u8>,
+    pub(crate) user: String,
+    pub(crate) env: Vec<(String, String)>,
+    pub(crate) pty: Option<Pty>,
+    pub(crate) program: Program,
+}
+
+/// What answers.
+pub(crate) enum Program {
+    Scripted(Answer),
+    Builtin(Vec<Vec<u8>>),
+    /// A real shell; with a command line, or reading its commands from standard input.
+    #[cfg_attr(not(unix), expect(dead_code, reason = "the builder refuses a shell where there is none"))]
+    Shell(Option<Vec<u8>>),
+    Sftp,
+    NotFound,
+}
+
+pub(crate) struct SessionChannel {
+    pub(crate) connection: Arc<Connection>,
+    pub(crate) number: usize,
+    pub(crate) handle: Handle,
+    pub(crate) read: ChannelReadHalf,
+    pub(crate) write: ChannelWriteHalf<Msg>,
+    pub(crate) start: oneshot::Receiver<Start>,
+    pub(crate) slot: SessionSlot,
+}
+
+impl SessionChannel {
+    /// Serves the channel until it is closed by either side, or the connection is gone.
+    pub(crate) async fn serve(self) {
+        let Self { connection, number, handle, mut read, write, start, slot } = self;
+        let (feed, stdin) = pipe::stdin();
+        let (signal, received) = mpsc::unbounded_channel();
+        let hangup = CancellationToken::new();
+        let runner = Runner {
+            connection: Arc::clone(&connection),
+            channel: number,
+            handle,
+            write: Arc::new(write),
+            hangup: hangup.clone(),
+        };
+        let run = async {
+            tokio::select! {
+                Ok(start) = start => runner.run(start, stdin, Signals::new(received)).await,
+                () = hangup.cancelled() => {}
+            }
+        };
+        tokio::pin!(run);
+        tokio::select! {
+            () = &mut run => {}
+            () = listen(&connection, number, &mut read, &feed, &signal) => {
+                feed.end();
+                hangup.cancel();
+                run.await;
+            }
+        }
+        drop(slot);
+        connection.shared.keeper.channel_closed(number);
+    }
+}
+
+/// Passes on what the client sends, until it closes the channel or is gone. Never waits for the command, so that the
+/// base's one loop per connection never waits for this channel.
+async fn listen(
+    connection: &Connection,
+    number: usize,
+    read: &mut ChannelReadHalf,
+    feed: &StdinFeed,
+    signals: &mpsc::UnboundedSender<Signal>,
+) {
+    let keeper = &connection.shared.keeper;
+    loop {
+        let message = tokio::select! {
+            message = read.wait() => message,
+            () = connection.gone.cancelled() => return,
+        };
+        match message {
+            Some(ChannelMsg::Data { data }) => {
+                connection.reach(Phase::Data);
+                feed.push(data);
+            }
+            Some(ChannelMsg::Eof) => {
+                keeper.eof();
+                feed.end();
+            }
+            Some(ChannelMsg::Signal { signal }) => {
+                let signal = Signal::from_wire(&signal);
+                keeper.signal(number, signal.clone());
+                // A command that has ended gets no signals.
+                drop(signals.send(signal));
+            }
+            Some(ChannelMsg::WindowChange { col_width, row_height, pix_width, pix_height }) => keeper.window_change(
+                number,
+                TerminalSize {
+                    columns: col_width,
+                    rows: row_height,
+                    pixel_width: pix_width,
+                    pixel_height: pix_height,
+                },
+            ),
+            Some(ChannelMsg::Close) | None => return,
+            // The other messages come to the handler as requests to answer.
+            Some(_) => {}
+        }
+    }
+}
+
+struct Runner {
+    connection: Arc<Connection>,
+    channel: usize,
+    handle: Handle,
+    write: Arc<ChannelWriteHalf<Msg>>,
+    hangup: CancellationToken,
+}
+
+impl Runner {
+    async fn run(&self, start: Start, stdin: Stdin, signals: Signals) {
+        let keeper = &self.connection.shared.keeper;
+        let command = keeper.started(&Started {
+            connection: self.connection.number,
+            channel: self.channel,
+            what: start.kind,
+            text: &start.text,
+            env: &start.env,
+            pty: start.pty.as_ref(),
+        });
+        let call = Call {
+            command: start.text,
+            user: start.user,
+            env: start.env,
+            pty: start.pty,
+            stdin,
+            stdout: self.output(Stream::Stdout),
+            stderr: self.output(Stream::Stderr),
+            signals,
+        };
+        self.program(start.program, call, command).await;
+        keeper.gone(command);
+        if !self.hangup.is_cancelled() {
+            self.close().await;
+        }
+    }
+
+    async fn program(&self, program: Program, call: Call, command: usize) {
+        match program {
+            Program::Scripted(answer) => self.answer(answer.play(call), command).await,
+            Program::Builtin(words) => self.answer(builtin::run(words, call), command).await,
+            Program::NotFound => self.answer(not_found(call), command).await,
+            Program::Shell(line) => self.shell(line.as_deref(), call, command).await,
+            Program::Sftp => {
+                sftp::serve(&self.connection, call, &self.hangup).await;
+                self.report(command, &Exit::SUCCESS).await;
+            }
+        }
+    }
+
+    async fn answer(&self, answer: impl Future<Output = Exit>, command: usize) {
+        tokio::select! {
+            exit = answer => self.report(command, &exit).await,
+            () = self.hangup.cancelled() => {}
+        }
+    }
+
+    #[cfg(unix)]
+    async fn shell(&self, line: Option<&[u8]>, mut call: Call, command: usize) {
+        let shell = Shell { command: line, directory: self.connection.shared.directory.path() };
+        match Process::spawn(&shell, &call) {
+            Ok(process) => {
+                self.connection.shared.keeper.process(command, process.id());
+                let (exited, exit) = oneshot::channel();
+                let report = async {
+                    if let Ok(exit) = exit.await {
+                        self.report(command, &exit).await;
+                    }
+                };
+                tokio::join!(process.run(call, &self.hangup, exited), report);
+            }
+            Err(error) => {
+                let failed = async {
+                    drop(call.stderr.send(format!("the test server cannot start /bin/sh: {error}\n")).await);
+                    Exit::Code(126)
+                };
+                self.answer(failed, command).await;
+            }
+        }
+    }
+
+    #[cfg(not(unix))]
+    async fn shell(&self, _line: Option<&[u8]>, call: Call, command: usize) {
+        self.answer(not_found(call), command).await;
+    }
+
+    /// Records how a command ended, and tells the client. Nobody is told once the client has hung up: what ended then
+    /// was ended by that.
+    async fn report(&self, command: usize, exit: &Exit) {
+        if self.hangup.is_cancelled() {
+            return;
+        }
+        self.connection.shared.keeper.exited(command, exit);
+        let id: ChannelId = self.write.id();
+        // A connection that is gone needs no exit status.
+        match exit {
+            Exit::Code(code) => drop(self.handle.exit_status_request(id, *code).await),
+            Exit::Signal { signal, message } => drop(
+                self.handle
+                    .exit_signal_request(id, signal.to_wire(), false, message.clone(), String::new())
+                    .await,
+            ),
+            Exit::Silent => {}
+        }
+    }
+
+    async fn close(&self) {
+        if matches!(self.connection.reach_settled(Phase::Close).await, Reached::Lost) {
+            return;
+        }
+        drop(self.write.eof().await);
+        drop(self.write.close().await);
+    }
+
+    fn output(&self, stream: Stream) -> Output {
+        Output::new(Arc::clone(&self.connection), Arc::clone(&self.write), stream)
+    }
+}
+
+/// As a shell says it.
+async fn not_found(mut call: Call) -> Exit {
+    let name = String::from_utf8_lossy(call.command()).into_owned();
+    drop(call.stderr.send(format!("{name}: command not found (the test server was not told of it)\n")).await);
+    Exit::Code(127)
+}
