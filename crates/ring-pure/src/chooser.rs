@@ -149,7 +149,7 @@ mod tests {
         assert_eq!(probed, architecture.needed().unwrap_or_default());
     }
 
-    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+    #[cfg(all(has_graviola, target_os = "linux", target_arch = "x86_64"))]
     #[test]
     fn detection_agrees_with_the_kernel() {
         let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap();

@@ -29,9 +29,9 @@
 //!
 //! # Keys in memory
 //!
-//! Expanded keys live in one heap allocation each and never move, so that no copies are left behind, and are
-//! zeroised when dropped. Bytes a caller passes in are the caller's to wipe. Tags are compared in constant
-//! time.
+//! Keys lie on the heap and are zeroised when dropped; moving a key object moves a pointer and leaves no copy
+//! behind. Bytes a caller passes in are the caller's to wipe, and what an implementation of AES leaves in
+//! registers and on the stack while it expands a key is its own affair. Tags are compared in constant time.
 //!
 //! ```
 //! # fn main() -> Result<(), ring::SelfTestError> {

@@ -51,8 +51,9 @@ pub fn self_test() -> Result<(), SelfTestError> {
 /// An implementation of a cipher gave a wrong answer.
 ///
 /// ```
-/// fn describe(error: &ring::SelfTestError) -> String {
-///     format!("{error}")
+/// match ring::self_test() {
+///     Ok(()) => println!("AES-GCM by {}, as the standards say", ring::backend()),
+///     Err(error) => eprintln!("error: {error}"),
 /// }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,8 +69,9 @@ impl fmt::Display for SelfTestError {
         let Self { cipher, implementation, len, fault } = self;
         write!(
             f,
-            "the self-test of {cipher} by {implementation} failed: with {len} bytes it {fault}; neither this CPU nor \
-             this build can be trusted with keys: run it on another machine, and build it again from a clean tree"
+            "the self-test of {cipher} by {implementation} failed: with {len} bytes it {fault}; neither this \
+             CPU nor this build can be trusted with keys: run it on another machine, and build it again from \
+             a clean tree"
         )
     }
 }
@@ -249,9 +251,9 @@ mod tests {
         assert_eq!(error.fault, Fault::Tag);
         assert_eq!(
             error.to_string(),
-            "the self-test of AES-128-GCM by rustcrypto failed: with 60 bytes it sealed to another tag than the known \
-             one; neither this CPU nor this build can be trusted with keys: run it on another machine, and build it \
-             again from a clean tree"
+            "the self-test of AES-128-GCM by rustcrypto failed: with 60 bytes it sealed to another tag than \
+             the known one; neither this CPU nor this build can be trusted with keys: run it on another \
+             machine, and build it again from a clean tree"
         );
 
         let mut vector = vectors::AES_GCM[3].clone();

@@ -1,4 +1,5 @@
-//! What only the inside can see: the wiping of keys, and the stream's position. The vectors are in `tests/it`.
+//! What only the inside can see: the wiping of keys, and the stream's position. The vectors are in
+//! `tests/it`.
 
 use std::cell::Cell;
 
