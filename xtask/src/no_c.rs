@@ -12,18 +12,15 @@ use crate::shell;
 
 /// `CC=/bin/false cargo build --workspace`, from an empty target folder.
 pub(crate) fn run() -> Result<Outcome, Failure> {
-    let folder = target_folder();
+    let folder = shell::root().join("target/no-c");
     if folder.exists() {
         fs::remove_dir_all(&folder)
             .map_err(|error| Failure::new(format!("cannot empty {}: {error}", folder.display())))?;
     }
-    shell::run(without_c_compiler(shell::cargo().args(["build", "--workspace", "--locked"])))?;
+    let mut cargo = shell::cargo();
+    cargo.args(["build", "--workspace", "--locked"]).env("CARGO_TARGET_DIR", folder);
+    shell::run(without_c_compiler(quick(&mut cargo)))?;
     Ok(Outcome::Done)
-}
-
-/// Where builds without a C compiler go.
-pub(crate) fn target_folder() -> PathBuf {
-    shell::root().join("target/no-c")
 }
 
 /// Sets up a cargo command so that every C tool a build script may look for fails when it is called.
@@ -39,10 +36,27 @@ pub(crate) fn without_c_compiler(command: &mut Command) -> &mut Command {
             command.env_remove(&name);
         }
     }
-    quick(command).env("CARGO_TARGET_DIR", target_folder())
+    command
 }
 
 /// Nothing of these builds is run for its speed or stepped through: optimising them would be time lost.
 pub(crate) fn quick(command: &mut Command) -> &mut Command {
     command.args(["--config", "profile.dev.package.'*'.opt-level=0", "--config", "profile.dev.debug=false"])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_c_tool_of_such_a_build_fails() {
+        let mut command = Command::new("cargo");
+        without_c_compiler(&mut command);
+        let set: Vec<_> =
+            command.get_envs().filter_map(|(name, value)| Some((name.to_str()?, value?))).collect();
+        for tool in ["CC", "CXX", "AR", "HOST_CC", "TARGET_CC"] {
+            let value = set.iter().find(|(name, _)| *name == tool).unwrap().1;
+            assert!(!Command::new(value).status().unwrap().success(), "{tool}");
+        }
+    }
 }
