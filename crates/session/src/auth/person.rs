@@ -1,0 +1,121 @@
+//! Asking a person: one question at a time, each with its own time limit, none where nobody is there.
+
+use std::sync::Arc;
+
+use secrecy::{ExposeSecret, SecretString};
+use ssh_key::PrivateKey;
+
+use super::credentials::Credentials;
+use super::deadline::{PERSON_LIMIT, for_a_person};
+use super::driver::blocking;
+use super::keys::KeyFile;
+use super::problem::{Fault, KeyProblem};
+use super::prompt::{Echo, PromptError, PromptKind, PromptRequest};
+
+/// The person at one authentication, present or not.
+pub(crate) struct Person<'a> {
+    credentials: &'a Credentials,
+    host: &'a str,
+    user: &'a str,
+}
+
+/// What a question came to.
+#[derive(Debug)]
+pub(crate) enum Answered {
+    Yes(Vec<SecretString>),
+    Nobody,
+    /// The person declined, or did not answer in time; the text says which.
+    Cancelled(String),
+}
+
+/// Why a key file stays locked.
+#[derive(Debug)]
+pub(crate) enum Locked {
+    Problem(KeyProblem),
+    Cancelled(String),
+}
+
+impl<'a> Person<'a> {
+    pub(crate) fn new(credentials: &'a Credentials, host: &'a str, user: &'a str) -> Self {
+        Self { credentials, host, user }
+    }
+
+    /// `user@host`, as questions name it.
+    pub(crate) fn account(&self) -> String {
+        format!("{}@{}", self.user, self.host)
+    }
+
+    pub(crate) fn request(&self, kind: PromptKind) -> PromptRequest {
+        PromptRequest::new(kind, self.host, self.user)
+    }
+
+    /// # Cancel safety
+    /// Dropping the future drops the question.
+    pub(crate) async fn ask(&self, request: PromptRequest) -> Answered {
+        let Some(prompter) = self.credentials.person() else { return Answered::Nobody };
+        let wanted = request.prompts().len();
+        match for_a_person(prompter.ask(request)).await {
+            Some(Ok(answers)) if answers.len() == wanted => Answered::Yes(answers),
+            Some(Ok(answers)) => {
+                Answered::Cancelled(format!("{wanted} questions got {} answers", answers.len()))
+            }
+            Some(Err(PromptError::Unavailable)) => Answered::Nobody,
+            Some(Err(error @ PromptError::Cancelled)) => Answered::Cancelled(error.to_string()),
+            None => Answered::Cancelled(format!("nobody answered within {} s", PERSON_LIMIT.as_secs())),
+        }
+    }
+
+    /// Gets at a private key: without a passphrase, with the one given, or by asking.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the key locked, or unlocked for the next call.
+    pub(crate) async fn unlock(&self, file: Arc<KeyFile>) -> Result<Arc<PrivateKey>, Locked> {
+        let mut last = match try_unlock(&file, None).await {
+            Ok(key) => return Ok(key),
+            Err(problem) if problem.needs_passphrase() => problem,
+            Err(problem) => return Err(Locked::Problem(problem)),
+        };
+        if let Some(passphrase) = &self.credentials.passphrase {
+            last = match try_unlock(&file, Some(passphrase)).await {
+                Ok(key) => return Ok(key),
+                Err(problem) if problem.is_wrong_passphrase() => problem,
+                Err(problem) => return Err(Locked::Problem(problem)),
+            };
+        }
+        for _ in 0..self.credentials.prompts.get() {
+            let text = format!("Enter passphrase for key '{}': ", file.label());
+            let request = self.request(PromptKind::Passphrase).with_prompt(&text, Echo::Hidden);
+            let passphrase = match self.ask(request).await {
+                Answered::Yes(answers) => answers.into_iter().next(),
+                Answered::Cancelled(why) => return Err(Locked::Cancelled(why)),
+                Answered::Nobody if last.is_wrong_passphrase() => break,
+                Answered::Nobody => {
+                    return Err(Locked::Problem(KeyProblem::new(file.label(), Fault::NobodyToAsk)));
+                }
+            };
+            // As ssh: no passphrase means that the next key is to be tried.
+            let Some(passphrase) = passphrase.filter(|given| !given.expose_secret().is_empty()) else {
+                return Err(Locked::Problem(KeyProblem::new(file.label(), Fault::NoPassphrase)));
+            };
+            last = match try_unlock(&file, Some(&passphrase)).await {
+                Ok(key) => return Ok(key),
+                Err(problem) if problem.is_wrong_passphrase() => problem,
+                Err(problem) => return Err(Locked::Problem(problem)),
+            };
+        }
+        Err(Locked::Problem(last))
+    }
+}
+
+async fn try_unlock(
+    file: &Arc<KeyFile>,
+    passphrase: Option<&SecretString>,
+) -> Result<Arc<PrivateKey>, KeyProblem> {
+    if let Some(key) = file.unlocked() {
+        return Ok(key);
+    }
+    let (locked, passphrase) = (Arc::clone(file), passphrase.cloned());
+    blocking(move || locked.unlock(passphrase.as_ref()))
+        .await
+        .unwrap_or_else(|_| Err(KeyProblem::new(file.label(), Fault::TooSlow)))
+}
