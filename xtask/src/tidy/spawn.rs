@@ -5,11 +5,22 @@ use crate::tidy::Violation;
 use crate::tidy::source::{Source, Token};
 
 const STARTERS: [&str; 3] = ["spawn", "spawn_blocking", "spawn_local"];
-const MODULES_THAT_START: [&str; 3] = ["tokio", "task", "thread"];
-const TYPES_THAT_START: [&str; 7] =
-    ["JoinSet", "LocalSet", "TaskTracker", "Handle", "Runtime", "Builder", "Scope"];
+/// What such a function's path ends in: modules of the runtime and of std, and types for those who write it in full.
+const OWNERS_THAT_START: [&str; 10] = [
+    "tokio",
+    "task",
+    "thread",
+    "JoinSet",
+    "LocalSet",
+    "TaskTracker",
+    "Handle",
+    "Runtime",
+    "Builder",
+    "Scope",
+];
 const DRIVER: &str = "driver.rs";
-const OWNER: &str = "Owner:";
+/// One of these is in the comment.
+const OWNER: [&str; 2] = ["Owner:", "Owned by"];
 /// How far above the site the comment may stand.
 const REACH: usize = 6;
 
@@ -24,34 +35,28 @@ pub(super) fn check(source: &Source) -> Vec<Violation> {
         let text = match source.name() == DRIVER {
             false => format!("`{}` outside of a file named {DRIVER}: a task needs an address", site.text),
             true if has_owner(source, site.line) => return None,
-            true => format!(
-                "`{}` without a comment `// {OWNER} …` that says who ends it and who waits",
-                site.text
-            ),
+            true => {
+                format!("`{}` without a comment `// Owner: …` that says who ends it and who waits", site.text)
+            }
         };
         Some(Violation::at(source, site.line, text))
     });
     violations.collect()
 }
 
-/// A call with an argument (a process is started by `spawn()` without one), or the function itself handed on. A
-/// constructor of that name, as in `Process::spawn(…)`, starts no task unless its type is known to.
+/// A call with an argument (a process is started by `spawn()` without one). With a path, its owner tells: a function
+/// of that name of our own, as in `Process::spawn(…)`, starts no task, but `tokio::spawn` does, also when handed on.
 fn is_site(code: &[Token], index: usize) -> bool {
     let text = |at: Option<usize>| at.and_then(|at| code.get(at)).map_or("", |token| token.text.as_str());
     if !STARTERS.contains(&text(Some(index))) || text(index.checked_sub(1)) == "fn" {
         return false;
     }
-    let is_path = text(index.checked_sub(1)) == ":" && text(index.checked_sub(2)) == ":";
-    let owner = if is_path { text(index.checked_sub(3)) } else { "" };
-    if owner.starts_with(char::is_uppercase) && !TYPES_THAT_START.contains(&owner) {
-        return false;
-    }
     let after = past_turbofish(code, index + 1);
-    if text(Some(after)) == "(" {
-        return text(Some(after + 1)) != ")";
+    if text(index.checked_sub(1)) == ":" && text(index.checked_sub(2)) == ":" {
+        let is_import = [";", "as"].contains(&text(Some(after)));
+        return !is_import && OWNERS_THAT_START.contains(&text(index.checked_sub(3)));
     }
-    let is_import = [";", "as"].contains(&text(Some(after)));
-    !is_import && (MODULES_THAT_START.contains(&owner) || TYPES_THAT_START.contains(&owner))
+    text(Some(after)) == "(" && text(Some(after + 1)) != ")"
 }
 
 /// Where the code goes on after a `::<…>`, if there is one.
@@ -79,7 +84,7 @@ fn past_turbofish(code: &[Token], mut index: usize) -> usize {
 fn has_owner(source: &Source, line: usize) -> bool {
     let first = line.saturating_sub(REACH + 1);
     let mut above = source.lines().skip(first).take(line - 1 - first);
-    above.any(|line| line.trim_start().starts_with("//") && line.contains(OWNER))
+    above.any(|line| line.trim_start().starts_with("//") && OWNER.iter().any(|owner| line.contains(owner)))
 }
 
 #[cfg(test)]
@@ -110,7 +115,7 @@ mod tests {
     fn a_process_a_definition_and_a_test_are_no_tasks() {
         for text in [
             "fn f() { Command::new(\"a\").spawn()?; }",
-            "fn f() { Process::spawn(&shell, &call)?; }",
+            "fn f() { Process::spawn(&shell, &call)?; start::spawn(self) }",
             "impl A { pub async fn spawn(self, x: u8) {} }",
             "#[cfg(test)]\nmod tests { fn f() { tokio::spawn(run()); } }",
             "// tokio::spawn(run())\nfn f() {}",
@@ -133,6 +138,7 @@ mod tests {
             count(driver, "fn f() {\n    // Owner: the session, which ends it.\n    tokio::spawn(run());\n}"),
             0
         );
+        assert_eq!(count(driver, "fn f() {\n    // Owned by the session.\n    set.spawn(run());\n}"), 0);
         let far = format!("// Owner: nobody near.\n{}fn f() {{ tokio::spawn(run()); }}", "\n".repeat(REACH));
         assert_eq!(count(driver, &far), 1);
         assert_eq!(count(driver, "fn f() { let owner = \"Owner:\";\n tokio::spawn(run()); }"), 1);
