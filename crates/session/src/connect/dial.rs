@@ -133,6 +133,12 @@ impl DialOptions {
         self
     }
 
+    /// The same, with no more time than this.
+    pub(crate) fn timeout_at_most(mut self, limit: Duration) -> Self {
+        self.timeout = self.timeout.min(limit);
+        self
+    }
+
     #[cfg(test)]
     fn attempt_delay(mut self, delay: Duration) -> Self {
         self.attempt_delay = delay;

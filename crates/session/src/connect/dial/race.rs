@@ -105,6 +105,8 @@ pub(super) fn interleaved(addresses: impl Iterator<Item = SocketAddr>) -> Vec<So
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use tokio::time::{Instant, sleep};
 
     use super::*;
@@ -184,6 +186,30 @@ mod tests {
     async fn when_all_fail_all_are_listed() {
         let (won, took, _, failed) = run(&[Answers::No(400), Answers::No(10)]).await;
         assert_eq!((won, took, failed), (None, 400, 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_wins_and_whoever_gives_up_leaves_no_attempt_open() {
+        let open = Arc::new(());
+        let start = |at: SocketAddr| -> BoxFuture<'static, io::Result<()>> {
+            let held = Arc::clone(&open);
+            Box::pin(async move {
+                sleep(Duration::from_millis(if at.port() == 2 { 10 } else { 10_000 })).await;
+                drop(held);
+                Ok(())
+            })
+        };
+        let addresses = ["1.1.1.1:1", "1.1.1.1:2", "1.1.1.1:3"].map(address).to_vec();
+        let mut failed = Vec::new();
+        let mut race = Race::new(addresses.clone(), Duration::from_millis(250), start);
+        assert_eq!(race.winner(&mut failed).await.map(|(address, ())| address.port()), Some(2));
+        assert_eq!(Arc::strong_count(&open), 1);
+
+        let mut race = Race::new(addresses, Duration::from_millis(250), start);
+        timeout(Duration::from_millis(255), race.winner(&mut failed)).await.unwrap_err();
+        assert_eq!(Arc::strong_count(&open), 3);
+        drop(race);
+        assert_eq!(Arc::strong_count(&open), 1);
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,0 +1,504 @@
+//! What a channel received and nobody took yet: bounded in memory, then on disk, then by an end.
+//!
+//! The base grants the window as soon as bytes arrive, and its loop must not wait for a slow reader, for it
+//! also serves every other channel and answers keepalives. So its queue per channel never fills, and this
+//! account of it decides: up to [`BufferLimits::memory`] bytes stay in memory, then up to
+//! [`BufferLimits::disk`] in an unlinked temporary file, then the loop waits at most
+//! [`BufferLimits::pause`], and then this channel ends with an error while the others live on.
+//!
+//! A reader that keeps up takes messages straight from the base's queue: no task and no copy in between.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+
+use bytes::Bytes;
+use russh::{ChannelMsg, ChannelReadHalf};
+use tokio::sync::Notify;
+
+use crate::options::BufferLimits;
+
+/// What one message costs beside its bytes: its queue slot and allocation, so that a flood of empty
+/// messages is bounded too.
+const MESSAGE_COST: i64 = 128;
+
+/// How much is read back from disk at a time.
+const READ_BACK: usize = 64 * 1024;
+
+/// Output streams of a channel (RFC 4254 section 5.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stream {
+    /// `SSH_MSG_CHANNEL_DATA`.
+    Out,
+    /// `SSH_MSG_CHANNEL_EXTENDED_DATA` of type `SSH_EXTENDED_DATA_STDERR`.
+    Err,
+}
+
+/// How the remote process ended, as the server told (RFC 4254 section 6.10).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Exit {
+    Status(u32),
+    Signal { name: String, core_dumped: bool, message: String },
+}
+
+/// The end of a channel as this side saw it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The peer closed the channel.
+    Closed,
+    /// The connection ended first.
+    Lost,
+    /// Its output was not read, and its buffers ran over.
+    Overrun,
+}
+
+/// One channel's account, shared by its readers and the connection's loop.
+pub(crate) struct Intake {
+    limits: BufferLimits,
+    /// Bytes and message costs that arrived and were not taken; negative for the moment in which a reader is
+    /// ahead of the loop's own count.
+    queued: AtomicI64,
+    out_dropped: AtomicBool,
+    orphaned_told: AtomicBool,
+    room: Notify,
+    orphaned: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    closed_by_peer: AtomicBool,
+    ended: AtomicBool,
+    state: Mutex<State>,
+    wakers: Arc<Wakers>,
+}
+
+#[derive(Default)]
+struct State {
+    queue: Option<ChannelReadHalf>,
+    out: Fifo,
+    err: Fifo,
+    err_dropped: bool,
+    replies: VecDeque<bool>,
+    eof: bool,
+    exit: Option<Exit>,
+    end: Option<End>,
+}
+
+/// Bytes of one stream in order: first those on disk, if any, then those in memory.
+#[derive(Default)]
+struct Fifo {
+    spill: Spill,
+    memory: VecDeque<Bytes>,
+}
+
+/// A temporary file used as a ring, so that it never grows past its limit however long it is in use.
+#[derive(Default)]
+struct Spill {
+    file: Option<File>,
+    /// Where the next byte is written; the oldest one stands `waiting` bytes before it, around the ring.
+    head: u64,
+    waiting: u64,
+}
+
+/// Wakes every waiter of a channel: whoever polls the base's queue sorts messages for all of them.
+#[derive(Default)]
+struct Wakers(Mutex<Vec<Waker>>);
+
+impl Wake for Wakers {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let wakers = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Wakers {
+    fn register(&self, waker: &Waker) {
+        let mut wakers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !wakers.iter().any(|known| known.will_wake(waker)) {
+            wakers.push(waker.clone());
+        }
+    }
+}
+
+impl Intake {
+    pub(crate) fn new(limits: BufferLimits) -> Arc<Self> {
+        Arc::new(Self {
+            limits,
+            queued: AtomicI64::new(0),
+            out_dropped: AtomicBool::new(false),
+            orphaned_told: AtomicBool::new(false),
+            room: Notify::new(),
+            orphaned: OnceLock::new(),
+            closed_by_peer: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            state: Mutex::default(),
+            wakers: Arc::default(),
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives the account the base's queue, once the channel is confirmed.
+    pub(crate) fn attach(&self, queue: ChannelReadHalf) {
+        self.state().queue = Some(queue);
+        self.wakers.wake_by_ref();
+    }
+
+    // ---- the loop's side ----------------------------------------------------------------------
+
+    /// Counts a message that the loop has queued. `false`: over the memory limit, call [`Intake::spill`].
+    pub(crate) fn arrived(&self, bytes: usize) -> bool {
+        if self.ended.load(Ordering::Acquire) {
+            return true;
+        }
+        let cost = cost(bytes);
+        self.queued.fetch_add(cost, Ordering::AcqRel) + cost <= self.limits.memory_bytes()
+    }
+
+    /// Whether output arrived that nobody can read any more, told once.
+    pub(crate) fn output_for_nobody(&self, stream: Stream) -> bool {
+        stream == Stream::Out
+            && self.out_dropped.load(Ordering::Acquire)
+            && !self.orphaned_told.swap(true, Ordering::AcqRel)
+    }
+
+    /// Moves what is in memory to disk. Blocking; `Ok(false)` when the disk limit is reached as well.
+    pub(crate) fn spill(&self) -> io::Result<bool> {
+        let mut state = self.state();
+        self.sort_queue(&mut state, None);
+        let State { out, err, .. } = &mut *state;
+        for fifo in [out, err] {
+            while let Some(bytes) = fifo.memory.front() {
+                if fifo.spill.waiting + bytes.len() as u64 > self.limits.disk_bytes() {
+                    break;
+                }
+                fifo.spill.append(bytes, self.limits.disk_bytes())?;
+                self.queued.fetch_sub(cost(bytes.len()), Ordering::AcqRel);
+                fifo.memory.pop_front();
+            }
+        }
+        Ok(self.fits())
+    }
+
+    /// Runs the hook set by [`Intake::when_orphaned`].
+    pub(crate) fn tell_orphaned(&self) {
+        if let Some(hook) = self.orphaned.get() {
+            hook();
+        }
+    }
+
+    /// The loop is done with the channel and has forgotten it.
+    pub(crate) fn mark_closed_by_peer(&self) {
+        self.closed_by_peer.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_closed_by_peer(&self) -> bool {
+        self.closed_by_peer.load(Ordering::Acquire)
+    }
+
+    /// Resolves when a reader took something, or the channel ended.
+    pub(crate) async fn room(&self) {
+        self.room.notified().await;
+    }
+
+    /// Whether another message fits in memory.
+    pub(crate) fn fits(&self) -> bool {
+        self.queued.load(Ordering::Acquire) <= self.limits.memory_bytes()
+    }
+
+    pub(crate) fn limits(&self) -> &BufferLimits {
+        &self.limits
+    }
+
+    /// Ends the channel from this side; later messages of it are dropped by the base.
+    pub(crate) fn end(&self, end: End) {
+        {
+            let mut state = self.state();
+            state.end.get_or_insert(end);
+            state.queue = None;
+            self.ended.store(true, Ordering::Release);
+        }
+        self.wakers.wake_by_ref();
+        self.room.notify_one();
+    }
+
+    // ---- the readers' side --------------------------------------------------------------------
+
+    /// The next bytes of a stream; `None` when it ended (see [`Intake::end_seen`] for how).
+    pub(crate) fn poll_data(&self, stream: Stream, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
+        let mut state = self.state();
+        loop {
+            if let Some(bytes) = self.take(&mut state, stream)? {
+                drop(state);
+                self.room.notify_one();
+                return Poll::Ready(Ok(Some(bytes)));
+            }
+            if state.eof || state.end.is_some() {
+                return Poll::Ready(Ok(None));
+            }
+            if !self.sort_queue(&mut state, Some(cx)) {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// The next answer to a channel request; `None` when the channel ended first.
+    pub(crate) fn poll_reply(&self, cx: &mut Context<'_>) -> Poll<Option<bool>> {
+        let mut state = self.state();
+        loop {
+            if let Some(reply) = state.replies.pop_front() {
+                return Poll::Ready(Some(reply));
+            }
+            if state.end.is_some() {
+                return Poll::Ready(None);
+            }
+            if !self.sort_queue(&mut state, Some(cx)) {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Resolves when the process's end is known, or nothing more can come.
+    pub(crate) fn poll_exit(&self, cx: &mut Context<'_>) -> Poll<Option<Exit>> {
+        let mut state = self.state();
+        loop {
+            if let Some(exit) = &state.exit {
+                return Poll::Ready(Some(exit.clone()));
+            }
+            if state.end.is_some() {
+                return Poll::Ready(None);
+            }
+            if !self.sort_queue(&mut state, Some(cx)) {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Resolves when the channel is closed.
+    pub(crate) fn poll_end(&self, cx: &mut Context<'_>) -> Poll<End> {
+        let mut state = self.state();
+        loop {
+            if let Some(end) = state.end {
+                return Poll::Ready(end);
+            }
+            if !self.sort_queue(&mut state, Some(cx)) {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// How the channel ended, if it has.
+    pub(crate) fn end_seen(&self) -> Option<End> {
+        self.state().end
+    }
+
+    /// How the process ended, if the server has told.
+    pub(crate) fn exit_seen(&self) -> Option<Exit> {
+        self.state().exit.clone()
+    }
+
+    /// What to do when output arrives after its reader went away, as `SIGPIPE` would for a local process.
+    /// Set once; runs inside the loop, so it must only hand on.
+    pub(crate) fn when_orphaned(&self, hook: Box<dyn Fn() + Send + Sync>) {
+        // A second hook would belong to a second owner of the channel, and there is one.
+        let _ = self.orphaned.set(hook);
+    }
+
+    /// Says that nobody will read a stream: its bytes are dropped from here on.
+    pub(crate) fn drop_stream(&self, stream: Stream) {
+        let mut state = self.state();
+        let dropped = match stream {
+            Stream::Out => {
+                self.out_dropped.store(true, Ordering::Release);
+                std::mem::take(&mut state.out)
+            }
+            Stream::Err => {
+                state.err_dropped = true;
+                std::mem::take(&mut state.err)
+            }
+        };
+        drop(state);
+        for bytes in dropped.memory {
+            self.release(&bytes);
+        }
+        self.room.notify_one();
+        // Another waiter may have to take over the queue.
+        self.wakers.wake_by_ref();
+    }
+
+    /// Says that standard output is not wanted, and that the process is nevertheless to go on.
+    pub(crate) fn discard_output(&self) {
+        self.orphaned_told.store(true, Ordering::Release);
+        self.drop_stream(Stream::Out);
+    }
+
+    /// Takes one piece of a stream out of the account.
+    fn take(&self, state: &mut State, stream: Stream) -> io::Result<Option<Bytes>> {
+        let fifo = match stream {
+            Stream::Out => &mut state.out,
+            Stream::Err => &mut state.err,
+        };
+        if fifo.spill.waiting > 0 {
+            return fifo.spill.read_back(self.limits.disk_bytes()).map(Some);
+        }
+        let bytes = fifo.memory.pop_front();
+        if let Some(bytes) = &bytes {
+            self.release(bytes);
+        }
+        Ok(bytes)
+    }
+
+    /// Takes a message's cost off the account.
+    fn release(&self, bytes: &Bytes) {
+        self.queued.fetch_sub(cost(bytes.len()), Ordering::AcqRel);
+    }
+
+    /// Sorts what the base has queued. `true` when at least one message was there.
+    ///
+    /// With a context it stops after one data message, which is all that a reader needs; without one it
+    /// takes all there is.
+    fn sort_queue(&self, state: &mut State, cx: Option<&mut Context<'_>>) -> bool {
+        let one = cx.is_some();
+        if let Some(cx) = cx {
+            self.wakers.register(cx.waker());
+        }
+        let waker = Waker::from(Arc::clone(&self.wakers));
+        let mut cx = Context::from_waker(&waker);
+        let mut any = false;
+        while state.end.is_none() {
+            let Some(queue) = &mut state.queue else { return any };
+            let message = pin!(queue.wait()).poll(&mut cx);
+            match message {
+                Poll::Pending => return any,
+                Poll::Ready(None) => {
+                    state.end = Some(End::Lost);
+                    any = true;
+                }
+                Poll::Ready(Some(message)) => {
+                    any = true;
+                    let data = self.sort(state, message);
+                    if one && data {
+                        break;
+                    }
+                }
+            }
+        }
+        if any {
+            // Others may wait for what was just sorted.
+            self.wakers.wake_by_ref();
+        }
+        any
+    }
+
+    /// Files one message; `true` for data.
+    fn sort(&self, state: &mut State, message: ChannelMsg) -> bool {
+        match message {
+            ChannelMsg::Data { data } => {
+                if self.out_dropped.load(Ordering::Acquire) {
+                    self.release(&data);
+                } else {
+                    state.out.memory.push_back(data);
+                }
+                return true;
+            }
+            // Types other than stderr (1) are not defined; ssh drops them too.
+            ChannelMsg::ExtendedData { data, ext } => {
+                if ext != 1 || state.err_dropped {
+                    self.release(&data);
+                } else {
+                    state.err.memory.push_back(data);
+                }
+                return true;
+            }
+            ChannelMsg::Eof => state.eof = true,
+            ChannelMsg::ExitStatus { exit_status } => {
+                state.exit.get_or_insert(Exit::Status(exit_status));
+            }
+            ChannelMsg::ExitSignal { signal_name, core_dumped, error_message, .. } => {
+                state.exit.get_or_insert(Exit::Signal {
+                    name: super::channel::signal_name(&signal_name),
+                    core_dumped,
+                    message: error_message,
+                });
+            }
+            ChannelMsg::Success => state.replies.push_back(true),
+            ChannelMsg::Failure => state.replies.push_back(false),
+            ChannelMsg::Close => {
+                state.end = Some(End::Closed);
+                state.queue = None;
+                self.ended.store(true, Ordering::Release);
+            }
+            // Window adjustments reach the writer another way; the rest is never sent to a client.
+            _ => {}
+        }
+        self.queued.fetch_sub(MESSAGE_COST, Ordering::AcqRel);
+        false
+    }
+}
+
+impl Spill {
+    /// Writes behind the newest byte; the caller has checked that `waiting` stays within `ring`.
+    fn append(&mut self, mut bytes: &[u8], ring: u64) -> io::Result<()> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            // Unlinked at once, so that no crash leaves a user's output in the temporary directory.
+            none => none.insert(tempfile::tempfile()?),
+        };
+        while !bytes.is_empty() {
+            let until_end = usize::try_from(ring - self.head).unwrap_or(usize::MAX);
+            let (part, rest) = bytes.split_at(bytes.len().min(until_end));
+            file.seek(SeekFrom::Start(self.head))?;
+            file.write_all(part)?;
+            self.head = (self.head + part.len() as u64) % ring;
+            self.waiting += part.len() as u64;
+            bytes = rest;
+        }
+        Ok(())
+    }
+
+    /// Reads the oldest bytes; the file goes when it is empty.
+    fn read_back(&mut self, ring: u64) -> io::Result<Bytes> {
+        let Some(file) = &mut self.file else { return Err(io::ErrorKind::NotFound.into()) };
+        let tail = (self.head + ring - self.waiting) % ring;
+        let length = self.waiting.min(ring - tail).min(READ_BACK as u64);
+        let mut bytes = vec![0; usize::try_from(length).unwrap_or(READ_BACK)];
+        file.seek(SeekFrom::Start(tail))?;
+        file.read_exact(&mut bytes)?;
+        self.waiting -= length;
+        if self.waiting == 0 {
+            *self = Self::default();
+        }
+        Ok(bytes.into())
+    }
+}
+
+/// What a message of this many bytes counts for.
+fn cost(bytes: usize) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX / 2) + MESSAGE_COST
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ring_gives_back_bytes_in_order_around_its_end() {
+        let mut spill = Spill::default();
+        let ring = 10;
+        spill.append(b"abcdefgh", ring).unwrap();
+        assert_eq!(&spill.read_back(ring).unwrap()[..], b"abcdefgh");
+        assert!(spill.file.is_none(), "an empty ring holds no file");
+        spill.append(b"01234567", ring).unwrap();
+        spill.waiting = 3; // as if the five oldest bytes had been read
+        spill.append(b"ABCDEF", ring).unwrap();
+        assert_eq!(spill.waiting, 9);
+        assert_eq!(&spill.read_back(ring).unwrap()[..], b"567AB");
+        assert_eq!(&spill.read_back(ring).unwrap()[..], b"CDEF");
+    }
+}

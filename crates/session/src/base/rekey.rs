@@ -1,0 +1,82 @@
+//! New keys begun by this side, with bulk in flight.
+//!
+//! From our `SSH_MSG_KEXINIT` until the server's, the base takes at most two windows of channel data and
+//! then ends the connection, while RFC 4253 section 7.1 lets the server send all that its windows allow:
+//! with several full windows in flight that is more. So this side first keeps its own packets back. The
+//! server gets no window adjustment and runs dry within one round trip; then adjustments and `KEXINIT`
+//! go out in one piece, and the server answers before it has sent much again.
+
+use std::time::Duration;
+
+use russh::client::Handle;
+use tokio::time::Instant;
+
+use crate::base::Gone;
+use crate::base::handler::{Handler, Shared};
+use crate::base::wire::WireControl;
+
+/// Shortest silence that counts as "the server has run dry"; a scheduling hiccup on a fast link is longer
+/// than its round trip.
+const SHORTEST_SILENCE: Duration = Duration::from_millis(20);
+
+/// The server may have data that no window limits (debug messages, answers): it is not waited for longer.
+const LONGEST_DRAIN: Duration = Duration::from_secs(10);
+
+/// How long the base may take to write its `KEXINIT` once asked.
+const KEXINIT_WITHIN: Duration = Duration::from_secs(2);
+
+pub(super) async fn rekey(
+    handle: &Handle<Handler>,
+    shared: &Shared,
+    round_trip: Duration,
+) -> Result<(), Gone> {
+    let control = &*shared.control;
+    let _held = Held::new(control);
+    drain(control, round_trip).await;
+    let before = shared.rekeys();
+    let held = control.held_bytes();
+    handle.rekey_soon().await.map_err(|_| Gone)?;
+    // `KEXINIT` is about a kilobyte: once that much more is held back, it stands behind the adjustments.
+    let deadline = Instant::now() + KEXINIT_WITHIN;
+    while control.held_bytes() < held + 256 && shared.rekeys() == before && Instant::now() < deadline {
+        if handle.is_closed() {
+            return Err(Gone);
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    Ok(())
+}
+
+/// Waits until nothing has arrived for two round trips.
+async fn drain(control: &WireControl, round_trip: Duration) {
+    let silence = (round_trip * 2).max(SHORTEST_SILENCE);
+    let deadline = Instant::now() + LONGEST_DRAIN;
+    let mut seen = control.received();
+    let mut since = Instant::now();
+    while Instant::now() < deadline {
+        tokio::time::sleep(silence / 4).await;
+        let now = control.received();
+        if now != seen {
+            seen = now;
+            since = Instant::now();
+        } else if since.elapsed() >= silence {
+            return;
+        }
+    }
+}
+
+/// Keeps outbound bytes back while it lives.
+struct Held<'a>(&'a WireControl);
+
+impl<'a> Held<'a> {
+    fn new(control: &'a WireControl) -> Self {
+        control.hold();
+        Self(control)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.release();
+    }
+}

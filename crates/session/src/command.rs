@@ -1,0 +1,354 @@
+//! Commands: what to run, where, with which environment, and for how long.
+
+mod child;
+mod output;
+mod start;
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::quote::{self, Shell};
+use crate::session::Session;
+
+pub(crate) use crate::command::child::checked_end;
+pub use crate::command::child::{Child, ChildStderr, ChildStdin, ChildStdout};
+pub use crate::command::output::{ExitStatus, Interruption, Output};
+
+/// Output collected by [`Command::output`] unless set otherwise: more is a stream's work, see
+/// [`Command::spawn`].
+const OUTPUT_LIMIT: u64 = 256 * 1024 * 1024;
+
+/// A command to run on a host, built by value.
+///
+/// Made by [`Session::command`] (a program with arguments, each quoted for the remote shell),
+/// [`Session::line`] (a line for the remote shell) or [`Session::raw`] (exactly these bytes).
+///
+/// ```no_run
+/// # async fn example(session: rustle_session::Session) -> rustle_session::Result<()> {
+/// use std::time::Duration;
+///
+/// let output = session
+///     .command("cargo")
+///     .args(["build", "--message", "it's done"])
+///     .env("RUST_LOG", "info")
+///     .dir("/srv/app")
+///     .timeout(Duration::from_secs(300))
+///     .output()
+///     .await?;
+/// println!("{}: {}", output.status, output.stdout_text());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+#[must_use = "a command does nothing until it is spawned"]
+pub struct Command {
+    session: Session,
+    what: What,
+    shell: Shell,
+    environment: Vec<(String, String)>,
+    fallback: EnvFallback,
+    directory: Option<Vec<u8>>,
+    terminal: Option<Terminal>,
+    timeout: Option<Duration>,
+    until: Until,
+    reporting: Reporting,
+    stdin: Option<Bytes>,
+    output_limit: u64,
+}
+
+/// What a channel is asked to start.
+#[derive(Clone)]
+enum What {
+    /// A program and its arguments, quoted for the shell.
+    Arguments(Vec<Vec<u8>>),
+    /// A line in the shell's language.
+    Line(Vec<u8>),
+    /// These bytes and nothing else.
+    Raw(Vec<u8>),
+    /// The login shell itself.
+    Shell,
+    /// A subsystem by name (RFC 4254 section 6.5).
+    Subsystem(String),
+}
+
+/// When a command counts as finished.
+///
+/// ```
+/// assert_eq!(rustle_session::Until::default(), rustle_session::Until::Close);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Until {
+    /// When the server closes the channel, as ssh waits: the process has ended and nobody holds its output.
+    #[default]
+    Close,
+    /// When the process has ended, with the output that had come; processes it left behind are not waited for.
+    ExitStatus,
+}
+
+/// What to do about variables that the server does not accept (its `AcceptEnv`).
+///
+/// ```
+/// assert_eq!(rustle_session::EnvFallback::default(), rustle_session::EnvFallback::CommandLine);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum EnvFallback {
+    /// Set them in the command line, where other users of the host may see them while it starts. Which ones is
+    /// told by [`Child::variables_in_command_line`] and [`Output::variables_in_command_line`].
+    #[default]
+    CommandLine,
+    /// Do not run the command.
+    Fail,
+}
+
+/// Whether a command reports its process group first, so that it can be ended on every server.
+///
+/// The report costs one built-in `printf` of the remote shell and 32 bytes of standard error, which are taken
+/// out again. Without it, a process is ended by a `signal` request alone, which OpenSSH ignores for root and
+/// for forced commands. It is on for [`Session::command`] and [`Session::line`] with a Unix shell; it is never
+/// used with a terminal (closing it hangs up), for raw lines, subsystems and Windows shells.
+///
+/// ```
+/// assert_eq!(rustle_session::Reporting::default(), rustle_session::Reporting::ProcessGroup);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Reporting {
+    /// The shell reports its process group on standard error.
+    #[default]
+    ProcessGroup,
+    /// The command line is sent as it is.
+    Nothing,
+}
+
+/// A terminal to run a command on (RFC 4254 section 6.2).
+///
+/// ```
+/// use rustle_session::Terminal;
+///
+/// // No echo (mode 53, RFC 4254 section 8).
+/// let terminal = Terminal::new("xterm-256color", 120, 40).mode(53, 0);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub struct Terminal {
+    name: String,
+    columns: u32,
+    rows: u32,
+    modes: Vec<(u8, u32)>,
+}
+
+impl Terminal {
+    /// A terminal of this type (`TERM`) and size in characters.
+    pub fn new(name: impl Into<String>, columns: u32, rows: u32) -> Self {
+        Self { name: name.into(), columns, rows, modes: Vec::new() }
+    }
+
+    /// Sets a terminal mode by its code in RFC 4254 section 8; codes the RFC does not name are left out.
+    pub fn mode(mut self, code: u8, value: u32) -> Self {
+        self.modes.push((code, value));
+        self
+    }
+}
+
+impl Command {
+    fn new(session: &Session, what: What) -> Self {
+        let reporting = match what {
+            What::Arguments(_) | What::Line(_) => Reporting::ProcessGroup,
+            What::Raw(_) | What::Shell | What::Subsystem(_) => Reporting::Nothing,
+        };
+        Self {
+            session: session.clone(),
+            what,
+            shell: Shell::Posix,
+            environment: Vec::new(),
+            fallback: EnvFallback::default(),
+            directory: None,
+            terminal: None,
+            timeout: None,
+            until: Until::default(),
+            reporting,
+            stdin: None,
+            output_limit: OUTPUT_LIMIT,
+        }
+    }
+
+    pub(crate) fn program(session: &Session, program: &[u8]) -> Self {
+        Self::new(session, What::Arguments(vec![program.to_vec()]))
+    }
+
+    pub(crate) fn line(session: &Session, line: &[u8]) -> Self {
+        Self::new(session, What::Line(line.to_vec()))
+    }
+
+    pub(crate) fn raw(session: &Session, line: &[u8]) -> Self {
+        Self::new(session, What::Raw(line.to_vec()))
+    }
+
+    pub(crate) fn login_shell(session: &Session) -> Self {
+        Self::new(session, What::Shell)
+    }
+
+    pub(crate) fn subsystem(session: &Session, name: &str) -> Self {
+        Self::new(session, What::Subsystem(name.to_owned()))
+    }
+
+    /// Adds one argument, quoted so that the program gets exactly these bytes. On a line of the shell's own
+    /// language it is appended the same way.
+    pub fn arg(mut self, argument: impl AsRef<[u8]>) -> Self {
+        match &mut self.what {
+            What::Arguments(arguments) => arguments.push(argument.as_ref().to_vec()),
+            What::Line(line) => match quote::quote(self.shell, argument.as_ref()) {
+                Ok(quoted) => {
+                    line.push(b' ');
+                    line.extend_from_slice(&quoted);
+                }
+                // Said when the line is put together: NUL cannot be quoted there either.
+                Err(_) => line.extend_from_slice(&[b' ', 0]),
+            },
+            What::Raw(line) => {
+                line.push(b' ');
+                line.extend_from_slice(argument.as_ref());
+            }
+            What::Shell | What::Subsystem(_) => {}
+        }
+        self
+    }
+
+    /// Adds several arguments; see [`Command::arg`].
+    pub fn args<A: AsRef<[u8]>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
+        for argument in arguments {
+            self = self.arg(argument);
+        }
+        self
+    }
+
+    /// The shell that reads the command line at the far end; POSIX `sh` unless set. Set it before adding
+    /// arguments to a line.
+    pub fn shell(mut self, shell: Shell) -> Self {
+        self.shell = shell;
+        self
+    }
+
+    /// Sets an environment variable: by request where the server accepts it, else as
+    /// [`env_fallback`](Self::env_fallback) says. Asking costs one round trip, once per name and connection.
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// What to do about variables the server does not accept; by default they go into the command line.
+    pub fn env_fallback(mut self, fallback: EnvFallback) -> Self {
+        self.fallback = fallback;
+        self
+    }
+
+    /// The directory to run in; a relative one starts at the login directory.
+    pub fn dir(mut self, directory: impl AsRef<[u8]>) -> Self {
+        self.directory = Some(directory.as_ref().to_vec());
+        self
+    }
+
+    /// Runs it on a terminal. Standard error then arrives with standard output.
+    pub fn terminal(mut self, terminal: Terminal) -> Self {
+        self.terminal = Some(terminal);
+        self
+    }
+
+    /// Ends the command after this long; what it wrote until then is kept. None unless set.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// When the command counts as finished; when the channel closes, unless set.
+    pub fn until(mut self, until: Until) -> Self {
+        self.until = until;
+        self
+    }
+
+    /// Whether it reports its process group; see [`Reporting`].
+    pub fn reporting(mut self, reporting: Reporting) -> Self {
+        self.reporting = reporting;
+        self
+    }
+
+    /// What [`output`](Self::output) writes to standard input before it closes it; nothing unless set.
+    pub fn stdin(mut self, bytes: impl Into<Bytes>) -> Self {
+        self.stdin = Some(bytes.into());
+        self
+    }
+
+    /// The most that [`output`](Self::output) collects of both streams together, in bytes; 256 MiB unless set.
+    pub fn output_limit(mut self, bytes: u64) -> Self {
+        self.output_limit = bytes;
+        self
+    }
+
+    /// Starts it, with its three streams to read and write while it runs.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ChannelLimit`] and its neighbours when the server opens no channel,
+    /// [`ErrorKind::RequestRefused`] when it refuses to run the command, [`ErrorKind::Disconnected`].
+    ///
+    /// # Cancel safety
+    /// Dropped, the channel is closed; if the command was started already, it is ended as
+    /// [`Child`] ends when dropped.
+    pub async fn spawn(self) -> Result<Child> {
+        start::spawn(self).await
+    }
+
+    /// Runs it and collects what it writes.
+    ///
+    /// # Errors
+    /// As [`spawn`](Self::spawn); [`ErrorKind::Overrun`] when it writes more than the
+    /// [limit](Self::output_limit); [`ErrorKind::Disconnected`] when the connection ends first. An exit code
+    /// other than 0 and a timeout are no errors but part of the [`Output`].
+    ///
+    /// # Cancel safety
+    /// Dropped, the remote process is ended as [`Child`] ends when dropped; the output is lost.
+    pub async fn output(self) -> Result<Output> {
+        output::collect(self).await
+    }
+
+    /// The line for the `exec` request, without what the environment and the report add.
+    fn command_line(&self) -> Result<Option<Vec<u8>>> {
+        let line = match &self.what {
+            What::Arguments(arguments) => {
+                quote::join(self.shell, arguments).map_err(|error| unquotable(&error))?
+            }
+            What::Line(line) => line.clone(),
+            What::Raw(line) => return Ok(Some(line.clone())),
+            What::Shell | What::Subsystem(_) => return Ok(None),
+        };
+        if line.contains(&0) {
+            return Err(Error::new(
+                ErrorKind::Configuration,
+                "exec",
+                "a command line cannot contain a NUL byte: no shell could read past it",
+            ));
+        }
+        Ok(Some(line))
+    }
+}
+
+impl fmt::Debug for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Arguments and variables may hold secrets; what they are called may not.
+        f.debug_struct("Command")
+            .field("shell", &self.shell)
+            .field("variables", &self.environment.iter().map(|(name, _)| name).collect::<Vec<_>>())
+            .field("timeout", &self.timeout)
+            .field("until", &self.until)
+            .finish_non_exhaustive()
+    }
+}
+
+fn unquotable(error: &quote::QuoteError) -> Error {
+    Error::new(ErrorKind::Configuration, "exec", format!("the command cannot be quoted: {error}"))
+        .with_hint("pass such data on standard input, or use a raw command line")
+}

@@ -1,0 +1,407 @@
+//! A running remote process: its streams, its end, and the means to end it.
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+use crate::base::{Channel, End, Stream, Writer};
+use crate::command::Until;
+use crate::command::output::ExitStatus;
+use crate::ending::{Ended, Ending, ProcessGroup, Reading};
+use crate::error::{Error, ErrorKind, Result};
+use crate::session::{Lease, Session};
+
+/// A running remote process.
+///
+/// Dropped, it is ended: by a `signal` request, then by its process group (see
+/// [`Reporting`](crate::Reporting)), then its channel is closed; that goes on in the background and keeps the
+/// connection open for at most a few seconds. Keep the child for as long as its streams are read.
+///
+/// ```no_run
+/// # async fn example(session: rustle_session::Session) -> rustle_session::Result<()> {
+/// use tokio::io::{AsyncReadExt, AsyncWriteExt};
+///
+/// let mut child = session.command("sort").spawn().await?;
+/// let mut stdin = child.take_stdin().expect("taken once");
+/// stdin.write_all(b"b\na\n").await.expect("sort reads all");
+/// stdin.shutdown().await.expect("end of input");
+/// let mut sorted = String::new();
+/// child.take_stdout().expect("taken once").read_to_string(&mut sorted).await.expect("UTF-8");
+/// assert!(child.wait().await?.success());
+/// # Ok(())
+/// # }
+/// ```
+pub struct Child {
+    stdin: Option<ChildStdin>,
+    stdout: Option<ChildStdout>,
+    stderr: Option<ChildStderr>,
+    group: Option<Arc<ProcessGroup>>,
+    until: Until,
+    deadline: Option<Instant>,
+    variables_in_command_line: Vec<String>,
+    lease: Lease,
+    session: Session,
+}
+
+/// Standard input of a remote process.
+///
+/// Writing waits for the server's window; once the process has closed its end, or is gone, writing fails with
+/// [`io::ErrorKind::BrokenPipe`]. `shutdown` sends the end of input; dropping it does as well.
+pub struct ChildStdin {
+    writer: Writer,
+    lease: Option<crate::session::EofOnDrop>,
+}
+
+/// Standard output of a remote process, or what a terminal shows.
+///
+/// Dropped before its end, the process is ended when it next writes, as `SIGPIPE` would locally.
+pub struct ChildStdout {
+    channel: Arc<Channel>,
+    left: Bytes,
+}
+
+/// Standard error of a remote process. Dropped before its end, the rest of it is thrown away.
+pub struct ChildStderr {
+    channel: Arc<Channel>,
+    group: Option<Arc<ProcessGroup>>,
+    left: Bytes,
+}
+
+impl Child {
+    pub(super) fn new(
+        lease: Lease,
+        session: Session,
+        group: Option<Arc<ProcessGroup>>,
+        timeout: Option<Duration>,
+        until: Until,
+        variables_in_command_line: Vec<String>,
+    ) -> Self {
+        let channel = lease.channel();
+        let stdin = ChildStdin { writer: channel.writer(), lease: Some(session.eof_on_drop(channel)) };
+        let stdout = ChildStdout { channel: Arc::clone(channel), left: Bytes::new() };
+        let stderr = ChildStderr { channel: Arc::clone(channel), group: group.clone(), left: Bytes::new() };
+        session.end_when_orphaned(&lease, Ending::Process(group.clone()));
+        Self {
+            stdin: Some(stdin),
+            stdout: Some(stdout),
+            stderr: Some(stderr),
+            group,
+            until,
+            deadline: timeout.map(|timeout| Instant::now() + timeout),
+            variables_in_command_line,
+            lease,
+            session,
+        }
+    }
+
+    /// Standard input; `None` when it was taken before.
+    pub fn take_stdin(&mut self) -> Option<ChildStdin> {
+        self.stdin.take()
+    }
+
+    /// Standard output; `None` when it was taken before.
+    pub fn take_stdout(&mut self) -> Option<ChildStdout> {
+        self.stdout.take()
+    }
+
+    /// Standard error; `None` when it was taken before.
+    pub fn take_stderr(&mut self) -> Option<ChildStderr> {
+        self.stderr.take()
+    }
+
+    /// The variables that the server did not accept and that stand in the command line instead.
+    #[must_use]
+    pub fn variables_in_command_line(&self) -> &[String] {
+        &self.variables_in_command_line
+    }
+
+    /// The number of its channel, as it stands in this crate's log lines.
+    #[must_use]
+    pub fn channel_number(&self) -> u32 {
+        self.lease.channel().number()
+    }
+
+    /// Waits for the end of the process, by default until the server closes the channel.
+    ///
+    /// Standard input, if still here, is closed first. Output whose stream was not taken is thrown
+    /// away; that of a stream taken and not read is kept within the limits of
+    /// [`BufferLimits`](crate::BufferLimits). With a
+    /// [timeout](crate::Command::timeout), the process is ended then, and its status says how.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Disconnected`] when the connection ends first, [`ErrorKind::Overrun`] when its output was
+    /// not read and ran over, [`ErrorKind::ChannelTimeout`] when its timeout passed and no end of it was seen.
+    ///
+    /// # Cancel safety
+    /// Safe: the process goes on, and it may be waited for again.
+    pub async fn wait(&mut self) -> Result<ExitStatus> {
+        drop(self.stdin.take());
+        // Output that was not taken is not going to be read, which is no reason to end the process.
+        if self.stdout.take().is_some() {
+            self.lease.channel().intake().discard_output();
+        }
+        drop(self.stderr.take());
+        self.finished().await
+    }
+
+    /// Waits without touching the streams.
+    pub(super) async fn finished(&self) -> Result<ExitStatus> {
+        let Some(deadline) = self.deadline else { return self.ended().await };
+        match tokio::time::timeout_at(deadline, self.ended()).await {
+            Ok(status) => status,
+            Err(_) => {
+                let ended = self.end_process().await;
+                if ended == Ended::Confirmed {
+                    return Ok(self.status());
+                }
+                Err(Error::new(
+                    ErrorKind::ChannelTimeout,
+                    "exec",
+                    format!("the command did not finish in time: {ended}"),
+                )
+                .at(self.session.target()))
+            }
+        }
+    }
+
+    /// Waits for the end of the process alone, whatever its timeout.
+    pub(super) async fn finished_by_itself(&self) -> Result<ExitStatus> {
+        self.ended().await
+    }
+
+    /// What a failed read means: the connection's own reason says more than the stream's.
+    pub(super) fn stream_error(&self, error: io::Error) -> Error {
+        self.session.channel_ended_error("exec", self.lease.channel()).with_source(error)
+    }
+
+    pub(super) fn target(&self) -> &str {
+        self.session.target()
+    }
+
+    async fn ended(&self) -> Result<ExitStatus> {
+        let channel = self.lease.channel();
+        if self.until == Until::ExitStatus && channel.exit().await.is_some() {
+            return Ok(self.status());
+        }
+        match channel.ended().await {
+            End::Closed => Ok(self.status()),
+            End::Lost | End::Overrun => Err(self.session.channel_ended_error("exec", channel)),
+        }
+    }
+
+    /// How it ended as far as the server has told.
+    pub(super) fn status(&self) -> ExitStatus {
+        ExitStatus::from_base(self.lease.channel().intake().exit_seen())
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    pub(super) fn until(&self) -> Until {
+        self.until
+    }
+
+    /// Sends a signal by its name without `SIG`, such as `TERM` or `USR1` (RFC 4254 section 6.9).
+    ///
+    /// Servers do not say whether they delivered it, and OpenSSH delivers none for root.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Disconnected`] when the connection is gone.
+    ///
+    /// # Cancel safety
+    /// The request is sent whole or not at all.
+    pub async fn signal(&self, name: &str) -> Result<()> {
+        self.lease.channel().signal(name).await.map_err(|_| self.session.gone_error("signal"))
+    }
+
+    /// Tells the process the new size of its terminal, in characters.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Disconnected`] when the connection is gone.
+    ///
+    /// # Cancel safety
+    /// The request is sent whole or not at all.
+    pub async fn resize(&self, columns: u32, rows: u32) -> Result<()> {
+        self.lease.channel().resize(columns, rows).await.map_err(|_| self.session.gone_error("window-change"))
+    }
+
+    /// Ends the process as a drop does, and says what is known of it afterwards.
+    ///
+    /// Takes at most a few seconds; a process that ends on its first signal takes one round trip.
+    ///
+    /// # Cancel safety
+    /// Dropped, the ending goes on in the background.
+    pub async fn end(self) -> Ended {
+        self.end_process().await
+    }
+
+    pub(super) async fn end_process(&self) -> Ended {
+        self.session
+            .orphans()
+            .end_process(self.lease.channel(), self.group.as_deref(), Reading::Elsewhere)
+            .await
+    }
+}
+
+impl fmt::Debug for Child {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Child")
+            .field("target", &self.session.target())
+            .field("channel", &self.channel_number())
+            .finish_non_exhaustive()
+    }
+}
+
+impl ChildStdin {
+    /// Writes all of it without copying, as the server's window allows.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::BrokenPipe`] when the process no longer reads, or the connection is gone.
+    ///
+    /// # Cancel safety
+    /// Not safe: an unknown part has been written.
+    pub async fn write_bytes(&mut self, bytes: Bytes) -> io::Result<()> {
+        self.writer.channel().send(bytes).await.map_err(|_| broken_pipe())
+    }
+}
+
+fn broken_pipe() -> io::Error {
+    io::Error::new(io::ErrorKind::BrokenPipe, "the remote process no longer reads its standard input")
+}
+
+impl AsyncWrite for ChildStdin {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.writer).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.writer).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.writer).poll_shutdown(cx))?;
+        if let Some(eof) = self.lease.take() {
+            eof.sent();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl ChildStdout {
+    /// The next bytes as they arrived, without copying; `None` at the end.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::ConnectionAborted`] when the connection or the channel was lost before the end.
+    ///
+    /// # Cancel safety
+    /// Safe: no bytes are lost.
+    pub async fn chunk(&mut self) -> io::Result<Option<Bytes>> {
+        if !self.left.is_empty() {
+            return Ok(Some(std::mem::take(&mut self.left)));
+        }
+        let bytes = self.channel.data(Stream::Out).await?;
+        checked_end(&self.channel, bytes)
+    }
+}
+
+impl ChildStderr {
+    /// The next bytes as they arrived, without copying; `None` at the end.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::ConnectionAborted`] when the connection or the channel was lost before the end.
+    ///
+    /// # Cancel safety
+    /// Safe: no bytes are lost.
+    pub async fn chunk(&mut self) -> io::Result<Option<Bytes>> {
+        if !self.left.is_empty() {
+            return Ok(Some(std::mem::take(&mut self.left)));
+        }
+        let bytes = match &self.group {
+            Some(group) => group.stderr(&self.channel).await?,
+            None => self.channel.data(Stream::Err).await?,
+        };
+        checked_end(&self.channel, bytes)
+    }
+}
+
+impl AsyncRead for ChildStdout {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.left.is_empty() {
+            let bytes = ready!(this.channel.intake().poll_data(Stream::Out, cx))?;
+            this.left = checked_end(&this.channel, bytes)?.unwrap_or_default();
+        }
+        hand_over(&mut this.left, buf);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncRead for ChildStderr {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.left.is_empty() {
+            let bytes = match &this.group {
+                Some(group) => ready!(group.poll_stderr(&this.channel, cx))?,
+                None => ready!(this.channel.intake().poll_data(Stream::Err, cx))?,
+            };
+            this.left = checked_end(&this.channel, bytes)?.unwrap_or_default();
+        }
+        hand_over(&mut this.left, buf);
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn hand_over(left: &mut Bytes, buf: &mut ReadBuf<'_>) {
+    let part = left.len().min(buf.remaining());
+    buf.put_slice(&left[..part]);
+    left.advance(part);
+}
+
+/// The end of a stream is an end only if the channel said so; a lost connection is no end of file.
+pub(crate) fn checked_end(channel: &Channel, bytes: Option<Bytes>) -> io::Result<Option<Bytes>> {
+    if bytes.is_some() {
+        return Ok(bytes);
+    }
+    match channel.intake().end_seen() {
+        Some(End::Lost) => Err(io::Error::new(
+            io::ErrorKind::ConnectionAborted,
+            "the connection was lost before the end of the stream",
+        )),
+        Some(End::Overrun) => Err(io::Error::new(
+            io::ErrorKind::ConnectionAborted,
+            "the stream was not read and its buffers ran over",
+        )),
+        Some(End::Closed) | None => Ok(None),
+    }
+}
+
+impl Drop for ChildStdout {
+    fn drop(&mut self) {
+        self.channel.intake().drop_stream(Stream::Out);
+    }
+}
+
+impl Drop for ChildStderr {
+    fn drop(&mut self) {
+        // The report of the process group is still to be read, by whoever ends the process.
+        if self.group.as_ref().is_none_or(|group| group.id().is_some()) {
+            self.channel.intake().drop_stream(Stream::Err);
+        }
+    }
+}

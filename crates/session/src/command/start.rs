@@ -1,0 +1,195 @@
+//! From a [`Command`] to a process: the channel, the requests, and the command line they need.
+
+use std::sync::Arc;
+
+use crate::base::{Channel, Request};
+use crate::command::{Child, Command, EnvFallback, Reporting, What};
+use crate::ending::{Ending, ProcessGroup};
+use crate::error::{Error, ErrorKind, Result};
+use crate::quote;
+use crate::session::{Lease, Session};
+
+/// Opens a channel and starts the command on it.
+///
+/// # Cancel safety
+/// See [`Command::spawn`].
+pub(super) async fn spawn(command: Command) -> Result<Child> {
+    let line = command.command_line()?;
+    let session = command.session.clone();
+    // Nothing runs on it yet; from the moment the command is asked for, the ending is a process's.
+    let lease = session.open_session(Ending::Close).await?;
+    let starting = start(&command, line, &session, lease);
+    session.within_request_timeout("exec", starting).await
+}
+
+async fn start(
+    command: &Command,
+    line: Option<Vec<u8>>,
+    session: &Session,
+    mut lease: Lease,
+) -> Result<Child> {
+    let channel = Arc::clone(lease.channel());
+    let in_line = environment(command, line.is_some(), session, &channel).await?;
+    let mut answers = Answers::default();
+    if let Some(terminal) = &command.terminal {
+        let request = Request::Pty {
+            term: &terminal.name,
+            columns: terminal.columns,
+            rows: terminal.rows,
+            modes: &terminal.modes,
+        };
+        answers.ask(&channel, session, request, "a terminal (pty-req)").await?;
+        lease.set_ending(Ending::HangUp);
+    }
+    let mut group = None;
+    match (&command.what, line) {
+        (What::Subsystem(name), _) => {
+            lease.set_ending(Ending::Process(None));
+            answers
+                .ask(&channel, session, Request::Subsystem { name }, &format!("the subsystem {name:?}"))
+                .await?;
+        }
+        (_, Some(line)) => {
+            group = reporting_group(command)?.map(Arc::new);
+            let whole = whole_line(command, &line, &in_line, group.as_deref())?;
+            if command.terminal.is_none() {
+                lease.set_ending(Ending::Process(group.clone()));
+            }
+            answers
+                .ask(&channel, session, Request::Exec { command: &whole }, "to run the command (exec)")
+                .await?;
+        }
+        (_, None) => {
+            if command.terminal.is_none() {
+                lease.set_ending(Ending::Process(None));
+            }
+            answers.ask(&channel, session, Request::Shell, "a login shell (shell)").await?;
+        }
+    }
+    answers.check(&channel, session).await?;
+    let variables = in_line.into_iter().map(|(name, _)| name).collect();
+    Ok(Child::new(lease, session.clone(), group, command.timeout, command.until, variables))
+}
+
+/// Requests on their way, and what each asked for: they are sent together and answered in order.
+#[derive(Default)]
+struct Answers {
+    asked: Vec<String>,
+}
+
+impl Answers {
+    async fn ask(
+        &mut self,
+        channel: &Channel,
+        session: &Session,
+        request: Request<'_>,
+        what: &str,
+    ) -> Result<()> {
+        channel.request(request).await.map_err(|_| session.gone_error("exec"))?;
+        self.asked.push(what.to_owned());
+        Ok(())
+    }
+
+    async fn check(self, channel: &Channel, session: &Session) -> Result<()> {
+        for what in self.asked {
+            match channel.reply().await {
+                Some(true) => {}
+                Some(false) => {
+                    return Err(Error::new(
+                        ErrorKind::RequestRefused,
+                        "exec",
+                        format!("the server refused {what}"),
+                    )
+                    .at(session.target())
+                    .with_hint("the account's rights on the server (forced command, restricted shell, sshd_config) decide this"));
+                }
+                None => return Err(session.channel_ended_error("exec", channel)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Offers the environment by request; gives back what the command line has to set.
+async fn environment(
+    command: &Command,
+    has_line: bool,
+    session: &Session,
+    channel: &Channel,
+) -> Result<Vec<(String, String)>> {
+    let mut in_line = Vec::new();
+    let mut asked = Vec::new();
+    for (name, value) in &command.environment {
+        if session.variable_was_refused(name) {
+            in_line.push((name.clone(), value.clone()));
+            continue;
+        }
+        let request = Request::Environment { name, value };
+        channel.request(request).await.map_err(|_| session.gone_error("env"))?;
+        asked.push((name, value));
+    }
+    for (name, value) in asked {
+        match channel.reply().await {
+            Some(true) => {}
+            Some(false) => {
+                session.remember_refused_variable(name);
+                in_line.push((name.clone(), value.clone()));
+            }
+            None => return Err(session.channel_ended_error("env", channel)),
+        }
+    }
+    let raw = matches!(command.what, What::Raw(_)) || !has_line;
+    if !in_line.is_empty() && (raw || command.fallback == EnvFallback::Fail) {
+        let names: Vec<_> = in_line.iter().map(|(name, _)| name.as_str()).collect();
+        return Err(Error::new(
+            ErrorKind::RequestRefused,
+            "env",
+            format!("the server does not accept the environment variables {}", names.join(", ")),
+        )
+        .at(session.target())
+        .with_hint("add them to AcceptEnv in its sshd_config, or run a command line that can set them"));
+    }
+    Ok(in_line)
+}
+
+fn reporting_group(command: &Command) -> Result<Option<ProcessGroup>> {
+    if command.reporting == Reporting::Nothing || command.terminal.is_some() {
+        return Ok(None);
+    }
+    let group = ProcessGroup::new().map_err(|error| {
+        Error::new(ErrorKind::Io, "exec", "the operating system gave no random bytes")
+            .with_source(error.to_string())
+    })?;
+    Ok(group.prologue(command.shell).is_some().then_some(group))
+}
+
+/// The report, the directory, the environment and the command, in the remote shell's language.
+fn whole_line(
+    command: &Command,
+    line: &[u8],
+    in_line: &[(String, String)],
+    group: Option<&ProcessGroup>,
+) -> Result<Vec<u8>> {
+    if let What::Raw(_) = command.what {
+        if command.directory.is_some() {
+            return Err(Error::new(
+                ErrorKind::Configuration,
+                "exec",
+                "a raw command line has no shell that could change the directory",
+            ));
+        }
+        return Ok(line.to_vec());
+    }
+    let mut whole = Vec::with_capacity(line.len() + 64);
+    if let Some(prologue) = group.and_then(|group| group.prologue(command.shell)) {
+        whole.extend_from_slice(prologue.as_bytes());
+    }
+    if let Some(directory) = &command.directory {
+        whole.extend(quote::cd_prefix(command.shell, directory).map_err(|error| super::unquotable(&error))?);
+    }
+    if !in_line.is_empty() {
+        whole.extend(quote::env_prefix(command.shell, in_line).map_err(|error| super::unquotable(&error))?);
+    }
+    whole.extend_from_slice(line);
+    Ok(whole)
+}

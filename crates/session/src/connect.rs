@@ -1,0 +1,413 @@
+//! From a host's name to a session: [`Connector`] → [`Unauthenticated`] → [`Session`].
+
+pub(crate) mod dial;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
+
+use crate::algorithms::{Algorithms, Negotiated};
+use crate::auth::deadline::NetworkClock;
+use crate::auth::{self, Credentials};
+use crate::base::{HostKeyQuestion, Io, Transport, handshake};
+use crate::connect::dial::DialOptions;
+use crate::error::{Error, ErrorKind, Result};
+use crate::host_trust::{HostKeyOffer, HostTrust, KnownHosts};
+use crate::options::TransportOptions;
+use crate::session::{Session, SessionParts};
+use crate::target::{Target, host_and_port};
+
+/// The port of SSH (RFC 4253 section 4.1).
+const SSH_PORT: u16 = 22;
+
+/// How to reach one host and whether to trust it; makes connections.
+///
+/// ```no_run
+/// # async fn example() -> rustle_session::Result<()> {
+/// use rustle_session::{Connector, Credentials, KnownHosts, Target};
+///
+/// let connector = Connector::new(Target::parse("deploy@web-1.example.com")?)
+///     .host_trust(KnownHosts::new().accept_new());
+/// let session = connector.connect().await?.authenticate(&Credentials::new()).await?;
+/// println!("{}", session.output("hostname").await?.stdout_text());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct Connector {
+    target: Target,
+    trust_name: Option<String>,
+    transport: TransportOptions,
+    dial: DialOptions,
+    algorithms: Algorithms,
+    trust: Arc<dyn HostTrust>,
+}
+
+/// How long each step of connecting took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConnectTimings {
+    /// Looking up the name; zero where none was looked up.
+    pub resolve: Duration,
+    /// The TCP connect that won: one round trip.
+    pub connect: Duration,
+    /// Identification, key exchange and the check of the host key.
+    pub handshake: Duration,
+}
+
+impl Connector {
+    /// Connects to this target with the defaults: strict host keys from the usual `known_hosts` files.
+    pub fn new(target: Target) -> Self {
+        Self {
+            target,
+            trust_name: None,
+            transport: TransportOptions::default(),
+            dial: DialOptions::default(),
+            algorithms: Algorithms::default(),
+            trust: Arc::new(KnownHosts::new()),
+        }
+    }
+
+    /// Deadlines, window, buffers and keepalive.
+    pub fn transport(mut self, options: TransportOptions) -> Self {
+        self.transport = options;
+        self
+    }
+
+    /// How TCP connections are made. Its own deadline yields to the
+    /// [connect timeout](crate::TransportOptionsBuilder::connect_timeout) where that is shorter.
+    pub fn dial(mut self, options: DialOptions) -> Self {
+        self.dial = options;
+        self
+    }
+
+    /// The algorithms to offer.
+    pub fn algorithms(mut self, algorithms: Algorithms) -> Self {
+        self.algorithms = algorithms;
+        self
+    }
+
+    /// Who decides whether the host's key is the right one.
+    pub fn host_trust(mut self, trust: impl HostTrust + 'static) -> Self {
+        self.trust = Arc::new(trust);
+        self
+    }
+
+    /// The name that errors show and host keys are looked up under, where it differs from what is dialled: the
+    /// name given to `ssh`, whose `HostName` is another.
+    pub fn trust_name(mut self, name: impl Into<String>) -> Self {
+        self.trust_name = Some(name.into());
+        self
+    }
+
+    /// The target.
+    #[must_use]
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    fn port(&self) -> u16 {
+        self.target.port().unwrap_or(SSH_PORT)
+    }
+
+    fn place(&self) -> String {
+        host_and_port(self.target.host(), self.port())
+    }
+
+    /// Dials, exchanges keys and checks the host key.
+    ///
+    /// # Errors
+    /// [`ErrorKind::HostUnreachable`], [`ErrorKind::ConnectTimeout`], [`ErrorKind::ServerBusy`],
+    /// [`ErrorKind::NoCommonAlgorithm`], [`ErrorKind::Protocol`], or one of the host-key kinds.
+    ///
+    /// # Cancel safety
+    /// Dropped, every socket is closed; the server sees a connection that ended before authentication.
+    pub async fn connect(&self) -> Result<Unauthenticated> {
+        let timeout = self.transport.connect_timeout();
+        let started = Instant::now();
+        let dial = self.dial.clone().timeout_at_most(timeout);
+        let dialed = dial::dial(&dial, self.target.host(), self.port()).await?;
+        let left = timeout.saturating_sub(started.elapsed());
+        let timings =
+            ConnectTimings { resolve: dialed.resolve, connect: dialed.connect, handshake: Duration::ZERO };
+        self.shake_hands(Box::new(dialed.stream), Some(dialed.peer), timings, left).await
+    }
+
+    /// Exchanges keys over a stream that is there already: another connection's channel, a pipe, a test.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect), but for dialling.
+    ///
+    /// # Cancel safety
+    /// Dropped, the stream is closed.
+    pub async fn connect_over<S>(&self, stream: S) -> Result<Unauthenticated>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let timings =
+            ConnectTimings { resolve: Duration::ZERO, connect: Duration::ZERO, handshake: Duration::ZERO };
+        self.shake_hands(Box::new(stream), None, timings, self.transport.connect_timeout()).await
+    }
+
+    async fn shake_hands(
+        &self,
+        io: Box<dyn Io>,
+        peer: Option<SocketAddr>,
+        mut timings: ConnectTimings,
+        left: Duration,
+    ) -> Result<Unauthenticated> {
+        let started = Instant::now();
+        let clock = NetworkClock::new(left);
+        let host = self.trust_name.as_deref().unwrap_or(self.target.host());
+        let algorithms =
+            self.algorithms.clone().arranged_for(&self.trust.known_algorithms(host, self.port()));
+        let person = self.transport.person_timeout();
+        let mut shown = None;
+        let slot = &mut shown;
+        let check = move |question: HostKeyQuestion| async move {
+            let mut offer = HostKeyOffer::from_wire(host, self.port(), &question.wire)?;
+            if let Some(peer) = peer {
+                offer = offer.with_address(peer);
+            }
+            let offer = slot.insert(offer);
+            match tokio::time::timeout(person, self.trust.check(offer)).await {
+                Ok(verdict) => verdict,
+                Err(_) => Err(Error::new(
+                    ErrorKind::HostKeyUnknown,
+                    "check host key",
+                    format!("nobody answered about the host key within {} s", person.as_secs()),
+                )),
+            }
+        };
+        let transport = handshake(io, &algorithms, &self.transport, timings.connect, &clock, check)
+            .await
+            .map_err(|error| error.at(self.place()))?;
+        timings.handshake = started.elapsed();
+        let user = match self.target.user() {
+            Some(user) => user.to_owned(),
+            None => local_user()?,
+        };
+        let left = left.saturating_sub(clock.spent()).max(Duration::from_millis(1));
+        tracing::debug!(
+            host = self.target.host(),
+            port = self.port(),
+            handshake_ms = timings.handshake.as_millis(),
+            "keys exchanged, host trusted"
+        );
+        Ok(Unauthenticated {
+            transport,
+            user,
+            place: self.place(),
+            options: self.transport.clone(),
+            host_key: shown,
+            peer,
+            timings,
+            left,
+        })
+    }
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connector")
+            .field("target", &self.target)
+            .field("transport", &self.transport)
+            .field("dial", &self.dial)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The local account's name: ssh logs in under it when none is given.
+fn local_user() -> Result<String> {
+    let variable = if cfg!(windows) { "USERNAME" } else { "USER" };
+    match std::env::var(variable).or_else(|_| std::env::var("LOGNAME")) {
+        Ok(user) if !user.is_empty() => Ok(user),
+        _ => Err(Error::new(
+            ErrorKind::Configuration,
+            "connect",
+            format!(
+                "no user name was given, and the environment variable {variable} does not say who you are"
+            ),
+        )
+        .with_hint("give it as user@host")),
+    }
+}
+
+/// A connection whose keys are agreed and whose host is trusted, before anybody logged in.
+///
+/// Dropped, it is closed.
+pub struct Unauthenticated {
+    transport: Transport,
+    user: String,
+    place: String,
+    options: TransportOptions,
+    host_key: Option<HostKeyOffer>,
+    peer: Option<SocketAddr>,
+    timings: ConnectTimings,
+    left: Duration,
+}
+
+/// Nobody was let in.
+///
+/// Where the server still takes attempts, the connection comes back in [`Rejected::into_unauthenticated`].
+pub struct Rejected {
+    error: Error,
+    may_continue: Vec<String>,
+    unauthenticated: Option<Unauthenticated>,
+}
+
+impl Unauthenticated {
+    /// Logs in, with what `credentials` hold and in the order ssh would.
+    ///
+    /// The network gets what is left of the [connect timeout](crate::TransportOptionsBuilder::connect_timeout);
+    /// a person's time does not count.
+    ///
+    /// # Errors
+    /// [`Rejected`], with an error of kind [`ErrorKind::AuthenticationFailed`], [`ErrorKind::Key`],
+    /// [`ErrorKind::Agent`], [`ErrorKind::ConnectTimeout`] or [`ErrorKind::Disconnected`].
+    ///
+    /// # Cancel safety
+    /// Dropped, the connection is closed; the server may have seen a password or a key.
+    pub async fn authenticate(mut self, credentials: &Credentials) -> Result<Session, Rejected> {
+        let target = self.target();
+        let started = Instant::now();
+        let result =
+            auth::authenticate(&mut self.transport, &self.user, credentials, &target, self.left).await;
+        match result {
+            Ok(success) => {
+                tracing::debug!(target, method = success.method, "authenticated");
+                let round_trip = if self.timings.connect.is_zero() {
+                    // No TCP connect told it; a quarter of the handshake is nearer than nothing.
+                    (self.timings.handshake / 4).min(Duration::from_secs(1))
+                } else {
+                    self.timings.connect
+                };
+                Ok(Session::start(SessionParts {
+                    connection: self.transport.into_connection(),
+                    target,
+                    method: success.method,
+                    method_detail: success.detail,
+                    options: self.options,
+                    host_key: self.host_key,
+                    peer: self.peer,
+                    timings: self.timings,
+                    authentication: started.elapsed(),
+                    round_trip,
+                }))
+            }
+            Err(failure) => {
+                let error = failure.error.at(&target);
+                let usable = !failure.may_continue.is_empty() && !self.transport.is_gone();
+                Err(Rejected {
+                    error,
+                    may_continue: failure.may_continue,
+                    unauthenticated: usable.then_some(self),
+                })
+            }
+        }
+    }
+
+    /// The user to log in as.
+    #[must_use]
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// `user@host:port`.
+    #[must_use]
+    pub fn target(&self) -> String {
+        format!("{}@{}", self.user, self.place)
+    }
+
+    /// The algorithms agreed on.
+    #[must_use]
+    pub fn negotiated(&self) -> Option<Negotiated> {
+        self.transport.negotiated()
+    }
+
+    /// What the host proved to be.
+    #[must_use]
+    pub fn host_key(&self) -> Option<&HostKeyOffer> {
+        self.host_key.as_ref()
+    }
+
+    /// How long each step took.
+    #[must_use]
+    pub fn timings(&self) -> ConnectTimings {
+        self.timings
+    }
+
+    /// What the server wanted a person to read before logging in, control characters removed
+    /// (RFC 4252 section 5.4); empty until authentication was tried.
+    #[must_use]
+    pub fn banner(&self) -> String {
+        self.transport.banner()
+    }
+
+    /// The address of the server, where it was dialled.
+    #[must_use]
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.peer
+    }
+}
+
+impl fmt::Debug for Unauthenticated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Unauthenticated")
+            .field("target", &self.target())
+            .field("timings", &self.timings)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Rejected {
+    /// Why nobody was let in.
+    #[must_use]
+    pub fn error(&self) -> &Error {
+        &self.error
+    }
+
+    /// The methods that the server would still take on this connection.
+    #[must_use]
+    pub fn may_continue(&self) -> &[String] {
+        &self.may_continue
+    }
+
+    /// The connection, if it can be tried again on.
+    #[must_use]
+    pub fn into_unauthenticated(self) -> Option<Unauthenticated> {
+        self.unauthenticated
+    }
+}
+
+impl From<Rejected> for Error {
+    fn from(rejected: Rejected) -> Self {
+        rejected.error
+    }
+}
+
+impl fmt::Debug for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rejected")
+            .field("error", &self.error)
+            .field("may_continue", &self.may_continue)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl std::error::Error for Rejected {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.error.source()
+    }
+}

@@ -1,0 +1,239 @@
+//! The one error type of this crate: what happened, where, and what to do next.
+//!
+//! A person reads [`Error`]'s `Display` (one level), then its sources, then [`Error::hint`].
+//! A program reads [`Error::kind`], [`Error::code`] and [`Error::is_retryable`], which are stable.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+/// What went wrong while working with one SSH connection.
+///
+/// `Display` prints one level; walk [`std::error::Error::source`] for the causes below it.
+///
+/// ```
+/// use rustle_session::{Error, ErrorKind, Target};
+///
+/// let error = Target::parse("ssh://web-1:notaport").unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::Configuration);
+/// assert_eq!(error.code(), "SSH_CONFIG_ERROR");
+/// assert!(!error.is_retryable());
+/// ```
+pub struct Error {
+    inner: Box<Inner>,
+}
+
+struct Inner {
+    kind: ErrorKind,
+    operation: &'static str,
+    target: Option<String>,
+    message: String,
+    hint: Option<String>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// The category of an [`Error`]; each has a stable [`code`](ErrorKind::code).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// What was asked for makes no sense: an option, a target, an algorithm name.
+    Configuration,
+    /// The host name did not resolve, or no address of it could be reached.
+    HostUnreachable,
+    /// Connecting, the handshake or authentication took longer than its deadline.
+    ConnectTimeout,
+    /// The server is there and turned this connection away before the handshake, for load (`MaxStartups`).
+    ServerBusy,
+    /// The two sides share no algorithm of some sort.
+    NoCommonAlgorithm,
+    /// The peer broke the protocol, or does not speak it.
+    Protocol,
+    /// The host's key is not known.
+    HostKeyUnknown,
+    /// The host is known by another key.
+    HostKeyChanged,
+    /// The host's key, or its certificate authority, is marked as revoked.
+    HostKeyRevoked,
+    /// The host's key or certificate was refused for another reason, or the trust store could not be read.
+    HostKeyRejected,
+    /// The server refused every way to authenticate that could be tried.
+    AuthenticationFailed,
+    /// A key file is missing, unreadable, damaged, too open, or its passphrase is wrong.
+    Key,
+    /// The authentication agent could not be reached or did not answer as it should.
+    Agent,
+    /// The server has no free session slot (`MaxSessions`), or one comes free in a moment.
+    ChannelLimit,
+    /// The server's policy forbids this channel or request.
+    ChannelProhibited,
+    /// The far end of a forwarded channel could not be reached from the server.
+    ChannelTarget,
+    /// The server is short of resources for another channel.
+    ChannelShortage,
+    /// A channel request (`exec`, `subsystem`, `pty-req`, …) was refused.
+    RequestRefused,
+    /// An operation on an open channel took longer than its deadline.
+    ChannelTimeout,
+    /// The channel ended before the operation did.
+    ChannelClosed,
+    /// Output was not read for so long that its buffers ran over.
+    Overrun,
+    /// The connection is gone; [`Error::source`] and the message say why.
+    Disconnected,
+    /// The operating system refused something on this side (a file, a socket option).
+    Io,
+}
+
+impl ErrorKind {
+    /// The stable code, as other tools know it.
+    ///
+    /// ```
+    /// assert_eq!(rustle_session::ErrorKind::HostKeyChanged.code(), "SSH_HOST_KEY");
+    /// ```
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Configuration => "SSH_CONFIG_ERROR",
+            Self::HostUnreachable | Self::ServerBusy => "SSH_HOST_UNREACHABLE",
+            Self::ConnectTimeout => "SSH_CONNECTION_TIMEOUT",
+            Self::NoCommonAlgorithm | Self::Protocol => "SSH_PROTOCOL_ERROR",
+            Self::HostKeyUnknown | Self::HostKeyChanged | Self::HostKeyRevoked | Self::HostKeyRejected => {
+                "SSH_HOST_KEY"
+            }
+            Self::AuthenticationFailed => "SSH_AUTH_FAILED",
+            Self::Key | Self::Agent => "SSH_KEY_ERROR",
+            Self::ChannelLimit
+            | Self::ChannelProhibited
+            | Self::ChannelTarget
+            | Self::ChannelShortage
+            | Self::RequestRefused
+            | Self::ChannelTimeout
+            | Self::ChannelClosed
+            | Self::Overrun => "SSH_CHANNEL_ERROR",
+            Self::Disconnected => "SSH_DISCONNECTED",
+            Self::Io => "SSH_IO_ERROR",
+        }
+    }
+
+    /// Whether the same call may succeed if it is made again after a while, with nothing changed.
+    ///
+    /// Never true after a refusal (authentication, host key, policy): repeating those only locks accounts.
+    #[must_use]
+    pub fn is_retryable(self) -> bool {
+        matches!(
+            self,
+            Self::HostUnreachable
+                | Self::ServerBusy
+                | Self::ConnectTimeout
+                | Self::ChannelLimit
+                | Self::ChannelTarget
+                | Self::ChannelShortage
+                | Self::Disconnected
+        )
+    }
+}
+
+impl Error {
+    /// A new error: `message` is one sentence without a full stop, starting in lower case.
+    pub(crate) fn new(kind: ErrorKind, operation: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            inner: Box::new(Inner {
+                kind,
+                operation,
+                target: None,
+                message: message.into(),
+                hint: None,
+                source: None,
+            }),
+        }
+    }
+
+    /// Names the host this happened to, unless an inner layer already did.
+    pub(crate) fn at(mut self, target: impl fmt::Display) -> Self {
+        if self.inner.target.is_none() {
+            self.inner.target = Some(target.to_string());
+        }
+        self
+    }
+
+    /// Says what to do next, unless an inner layer already did.
+    pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        if self.inner.hint.is_none() {
+            self.inner.hint = Some(hint.into());
+        }
+        self
+    }
+
+    /// Attaches the cause.
+    pub(crate) fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.inner.source = Some(source.into());
+        self
+    }
+
+    /// The category of this error.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.inner.kind
+    }
+
+    /// The stable code of this error, such as `SSH_AUTH_FAILED`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        self.inner.kind.code()
+    }
+
+    /// Whether the same call may succeed later with nothing changed; see [`ErrorKind::is_retryable`].
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        self.inner.kind.is_retryable()
+    }
+
+    /// What was being done: `connect`, `authenticate`, `exec`, ….
+    #[must_use]
+    pub fn operation(&self) -> &'static str {
+        self.inner.operation
+    }
+
+    /// The host it happened to, as `user@host:port` or `host:port`, where one was involved.
+    #[must_use]
+    pub fn target(&self) -> Option<&str> {
+        self.inner.target.as_deref()
+    }
+
+    /// What a person can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<&str> {
+        self.inner.hint.as_deref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(target) = &self.inner.target {
+            write!(f, "{target}: ")?;
+        }
+        f.write_str(&self.inner.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.inner.kind)
+            .field("code", &self.code())
+            .field("operation", &self.inner.operation)
+            .field("target", &self.inner.target)
+            .field("message", &self.inner.message)
+            .field("hint", &self.inner.hint)
+            .field("source", &self.inner.source)
+            .finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.inner.source.as_deref().map(|source| source as _)
+    }
+}
+
+/// The result of this crate's operations.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

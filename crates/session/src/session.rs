@@ -1,0 +1,570 @@
+//! An authenticated connection: channels, counters, and its end.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::algorithms::Negotiated;
+use crate::base::{Channel, CloseReason, Connection, End, NotOpened, Open, Refusal};
+use crate::command::{Command, Output};
+use crate::connect::ConnectTimings;
+use crate::driver::{self, Task, Tasks};
+use crate::ending::{Ending, Orphans};
+use crate::error::{Error, ErrorKind, Result};
+use crate::host_trust::HostKeyOffer;
+use crate::options::TransportOptions;
+use crate::stream::ForwardStream;
+
+/// So many dropped channels may still be ending before new ones wait for them: each holds one of the server's
+/// session slots (OpenSSH grants ten), and ending a process needs one more.
+const ENDINGS_AHEAD: usize = 2;
+
+/// A refused channel is asked for again this long after, while slots are about to come free.
+const RETRY_AFTER: Duration = Duration::from_millis(20);
+
+/// An authenticated connection.
+///
+/// Cheap to clone; every clone is the same connection. When the last one, and the last child and stream on it,
+/// is dropped, the connection ends in the background: processes first, then a goodbye. [`Session::close`]
+/// does so at once and says when nothing is left.
+///
+/// ```no_run
+/// # async fn example() -> rustle_session::Result<()> {
+/// use rustle_session::Session;
+///
+/// let session = Session::connect("deploy@web-1").await?;
+/// let output = session.output("uname -a").await?;
+/// println!("{} after {:?}: {}", output.status, output.duration, output.stdout_text());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Session {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    connection: Arc<Connection>,
+    tasks: Tasks,
+    orphans: Orphans,
+    target: String,
+    method: String,
+    method_detail: Option<String>,
+    options: TransportOptions,
+    host_key: Option<HostKeyOffer>,
+    peer: Option<SocketAddr>,
+    timings: ConnectTimings,
+    authentication: Duration,
+    round_trip: Duration,
+    established: Instant,
+    channels_opened: AtomicU64,
+    refused_variables: Mutex<HashSet<String>>,
+    span: tracing::Span,
+}
+
+pub(crate) struct SessionParts {
+    pub(crate) connection: Connection,
+    pub(crate) target: String,
+    pub(crate) method: String,
+    pub(crate) method_detail: Option<String>,
+    pub(crate) options: TransportOptions,
+    pub(crate) host_key: Option<HostKeyOffer>,
+    pub(crate) peer: Option<SocketAddr>,
+    pub(crate) timings: ConnectTimings,
+    pub(crate) authentication: Duration,
+    pub(crate) round_trip: Duration,
+}
+
+/// What a connection has carried so far.
+///
+/// ```no_run
+/// # fn example(session: rustle_session::Session) {
+/// let stats = session.stats();
+/// println!("{} bytes in, {} channels open", stats.bytes_received, stats.channels_open);
+/// # }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Bytes received, encrypted and with their headers.
+    pub bytes_received: u64,
+    /// Bytes sent, encrypted and with their headers.
+    pub bytes_sent: u64,
+    /// Key exchanges after the first.
+    pub rekeys: u64,
+    /// Channels open now.
+    pub channels_open: usize,
+    /// Channels opened since the beginning.
+    pub channels_opened: u64,
+    /// The round trip of the TCP connect, or an estimate where the stream was not dialled.
+    pub round_trip: Duration,
+    /// Time since authentication.
+    pub age: Duration,
+}
+
+impl Session {
+    pub(crate) fn start(parts: SessionParts) -> Self {
+        let connection = Arc::new(parts.connection);
+        let tasks = driver::start(Arc::clone(&connection), parts.round_trip);
+        let span = tracing::debug_span!("ssh", target = parts.target);
+        Self {
+            inner: Arc::new(Inner {
+                orphans: Orphans::new(Arc::clone(&connection), parts.round_trip),
+                connection,
+                tasks,
+                target: parts.target,
+                method: parts.method,
+                method_detail: parts.method_detail,
+                options: parts.options,
+                host_key: parts.host_key,
+                peer: parts.peer,
+                timings: parts.timings,
+                authentication: parts.authentication,
+                round_trip: parts.round_trip,
+                established: Instant::now(),
+                channels_opened: AtomicU64::new(0),
+                refused_variables: Mutex::default(),
+                span,
+            }),
+        }
+    }
+
+    // ---- commands -----------------------------------------------------------------------------
+
+    /// A program, whose arguments are quoted for the remote shell.
+    pub fn command(&self, program: impl AsRef<[u8]>) -> Command {
+        Command::program(self, program.as_ref())
+    }
+
+    /// A line in the remote shell's own language: pipes, variables and globs mean what they mean there.
+    pub fn line(&self, line: impl AsRef<[u8]>) -> Command {
+        Command::line(self, line.as_ref())
+    }
+
+    /// Exactly these bytes as the `exec` request, for servers whose other end is no shell.
+    pub fn raw(&self, line: impl AsRef<[u8]>) -> Command {
+        Command::raw(self, line.as_ref())
+    }
+
+    /// The account's login shell.
+    pub fn shell(&self) -> Command {
+        Command::login_shell(self)
+    }
+
+    /// A subsystem, such as `sftp`, whose protocol runs over the child's streams.
+    pub fn subsystem(&self, name: &str) -> Command {
+        Command::subsystem(self, name)
+    }
+
+    /// Runs a line of the remote shell's language and collects its output.
+    ///
+    /// # Errors
+    /// As [`Command::output`].
+    ///
+    /// # Cancel safety
+    /// As [`Command::output`]: the remote process is ended.
+    pub async fn output(&self, line: impl AsRef<[u8]>) -> Result<Output> {
+        self.line(line).output().await
+    }
+
+    // ---- forwards -----------------------------------------------------------------------------
+
+    /// A byte stream to a port that the server can reach (`direct-tcpip`, RFC 4254 section 7.2).
+    ///
+    /// # Errors
+    /// [`ErrorKind::ChannelTarget`] when the server cannot reach it, [`ErrorKind::ChannelProhibited`] when its
+    /// policy forbids it, [`ErrorKind::ChannelTimeout`], [`ErrorKind::Disconnected`].
+    ///
+    /// # Cancel safety
+    /// Dropped, a channel that the server opens later is closed at once.
+    pub async fn direct_tcpip(&self, host: impl Into<String>, port: u16) -> Result<ForwardStream> {
+        let host = host.into();
+        let lease = self.open(Open::DirectTcpip { host, port }, Ending::Close).await?;
+        Ok(ForwardStream::new(lease, self.clone()))
+    }
+
+    /// A byte stream to a Unix socket on the server (`direct-streamlocal@openssh.com`, OpenSSH PROTOCOL 2.4).
+    ///
+    /// # Errors
+    /// As [`direct_tcpip`](Self::direct_tcpip).
+    ///
+    /// # Cancel safety
+    /// Dropped, a channel that the server opens later is closed at once.
+    pub async fn direct_streamlocal(&self, path: impl Into<String>) -> Result<ForwardStream> {
+        let lease = self.open(Open::DirectStreamlocal { path: path.into() }, Ending::Close).await?;
+        Ok(ForwardStream::new(lease, self.clone()))
+    }
+
+    // ---- the connection itself ----------------------------------------------------------------
+
+    /// Asks the server for a sign of life; gives the round trip.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ChannelTimeout`] when it does not answer in time, [`ErrorKind::Disconnected`].
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn ping(&self) -> Result<Duration> {
+        let asked = async { self.inner.connection.ping().await.map_err(|_| self.gone_error("ping")) };
+        self.within_request_timeout("ping", asked).await
+    }
+
+    /// Exchanges new keys now. Without it that happens when the cipher's limit is near (RFC 4344): 64 GiB
+    /// for AES, 1 GiB for chacha20-poly1305, begun by the server where it keeps to that, by this side a
+    /// quarter later.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Disconnected`].
+    ///
+    /// # Cancel safety
+    /// The exchange goes on or has not begun.
+    pub async fn rekey(&self) -> Result<()> {
+        self.inner.connection.rekey(self.inner.round_trip).await.map_err(|_| self.gone_error("rekey"))
+    }
+
+    /// Ends the connection: what was dropped is ended, then a goodbye; after `grace` it is cut. Resolves when
+    /// nothing is left of it, for all clones.
+    ///
+    /// # Cancel safety
+    /// Dropped, the connection ends all the same.
+    pub async fn close(&self, grace: Duration) -> CloseReason {
+        self.inner.tasks.send(Task::Close(grace));
+        self.closed().await
+    }
+
+    /// Waits until the connection is gone, and says why.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn closed(&self) -> CloseReason {
+        self.inner.connection.gone().await;
+        self.inner.connection.close_reason()
+    }
+
+    /// Cuts the connection now, without a word to the server. Its processes there see their input end and their
+    /// output break.
+    pub fn abort(&self) {
+        self.inner.connection.cut();
+    }
+
+    /// Whether the connection is still there, as far as can be known without asking.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        !self.inner.connection.is_gone()
+    }
+
+    /// `user@host:port`.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        &self.inner.target
+    }
+
+    /// The methods that authenticated, joined by commas, such as `publickey`.
+    #[must_use]
+    pub fn method(&self) -> &str {
+        &self.inner.method
+    }
+
+    /// Which key or certificate authenticated, never a secret.
+    #[must_use]
+    pub fn method_detail(&self) -> Option<&str> {
+        self.inner.method_detail.as_deref()
+    }
+
+    /// The algorithms agreed on.
+    #[must_use]
+    pub fn negotiated(&self) -> Option<Negotiated> {
+        self.inner.connection.negotiated()
+    }
+
+    /// What the host proved to be.
+    #[must_use]
+    pub fn host_key(&self) -> Option<&HostKeyOffer> {
+        self.inner.host_key.as_ref()
+    }
+
+    /// The address of the server, where it was dialled.
+    #[must_use]
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.inner.peer
+    }
+
+    /// How long each step of connecting took.
+    #[must_use]
+    pub fn timings(&self) -> ConnectTimings {
+        self.inner.timings
+    }
+
+    /// How long authentication took, a person's time included.
+    #[must_use]
+    pub fn authentication_time(&self) -> Duration {
+        self.inner.authentication
+    }
+
+    /// What the server wanted a person to read before logging in, control characters removed.
+    #[must_use]
+    pub fn banner(&self) -> String {
+        self.inner.connection.banner()
+    }
+
+    /// What the connection has carried so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let counters = self.inner.connection.counters();
+        Stats {
+            bytes_received: counters.received,
+            bytes_sent: counters.sent,
+            rekeys: counters.rekeys,
+            channels_open: counters.channels_open,
+            channels_opened: self.inner.channels_opened.load(Ordering::Relaxed),
+            round_trip: self.inner.round_trip,
+            age: self.inner.established.elapsed(),
+        }
+    }
+
+    // ---- within the crate ---------------------------------------------------------------------
+
+    pub(crate) async fn open_session(&self, ending: Ending) -> Result<Lease> {
+        self.open(Open::Session, ending).await
+    }
+
+    /// Opens a channel; while dropped ones are still ending, waits for the slots they free.
+    async fn open(&self, open: Open, ending: Ending) -> Result<Lease> {
+        let opening = async {
+            loop {
+                self.inner.tasks.pending_at_most(ENDINGS_AHEAD).await;
+                match self.attempt(&open).await {
+                    Ok(channel) => return Ok(channel),
+                    Err(NotOpened::Gone) => return Err(self.gone_error("open channel")),
+                    Err(NotOpened::Refused(_)) if self.inner.tasks.pending() > 0 => {
+                        tokio::time::sleep(RETRY_AFTER).await;
+                    }
+                    Err(NotOpened::Refused(refusal)) => return Err(self.refusal_error(&open, &refusal)),
+                }
+            }
+        };
+        let channel = self.within_request_timeout("open channel", opening).await?;
+        self.inner.channels_opened.fetch_add(1, Ordering::Relaxed);
+        let span = tracing::debug_span!(parent: &self.inner.span, "channel", number = channel.number());
+        Ok(Lease { channel: Arc::new(channel), ending, session: self.clone(), span, since: Instant::now() })
+    }
+
+    /// Asks for a channel once; an answer nobody waits for any more is taken care of by the driver.
+    fn attempt(&self, open: &Open) -> OpenInBackground {
+        let connection = Arc::clone(&self.inner.connection);
+        let open = open.clone();
+        OpenInBackground {
+            future: Some(Box::pin(async move { connection.open(&open).await })),
+            tasks: self.inner.tasks.clone(),
+        }
+    }
+
+    pub(crate) async fn within_request_timeout<T>(
+        &self,
+        operation: &'static str,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let limit = self.inner.options.request_timeout();
+        match tokio::time::timeout(limit, work).await {
+            Ok(result) => result,
+            Err(_) => Err(Error::new(
+                ErrorKind::ChannelTimeout,
+                operation,
+                format!("the server did not answer within {} s", limit.as_secs_f32()),
+            )
+            .at(self.target())
+            .with_hint("the server or the network is slow, or stuck: `ping` the session, or raise the request timeout")),
+        }
+    }
+
+    pub(crate) fn orphans(&self) -> &Orphans {
+        &self.inner.orphans
+    }
+
+    /// Makes the process end when it writes to an output that was dropped.
+    pub(crate) fn end_when_orphaned(&self, lease: &Lease, ending: Ending) {
+        let tasks = self.inner.tasks.clone();
+        // Weak: the hook lives in what the channel owns.
+        let channel = Arc::downgrade(&lease.channel);
+        lease.channel.intake().when_orphaned(Box::new(move || {
+            if let Some(channel) = channel.upgrade() {
+                tasks.send(Task::End(channel, ending.clone()));
+            }
+        }));
+    }
+
+    pub(crate) fn eof_on_drop(&self, channel: &Arc<Channel>) -> EofOnDrop {
+        EofOnDrop { channel: Some(Arc::clone(channel)), tasks: self.inner.tasks.clone() }
+    }
+
+    pub(crate) fn variable_was_refused(&self, name: &str) -> bool {
+        self.inner.refused_variables.lock().unwrap_or_else(PoisonError::into_inner).contains(name)
+    }
+
+    pub(crate) fn remember_refused_variable(&self, name: &str) {
+        self.inner.refused_variables.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
+    }
+
+    /// The error for something asked of a connection that is gone, or going.
+    pub(crate) fn gone_error(&self, operation: &'static str) -> Error {
+        let reason = self.inner.connection.close_reason();
+        let error =
+            Error::new(ErrorKind::Disconnected, operation, format!("the connection is gone: {reason}"))
+                .at(self.target());
+        match reason {
+            CloseReason::Local | CloseReason::Aborted => error,
+            _ => error.with_hint("connect again; the server's log says more where it ended the connection"),
+        }
+    }
+
+    /// The error for a channel that ended before what was wanted of it.
+    pub(crate) fn channel_ended_error(&self, operation: &'static str, channel: &Channel) -> Error {
+        match channel.intake().end_seen() {
+            Some(End::Overrun) => Error::new(
+                ErrorKind::Overrun,
+                operation,
+                "the output was not read, and its buffers in memory and on disk ran over",
+            )
+            .at(self.target())
+            .with_hint("read the output as it comes, or raise the limits of BufferLimits"),
+            Some(End::Closed) => Error::new(
+                ErrorKind::ChannelClosed,
+                operation,
+                "the server closed the channel before it answered",
+            )
+            .at(self.target()),
+            Some(End::Lost) | None => self.gone_error(operation),
+        }
+    }
+
+    /// The server's refusal in words, told apart by code and type of channel.
+    fn refusal_error(&self, open: &Open, refusal: &Refusal) -> Error {
+        let said = if refusal.text.is_empty() { String::new() } else { format!(": {}", refusal.text) };
+        let (kind, message, hint) = match (open, refusal.code) {
+            // OpenSSH refuses a session over MaxSessions with code 2, whose meaning in the RFC is another.
+            (Open::Session, 2) => (
+                ErrorKind::ChannelLimit,
+                format!("the server opens no further session on this connection{said}"),
+                "close a session or wait for one to end, use another connection, or raise MaxSessions in its sshd_config",
+            ),
+            (Open::DirectTcpip { host, port }, 2) => (
+                ErrorKind::ChannelTarget,
+                format!("the server could not connect to {host}:{port}{said}"),
+                "check that something listens there and that the server can reach it",
+            ),
+            (Open::DirectStreamlocal { path }, 2) => (
+                ErrorKind::ChannelTarget,
+                format!("the server could not connect to the socket {path}{said}"),
+                "check that something listens there and that the account may open it",
+            ),
+            (_, 4) => (
+                ErrorKind::ChannelShortage,
+                format!("the server is short of resources for another channel{said}"),
+                "try again in a moment",
+            ),
+            (_, code) => (
+                ErrorKind::ChannelProhibited,
+                format!("the server does not permit this channel{said} (code {code})"),
+                "its policy decides this: AllowTcpForwarding, PermitOpen and the like in its sshd_config",
+            ),
+        };
+        Error::new(kind, "open channel", message).at(self.target()).with_hint(hint)
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("target", &self.inner.target)
+            .field("open", &self.is_open())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.tasks.send(Task::Close(driver::GRACE_OF_DROP));
+    }
+}
+
+/// An open channel and how to end it; dropped, it hands the ending to the connection's task.
+pub(crate) struct Lease {
+    channel: Arc<Channel>,
+    ending: Ending,
+    session: Session,
+    span: tracing::Span,
+    since: Instant,
+}
+
+impl Lease {
+    pub(crate) fn channel(&self) -> &Arc<Channel> {
+        &self.channel
+    }
+
+    pub(crate) fn set_ending(&mut self, ending: Ending) {
+        self.ending = ending;
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let _entered = self.span.enter();
+        tracing::debug!(open_ms = self.since.elapsed().as_millis(), "channel released");
+        if self.channel.intake().end_seen().is_none() {
+            self.session.inner.tasks.send(Task::End(Arc::clone(&self.channel), self.ending.clone()));
+        }
+    }
+}
+
+/// Sends the end of input when a writer is dropped without having done so.
+pub(crate) struct EofOnDrop {
+    channel: Option<Arc<Channel>>,
+    tasks: Tasks,
+}
+
+impl EofOnDrop {
+    /// It was sent already.
+    pub(crate) fn sent(mut self) {
+        self.channel = None;
+    }
+}
+
+impl Drop for EofOnDrop {
+    fn drop(&mut self) {
+        if let Some(channel) = self.channel.take() {
+            self.tasks.send(Task::Eof(channel));
+        }
+    }
+}
+
+/// A channel open that nobody may forget: dropped before its end, the driver takes it over.
+struct OpenInBackground {
+    future: Option<Pin<Box<dyn Future<Output = Result<Channel, NotOpened>> + Send>>>,
+    tasks: Tasks,
+}
+
+impl Future for OpenInBackground {
+    type Output = Result<Channel, NotOpened>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> std::task::Poll<Self::Output> {
+        let Some(future) = &mut self.future else { return std::task::Poll::Ready(Err(NotOpened::Gone)) };
+        let opened = std::task::ready!(future.as_mut().poll(cx));
+        self.future = None;
+        std::task::Poll::Ready(opened)
+    }
+}
+
+impl Drop for OpenInBackground {
+    fn drop(&mut self) {
+        if let Some(future) = self.future.take() {
+            self.tasks.send(Task::AbandonedOpen(future));
+        }
+    }
+}

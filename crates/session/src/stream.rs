@@ -1,0 +1,113 @@
+//! A byte stream through the server, to a port or a socket there.
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::base::{Stream, Writer};
+use crate::command::checked_end;
+use crate::session::{Lease, Session};
+
+/// A byte stream through the server, made by [`Session::direct_tcpip`] or [`Session::direct_streamlocal`].
+///
+/// It closes each direction by itself: `shutdown` ends what is sent, and reading ends when the far side has
+/// sent all. Dropped, its channel is closed.
+///
+/// ```no_run
+/// # async fn example(session: rustle_session::Session) -> std::io::Result<()> {
+/// use tokio::io::{AsyncReadExt, AsyncWriteExt};
+///
+/// let mut web = session.direct_tcpip("localhost", 80).await.map_err(std::io::Error::other)?;
+/// web.write_all(b"GET / HTTP/1.0\r\n\r\n").await?;
+/// let mut page = Vec::new();
+/// web.read_to_end(&mut page).await?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct ForwardStream {
+    writer: Writer,
+    left: Bytes,
+    lease: Lease,
+    session: Session,
+}
+
+impl ForwardStream {
+    pub(crate) fn new(lease: Lease, session: Session) -> Self {
+        Self { writer: lease.channel().writer(), left: Bytes::new(), lease, session }
+    }
+
+    /// The next bytes as they arrived, without copying; `None` at the end.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::ConnectionAborted`] when the connection was lost before the end.
+    ///
+    /// # Cancel safety
+    /// Safe: no bytes are lost.
+    pub async fn chunk(&mut self) -> io::Result<Option<Bytes>> {
+        if !self.left.is_empty() {
+            return Ok(Some(std::mem::take(&mut self.left)));
+        }
+        let bytes = self.lease.channel().data(Stream::Out).await?;
+        checked_end(self.lease.channel(), bytes)
+    }
+
+    /// Writes all of it without copying, as the server's window allows.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::BrokenPipe`] when the far side closed the channel.
+    ///
+    /// # Cancel safety
+    /// Not safe: an unknown part has been written.
+    pub async fn write_bytes(&mut self, bytes: Bytes) -> io::Result<()> {
+        self.lease
+            .channel()
+            .send(bytes)
+            .await
+            .map_err(|_| io::Error::new(io::ErrorKind::BrokenPipe, "the far side of the stream is closed"))
+    }
+}
+
+impl AsyncRead for ForwardStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.left.is_empty() {
+            let bytes = ready!(this.lease.channel().intake().poll_data(Stream::Out, cx))?;
+            this.left = checked_end(this.lease.channel(), bytes)?.unwrap_or_default();
+        }
+        let part = this.left.len().min(buf.remaining());
+        buf.put_slice(&this.left[..part]);
+        this.left.advance(part);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for ForwardStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.writer).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.writer).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.writer).poll_shutdown(cx)
+    }
+}
+
+impl fmt::Debug for ForwardStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ForwardStream")
+            .field("target", &self.session.target())
+            .field("channel", &self.lease.channel().number())
+            .finish_non_exhaustive()
+    }
+}

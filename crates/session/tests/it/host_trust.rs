@@ -1,0 +1,455 @@
+//! Host trust with real files, several processes, and OpenSSH's own tools.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rustle_session::danger::AcceptAnyHostKey;
+use rustle_session::{ErrorKind, HostHashing, HostKeyOffer, HostTrust, KnownHosts, PinnedHostKey};
+
+/// A host key of one's own per `seed`: any 32 bytes are an Ed25519 key as far as trust goes.
+fn offer(host: &str, port: u16, seed: u8) -> HostKeyOffer {
+    HostKeyOffer::from_wire(host, port, &wire(seed)).unwrap()
+}
+
+fn wire(seed: u8) -> Vec<u8> {
+    let mut wire = b"\0\0\0\x0bssh-ed25519\0\0\0\x20".to_vec();
+    wire.extend([seed; 32]);
+    wire
+}
+
+struct Files {
+    directory: tempfile::TempDir,
+    path: PathBuf,
+}
+
+impl Files {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("known_hosts");
+        Self { directory, path }
+    }
+
+    fn holding(text: &str) -> Self {
+        let files = Self::new();
+        fs::write(&files.path, text).unwrap();
+        files
+    }
+
+    fn text(&self) -> String {
+        fs::read_to_string(&self.path).unwrap()
+    }
+
+    fn trust(&self) -> KnownHosts {
+        trust(&self.path)
+    }
+}
+
+fn trust(path: &Path) -> KnownHosts {
+    KnownHosts::new().user_files([path]).system_files(Vec::<PathBuf>::new())
+}
+
+/// What stands in the last pair of backquotes.
+fn quoted(hint: &str) -> String {
+    hint.rsplit('`').nth(1).unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn an_unknown_host_is_refused_with_the_line_that_would_make_it_known() {
+    let files = Files::new();
+    let error = files.trust().check(&offer("web-1", 2222, 1)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::HostKeyUnknown);
+    assert_eq!(error.target(), Some("web-1:2222"));
+    assert!(error.to_string().contains(&offer("web-1", 2222, 1).fingerprint()), "{error}");
+    assert!(!files.path.exists(), "a strict policy writes nothing");
+
+    let line = quoted(error.hint().unwrap());
+    assert!(line.starts_with("[web-1]:2222 ssh-ed25519 AAAA"), "{line}");
+    fs::write(&files.path, line).unwrap();
+    files.trust().check(&offer("web-1", 2222, 1)).await.unwrap();
+}
+
+#[tokio::test]
+async fn accept_new_records_a_host_once_and_refuses_it_with_another_key() {
+    let files = Files::holding("# no newline at the end");
+    let accepting = files.trust().accept_new();
+    for _ in 0..2 {
+        accepting.check(&offer("web-1", 22, 1)).await.unwrap();
+    }
+    assert_eq!(files.text().lines().count(), 2, "{}", files.text());
+    assert!(files.text().ends_with('\n'));
+    files.trust().check(&offer("web-1", 22, 1)).await.unwrap();
+
+    let error = accepting.check(&offer("web-1", 22, 2)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::HostKeyChanged);
+    assert_eq!(files.text().lines().count(), 2);
+}
+
+#[tokio::test]
+async fn hashed_hosts_are_found_again_and_do_not_show_their_name() {
+    let files = Files::new();
+    let accepting = files.trust().accept_new().hash_new(HostHashing::Hashed);
+    accepting.check(&offer("web-1", 22, 1)).await.unwrap();
+    accepting.check(&offer("web-1", 22, 1)).await.unwrap();
+    assert!(files.text().starts_with("|1|") && !files.text().contains("web-1"), "{}", files.text());
+    assert_eq!(files.text().lines().count(), 1);
+}
+
+#[tokio::test]
+async fn a_changed_key_is_told_with_both_fingerprints_the_place_and_the_command_that_removes_it() {
+    let files = Files::holding("# first line\n\n");
+    files.trust().accept_new().check(&offer("web-1", 2222, 1)).await.unwrap();
+    let error = files.trust().check(&offer("web-1", 2222, 2)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::HostKeyChanged);
+    assert_eq!(error.code(), "SSH_HOST_KEY");
+    assert!(!error.is_retryable());
+    let text = error.to_string();
+    let place = format!("{}:3", files.path.display());
+    for part in [&offer("web-1", 2222, 1).fingerprint(), &offer("web-1", 2222, 2).fingerprint(), &place] {
+        assert!(text.contains(part.as_str()), "{text} lacks {part}");
+    }
+
+    let command = quoted(error.hint().unwrap());
+    assert_eq!(command, format!("ssh-keygen -f \"{}\" -R \"[web-1]:2222\"", files.path.display()));
+    if cfg!(windows) || Command::new("ssh-keygen").arg("-?").output().is_err() {
+        return eprintln!("skipped: running {command}: no ssh-keygen");
+    }
+    assert!(Command::new("sh").args(["-c", &command]).output().unwrap().status.success());
+    let error = files.trust().check(&offer("web-1", 2222, 2)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::HostKeyUnknown, "after the command the host is new: {error}");
+}
+
+#[tokio::test]
+async fn a_revoked_key_is_refused_by_every_policy() {
+    let line = format!("@revoked * {}", quoted_key(3));
+    let files = Files::holding(&line);
+    for trust in [files.trust(), files.trust().accept_new()] {
+        let error = trust.check(&offer("web-1", 22, 3)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::HostKeyRevoked);
+        assert!(error.hint().unwrap().contains(":1"), "{error:?}");
+        let error = trust.remember(&offer("web-1", 22, 3)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::HostKeyRevoked);
+    }
+    assert_eq!(files.text(), line);
+}
+
+/// The key of a seed as `known_hosts` writes it.
+fn quoted_key(seed: u8) -> String {
+    let key = ssh_key::PublicKey::from_bytes(&wire(seed)).unwrap();
+    format!("{}\n", key.to_openssh().unwrap())
+}
+
+#[tokio::test]
+async fn a_line_whose_key_cannot_be_read_keeps_its_host_from_being_taken_for_new() {
+    let files = Files::holding("web-1 ssh-ed25519 AAAAdamaged\n");
+    let error = files.trust().accept_new().check(&offer("web-1", 22, 1)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::HostKeyUnknown);
+    assert!(error.hint().unwrap().contains("known_hosts:1"), "{error:?}");
+    assert_eq!(files.text().lines().count(), 1);
+}
+
+#[tokio::test]
+async fn a_directory_in_place_of_the_file_is_an_error_and_not_an_unknown_host() {
+    let files = Files::new();
+    fs::create_dir(&files.path).unwrap();
+    for trust in [files.trust(), files.trust().accept_new()] {
+        let error = trust.check(&offer("web-1", 22, 1)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::HostKeyRejected);
+        assert!(error.to_string().contains(&*files.path.to_string_lossy()), "{error}");
+        assert!(std::error::Error::source(&error).is_some());
+        assert!(trust.known_algorithms("web-1", 22).is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_file_in_utf_16_is_an_error_and_not_an_empty_one() {
+    let files = Files::new();
+    fs::write(&files.path, [0xff, 0xfe, b'w', 0]).unwrap();
+    let error = files.trust().accept_new().check(&offer("web-1", 22, 1)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::HostKeyRejected);
+}
+
+#[cfg(unix)]
+mod without_permission {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    use std::os::unix::process::CommandExt;
+
+    use super::*;
+
+    const NOBODY: u32 = 65_534;
+
+    /// Root reads everything, so as root the check runs in a child process as `nobody`.
+    #[test]
+    fn an_unreadable_file_is_an_error_and_not_an_unknown_host() {
+        let files = Files::holding("");
+        fs::set_permissions(&files.path, PermissionsExt::from_mode(0o000)).unwrap();
+        fs::set_permissions(files.directory.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        let mut child = Command::new(std::env::current_exe().unwrap());
+        child
+            .args(["--exact", "host_trust::without_permission::child_finds_the_file_unreadable", "--ignored"])
+            .env("RUSTLE_TEST_KNOWN_HOSTS", &files.path);
+        if fs::metadata(&files.path).unwrap().uid() == 0 {
+            child.uid(NOBODY);
+        }
+        let output = match child.output() {
+            Ok(output) => output,
+            Err(error) => return eprintln!("skipped: an unreadable file as nobody: {error}"),
+        };
+        let printed = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && printed.contains("1 passed"), "{printed}");
+    }
+
+    #[tokio::test]
+    #[ignore = "run as a child process by `an_unreadable_file_is_an_error_and_not_an_unknown_host`"]
+    async fn child_finds_the_file_unreadable() {
+        let path = std::env::var_os("RUSTLE_TEST_KNOWN_HOSTS").map(PathBuf::from).unwrap();
+        for trust in [trust(&path), trust(&path).accept_new()] {
+            let error = trust.check(&offer("web-1", 22, 1)).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::HostKeyRejected, "{error}");
+            assert!(error.to_string().contains("cannot be read"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_host_that_cannot_be_recorded_is_refused() {
+        let files = Files::new();
+        fs::write(files.directory.path().join("file"), "").unwrap();
+        let below = files.directory.path().join("file").join("known_hosts");
+        let error = trust(&below).accept_new().check(&offer("web-1", 22, 1)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::HostKeyRejected);
+        assert!(error.hint().is_some());
+    }
+}
+
+const RACING_PROCESSES: u8 = 3;
+const RACING_THREADS: u8 = 4;
+const RACING_HOSTS: u8 = 40;
+
+/// Every thread of every process records the same hosts at the same moments, and one that nobody else does.
+#[test]
+fn processes_that_record_hosts_at_once_lose_and_double_none() {
+    let files = Files::holding("# without a newline");
+    let children: Vec<_> = (0..RACING_PROCESSES)
+        .map(|process| {
+            Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "host_trust::child_records_hosts", "--ignored"])
+                .env("RUSTLE_TEST_KNOWN_HOSTS", &files.path)
+                .env("RUSTLE_TEST_PROCESS", process.to_string())
+                .stdout(std::process::Stdio::piped())
+                .stderr(std::process::Stdio::piped())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        let printed = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && printed.contains("1 passed"), "{printed}");
+    }
+
+    let text = files.text();
+    let mut lines: Vec<_> = text.lines().skip(1).collect();
+    let shared = usize::from(RACING_HOSTS);
+    let own = usize::from(RACING_PROCESSES) * usize::from(RACING_THREADS);
+    assert_eq!(lines.len(), shared + own, "{text}");
+    lines.sort_unstable();
+    lines.dedup();
+    assert_eq!(lines.len(), shared + own, "{text}");
+    for line in lines {
+        let (host, key) = line.split_once(' ').unwrap();
+        assert!(key.starts_with("ssh-ed25519 AAAA") && key.len() == "ssh-ed25519 ".len() + 68, "{line}");
+        assert!(host.starts_with("shared-") || host.starts_with("own-"), "{line}");
+    }
+}
+
+#[test]
+#[ignore = "run as a child process by `processes_that_record_hosts_at_once_lose_and_double_none`"]
+fn child_records_hosts() {
+    let path = std::env::var_os("RUSTLE_TEST_KNOWN_HOSTS").map(PathBuf::from).unwrap();
+    let process = std::env::var("RUSTLE_TEST_PROCESS").unwrap();
+    all_processes_are_there(&path, &process);
+    let together = std::sync::Barrier::new(usize::from(RACING_THREADS));
+    std::thread::scope(|scope| {
+        for thread in 0..RACING_THREADS {
+            let (path, process, together) = (&path, &process, &together);
+            scope.spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                let accepting = trust(path).accept_new();
+                let record =
+                    |host: String, seed| runtime.block_on(accepting.check(&offer(&host, 22, seed))).unwrap();
+                for host in 0..RACING_HOSTS {
+                    together.wait();
+                    record(format!("shared-{host}"), host);
+                }
+                record(format!("own-{process}-{thread}"), thread);
+            });
+        }
+    });
+}
+
+/// Each process leaves a file, and goes on when it sees those of all.
+fn all_processes_are_there(path: &Path, process: &str) {
+    fs::write(path.with_extension(process), "").unwrap();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while !(0..RACING_PROCESSES).all(|other| path.with_extension(other.to_string()).exists()) {
+        assert!(std::time::Instant::now() < deadline, "another process never came");
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+}
+
+#[tokio::test]
+async fn a_person_who_was_asked_may_have_a_host_remembered() {
+    let files = Files::new();
+    let strict = files.trust().strict();
+    strict.remember(&offer("web-1", 22, 1)).await.unwrap();
+    strict.check(&offer("web-1", 22, 1)).await.unwrap();
+    let error = strict.remember(&offer("web-1", 22, 2)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::HostKeyChanged);
+    let nowhere = KnownHosts::new().user_files(Vec::<PathBuf>::new());
+    assert_eq!(
+        nowhere.remember(&offer("web-1", 22, 1)).await.unwrap_err().kind(),
+        ErrorKind::HostKeyRejected
+    );
+}
+
+#[tokio::test]
+async fn an_alias_stands_for_host_and_port() {
+    let files = Files::new();
+    files.trust().accept_new().host_key_alias("cluster").check(&offer("web-1", 2222, 1)).await.unwrap();
+    assert!(files.text().starts_with("cluster ssh-ed25519 "), "{}", files.text());
+    files.trust().host_key_alias("cluster").check(&offer("web-2", 22, 1)).await.unwrap();
+    let error = files.trust().check(&offer("web-1", 2222, 1)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::HostKeyUnknown);
+}
+
+#[tokio::test]
+async fn a_host_name_that_no_file_can_hold_is_refused() {
+    let files = Files::new();
+    let error = files.trust().accept_new().check(&offer("web-*", 22, 1)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::HostKeyRejected);
+    assert!(!files.path.exists());
+}
+
+#[tokio::test]
+async fn later_files_count_and_new_hosts_go_to_the_first() {
+    let files = Files::new();
+    let system = files.directory.path().join("system");
+    fs::write(&system, format!("web-1 {}", quoted_key(1))).unwrap();
+    let trust = files.trust().system_files([&system]).accept_new();
+    trust.check(&offer("web-1", 22, 1)).await.unwrap();
+    assert!(!files.path.exists());
+    assert_eq!(trust.known_algorithms("web-1", 22), ["ssh-ed25519"]);
+    trust.check(&offer("web-2", 22, 1)).await.unwrap();
+    assert!(files.text().starts_with("web-2 "));
+}
+
+#[tokio::test]
+async fn a_pinned_key_is_trusted_and_no_other() {
+    let first = offer("web-1", 22, 1).fingerprint();
+    let second = offer("web-1", 22, 2).fingerprint();
+    let pinned = PinnedHostKey::new(&first).unwrap();
+    pinned.check(&offer("web-1", 22, 1)).await.unwrap();
+    let error = pinned.check(&offer("web-1", 22, 2)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::HostKeyChanged);
+    assert!(error.to_string().contains(&first) && error.to_string().contains(&second), "{error}");
+    pinned.or(&second).unwrap().check(&offer("web-1", 22, 2)).await.unwrap();
+    assert_eq!(PinnedHostKey::new("MD5:aa").unwrap_err().kind(), ErrorKind::Configuration);
+}
+
+#[tokio::test]
+async fn accepting_any_key_leaves_a_warning_with_its_fingerprint() {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let _recording = tracing::subscriber::set_default(subscriber);
+    AcceptAnyHostKey::new().check(&offer("web-1", 22, 1)).await.unwrap();
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(text.contains("WARN") && text.contains(&offer("web-1", 22, 1).fingerprint()), "{text}");
+}
+
+mod certificates {
+    use super::*;
+
+    /// A host certificate made by ssh-keygen for `principal`, and the line of its authority.
+    fn signed(directory: &Path, principal: &str, validity: &str) -> Option<(Vec<u8>, String)> {
+        let keygen = |arguments: &[&str]| -> Option<()> {
+            match Command::new("ssh-keygen").current_dir(directory).arg("-q").args(arguments).output() {
+                Ok(output) => {
+                    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+                    Some(())
+                }
+                Err(error) => {
+                    eprintln!("skipped: certificates by ssh-keygen: {error}");
+                    None
+                }
+            }
+        };
+        keygen(&["-t", "ed25519", "-N", "", "-C", "", "-f", "authority"])?;
+        keygen(&["-t", "ed25519", "-N", "", "-C", "", "-f", "host"])?;
+        keygen(&["-h", "-s", "authority", "-I", "test", "-n", principal, "-V", validity, "host.pub"])?;
+        let certificate = fs::read_to_string(directory.join("host-cert.pub")).unwrap();
+        let authority = fs::read_to_string(directory.join("authority.pub")).unwrap();
+        let wire = ssh_key::Certificate::from_openssh(&certificate).unwrap().to_bytes().unwrap();
+        Some((wire, format!("@cert-authority *.example {authority}")))
+    }
+
+    #[tokio::test]
+    async fn a_certificate_by_a_known_authority_is_trusted_for_its_name_alone() {
+        let files = Files::new();
+        let Some((wire, line)) = signed(files.directory.path(), "web-1.example", "always:forever") else {
+            return;
+        };
+        fs::write(&files.path, line).unwrap();
+        let offered = |host: &str| HostKeyOffer::from_wire(host, 22, &wire).unwrap();
+        assert_eq!(offered("web-1.example").certificate_wire(), Some(&*wire));
+        assert_eq!(offered("web-1.example").algorithm(), "ssh-ed25519");
+        files.trust().check(&offered("web-1.example")).await.unwrap();
+        let known = files.trust().known_algorithms("web-1.example", 22);
+        assert_eq!(known[0], "ssh-ed25519-cert-v01@openssh.com", "{known:?}");
+
+        let error = files.trust().accept_new().check(&offered("web-2.example")).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::HostKeyRejected, "another host's certificate: {error}");
+        let error = files.trust().check(&offered("web-1.other")).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::HostKeyUnknown, "an authority for other hosts: {error}");
+    }
+
+    #[tokio::test]
+    async fn an_expired_certificate_is_rejected_by_the_clock() {
+        let files = Files::new();
+        let validity = "20200101000000:20200102000000";
+        let Some((wire, line)) = signed(files.directory.path(), "web-1.example", validity) else { return };
+        fs::write(&files.path, line).unwrap();
+        let offered = HostKeyOffer::from_wire("web-1.example", 22, &wire).unwrap();
+        let error = files.trust().accept_new().check(&offered).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::HostKeyRejected);
+        assert!(error.to_string().contains("expired"), "{error}");
+    }
+
+    #[test]
+    fn a_certificate_with_a_bent_byte_is_no_certificate() {
+        let files = Files::new();
+        let Some((wire, _)) = signed(files.directory.path(), "web-1.example", "always:forever") else {
+            return;
+        };
+        for index in [40, wire.len() / 2, wire.len() - 1] {
+            let mut bent = wire.clone();
+            bent[index] ^= 1;
+            let error = HostKeyOffer::from_wire("web-1.example", 22, &bent).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::HostKeyRejected, "byte {index}");
+        }
+    }
+}
