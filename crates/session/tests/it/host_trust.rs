@@ -223,7 +223,7 @@ mod without_permission {
 
 const RACING_PROCESSES: u8 = 3;
 const RACING_THREADS: u8 = 4;
-const RACING_HOSTS: u8 = 40;
+const RACING_HOSTS: u8 = 250;
 
 /// Every thread of every process records the same hosts at the same moments, and one that nobody else does.
 #[test]
