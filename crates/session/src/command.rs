@@ -107,21 +107,24 @@ pub enum EnvFallback {
 
 /// Whether a command reports its process group first, so that it can be ended on every server.
 ///
-/// The report costs one built-in `printf` of the remote shell and 32 bytes of standard error, which are taken
-/// out again. Without it, a process is ended by a `signal` request alone, which OpenSSH ignores for root and
-/// for forced commands. It is on for [`Session::command`] and [`Session::line`] with a Unix shell; it is never
-/// used with a terminal (closing it hangs up), for raw lines, subsystems and Windows shells.
+/// A process is ended by `signal` requests, and some servers ignore those without a word: OpenSSH does for
+/// root, and for forced commands. With the report, a second channel runs `kill` for the whole group. It costs
+/// one built-in `printf` of the remote shell in front of the command line, and 40 bytes of standard error,
+/// which are taken out again. It needs a Unix [shell](Command::shell), and is never used with a terminal (closing
+/// it hangs up), for raw lines and for subsystems.
 ///
 /// ```
-/// assert_eq!(rustle_session::Reporting::default(), rustle_session::Reporting::ProcessGroup);
+/// assert_eq!(rustle_session::Reporting::default(), rustle_session::Reporting::Auto);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Reporting {
-    /// The shell reports its process group on standard error.
+    /// Only where it is known to be needed: for root on OpenSSH. Elsewhere the command line is sent as it is.
     #[default]
+    Auto,
+    /// Always.
     ProcessGroup,
-    /// The command line is sent as it is.
+    /// Never.
     Nothing,
 }
 
@@ -157,10 +160,6 @@ impl Terminal {
 
 impl Command {
     fn new(session: &Session, what: What) -> Self {
-        let reporting = match what {
-            What::Arguments(_) | What::Line(_) => Reporting::ProcessGroup,
-            What::Raw(_) | What::Shell | What::Subsystem(_) => Reporting::Nothing,
-        };
         Self {
             session: session.clone(),
             what,
@@ -171,7 +170,7 @@ impl Command {
             terminal: None,
             timeout: None,
             until: Until::default(),
-            reporting,
+            reporting: Reporting::default(),
             stdin: None,
             output_limit: OUTPUT_LIMIT,
         }

@@ -127,23 +127,30 @@ impl Orphans {
         if channel.intake().end_seen() == Some(End::Closed) {
             return Ended::Confirmed;
         }
-        let signalled = channel.signal("TERM").await.is_ok();
-        if !signalled {
+        if channel.signal("TERM").await.is_err() {
             return Ended::LeftRunning;
         }
         let by_signal =
             if self.signals_ignored.load(Ordering::Relaxed) { Duration::ZERO } else { AFTER_SIGNAL };
-        let patience = by_signal + self.round_trip * 2;
-        if ended_within(channel, patience, group, reading).await {
+        let answered = self.round_trip * 2;
+        if ended_within(channel, by_signal + answered, group, reading).await {
             return Ended::Confirmed;
         }
-        let Some(group) = group else { return self.unconfirmed(channel) };
-        let Some(id) = group.report(channel, reading).await else { return self.unconfirmed(channel) };
-        for (signal, patience) in [("TERM", AFTER_KILL), ("KILL", AFTER_KILL)] {
+        let group_id = match group {
+            Some(group) => group.report(channel, reading).await,
+            None => None,
+        };
+        for signal in ["TERM", "KILL"] {
             // Whatever `kill` says, only the channel's own end confirms anything.
-            let _ = timeout(KILL_WITHIN, self.kill(id, signal)).await;
-            if ended_within(channel, patience + self.round_trip * 2, Some(group), reading).await {
-                self.signals_ignored.store(true, Ordering::Relaxed);
+            if let Some(id) = group_id {
+                let _ = timeout(KILL_WITHIN, self.kill(id, signal)).await;
+            }
+            if signal == "KILL" {
+                let _ = channel.signal(signal).await;
+            }
+            if ended_within(channel, AFTER_KILL + answered, group, reading).await {
+                // With a group it was `kill` that worked, after the signal had been given its time.
+                self.signals_ignored.fetch_or(group_id.is_some(), Ordering::Relaxed);
                 return Ended::Confirmed;
             }
         }

@@ -278,6 +278,12 @@ impl Session {
         self.inner.method_detail.as_deref()
     }
 
+    /// The server's identification, such as `SSH-2.0-OpenSSH_9.2p1` (RFC 4253 section 4.2).
+    #[must_use]
+    pub fn server_version(&self) -> String {
+        self.inner.connection.server_version()
+    }
+
     /// The algorithms agreed on.
     #[must_use]
     pub fn negotiated(&self) -> Option<Negotiated> {
@@ -382,6 +388,12 @@ impl Session {
             .at(self.target())
             .with_hint("the server or the network is slow, or stuck: `ping` the session, or raise the request timeout")),
         }
+    }
+
+    /// Whether this server is known to ignore `signal` requests on this login: OpenSSH's sends signals only with
+    /// its privileges separated, which it does not do for root.
+    pub(crate) fn ignores_signals(&self) -> bool {
+        self.inner.target.starts_with("root@") && self.server_version().contains("OpenSSH")
     }
 
     pub(crate) fn orphans(&self) -> &Orphans {

@@ -173,7 +173,7 @@ fn explain_stranger(preface: &[u8], reason: &CloseReason) -> Error {
 }
 
 /// The identification line among the first lines of the peer.
-fn identification(preface: &[u8]) -> Option<String> {
+pub(super) fn identification(preface: &[u8]) -> Option<String> {
     preface
         .split(|&byte| byte == b'\n')
         .find(|line| line.starts_with(b"SSH-"))

@@ -209,6 +209,11 @@ impl Connection {
         self.shared.negotiated()
     }
 
+    /// The server's identification line.
+    pub(crate) fn server_version(&self) -> String {
+        handshake::identification(&self.shared.control.preface()).unwrap_or_default()
+    }
+
     pub(crate) fn banner(&self) -> String {
         self.shared.banner()
     }

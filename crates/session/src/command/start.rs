@@ -153,7 +153,12 @@ async fn environment(
 }
 
 fn reporting_group(command: &Command) -> Result<Option<ProcessGroup>> {
-    if command.reporting == Reporting::Nothing || command.terminal.is_some() {
+    let wanted = match command.reporting {
+        Reporting::Auto => command.session.ignores_signals(),
+        Reporting::ProcessGroup => true,
+        Reporting::Nothing => false,
+    };
+    if !wanted || command.terminal.is_some() || matches!(command.what, What::Raw(_)) {
         return Ok(None);
     }
     let group = ProcessGroup::new().map_err(|error| {

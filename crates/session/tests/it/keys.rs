@@ -1,0 +1,139 @@
+//! Logging in to the test server with key files as `ssh-keygen` writes them, and with a certificate.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rustle_session::{ErrorKind, SecretSlice, SecretString};
+use rustle_testserver::{AuthOutcome, Method, TestServer, User};
+use tempfile::TempDir;
+
+use super::auth::{bare, connect};
+
+const PASSPHRASE: &str = "correct horse";
+
+/// Runs `ssh-keygen`; `false` if it is not installed.
+pub(crate) fn ssh_keygen(arguments: &[&str]) -> bool {
+    match Command::new("ssh-keygen").args(arguments).output() {
+        Ok(output) => {
+            assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+            true
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            eprintln!("skipped: ssh-keygen is not installed");
+            false
+        }
+        Err(error) => panic!("ssh-keygen: {error}"),
+    }
+}
+
+pub(crate) fn generate(directory: &TempDir, name: &str, arguments: &[&str]) -> Option<PathBuf> {
+    let path = directory.path().join(name);
+    let all = [&["-q", "-C", "me@test", "-f", path.to_str().unwrap()], arguments].concat();
+    ssh_keygen(&all).then_some(path)
+}
+
+pub(crate) fn public_line(path: &Path) -> String {
+    fs::read_to_string(format!("{}.pub", path.display())).unwrap().trim().to_owned()
+}
+
+async fn server_for(line: &str) -> TestServer {
+    TestServer::builder().user(User::new("deploy").public_key(line)).start().await.unwrap()
+}
+
+#[tokio::test]
+async fn key_files_of_every_type_and_format_let_in() {
+    let directory = TempDir::new().unwrap();
+    for (kind, formats) in
+        [("ed25519", &["RFC4716"][..]), ("ecdsa", &["RFC4716", "PEM", "PKCS8"]), ("rsa", &["RFC4716", "PEM", "PKCS8"])]
+    {
+        for format in formats {
+            for passphrase in ["", PASSPHRASE] {
+                if kind == "ecdsa" && *format == "PEM" && !passphrase.is_empty() {
+                    continue; // Refused with its reason; see below.
+                }
+                let name = format!("{kind}-{format}-{}", passphrase.len());
+                let arguments = ["-t", kind, "-m", format, "-N", passphrase, "-a", "2"];
+                let Some(path) = generate(&directory, &name, &arguments) else { return };
+                let server = server_for(&public_line(&path)).await;
+                let credentials = bare().key_file(&path).passphrase(SecretString::from(PASSPHRASE));
+                let session = connect(&server, "deploy").await.authenticate(&credentials).await;
+                let session = session.unwrap_or_else(|rejected| panic!("{name}: {}", rejected.error()));
+                assert_eq!(session.method(), "publickey");
+                assert!(session.method_detail().unwrap().contains(path.to_str().unwrap()));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_key_in_memory_lets_in() {
+    let directory = TempDir::new().unwrap();
+    let Some(path) = generate(&directory, "key", &["-t", "ed25519", "-N", ""]) else { return };
+    let server = server_for(&public_line(&path)).await;
+    let credentials = bare().key_bytes(SecretSlice::from(fs::read(&path).unwrap()));
+    connect(&server, "deploy").await.authenticate(&credentials).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_second_key_lets_in_after_the_first_was_refused() {
+    let directory = TempDir::new().unwrap();
+    let Some(wrong) = generate(&directory, "wrong", &["-t", "ed25519", "-N", ""]) else { return };
+    let right = generate(&directory, "right", &["-t", "ed25519", "-N", ""]).unwrap();
+    let server = server_for(&public_line(&right)).await;
+    let credentials = bare().key_file(&wrong).key_file(&right);
+    connect(&server, "deploy").await.authenticate(&credentials).await.unwrap();
+    let record = server.record();
+    let outcomes: Vec<_> = record
+        .auth_attempts()
+        .iter()
+        .filter(|attempt| attempt.method() == Method::PublicKey)
+        .map(|attempt| attempt.outcome())
+        .collect();
+    assert_eq!(outcomes, [AuthOutcome::Refused, AuthOutcome::KeyWelcome, AuthOutcome::Accepted]);
+}
+
+#[tokio::test]
+async fn a_certificate_beside_its_key_lets_in() {
+    let directory = TempDir::new().unwrap();
+    let Some(authority) = generate(&directory, "ca", &["-t", "ed25519", "-N", ""]) else { return };
+    for kind in ["ed25519", "ecdsa", "rsa"] {
+        let path = generate(&directory, kind, &["-t", kind, "-N", ""]).unwrap();
+        let public = format!("{}.pub", path.display());
+        let sign = ["-q", "-s", authority.to_str().unwrap(), "-I", "id", "-n", "deploy", &public];
+        assert!(ssh_keygen(&sign));
+        let user = User::new("deploy").certificate_authority(public_line(&authority));
+        let server = TestServer::builder().user(user).start().await.unwrap();
+        let session = connect(&server, "deploy").await.authenticate(&bare().key_file(&path)).await;
+        let session = session.unwrap_or_else(|rejected| panic!("{kind}: {}", rejected.error()));
+        assert!(session.method_detail().unwrap().contains("-cert.pub"), "{:?}", session.method_detail());
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_passphrase_is_an_error_of_the_key_that_names_the_file() {
+    let directory = TempDir::new().unwrap();
+    let arguments = ["-t", "ed25519", "-N", PASSPHRASE, "-a", "2"];
+    let Some(path) = generate(&directory, "locked", &arguments) else { return };
+    let server = server_for(&public_line(&path)).await;
+    let wrong = bare().key_file(&path).passphrase(SecretString::from("battery staple"));
+    let rejected = connect(&server, "deploy").await.authenticate(&wrong).await.err().unwrap();
+    let error = rejected.error();
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Key, "SSH_KEY_ERROR"));
+    assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+    assert!(!format!("{error} {error:?}").contains("battery"));
+}
+
+#[tokio::test]
+async fn a_key_that_could_not_sign_leaves_the_connection_good() {
+    let directory = TempDir::new().unwrap();
+    let arguments = ["-t", "ed25519", "-N", PASSPHRASE, "-a", "2"];
+    let Some(path) = generate(&directory, "locked", &arguments) else { return };
+    let server = server_for(&public_line(&path)).await;
+    let credentials = bare().key_file(&path);
+    let rejected = connect(&server, "deploy").await.authenticate(&credentials).await.err().unwrap();
+    assert!(rejected.error().to_string().contains("nobody could be asked"), "{}", rejected.error());
+    let again = rejected.into_unauthenticated().expect("the connection is still good");
+    let opened = credentials.passphrase(SecretString::from(PASSPHRASE));
+    again.authenticate(&opened).await.unwrap();
+}

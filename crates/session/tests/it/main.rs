@@ -1,0 +1,10 @@
+//! The session crate against the embedded server.
+
+mod algorithms;
+mod commands;
+mod endings;
+mod faults;
+mod host_trust;
+mod lifecycle;
+mod quote;
+mod support;
