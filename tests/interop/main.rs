@@ -1,0 +1,19 @@
+//! The suite against real servers: OpenSSH's `sshd` on loopback, and asyncssh for what it has not.
+//!
+//! `cargo xtask interop` prepares the machine and runs it twice: as an ordinary account, then as root. Without that
+//! every test says what it skipped, and passes.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking"
+)]
+
+#[cfg(target_os = "linux")]
+mod commands;
+
+#[cfg(not(target_os = "linux"))]
+#[test]
+fn skipped() {
+    println!("skipped: real servers are started on Linux only");
+}
