@@ -45,6 +45,11 @@ impl Family {
         [self.sound(), self.weak()].concat()
     }
 
+    /// Whether the name is implemented, but only offered when asked for.
+    pub(crate) fn is_weak(self, name: &str) -> bool {
+        self.weak().contains(&name)
+    }
+
     /// What is offered when nothing is asked for.
     pub(super) fn defaults(self) -> Vec<&'static str> {
         self.sound().to_vec()

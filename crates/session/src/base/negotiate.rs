@@ -87,15 +87,17 @@ pub(super) fn no_common_algorithm(kind: &AlgorithmKind, ours: &[String], theirs:
     let error = error(family.noun(), ours, theirs);
     let option = family.option();
     let wanted = family.supported().into_iter().filter(|name| theirs.iter().any(|their| their == name));
-    // A plain key serves without an authority; a certificate does not.
+    // The sound ones stand first. A plain key serves without an authority; a certificate does not.
     match wanted.min_by_key(|name| is_certificate(name)) {
         Some(name) if is_certificate(name) => error.with_hint(format!(
             "the server has host certificates alone: name their authority with a `@cert-authority` line in \
              known_hosts, or offer one with `-o {option}=+{name}`"
         )),
+        Some(name) if family.is_weak(name) => error.with_hint(format!(
+            "better update the server: what it has is weak and only offered when asked for, with `-o {option}=+{name}`"
+        )),
         Some(name) => error.with_hint(format!(
-            "the server has `{name}`, which is not offered by default or by your settings; where it is weak, better update \
-             the server. To offer it: `-o {option}=+{name}`"
+            "the server has `{name}`, which your settings leave out: offer it with `-o {option}=+{name}`"
         )),
         None => error.with_hint(format!(
             "none of the server's can be had here by any option; the server has to allow one of {}",

@@ -62,13 +62,13 @@ async fn failures_before_the_handshake_have_their_codes() {
 }
 
 #[tokio::test]
-async fn a_host_that_takes_connections_and_says_nothing_is_a_timeout_with_its_seconds() {
+async fn a_host_that_takes_connections_and_says_nothing_is_a_timeout_that_says_so() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let options = TransportOptions::builder().connect_timeout(Duration::from_millis(300)).build().unwrap();
     let error = Connector::new(target("127.0.0.1", port)).transport(options).connect().await.unwrap_err();
     assert_eq!((error.kind(), error.code()), (ErrorKind::ConnectTimeout, "SSH_CONNECTION_TIMEOUT"));
-    assert!(error.to_string().contains("0.3 s"), "{error}");
+    assert!(error.to_string().contains("said nothing within"), "{error}");
 }
 
 #[tokio::test]
@@ -116,7 +116,11 @@ async fn a_host_with_several_keys_is_asked_for_the_one_on_record() {
 
 #[tokio::test]
 async fn what_was_asked_for_first_is_agreed_on() {
-    let server = server().start().await.unwrap();
+    // The base's server leaves aes128-gcm out unless told.
+    let ciphers =
+        ["aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com", "aes256-ctr"];
+    let all = rustle_testserver::Algorithms::new().ciphers(ciphers);
+    let server = server().algorithms(all).start().await.unwrap();
     for (cipher, mac, mac_in_use) in [
         ("aes128-gcm@openssh.com", "hmac-sha2-256", None),
         ("aes256-gcm@openssh.com", "hmac-sha2-256", None),
