@@ -21,7 +21,8 @@ struct Agent {
 impl Agent {
     async fn start(directory: &TempDir) -> Option<Self> {
         let socket = directory.path().join("agent");
-        let started = Command::new("ssh-agent").arg("-D").arg("-a").arg(&socket).stdout(Stdio::null()).spawn();
+        let started =
+            Command::new("ssh-agent").arg("-D").arg("-a").arg(&socket).stdout(Stdio::null()).spawn();
         let Ok(child) = started else {
             eprintln!("skipped: ssh-agent is not installed");
             return None;
@@ -115,11 +116,8 @@ async fn a_named_key_comes_before_the_agents_others_and_identities_only_leaves_t
 async fn an_agent_out_of_reach_is_an_error_only_where_nothing_else_was_there() {
     let directory = TempDir::new().unwrap();
     let Some(key) = generate(&directory, "key", &["-t", "ed25519", "-N", ""]) else { return };
-    let server = TestServer::builder()
-        .user(User::new("deploy").public_key(public_line(&key)))
-        .start()
-        .await
-        .unwrap();
+    let server =
+        TestServer::builder().user(User::new("deploy").public_key(public_line(&key))).start().await.unwrap();
     let gone = bare().agent(AgentSource::Path(directory.path().join("gone")));
     let rejected = connect(&server, "deploy").await.authenticate(&gone).await.err().unwrap();
     assert_eq!(rejected.error().kind(), ErrorKind::Agent, "{}", rejected.error());

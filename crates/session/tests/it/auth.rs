@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustle_session::{
-    AgentSource, BoxFuture, Connector, Credentials, ErrorKind, PromptError, PromptKind, PromptRequest, Prompter,
-    Rejected, SecretString, Session, Target, TransportOptions, Unauthenticated, danger,
+    AgentSource, BoxFuture, Connector, Credentials, ErrorKind, PromptError, PromptKind, PromptRequest,
+    Prompter, Rejected, SecretString, Session, Target, TransportOptions, Unauthenticated, danger,
 };
 use rustle_testserver::{AuthOutcome, Cut, Fault, Method, Phase, Round, TestServer, User};
 
@@ -80,11 +80,17 @@ async fn nothing_is_asked_where_nothing_is_needed() {
 
 #[tokio::test]
 async fn a_person_answers_several_rounds_and_the_silent_one_passes() {
-    let server = server_with(User::new("carol").keyboard_interactive([
-        Round::new().name("Two").instruction("Two questions.").prompt("Name: ", "c").hidden_prompt("Code: ", "1"),
-        Round::new().instruction("Welcome."),
-        Round::new().hidden_prompt("Again: ", "2"),
-    ]))
+    let server = server_with(
+        User::new("carol").keyboard_interactive([
+            Round::new()
+                .name("Two")
+                .instruction("Two questions.")
+                .prompt("Name: ", "c")
+                .hidden_prompt("Code: ", "1"),
+            Round::new().instruction("Welcome."),
+            Round::new().hidden_prompt("Again: ", "2"),
+        ]),
+    )
     .await;
     let person = Typist::new([vec!["c", "1"], vec!["2"]]);
     let session = log_in(&server, "carol", &bare().prompter(person.clone())).await.unwrap();
@@ -140,7 +146,8 @@ async fn a_wrong_password_is_sent_once_and_the_connection_comes_back() {
     assert!(!error.is_retryable());
     assert!(error.to_string().contains("refused"), "{error}");
     assert!(!format!("{error} {error:?}").contains("wrong-1"));
-    let refused = |method| attempts(&server, method).iter().filter(|one| **one == AuthOutcome::Refused).count();
+    let refused =
+        |method| attempts(&server, method).iter().filter(|one| **one == AuthOutcome::Refused).count();
     assert_eq!(refused(Method::KeyboardInteractive) + refused(Method::Password), 1);
 
     assert!(rejected.may_continue().iter().any(|method| method == "password"));

@@ -44,9 +44,11 @@ async fn server_for(line: &str) -> TestServer {
 #[tokio::test]
 async fn key_files_of_every_type_and_format_let_in() {
     let directory = TempDir::new().unwrap();
-    for (kind, formats) in
-        [("ed25519", &["RFC4716"][..]), ("ecdsa", &["RFC4716", "PEM", "PKCS8"]), ("rsa", &["RFC4716", "PEM", "PKCS8"])]
-    {
+    for (kind, formats) in [
+        ("ed25519", &["RFC4716"][..]),
+        ("ecdsa", &["RFC4716", "PEM", "PKCS8"]),
+        ("rsa", &["RFC4716", "PEM", "PKCS8"]),
+    ] {
         for format in formats {
             for passphrase in ["", PASSPHRASE] {
                 if kind == "ecdsa" && *format == "PEM" && !passphrase.is_empty() {
