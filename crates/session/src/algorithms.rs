@@ -18,12 +18,12 @@ pub(crate) use names::{Family as AlgorithmFamily, is_certificate, plain_name};
 ///
 /// The default offers what is held to be sound today: post-quantum hybrid key exchange first, AES-GCM first
 /// where the processor has AES (about ten times cheaper per byte there than ChaCha20-Poly1305, which comes
-/// first elsewhere), encrypt-then-MAC before plain MACs. SHA-1, CBC and `ssh-rsa` are offered only when asked for
-/// by name. Both directions use the same lists, and nothing is compressed.
+/// first elsewhere), encrypt-then-MAC before plain MACs. SHA-1, CBC and `ssh-rsa` are offered only when asked
+/// for by name. Both directions use the same lists, and nothing is compressed.
 ///
-/// Each `with_…` method takes a list as OpenSSH's configuration does (ssh_config(5), `Ciphers`): `a,b` replaces,
-/// `+a,b` appends, `-a,b` removes, `^a,b` moves to the front; `*` and `?` match as in file names. What `+`, `-`
-/// and `^` change is the list as it stands.
+/// Each `with_…` method takes a list as OpenSSH's configuration does (ssh_config(5), `Ciphers`): `a,b`
+/// replaces, `+a,b` appends, `-a,b` removes, `^a,b` moves to the front; `*` and `?` match as in file names.
+/// What `+`, `-` and `^` change is the list as it stands.
 ///
 /// ```
 /// use rustle_session::Algorithms;
@@ -83,9 +83,9 @@ impl Algorithms {
 
     /// Changes the host key algorithms (`HostKeyAlgorithms`), certificates included.
     ///
-    /// Unless the list was replaced, or its front was set with `^`, each host is asked first for the key types on record
-    /// for it, and for certificates only where the trust store names an authority. Certificate algorithms
-    /// are offered ahead of plain ones whatever their place in the list.
+    /// Unless the list was replaced, or its front was set with `^`, each host is asked first for the key
+    /// types on record for it, and for certificates only where the trust store names an authority.
+    /// Certificate algorithms are offered ahead of plain ones whatever their place in the list.
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`] for a name that nobody knows, or when nothing is left to offer.
@@ -158,14 +158,14 @@ impl Algorithms {
     /// The same algorithms with the host key list arranged by what is on record for one host: `provable` are
     /// the algorithms whose keys, or whose certificates' authorities, the trust store can judge.
     ///
-    /// As OpenSSH does: those come first, so that a server with several keys shows one that can be checked. An order
-    /// that a person set stays.
+    /// As OpenSSH does: those come first, so that a server with several keys shows one that can be checked.
+    /// An order that a person set stays.
     pub(crate) fn arranged_for(mut self, provable: &[String]) -> Self {
         if self.host_key_order == HostKeyOrder::AsGiven {
             return self;
         }
-        // A certificate that no known authority signed says no more than its plain key, and the base
-        // offers every certificate ahead of every plain key: with none to check against, a server would show the
+        // A certificate that no known authority signed says no more than its plain key, and the base offers
+        // every certificate ahead of every plain key: with none to check against, a server would show the
         // certificate of a key type that is not on record. They stay when there is nothing else to offer.
         let has_authority = provable.iter().any(|name| is_certificate(name));
         if !has_authority && self.host_keys.iter().any(|name| !is_certificate(name)) {

@@ -4,10 +4,11 @@ use crate::BoxFuture;
 use crate::error::Result;
 use crate::host_trust::{HostKeyOffer, HostTrust};
 
-/// Accepts whatever key any host shows. **Anyone on the way can read and change everything**, passwords included.
+/// Accepts whatever key any host shows. **Anyone on the way can read and change everything**, passwords
+/// included.
 ///
-/// For throw-away machines on a network that nobody else is on. Each use is recorded as a `tracing` warning. Where the
-/// fingerprint can be had beforehand, [`PinnedHostKey`](crate::PinnedHostKey) takes no more effort.
+/// For throw-away machines on a network that nobody else is on. Each use is recorded as a `tracing` warning.
+/// Where the fingerprint can be had beforehand, [`PinnedHostKey`](crate::PinnedHostKey) takes no more effort.
 ///
 /// ```
 /// let trust = rustle_session::danger::AcceptAnyHostKey::new();

@@ -1,8 +1,8 @@
 //! Whether the server is the one that was meant: the policy that is asked in every handshake.
 //!
-//! Everything here fails closed: an unknown key, a changed key, a file that cannot be read and a home directory that
-//! cannot be found all refuse the connection, each with its own error. What skips the check lives in
-//! [`danger`](crate::danger).
+//! Everything here fails closed: an unknown key, a changed key, a file that cannot be read and a home
+//! directory that cannot be found all refuse the connection, each with its own error. What skips the check
+//! lives in [`danger`](crate::danger).
 
 mod known_hosts;
 mod offer;
@@ -19,9 +19,9 @@ pub use {
 
 /// Decides whether a host key, or a host certificate, is the one of the host that was meant.
 ///
-/// [`KnownHosts`] is what `ssh` does, [`PinnedHostKey`] compares fingerprints. An implementation of one's own may
-/// ask a person or a directory; the time it takes does not count against the handshake's deadline but against the
-/// one for a person's answers.
+/// [`KnownHosts`] is what `ssh` does, [`PinnedHostKey`] compares fingerprints. An implementation of one's own
+/// may ask a person or a directory; the time it takes does not count against the handshake's deadline but
+/// against the one for a person's answers.
 ///
 /// ```
 /// use rustle_session::{BoxFuture, HostKeyOffer, HostTrust, KnownHosts, Result};
@@ -54,6 +54,7 @@ pub trait HostTrust: Send + Sync {
     /// reaches the caller of `connect` as it is.
     ///
     /// # Errors
-    /// Whatever keeps the host from being trusted; [`ErrorKind`](crate::ErrorKind) has kinds for the usual reasons.
+    /// Whatever keeps the host from being trusted; [`ErrorKind`](crate::ErrorKind) has kinds for the usual
+    /// reasons.
     fn check<'a>(&'a self, offer: &'a HostKeyOffer) -> BoxFuture<'a, Result<()>>;
 }

@@ -33,9 +33,9 @@ pub struct Target {
 impl Target {
     /// Reads a destination as `ssh` takes it: `[user@]host`, or `ssh://[user@]host[:port]`.
     ///
-    /// The last `@` ends the user, which may hold one itself. Without a scheme a port is only taken
-    /// after brackets, `[2001:db8::7]:2222`; `host:22` is refused with the two ways to say it. In a URL the user may be
-    /// percent-encoded (RFC 3986 §2.1), and an IPv6 zone is written `%25eth0` (RFC 6874 §2).
+    /// The last `@` ends the user, which may hold one itself. Without a scheme a port is only taken after
+    /// brackets, `[2001:db8::7]:2222`; `host:22` is refused with the two ways to say it. In a URL the user
+    /// may be percent-encoded (RFC 3986 §2.1), and an IPv6 zone is written `%25eth0` (RFC 6874 §2).
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`] when this is no destination. A URL that carries a password is refused,
@@ -160,8 +160,8 @@ fn parse_plain(text: &str) -> Result<Target> {
 }
 
 fn parse_url(rest: &str) -> Result<Target> {
-    // RFC 3986 §3.2: the authority ends at the first of these. It is looked for before anything is repeated in
-    // an error, since a password with a slash in it would otherwise be taken for a port.
+    // RFC 3986 §3.2: the authority ends at the first of these. It is looked for before anything is repeated
+    // in an error, since a password with a slash in it would otherwise be taken for a port.
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, tail) = rest.split_at(end);
     if !matches!(tail, "" | "/") {
@@ -192,7 +192,8 @@ fn parse_url(rest: &str) -> Result<Target> {
 fn url_user(info: &str) -> Result<String> {
     if info.contains(':') {
         return Err(refused("a password in a URL is not accepted").with_hint(
-            "write `ssh://user@host` and give the password when asked, or from a file that only you can read; \
+            "write `ssh://user@host` and give the password when asked, or from a file that only you can \
+            read; \
              a colon that belongs to the user's name is written %3A",
         ));
     }

@@ -20,8 +20,8 @@ pub(super) fn preferred(algorithms: &Algorithms) -> Result<Preferred> {
     let (certificates, plain): (Vec<_>, Vec<_>) =
         algorithms.host_keys().iter().copied().partition(|name| is_certificate(name));
     let mut methods = translated(algorithms.kex(), |name| kex::Name::try_from(name).ok())?;
-    // Announcements that travel in the method list: RFC 8308 §2.1, and OpenSSH PROTOCOL §1.10. Without the second
-    // a connection is open to Terrapin (CVE-2023-48795), so it is no one's choice to leave out.
+    // Announcements that travel in the method list: RFC 8308 §2.1, and OpenSSH PROTOCOL §1.10. Without the
+    // second a connection is open to Terrapin (CVE-2023-48795), so it is no one's choice to leave out.
     methods.push(kex::EXTENSION_SUPPORT_AS_CLIENT);
     methods.push(kex::EXTENSION_OPENSSH_STRICT_KEX_AS_CLIENT);
     Ok(Preferred {
@@ -63,9 +63,9 @@ pub(super) enum HostProof {
 /// After how many bytes in one direction we ask for new keys.
 ///
 /// RFC 4344 §3.2 sets 2^(L/4) blocks for a block cipher of L ≥ 128 bits, 64 GiB for AES, and about 1 GiB for
-/// smaller blocks; OpenSSH counts chacha20-poly1305, a stream cipher, with the latter. Ours is a quarter above that:
-/// the base cannot take much data between its own request and the peer's answer, so the peer, whose limit is the
-/// RFC's, should be the one to start.
+/// smaller blocks; OpenSSH counts chacha20-poly1305, a stream cipher, with the latter. Ours is a quarter
+/// above that: the base cannot take much data between its own request and the peer's answer, so the peer,
+/// whose limit is the RFC's, should be the one to start.
 pub(crate) fn rekey_limit(cipher: &str) -> u64 {
     const GIB: u64 = 1 << 30;
     let at_rfc = if cipher.starts_with("aes") { 64 * GIB } else { GIB };
@@ -94,7 +94,8 @@ pub(super) fn no_common_algorithm(kind: &AlgorithmKind, ours: &[String], theirs:
              known_hosts, or offer one with `-o {option}=+{name}`"
         )),
         Some(name) if family.is_weak(name) => error.with_hint(format!(
-            "better update the server: what it has is weak and only offered when asked for, with `-o {option}=+{name}`"
+            "better update the server: what it has is weak and only offered when asked for, with \
+             `-o {option}=+{name}`"
         )),
         Some(name) => error.with_hint(format!(
             "the server has `{name}`, which your settings leave out: offer it with `-o {option}=+{name}`"

@@ -54,9 +54,10 @@ pub enum AddressFamily {
 
 /// When TCP asks a silent peer whether it is there.
 ///
-/// The default finds a vanished peer after a minute: it asks after 15 s of silence and every 15 s, and gives up after 3
-/// questions without an answer. 15 s is below the shortest idle limits of NAT routers and firewalls seen in practice (30 s), so
-/// that the path stays open as well; three losses in a row are no accident.
+/// The default finds a vanished peer after a minute: it asks after 15 s of silence and every 15 s, and gives
+/// up after 3 questions without an answer. 15 s is below the shortest idle limits of NAT routers and
+/// firewalls seen in practice (30 s), so that the path stays open as well; three losses in a row are no
+/// accident.
 ///
 /// ```
 /// use std::time::Duration;
@@ -112,7 +113,8 @@ impl DialOptions {
         self
     }
 
-    /// The local address to connect from (`BindAddress`); only addresses of its family are tried. Default: the system's choice.
+    /// The local address to connect from (`BindAddress`); only addresses of its family are tried. Default:
+    /// the system's choice.
     pub fn bind_address(mut self, address: Option<IpAddr>) -> Self {
         self.bind = address;
         self
@@ -124,10 +126,12 @@ impl DialOptions {
         self
     }
 
-    /// How long sent bytes may stay unacknowledged before the system gives the connection up (`TCP_USER_TIMEOUT`,
-    /// RFC 5482). Default 60 s: when the keepalive gives up too. Left to itself, Linux tries for a quarter of an hour.
+    /// How long sent bytes may stay unacknowledged before the system gives the connection up
+    /// (`TCP_USER_TIMEOUT`, RFC 5482). Default 60 s: when the keepalive gives up too. Left to itself, Linux
+    /// tries for a quarter of an hour.
     ///
-    /// Linux and Android only. Elsewhere the keepalive sees the idle case, and the session's own write deadline the other.
+    /// Linux and Android only. Elsewhere the keepalive sees the idle case, and the session's own write
+    /// deadline the other.
     pub fn user_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.user_timeout = timeout;
         self
@@ -188,18 +192,20 @@ impl fmt::Display for AddressFamily {
     }
 }
 
-/// Connects to `host`, a name or an address, the latter with an IPv6 scope where it needs one (`fe80::1%eth0`).
+/// Connects to `host`, a name or an address, the latter with an IPv6 scope where it needs one
+/// (`fe80::1%eth0`).
 ///
-/// Addresses are raced as RFC 8305 has it, apart from its §3: the system's resolver answers for both families at
-/// once, in its own order of preference (RFC 6724), and this begins when it has.
+/// Addresses are raced as RFC 8305 has it, apart from its §3: the system's resolver answers for both families
+/// at once, in its own order of preference (RFC 6724), and this begins when it has.
 ///
 /// # Errors
 /// `HostUnreachable` when the name does not resolve or every address failed, each named with its reason;
 /// `ConnectTimeout` when the time ran out first.
 ///
 /// # Cancel safety
-/// Dropped, every socket that was opened is closed; a peer sees a connection that opened and closed at most. A look-up
-/// under way ends by itself on the runtime's blocking pool, since the system offers no way to stop it.
+/// Dropped, every socket that was opened is closed; a peer sees a connection that opened and closed at most.
+/// A look-up under way ends by itself on the runtime's blocking pool, since the system offers no way to stop
+/// it.
 pub(crate) async fn dial(options: &DialOptions, host: &str, port: u16) -> Result<Dialed> {
     let deadline = tokio::time::Instant::now() + options.timeout;
     let place = failure::Place::new(host_and_port(host, port), options.timeout);
@@ -239,7 +245,8 @@ pub(crate) async fn dial(options: &DialOptions, host: &str, port: u16) -> Result
 }
 
 async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    // A numeric scope needs no resolver, and not every resolver takes one; a named one is the resolver's to translate.
+    // A numeric scope needs no resolver, and not every resolver takes one; a named one is the resolver's to
+    // translate.
     if let Some((address, scope)) = host.split_once('%')
         && let (Ok(address), Ok(scope)) = (address.parse::<Ipv6Addr>(), scope.parse::<u32>())
     {
@@ -265,18 +272,19 @@ fn usable(options: &DialOptions, found: &[SocketAddr]) -> Vec<SocketAddr> {
     race::interleaved(found.iter().filter(wanted).copied())
 }
 
-/// A socket with everything set that has to be set before it connects. Both `socket2` and the standard library keep it
-/// from child processes.
+/// A socket with everything set that has to be set before it connects. Both `socket2` and the standard
+/// library keep it from child processes.
 fn prepare(options: &DialOptions, address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
-    // Small packets are a shell's keystrokes and every request's last piece; Nagle would hold them for a round trip.
+    // Small packets are a shell's keystrokes and every request's last piece; Nagle would hold them for a
+    // round trip.
     socket.set_tcp_nodelay(true)?;
     if let Some(bind) = options.bind {
         socket.bind(&SockAddr::from(SocketAddr::new(bind, 0)))?;
     }
-    // What watches over the connection is worth a warning where the system has it not, not the connection: the
-    // session has deadlines of its own.
+    // What watches over the connection is worth a warning where the system has it not, not the connection:
+    // the session has deadlines of its own.
     if let Err(error) = watch(options, &socket) {
         tracing::warn!(%address, %error, "TCP keepalive or user timeout could not be set");
     }

@@ -12,16 +12,18 @@ use crate::error::{Error, ErrorKind, Result};
 /// Checks host keys against `known_hosts` files.
 ///
 /// By default the files are `ssh`'s: `~/.ssh/known_hosts` and `~/.ssh/known_hosts2`, then
-/// `/etc/ssh/ssh_known_hosts` and `/etc/ssh/ssh_known_hosts2` (`%ProgramData%\ssh\…` on Windows). They are read anew for
-/// every connection. A file that does not exist is empty; one that cannot be read refuses every host.
+/// `/etc/ssh/ssh_known_hosts` and `/etc/ssh/ssh_known_hosts2` (`%ProgramData%\ssh\…` on Windows). They are
+/// read anew for every connection. A file that does not exist is empty; one that cannot be read refuses every
+/// host.
 ///
-/// [`strict`](Self::strict), the default, refuses hosts that are not known. [`accept_new`](Self::accept_new) writes
-/// them down and goes on; it refuses changed and revoked keys like the other.
+/// [`strict`](Self::strict), the default, refuses hosts that are not known. [`accept_new`](Self::accept_new)
+/// writes them down and goes on; it refuses changed and revoked keys like the other.
 ///
 /// ```
 /// use rustle_session::{HostHashing, KnownHosts};
 ///
-/// let trust = KnownHosts::new().user_files(["/srv/deploy/known_hosts"]).accept_new().hash_new(HostHashing::Hashed);
+/// let files = ["/srv/deploy/known_hosts"];
+/// let trust = KnownHosts::new().user_files(files).accept_new().hash_new(HostHashing::Hashed);
 /// ```
 #[derive(Debug, Clone, Default)]
 #[must_use]
@@ -56,7 +58,8 @@ impl KnownHosts {
         Self::default()
     }
 
-    /// Reads these in place of the files in `~/.ssh` (`UserKnownHostsFile`). New hosts are written to the first.
+    /// Reads these in place of the files in `~/.ssh` (`UserKnownHostsFile`). New hosts are written to the
+    /// first.
     pub fn user_files<I>(mut self, files: I) -> Self
     where
         I: IntoIterator,
@@ -82,7 +85,8 @@ impl KnownHosts {
         self
     }
 
-    /// Writes down hosts that are not known, and trusts them from then on (`StrictHostKeyChecking accept-new`).
+    /// Writes down hosts that are not known, and trusts them from then on (`StrictHostKeyChecking
+    /// accept-new`).
     ///
     /// Where the line cannot be written the host is refused.
     pub fn accept_new(mut self) -> Self {
@@ -105,12 +109,12 @@ impl KnownHosts {
 
     /// Writes down a host that is not known, whatever the policy: for callers that asked a person.
     ///
-    /// The file is locked, read again, and appended to in one write. A host that is known by this key meanwhile
-    /// is left as it is.
+    /// The file is locked, read again, and appended to in one write. A host that is known by this key
+    /// meanwhile is left as it is.
     ///
     /// # Errors
-    /// As [`check`](HostTrust::check) when the host is known by another key, or the key is revoked, or a file cannot be
-    /// read; [`ErrorKind::HostKeyRejected`] when the line cannot be written.
+    /// As [`check`](HostTrust::check) when the host is known by another key, or the key is revoked, or a file
+    /// cannot be read; [`ErrorKind::HostKeyRejected`] when the line cannot be written.
     ///
     /// # Cancel safety
     /// Dropped, it has written the whole line or nothing. The server sees nothing of it.
@@ -235,8 +239,8 @@ impl KnownHosts {
                 (
                     ErrorKind::HostKeyChanged,
                     format!(
-                        "somebody may be intercepting the connection. If the host has new keys for a good reason, compare \
-                         the fingerprint with {}, then remove the old ones with `{commands}`",
+                        "somebody may be intercepting the connection. If the host has new keys for a good \
+                         reason, compare the fingerprint with {}, then remove the old ones with `{commands}`",
                         where_to_compare(offer)
                     ),
                 )
@@ -244,13 +248,15 @@ impl KnownHosts {
             Verdict::Revoked { place, .. } => (
                 ErrorKind::HostKeyRevoked,
                 format!(
-                    "do not log in: whoever has this key can pose as the host. It needs new keys; the mark is in {place}"
+                    "do not log in: whoever has this key can pose as the host. It needs new keys; the mark \
+                    is in {place}"
                 ),
             ),
             Verdict::CertificateRejected { place, .. } => (
                 ErrorKind::HostKeyRejected,
                 format!(
-                    "have the host's certificate renewed by the authority that {place} names, with this host's name in it"
+                    "have the host's certificate renewed by the authority that {place} names, with this \
+                    host's name in it"
                 ),
             ),
             // Verdicts may grow; whatever is not trust is none.
@@ -317,7 +323,10 @@ fn default_user_files(home: Option<PathBuf>) -> Result<Vec<PathBuf>> {
             "check host key",
             "this user has no home directory, so there is no known_hosts to check the host key against",
         )
-        .with_hint("set HOME (USERPROFILE on Windows) to an absolute path, or name a file with `-o UserKnownHostsFile=…`")),
+        .with_hint(
+            "set HOME (USERPROFILE on Windows) to an absolute path, or name a file with \
+             `-o UserKnownHostsFile=…`",
+        )),
     }
 }
 

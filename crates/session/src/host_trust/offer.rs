@@ -32,7 +32,8 @@ impl HostKeyOffer {
     /// Reads a key (RFC 4253 §6.6) or an OpenSSH host certificate, whose signature is verified.
     ///
     /// # Errors
-    /// [`ErrorKind::HostKeyRejected`] when the bytes are neither, or of a type, size or signature that is not accepted.
+    /// [`ErrorKind::HostKeyRejected`] when the bytes are neither, or of a type, size or signature that is not
+    /// accepted.
     pub fn from_wire(host: impl Into<String>, port: u16, wire: &[u8]) -> Result<Self> {
         let host = host.into();
         let presented = match is_certificate(wire) {

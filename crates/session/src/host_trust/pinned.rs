@@ -8,8 +8,8 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// Trusts the host keys with these fingerprints and no others, and reads no file.
 ///
-/// For hosts that were just created, say, whose fingerprint came over another safe way. A certificate is judged by the
-/// key that it certifies.
+/// For hosts that were just created, say, whose fingerprint came over another safe way. A certificate is
+/// judged by the key that it certifies.
 ///
 /// ```
 /// use rustle_session::PinnedHostKey;
@@ -56,11 +56,15 @@ impl HostTrust for PinnedHostKey {
             Err(Error::new(
                 ErrorKind::HostKeyChanged,
                 "check host key",
-                format!("the host key is not the pinned one: the server shows {key}, pinned is {}", pinned.join(" or ")),
+                format!(
+                    "the host key is not the pinned one: the server shows {key}, pinned is {}",
+                    pinned.join(" or ")
+                ),
             )
             .at(offer.target())
             .with_hint(
-                "compare with `ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub` on the host itself; a server with several keys \
+                "compare with `ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub` on the host itself; a server \
+                with several keys \
                  shows the type that is asked for first (`-o HostKeyAlgorithms=…`). If the fingerprint is \
                  not its own, somebody may be intercepting the connection",
             ))

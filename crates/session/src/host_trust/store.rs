@@ -1,8 +1,8 @@
 //! The `known_hosts` files themselves: read whole, appended to under a lock.
 //!
-//! Reading and writing block the thread, on purpose. The files are small, the check happens once per connection while
-//! nothing else of that connection can go on, and a thread pool would cost more than the read. The one wait
-//! that may be long, for another process's lock, is asynchronous and bounded.
+//! Reading and writing block the thread, on purpose. The files are small, the check happens once per
+//! connection while nothing else of that connection can go on, and a thread pool would cost more than the
+//! read. The one wait that may be long, for another process's lock, is asynchronous and bounded.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -20,8 +20,8 @@ const MAX_FILE: u64 = 16 * 1024 * 1024;
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 const LOCK_POLL: Duration = Duration::from_millis(10);
 
-/// The bytes of a file. One that does not exist is empty; one that cannot be read, or is no file, is an error, since a
-/// changed key would otherwise look like a new one.
+/// The bytes of a file. One that does not exist is empty; one that cannot be read, or is no file, is an
+/// error, since a changed key would otherwise look like a new one.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
     match read_bounded(path) {
         Ok(bytes) => Ok(bytes),
@@ -39,12 +39,15 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
     }
 }
 
-/// Appends a line, if `line` still wants to when the file is locked; whole or not at all, and on a line of its own.
+/// Appends a line, if `line` still wants to when the file is locked; whole or not at all, and on a line of
+/// its own.
 ///
-/// `line` is called while the lock is held, and reads the file again: another process may have added the host.
+/// `line` is called while the lock is held, and reads the file again: another process may have added the
+/// host.
 ///
 /// # Cancel safety
-/// Waiting for the lock is the only wait. Dropped there, nothing has been written; after it everything is done at once.
+/// Waiting for the lock is the only wait. Dropped there, nothing has been written; after it everything is
+/// done at once.
 pub(super) async fn append<F>(path: &Path, line: F) -> Result<()>
 where
     F: FnOnce() -> Result<Option<String>>,
@@ -100,7 +103,8 @@ fn is_null_device(path: &Path) -> bool {
     return path == Path::new("/dev/null");
 }
 
-/// Makes the directory that holds the file, for its owner alone, as `ssh` makes `~/.ssh`. Its own parent must exist.
+/// Makes the directory that holds the file, for its owner alone, as `ssh` makes `~/.ssh`. Its own parent must
+/// exist.
 fn make_directory(path: &Path) -> io::Result<()> {
     let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) else {
         return Ok(());

@@ -67,7 +67,8 @@ fn every_name_that_ssh_knows_may_stand_in_a_list() {
     );
 }
 
-/// ssh prints the list that a setting of ours comes to; ours has to be that list, in that order, where both have a name.
+/// ssh prints the list that a setting of ours comes to; ours has to be that list, in that order, where both
+/// have a name.
 #[test]
 fn changes_to_a_list_come_to_what_ssh_makes_of_them() {
     let base = "aes256-gcm@openssh.com,aes128-gcm@openssh.com,aes256-ctr,aes128-ctr";

@@ -24,8 +24,8 @@ impl Place {
     pub(super) fn not_resolved(&self, host: &str, cause: io::Error) -> Error {
         self.error(ErrorKind::HostUnreachable, format!("the name {host} cannot be resolved"))
             .with_hint(
-                "check the spelling, the name server (`getent hosts NAME`, `nslookup NAME`) and, for an alias, \
-                 that the configuration in use has a HostName for it",
+                "check the spelling, the name server (`getent hosts NAME`, `nslookup NAME`) and, for an \
+                 alias, that the configuration in use has a HostName for it",
             )
             .with_source(cause)
     }
@@ -49,20 +49,28 @@ impl Place {
     ) -> Error {
         let found = shown(found.iter().map(|address| address.ip().to_string()));
         match bind {
-            Some(bind) if family == AddressFamily::Any || (family == AddressFamily::V4) == bind.is_ipv4() => self
-                .error(
+            Some(bind) if family == AddressFamily::Any || (family == AddressFamily::V4) == bind.is_ipv4() => {
+                self.error(
                     ErrorKind::HostUnreachable,
-                    format!("the host has no address that can be reached from the bind address {bind}: it has {found}"),
+                    format!(
+                        "no address of the host can be reached from the bind address {bind}: it has {found}"
+                    ),
                 )
-                .with_hint("choose a bind address of the other family, or none"),
+                .with_hint("choose a bind address of the other family, or none")
+            }
             Some(bind) => self
                 .error(
                     ErrorKind::Configuration,
-                    format!("the bind address {bind} is not an {family} address, and no others are asked for"),
+                    format!(
+                        "the bind address {bind} is not an {family} address, and no others are asked for"
+                    ),
                 )
                 .with_hint("let AddressFamily and BindAddress agree"),
             None => self
-                .error(ErrorKind::HostUnreachable, format!("the host has no {family} address: it has {found}"))
+                .error(
+                    ErrorKind::HostUnreachable,
+                    format!("the host has no {family} address: it has {found}"),
+                )
                 .with_hint("leave the address family open (`-o AddressFamily=any`)"),
         }
     }
@@ -74,8 +82,8 @@ impl Place {
             .chain(failed.iter().map(|(address, error)| format!("{address}: {}", reason(error))));
         let message = format!("not connected within {} s ({})", self.timeout.as_secs_f64(), shown(reasons));
         let error = self.error(ErrorKind::ConnectTimeout, message).with_hint(
-            "the host is down, or a firewall drops the packets: check the address, the port (`-p`) and the way there, \
-             or allow more time with `--connection-timeout`",
+            "the host is down, or a firewall drops the packets: check the address, the port (`-p`) and the \
+             way there, or allow more time with `--connection-timeout`",
         );
         with_last(error, failed)
     }
@@ -88,7 +96,8 @@ impl Place {
         let (kind, hint) = if any(&[Io::ConnectionRefused]) {
             (
                 ErrorKind::HostUnreachable,
-                "the host is there but nothing listens on this port: check that sshd runs and on which port (`-p PORT`)"
+                "the host is there but nothing listens on this port: check that sshd runs and on which port \
+                (`-p PORT`)"
                     .to_owned(),
             )
         } else if any(&[Io::AddrNotAvailable, Io::AddrInUse])
@@ -101,7 +110,9 @@ impl Place {
         } else if any(&[Io::HostUnreachable, Io::NetworkUnreachable, Io::NetworkDown, Io::AddrNotAvailable]) {
             (
                 ErrorKind::HostUnreachable,
-                "there is no way to the host: check the network, the VPN and the routes (`ip route get ADDRESS`)".to_owned(),
+                "there is no way to the host: check the network, the VPN and the routes (`ip route get \
+                ADDRESS`)"
+                    .to_owned(),
             )
         } else if any(&[Io::TimedOut]) {
             (
@@ -127,7 +138,8 @@ impl Place {
     }
 }
 
-/// The kind in plain words where there is one; the system's text else, whose wording differs from system to system.
+/// The kind in plain words where there is one; the system's text else, whose wording differs from system to
+/// system.
 fn reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),

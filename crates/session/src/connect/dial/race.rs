@@ -27,7 +27,8 @@ where
         Self { waiting: addresses.into(), running: Vec::new(), delay, start }
     }
 
-    /// The first attempt that succeeds; `None` when all failed, which `failed` then lists. The others are closed.
+    /// The first attempt that succeeds; `None` when all failed, which `failed` then lists. The others are
+    /// closed.
     ///
     /// # Cancel safety
     /// Dropped, it may be called again and goes on: attempts stay in the race.
