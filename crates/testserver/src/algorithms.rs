@@ -78,11 +78,14 @@ impl Algorithms {
     }
 
     pub(crate) fn to_preferred(&self) -> Result<Preferred, Error> {
-        let mut preferred = Preferred { compression: Cow::Borrowed(&[compression::NONE]), ..Preferred::default() };
+        let mut preferred =
+            Preferred { compression: Cow::Borrowed(&[compression::NONE]), ..Preferred::default() };
         let strict = kex::EXTENSION_OPENSSH_STRICT_KEX_AS_SERVER;
         if let Some(names) = &self.key_exchange {
-            let mut methods: Vec<kex::Name> =
-                names.iter().map(|name| known("key exchange method", name, |name| kex::Name::try_from(name).ok())).collect::<Result<_, _>>()?;
+            let mut methods: Vec<kex::Name> = names
+                .iter()
+                .map(|name| known("key exchange method", name, |name| kex::Name::try_from(name).ok()))
+                .collect::<Result<_, _>>()?;
             methods.push(strict);
             preferred.kex = Cow::Owned(methods);
         }
@@ -112,8 +115,9 @@ impl Algorithms {
 }
 
 fn known<T>(what: &str, name: &str, look_up: impl Fn(&str) -> Option<T>) -> Result<T, Error> {
-    look_up(name)
-        .ok_or_else(|| Error::new(ErrorKind::Configuration, format!("the base of this server has no {what} named {name:?}")))
+    look_up(name).ok_or_else(|| {
+        Error::new(ErrorKind::Configuration, format!("the base of this server has no {what} named {name:?}"))
+    })
 }
 
 #[cfg(test)]

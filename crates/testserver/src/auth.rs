@@ -82,7 +82,12 @@ impl Proof<'_> {
 
 impl Progress {
     /// Decides, and says what to record.
-    pub(crate) fn decide(&mut self, accounts: &Accounts, name: &str, proof: &Proof<'_>) -> (Auth, AuthOutcome) {
+    pub(crate) fn decide(
+        &mut self,
+        accounts: &Accounts,
+        name: &str,
+        proof: &Proof<'_>,
+    ) -> (Auth, AuthOutcome) {
         // RFC 4252 section 5: a change of the user name flushes what was reached so far.
         if self.user.as_deref() != Some(name) {
             *self = Self { user: Some(name.to_owned()), ..Self::default() };
@@ -121,7 +126,9 @@ impl Progress {
         match proof {
             Proof::None => Verdict::Right,
             Proof::Password(password) => Verdict::right_if(account.accepts_password(password)),
-            Proof::KeyOffer(key) if account.accepts_key(key) || !account.authorities.is_empty() => Verdict::Welcome,
+            Proof::KeyOffer(key) if account.accepts_key(key) || !account.authorities.is_empty() => {
+                Verdict::Welcome
+            }
             Proof::KeyOffer(_) => Verdict::Wrong,
             Proof::Key(key) => Verdict::right_if(account.accepts_key(key)),
             Proof::Certificate(certificate) => Verdict::right_if(accepts_certificate(account, certificate)),

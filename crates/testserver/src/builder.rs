@@ -172,9 +172,9 @@ impl Builder {
         self
     }
 
-    /// The software version in the identification line, after `SSH-2.0-`.
-    pub fn software_version(mut self, version: impl Into<String>) -> Self {
-        self.settings.version = version.into();
+    /// The whole identification line (RFC 4253 section 4.2), such as `SSH-2.0-OpenSSH_9.2` or `SSH-1.99-Old`.
+    pub fn identification(mut self, line: impl Into<String>) -> Self {
+        self.settings.identification = line.into();
         self
     }
 
@@ -257,6 +257,13 @@ impl Builder {
         for fault in self.faults {
             faults.add(fault);
         }
-        TestServer::launch(self.settings, Accounts::new(accounts), preferred, self.host_keys, Arc::new(faults)).await
+        TestServer::launch(
+            self.settings,
+            Accounts::new(accounts),
+            preferred,
+            self.host_keys,
+            Arc::new(faults),
+        )
+        .await
     }
 }

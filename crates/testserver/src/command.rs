@@ -152,7 +152,11 @@ impl Script {
     }
 
     pub(crate) fn find(&self, command: &[u8]) -> Option<Answer> {
-        self.entries.iter().rev().find(|entry| entry.pattern.matches(command)).map(|entry| entry.answer.clone())
+        self.entries
+            .iter()
+            .rev()
+            .find(|entry| entry.pattern.matches(command))
+            .map(|entry| entry.answer.clone())
     }
 }
 

@@ -45,7 +45,14 @@ pub(crate) enum Reached {
 impl Connection {
     pub(crate) fn new(number: usize, shared: Arc<Shared>, link: Arc<LinkControl>) -> Arc<Self> {
         let gone = shared.stopping.child_token();
-        Arc::new(Self { number, shared, link, gone, tasks: TaskTracker::new(), sessions: AtomicUsize::new(0) })
+        Arc::new(Self {
+            number,
+            shared,
+            link,
+            gone,
+            tasks: TaskTracker::new(),
+            sessions: AtomicUsize::new(0),
+        })
     }
 
     /// Lets the faults scripted for this phase strike. A stall is the wire's: nothing gets out or in any more, so

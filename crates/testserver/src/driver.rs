@@ -61,7 +61,10 @@ pub(crate) fn connect(shared: &Arc<Shared>) -> Duplex {
 }
 
 /// Runs a channel's task.
-pub(crate) fn serve_channel(connection: &Arc<Connection>, channel: impl Future<Output = ()> + Send + 'static) {
+pub(crate) fn serve_channel(
+    connection: &Arc<Connection>,
+    channel: impl Future<Output = ()> + Send + 'static,
+) {
     // Owned by the connection's tracker; ended by the channel's close or the connection's end, which its messages and
     // the `gone` token tell it; the connection's own task waits for it.
     connection.tasks.spawn(channel);

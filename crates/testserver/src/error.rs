@@ -50,18 +50,23 @@ impl Error {
         Self { kind: ErrorKind::Io, message: format!("cannot {doing}"), source: Some(Box::new(source)) }
     }
 
-    pub(crate) fn host_key(
-        doing: &str,
-        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-    ) -> Self {
+    pub(crate) fn host_key(doing: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self { kind: ErrorKind::HostKey, message: format!("cannot {doing}"), source: Some(source.into()) }
     }
 
     pub(crate) fn timeout(waited: Duration, record: &dyn fmt::Display) -> Self {
         Self::new(
             ErrorKind::Timeout,
-            format!("the server's record did not show what was waited for within {waited:?}; it shows:\n{record}"),
+            format!(
+                "the server's record did not show what was waited for within {waited:?}; it shows:\n{record}"
+            ),
         )
+    }
+
+    /// Says which seed brings the same run again.
+    pub(crate) fn with_seed(mut self, seed: u64) -> Self {
+        self.message.push_str(&format!("seed: {seed}"));
+        self
     }
 
     /// The sort of this error.

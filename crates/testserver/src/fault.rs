@@ -299,8 +299,12 @@ impl Faults {
 
     /// An error that names the faults which never struck.
     pub(crate) fn verify(&self) -> Result<(), Error> {
-        let unfired: Vec<String> =
-            self.lock().iter().filter(|armed| armed.fired == 0).map(|armed| armed.fault.to_string()).collect();
+        let unfired: Vec<String> = self
+            .lock()
+            .iter()
+            .filter(|armed| armed.fired == 0)
+            .map(|armed| armed.fault.to_string())
+            .collect();
         if unfired.is_empty() {
             return Ok(());
         }
@@ -339,7 +343,8 @@ impl Armed {
             return None;
         }
         self.seen += 1;
-        if self.fault.nth.is_some_and(|n| n != self.seen) || self.fault.limit.is_some_and(|n| self.fired >= n) {
+        if self.fault.nth.is_some_and(|n| n != self.seen) || self.fault.limit.is_some_and(|n| self.fired >= n)
+        {
             return None;
         }
         self.fired += 1;

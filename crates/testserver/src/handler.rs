@@ -15,6 +15,7 @@ use crate::{
     connection::{Connection, Reached, SessionSlot},
     driver,
     fault::Phase,
+    forward::Forward,
     record::{ChannelKind, CommandKind, Pty, TerminalSize},
     session_channel::{Program, SessionChannel, Start},
 };
@@ -126,16 +127,45 @@ impl Handler {
         Ok(())
     }
 
-    fn refuse_request(&self, channel: ChannelId, session: &mut Session, name: &str) -> Result<(), HandlerError> {
+    fn refuse_request(
+        &self,
+        channel: ChannelId,
+        session: &mut Session,
+        name: &str,
+    ) -> Result<(), HandlerError> {
         if let Some(waiting) = self.channels.get(&channel) {
             self.connection.shared.keeper.request_refused(waiting.number, name);
         }
         Ok(session.channel_failure(channel)?)
     }
 
+    /// Opens a channel to somewhere else, if the server does that.
+    async fn forward(
+        &self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        kind: ChannelKind,
+    ) -> Result<(), HandlerError> {
+        let Some(reply) = self.admit(reply).await? else { return Ok(()) };
+        let settings = &self.connection.shared.settings;
+        let allowed = match kind {
+            ChannelKind::DirectTcpip(..) => settings.direct_tcpip,
+            ChannelKind::DirectStreamlocal(_) => settings.direct_streamlocal,
+            ChannelKind::Session => false,
+        };
+        if allowed {
+            let connection = Arc::clone(&self.connection);
+            driver::serve_channel(&self.connection, Forward { connection, channel, reply, kind }.serve());
+        } else {
+            self.refuse(reply, ChannelOpenFailure::AdministrativelyProhibited).await;
+        }
+        Ok(())
+    }
+
     fn open_session(&mut self, channel: Channel<Msg>, session: &Session, slot: SessionSlot) {
         let id = channel.id();
-        let number = self.connection.shared.keeper.channel_opened(self.connection.number, ChannelKind::Session);
+        let number =
+            self.connection.shared.keeper.channel_opened(self.connection.number, ChannelKind::Session);
         let (start, started) = oneshot::channel();
         self.channels.insert(id, Waiting { number, env: Vec::new(), pty: None, start: Some(start) });
         let (read, write) = channel.split();
@@ -226,7 +256,35 @@ impl server::Handler for Handler {
         Ok(())
     }
 
-    async fn channel_close(&mut self, channel: ChannelId, _session: &mut Session) -> Result<(), HandlerError> {
+    async fn channel_open_direct_tcpip(
+        &mut self,
+        channel: Channel<Msg>,
+        host: &str,
+        port: u32,
+        _originator: &str,
+        _originator_port: u32,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), HandlerError> {
+        let kind = ChannelKind::DirectTcpip(host.to_owned(), port);
+        self.forward(channel, reply, kind).await
+    }
+
+    async fn channel_open_direct_streamlocal(
+        &mut self,
+        channel: Channel<Msg>,
+        path: &str,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), HandlerError> {
+        self.forward(channel, reply, ChannelKind::DirectStreamlocal(path.to_owned())).await
+    }
+
+    async fn channel_close(
+        &mut self,
+        channel: ChannelId,
+        _session: &mut Session,
+    ) -> Result<(), HandlerError> {
         self.channels.remove(&channel);
         self.connection.shared.keeper.close();
         match self.connection.reach(Phase::Close) {
@@ -327,7 +385,11 @@ impl server::Handler for Handler {
         Ok(false)
     }
 
-    async fn streamlocal_forward(&mut self, _path: &str, _session: &mut Session) -> Result<bool, HandlerError> {
+    async fn streamlocal_forward(
+        &mut self,
+        _path: &str,
+        _session: &mut Session,
+    ) -> Result<bool, HandlerError> {
         self.connection.shared.keeper.global_request("streamlocal-forward@openssh.com");
         Ok(false)
     }
@@ -352,7 +414,9 @@ impl crate::server::Shared {
                     .script
                     .find(text)
                     .map(Program::Scripted)
-                    .or_else(|| settings.builtins.then(|| builtin::parse(text).map(Program::Builtin)).flatten())
+                    .or_else(|| {
+                        settings.builtins.then(|| builtin::parse(text).map(Program::Builtin)).flatten()
+                    })
                     .or_else(|| settings.shell.then(|| Program::Shell(Some(text.to_vec()))))
                     .unwrap_or(Program::NotFound),
             ),

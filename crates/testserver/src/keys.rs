@@ -54,8 +54,9 @@ impl HostKeySource {
         match self {
             Self::Generated(kind) => generate(*kind, generation),
             Self::Given(pem) => {
-                let key = PrivateKey::from_openssh(pem)
-                    .map_err(|source| Error::host_key("read the given host key as an OpenSSH private key", source))?;
+                let key = PrivateKey::from_openssh(pem).map_err(|source| {
+                    Error::host_key("read the given host key as an OpenSSH private key", source)
+                })?;
                 if key.is_encrypted() {
                     return Err(Error::host_key(
                         "use the given host key",

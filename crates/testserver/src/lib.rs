@@ -4,9 +4,12 @@
 //! [users](User) it was told of, answers [commands](Builder::command) as scripted or runs them, does
 //! [wrong](Fault) what a test wants to see handled, and keeps a [record](Record) of what clients did.
 //!
+//! What has to be wrong before the key exchange, a [`RawServer`] says byte by byte.
+//!
 //! The SSH protocol is that of the `russh` crate, of which nothing shows in this crate's API.
 
 mod algorithms;
+mod assertions;
 mod auth;
 mod builder;
 mod builtin;
@@ -18,6 +21,7 @@ mod duplex;
 mod error;
 mod exit;
 mod fault;
+mod forward;
 mod handler;
 mod keys;
 mod link;
@@ -26,6 +30,7 @@ mod pipe;
 #[cfg(unix)]
 mod process;
 mod random;
+mod raw;
 mod record;
 mod server;
 mod session_channel;
@@ -43,9 +48,10 @@ pub use fault::{Cut, Fault, Phase};
 pub use keys::HostKeyKind;
 pub use network::Network;
 pub use pipe::Stdin;
+pub use raw::{RawScript, RawServer};
 pub use record::{
-    AuthAttempt, AuthOutcome, ChannelKind, ChannelRecord, CommandKind, CommandRecord, ConnectionRecord, End, Pty,
-    Record, TerminalSize,
+    AuthAttempt, AuthOutcome, ChannelKind, ChannelRecord, CommandKind, CommandRecord, ConnectionRecord, End,
+    Pty, Record, TerminalSize,
 };
 pub use server::TestServer;
 pub use user::{Method, Round, User};

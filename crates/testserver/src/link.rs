@@ -197,7 +197,11 @@ impl<S> Drop for Link<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Link<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let mut state = this.control.lock();
         std::task::ready!(state.admit(cx))?;

@@ -129,7 +129,7 @@ async fn one_way(
                     sink.write_all(&data).await?;
                     room.add_permits(data.len());
                 }
-                None => sink.shutdown().await?,
+                None => return sink.shutdown().await,
             }
         }
         Ok(())
@@ -146,7 +146,9 @@ async fn join(
 }
 
 fn transmission(rate: Option<u64>, bytes: usize) -> Duration {
-    rate.map_or(Duration::ZERO, |rate| Duration::from_nanos((bytes as u64).saturating_mul(1_000_000_000) / rate))
+    rate.map_or(Duration::ZERO, |rate| {
+        Duration::from_nanos((bytes as u64).saturating_mul(1_000_000_000) / rate)
+    })
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use std::{
     collections::VecDeque,
-    io,
+    fs::File,
+    io::{self, Read, Seek, SeekFrom, Write},
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
@@ -13,7 +14,8 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 /// The reading end of a command's standard input.
 ///
-/// The base grants window as data arrives, so what a command leaves unread waits here.
+/// The base grants window as data arrives, so what a command leaves unread waits here: up to 8 MiB in memory, the rest
+/// in a temporary file without a name.
 pub struct Stdin {
     queue: Arc<Queue>,
 }
@@ -30,7 +32,12 @@ struct Queue {
 
 #[derive(Default)]
 struct State {
+    /// What is read next.
     chunks: VecDeque<Bytes>,
+    /// How many bytes those are.
+    queued: usize,
+    /// What comes after them; while there is any, new data goes there.
+    spilled: Option<Spill>,
     end: End,
     reader: Option<Waker>,
 }
@@ -43,6 +50,19 @@ enum End {
     Unread,
 }
 
+/// A queue on disk: written at its end, read at its front.
+struct Spill {
+    file: File,
+    read: u64,
+    written: u64,
+}
+
+/// Four windows: a command that reads at all stays below this.
+const IN_MEMORY: usize = 8 * 1024 * 1024;
+
+/// One read of a spilled input.
+const PIECE: u64 = 256 * 1024;
+
 /// A new, empty input.
 pub(crate) fn stdin() -> (StdinFeed, Stdin) {
     let queue = Arc::new(Queue::default());
@@ -54,7 +74,7 @@ impl StdinFeed {
     pub(crate) fn push(&self, data: Bytes) {
         let mut state = self.queue.lock();
         if state.end == End::Open && !data.is_empty() {
-            state.chunks.push_back(data);
+            state.push(data);
             state.wake();
         }
     }
@@ -86,7 +106,7 @@ impl Stdin {
 
     fn poll_chunk(&mut self, cx: &Context<'_>) -> Poll<Option<Bytes>> {
         let mut state = self.queue.lock();
-        if let Some(chunk) = state.chunks.pop_front() {
+        if let Some(chunk) = state.pop() {
             return Poll::Ready(Some(chunk));
         }
         if state.end != End::Open {
@@ -105,7 +125,9 @@ impl AsyncRead for Stdin {
             buf.put_slice(&chunk[..n]);
             chunk.advance(n);
             if !chunk.is_empty() {
-                this.queue.lock().chunks.push_front(chunk);
+                let mut state = this.queue.lock();
+                state.queued += chunk.len();
+                state.chunks.push_front(chunk);
             }
         }
         Poll::Ready(Ok(()))
@@ -117,6 +139,7 @@ impl Drop for Stdin {
         let mut state = self.queue.lock();
         state.end = End::Unread;
         state.chunks.clear();
+        state.spilled = None;
     }
 }
 
@@ -127,10 +150,69 @@ impl Queue {
 }
 
 impl State {
+    fn push(&mut self, data: Bytes) {
+        if self.spilled.is_none() && self.queued + data.len() > IN_MEMORY {
+            self.spilled =
+                Spill::new().inspect_err(|error| tracing::warn!(%error, "input stays in memory")).ok();
+        }
+        match &mut self.spilled {
+            Some(spill) => match spill.append(&data) {
+                Ok(()) => {}
+                // The input can no longer be whole: a command must not take a part for all, so it gets no end either.
+                Err(error) => {
+                    tracing::error!(%error, "input lost: the temporary file cannot be written");
+                    self.end = End::Unread;
+                }
+            },
+            None => {
+                self.queued += data.len();
+                self.chunks.push_back(data);
+            }
+        }
+    }
+
+    fn pop(&mut self) -> Option<Bytes> {
+        if let Some(chunk) = self.chunks.pop_front() {
+            self.queued -= chunk.len();
+            return Some(chunk);
+        }
+        let chunk = self.spilled.as_mut()?.take().inspect_err(|error| {
+            tracing::error!(%error, "input lost: the temporary file cannot be read");
+        });
+        if self.spilled.as_ref().is_some_and(|spill| spill.read == spill.written) {
+            self.spilled = None;
+        }
+        chunk.ok()
+    }
+
     fn wake(&mut self) {
         if let Some(reader) = self.reader.take() {
             reader.wake();
         }
+    }
+}
+
+impl Spill {
+    fn new() -> io::Result<Self> {
+        Ok(Self { file: tempfile::tempfile()?, read: 0, written: 0 })
+    }
+
+    fn append(&mut self, data: &[u8]) -> io::Result<()> {
+        self.file.seek(SeekFrom::Start(self.written))?;
+        self.file.write_all(data)?;
+        self.written += data.len() as u64;
+        Ok(())
+    }
+
+    fn take(&mut self) -> io::Result<Bytes> {
+        self.file.seek(SeekFrom::Start(self.read))?;
+        let mut chunk = Vec::new();
+        (&mut self.file).take(PIECE.min(self.written - self.read)).read_to_end(&mut chunk)?;
+        if chunk.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.read += chunk.len() as u64;
+        Ok(chunk.into())
     }
 }
 
@@ -150,6 +232,26 @@ mod tests {
         stdin.read_to_string(&mut text).await.unwrap();
         assert_eq!(text, "one two");
         assert_eq!(stdin.chunk().await, None);
+    }
+
+    #[tokio::test]
+    async fn more_than_fits_in_memory_comes_back_whole() {
+        let (feed, mut stdin) = stdin();
+        let piece = |n: u32| Bytes::from(n.to_le_bytes().repeat(8192));
+        let count = u32::try_from(IN_MEMORY / piece(0).len() * 3).unwrap();
+        for n in 0..count {
+            feed.push(piece(n));
+        }
+        assert!(feed.queue.lock().spilled.is_some());
+        let mut expected = (0..count).flat_map(|n| piece(n).to_vec());
+        drop(feed);
+        let mut total = 0;
+        while let Some(chunk) = stdin.chunk().await {
+            total += chunk.len();
+            assert!(chunk.iter().all(|byte| expected.next() == Some(*byte)));
+        }
+        assert_eq!(total, IN_MEMORY * 3);
+        assert!(stdin.queue.lock().spilled.is_none());
     }
 
     #[tokio::test]

@@ -12,11 +12,7 @@ use std::{
     time::Duration,
 };
 
-use russh::{
-    Limits, MethodSet, Preferred, SshId,
-    keys::PrivateKey,
-    server::Config,
-};
+use russh::{Limits, MethodSet, Preferred, SshId, keys::PrivateKey, server::Config};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -109,7 +105,7 @@ pub(crate) struct Settings {
     pub(crate) auth_attempts: usize,
     pub(crate) auth_delay: Duration,
     pub(crate) banner: Option<String>,
-    pub(crate) version: String,
+    pub(crate) identification: String,
     pub(crate) window: u32,
     pub(crate) rekey_after: usize,
     pub(crate) network: Option<Network>,
@@ -133,7 +129,7 @@ impl Default for Settings {
             auth_attempts: 0,
             auth_delay: Duration::ZERO,
             banner: None,
-            version: concat!("Rustle_Test_", env!("CARGO_PKG_VERSION")).to_owned(),
+            identification: concat!("SSH-2.0-Rustle_Test_", env!("CARGO_PKG_VERSION")).to_owned(),
             // OpenSSH's CHAN_SES_WINDOW_DEFAULT.
             window: 2 * 1024 * 1024,
             // RFC 4253 section 9 recommends 1 GiB.
@@ -241,10 +237,7 @@ impl TestServer {
     /// A line for `known_hosts` that trusts this server, or several lines if it has several keys.
     #[must_use]
     pub fn known_hosts_line(&self) -> String {
-        self.host_key_openssh()
-            .lines()
-            .map(|key| format!("[127.0.0.1]:{} {key}\n", self.port()))
-            .collect()
+        self.host_key_openssh().lines().map(|key| format!("[127.0.0.1]:{} {key}\n", self.port())).collect()
     }
 
     /// The directory in which shells run and which SFTP shows as `/`.
@@ -272,12 +265,9 @@ impl TestServer {
     ///
     /// # Cancel safety
     /// Nothing changes when this future is dropped.
-    pub async fn wait_until(
-        &self,
-        shows: impl FnMut(&Record) -> bool,
-        limit: Duration,
-    ) -> Result<(), Error> {
-        self.shared.keeper.wait_until(shows, limit).await
+    pub async fn wait_until(&self, shows: impl FnMut(&Record) -> bool, limit: Duration) -> Result<(), Error> {
+        let waited = self.shared.keeper.wait_until(shows, limit).await;
+        waited.map_err(|error| error.with_seed(self.shared.seed))
     }
 
     /// Does this wrong from now on. Faults by bytes, and those before the key exchange, strike new connections only.
@@ -358,7 +348,10 @@ impl TestServer {
 
 impl fmt::Debug for TestServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TestServer").field("addr", &self.addr).field("seed", &self.shared.seed).finish_non_exhaustive()
+        f.debug_struct("TestServer")
+            .field("addr", &self.addr)
+            .field("seed", &self.shared.seed)
+            .finish_non_exhaustive()
     }
 }
 
@@ -377,9 +370,9 @@ impl Drop for TestServer {
 }
 
 impl Shared {
-    /// The server's identification, without the end of the line.
+    /// The server's identification line, without the end of the line.
     pub(crate) fn identification(&self) -> String {
-        format!("SSH-2.0-{}", self.settings.version)
+        self.settings.identification.clone()
     }
 
     /// The engine's configuration for one connection, with the host keys of the moment.

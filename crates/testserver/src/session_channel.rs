@@ -9,6 +9,8 @@ use russh::{
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+#[cfg(unix)]
+use crate::process::{Process, Shell};
 use crate::{
     builtin,
     call::{Call, Output, Signals, Stream},
@@ -20,8 +22,6 @@ use crate::{
     record::{CommandKind, Pty, Started, TerminalSize},
     sftp,
 };
-#[cfg(unix)]
-use crate::process::{Process, Shell};
 
 /// What a session channel has been asked to run.
 pub(crate) struct Start {
@@ -118,15 +118,16 @@ async fn listen(
                 // A command that has ended gets no signals.
                 drop(signals.send(signal));
             }
-            Some(ChannelMsg::WindowChange { col_width, row_height, pix_width, pix_height }) => keeper.window_change(
-                number,
-                TerminalSize {
-                    columns: col_width,
-                    rows: row_height,
-                    pixel_width: pix_width,
-                    pixel_height: pix_height,
-                },
-            ),
+            Some(ChannelMsg::WindowChange { col_width, row_height, pix_width, pix_height }) => keeper
+                .window_change(
+                    number,
+                    TerminalSize {
+                        columns: col_width,
+                        rows: row_height,
+                        pixel_width: pix_width,
+                        pixel_height: pix_height,
+                    },
+                ),
             Some(ChannelMsg::Close) | None => return,
             // The other messages come to the handler as requests to answer.
             Some(_) => {}

@@ -150,7 +150,10 @@ impl User {
             if !account.has(*step) {
                 return Err(Error::new(
                     ErrorKind::Configuration,
-                    format!("user {:?} must pass {step}, but has no {step} to pass it with; give them one", account.name),
+                    format!(
+                        "user {:?} must pass {step}, but has no {step} to pass it with; give them one",
+                        account.name
+                    ),
                 ));
             }
         }

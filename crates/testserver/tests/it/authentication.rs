@@ -25,7 +25,9 @@ fn outcomes(server: &TestServer) -> Vec<(String, Method, AuthOutcome)> {
 fn remaining(result: &AuthResult) -> (Vec<MethodKind>, bool) {
     match result {
         AuthResult::Success => panic!("not refused"),
-        AuthResult::Failure { remaining_methods, partial_success } => (remaining_methods.to_vec(), *partial_success),
+        AuthResult::Failure { remaining_methods, partial_success } => {
+            (remaining_methods.to_vec(), *partial_success)
+        }
     }
 }
 
@@ -81,7 +83,11 @@ async fn none_is_enough_for_a_user_who_may() {
 #[tokio::test]
 async fn rounds_are_asked_in_turn_even_without_prompts() {
     let carol = User::new("carol").keyboard_interactive([
-        Round::new().name("Login").instruction("Two questions.").prompt("Name: ", "carol").hidden_prompt("Code: ", "1"),
+        Round::new()
+            .name("Login")
+            .instruction("Two questions.")
+            .prompt("Name: ", "carol")
+            .hidden_prompt("Code: ", "1"),
         Round::new().instruction("Almost."),
         Round::new().hidden_prompt("Again: ", "2"),
     ]);
@@ -99,7 +105,9 @@ async fn rounds_are_asked_in_turn_even_without_prompts() {
 
     let answers = vec!["carol".to_owned(), "1".to_owned()];
     let asked = handle.authenticate_keyboard_interactive_respond(answers).await.unwrap();
-    assert!(matches!(&asked, KeyboardInteractiveAuthResponse::InfoRequest { prompts, .. } if prompts.is_empty()));
+    assert!(
+        matches!(&asked, KeyboardInteractiveAuthResponse::InfoRequest { prompts, .. } if prompts.is_empty())
+    );
     handle.authenticate_keyboard_interactive_respond(Vec::new()).await.unwrap();
     let done = handle.authenticate_keyboard_interactive_respond(vec!["2".to_owned()]).await.unwrap();
     assert!(matches!(done, KeyboardInteractiveAuthResponse::Success), "{done:?}");
@@ -118,7 +126,9 @@ async fn wrong_answer_in_a_later_round_starts_over() {
     let refused = handle.authenticate_keyboard_interactive_respond(vec!["3".to_owned()]).await.unwrap();
     assert!(matches!(refused, KeyboardInteractiveAuthResponse::Failure { .. }));
     let again = handle.authenticate_keyboard_interactive_start("carol", None).await.unwrap();
-    assert!(matches!(&again, KeyboardInteractiveAuthResponse::InfoRequest { prompts, .. } if prompts[0].prompt == "a"));
+    assert!(
+        matches!(&again, KeyboardInteractiveAuthResponse::InfoRequest { prompts, .. } if prompts[0].prompt == "a")
+    );
     server.stop().await.unwrap();
 }
 
@@ -136,7 +146,10 @@ async fn steps_are_followed_by_partial_success() {
     assert_eq!(remaining(&too_early), (vec![MethodKind::PublicKey], false));
     assert_eq!(remaining(&client.key("dave", &key).await), (vec![MethodKind::Password], true));
     assert!(client.password("dave", "second").await.success());
-    assert_eq!(outcomes(&server).iter().filter(|(_, _, outcome)| *outcome == AuthOutcome::Partial).count(), 1);
+    assert_eq!(
+        outcomes(&server).iter().filter(|(_, _, outcome)| *outcome == AuthOutcome::Partial).count(),
+        1
+    );
     server.stop().await.unwrap();
 }
 
@@ -158,7 +171,13 @@ async fn too_many_attempts_end_the_connection() {
         assert!(!client.password("alice", "wrong").await.success());
     }
     // The base reports a lost connection as a refusal without methods.
-    assert!(!client.handle.authenticate_password("alice", "wonderland").await.is_ok_and(|result| result.success()));
+    assert!(
+        !client
+            .handle
+            .authenticate_password("alice", "wonderland")
+            .await
+            .is_ok_and(|result| result.success())
+    );
     let limit = crate::client::LIMIT;
     server.wait_until(|record| record.connections_open() == 0, limit).await.unwrap();
     assert_eq!(server.record().auth_attempts().len(), 2);
