@@ -1,0 +1,11 @@
+//! The crate from outside: what files mean, what is refused, and that ssh agrees.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking and says what it skips"
+)]
+
+mod against_ssh;
+mod behaviour;
+mod hostile;
+mod refusals;
