@@ -471,6 +471,6 @@ fn syntax(message: impl Into<String>) -> ConfigError {
     ConfigError::new(ConfigErrorKind::Syntax, message)
 }
 
-fn host_name_error(message: String) -> ConfigError {
+fn host_name_error(message: impl std::fmt::Display) -> ConfigError {
     ConfigError::new(ConfigErrorKind::InvalidValue, format!("HostName: {message}"))
 }

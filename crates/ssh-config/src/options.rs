@@ -221,7 +221,7 @@ struct Args<'a> {
 impl Args<'_> {
     fn one<T>(&mut self, parse: impl Fn(&str) -> Result<T, String>) -> Result<T, ConfigError> {
         let arg = self.args.next().filter(|arg| !arg.is_empty());
-        let arg = arg.ok_or_else(|| self.bad("it has no value".to_owned()))?;
+        let arg = arg.ok_or_else(|| self.bad("it has no value"))?;
         parse(self.utf8(arg)?).map_err(|message| self.bad(message))
     }
 
@@ -230,21 +230,21 @@ impl Args<'_> {
         let words: Result<Vec<String>, ConfigError> =
             args.map(|arg| Ok(self.utf8(arg)?.to_owned())).collect();
         let words = words?;
-        if words.is_empty() { Err(self.bad("it has no value".to_owned())) } else { Ok(words) }
+        if words.is_empty() { Err(self.bad("it has no value")) } else { Ok(words) }
     }
 
     /// Names of files, where `none` alone is no file at all.
     fn files(&mut self) -> Result<Vec<String>, ConfigError> {
         let mut files = self.all()?;
         if files.iter().any(String::is_empty) {
-            return Err(self.bad("it has an empty value".to_owned()));
+            return Err(self.bad("it has an empty value"));
         }
         if files.len() > MAX_KNOWN_HOSTS_FILES {
             return Err(self.bad(format!("it names more than {MAX_KNOWN_HOSTS_FILES} files")));
         }
         if files.iter().any(|file| file.eq_ignore_ascii_case("none")) {
             if files.len() > 1 {
-                return Err(self.bad("\"none\" stands with other values".to_owned()));
+                return Err(self.bad("\"none\" stands with other values"));
             }
             files.clear();
         }
@@ -263,7 +263,7 @@ impl Args<'_> {
             let (name, value) = word
                 .split_once('=')
                 .filter(|(name, _)| !name.is_empty())
-                .ok_or_else(|| self.bad("a word is not of the form NAME=VALUE".to_owned()))?;
+                .ok_or_else(|| self.bad("a word is not of the form NAME=VALUE"))?;
             if !variables.iter().any(|(known, _)| known == name) {
                 variables.push((name.to_owned(), value.to_owned()));
             }
@@ -273,18 +273,16 @@ impl Args<'_> {
 
     fn end(&mut self) -> Result<(), ConfigError> {
         match self.args.next() {
-            Some(_) => {
-                Err(self.bad("there is more on the line than it takes; quote a value with blanks".to_owned()))
-            }
+            Some(_) => Err(self.bad("there is more on the line than it takes; quote a value with blanks")),
             None => Ok(()),
         }
     }
 
     fn utf8<'t>(&self, arg: &'t [u8]) -> Result<&'t str, ConfigError> {
-        std::str::from_utf8(arg).map_err(|_| self.bad("its value is not UTF-8".to_owned()))
+        std::str::from_utf8(arg).map_err(|_| self.bad("its value is not UTF-8"))
     }
 
-    fn bad(&self, message: String) -> ConfigError {
+    fn bad(&self, message: impl std::fmt::Display) -> ConfigError {
         ConfigError::new(ConfigErrorKind::InvalidValue, format!("{}: {message}", self.keyword))
     }
 }

@@ -283,6 +283,7 @@ impl Settings {
     }
 
     /// PreferredAuthentications: the methods in this order; `None` leaves the default order.
+    #[must_use]
     pub fn preferred_authentications(&self) -> Option<impl Iterator<Item = &str>> {
         self.options
             .preferred_authentications
