@@ -1,5 +1,15 @@
 //! The test server, driven by a client of its own base and by OpenSSH.
 
 mod authentication;
+mod builtins;
+mod channels;
 mod client;
 mod commands;
+mod evidence;
+mod faults;
+mod forwards;
+mod network;
+#[cfg(unix)]
+mod openssh;
+mod raw;
+mod sftp;

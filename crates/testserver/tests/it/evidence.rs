@@ -1,0 +1,108 @@
+//! The record, the waits on it, and what a test is told when it expected something else.
+
+use std::{panic::AssertUnwindSafe, time::Duration};
+
+use rustle_testserver::{Cut, ErrorKind, Fault, Method, Phase, RawScript, RawServer, Reply, TestServer};
+
+use crate::client::{Client, LIMIT, alice};
+
+fn panic_text(run: impl FnOnce()) -> String {
+    let payload = std::panic::catch_unwind(AssertUnwindSafe(run)).expect_err("did not panic");
+    payload
+        .downcast_ref::<String>()
+        .cloned()
+        .or_else(|| payload.downcast_ref::<&str>().map(ToString::to_string))
+        .unwrap()
+}
+
+#[tokio::test]
+async fn fault_that_never_fired_is_an_error_of_stop() {
+    let server = TestServer::builder().fault(Fault::cut(Phase::Data, Cut::Fin)).start().await.unwrap();
+    let error = server.stop().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Expectation);
+    assert!(error.to_string().contains("cut (FIN) in phase data"), "{error}");
+}
+
+#[tokio::test]
+async fn fault_that_never_fired_panics_on_drop_and_is_named() {
+    let server = TestServer::builder().seed(5).fault(Fault::stall_after(7)).start().await.unwrap();
+    let text = panic_text(|| drop(server));
+    assert!(text.contains("stall after 7 bytes sent") && text.contains("seed 5"), "{text}");
+}
+
+#[tokio::test]
+async fn fault_that_may_stay_unfired_is_no_error() {
+    let server = TestServer::builder().fault(Fault::stall(Phase::Close)).start().await.unwrap();
+    server.expect_unfired();
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn raw_script_that_was_never_played_is_an_error() {
+    let server = RawServer::start(RawScript::silent()).await.unwrap();
+    assert_eq!(server.stop().await.unwrap_err().kind(), ErrorKind::Expectation);
+    let server = RawServer::start(RawScript::silent()).await.unwrap();
+    assert!(panic_text(|| drop(server)).contains("never played"));
+}
+
+#[tokio::test]
+async fn failed_assertion_shows_the_record() {
+    let server = TestServer::builder().user(alice()).command("id", Reply::new()).start().await.unwrap();
+    let client = Client::alice(&server).await;
+    client.output("id").await;
+    server.assert_logged_in("alice", Method::Password);
+    server.assert_command_ran("id");
+    let text = panic_text(|| server.assert_command_ran("whoami"));
+    assert!(text.contains("\"whoami\"") && text.contains("\"id\"") && text.contains("exit code 0"), "{text}");
+    let text = panic_text(|| server.assert_no_connections_open());
+    assert!(text.contains("1 open"), "{text}");
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn wait_that_times_out_shows_the_record_and_the_seed() {
+    let server = TestServer::builder().seed(99).start().await.unwrap();
+    let error = server.wait_until(|record| record.eofs() > 0, Duration::from_secs(3600)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert!(
+        error.to_string().contains("connections: 0 accepted") && error.to_string().contains("seed: 99"),
+        "{error}"
+    );
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn eof_close_and_end_are_recorded() {
+    let server = TestServer::builder().user(alice()).builtins().start().await.unwrap();
+    let client = Client::alice(&server).await;
+    let channel = client.exec("stall").await;
+    channel.eof().await.unwrap();
+    channel.close().await.unwrap();
+    server.wait_until(|record| record.eofs() == 1 && record.closes() == 1, LIMIT).await.unwrap();
+    client.handle.disconnect(russh::Disconnect::ByApplication, "", "").await.unwrap();
+    drop(client);
+    server.wait_until_idle(LIMIT).await.unwrap();
+    let record = server.record();
+    let connection = &record.connections()[0];
+    assert_eq!(connection.ended(), Some(&rustle_testserver::End::Client));
+    assert!(connection.client().unwrap().starts_with("SSH-2.0-russh"), "{:?}", connection.client());
+    assert!(record.bytes_in() > 500 && record.bytes_out() > 500);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_seed_gives_one_record_under_paused_time() {
+    let mut records = Vec::new();
+    for _ in 0..5 {
+        let server = TestServer::builder().user(alice()).builtins().seed(3).start().await.unwrap();
+        let client = Client::alice_in_memory(&server).await;
+        client.output("echo hello").await;
+        let channel = client.exec("sleep 5").await;
+        crate::client::collect(channel).await;
+        drop(client);
+        server.wait_until_idle(LIMIT).await.unwrap();
+        records.push(server.record().to_string());
+        server.stop().await.unwrap();
+    }
+    assert!(records.iter().all(|record| *record == records[0]), "{records:#?}");
+}

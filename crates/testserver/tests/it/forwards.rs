@@ -1,0 +1,86 @@
+//! Channels to other places.
+
+use rustle_testserver::{ChannelKind, TestServer};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+
+use crate::client::{Client, LIMIT, alice};
+
+async fn echo_once(listener: TcpListener) {
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let mut text = Vec::new();
+    stream.read_to_end(&mut text).await.unwrap();
+    text.reverse();
+    stream.write_all(&text).await.unwrap();
+}
+
+#[tokio::test]
+async fn tcp_target_gets_the_bytes_and_the_end_and_answers() {
+    let server = TestServer::builder().user(alice()).direct_tcpip().start().await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = u32::from(listener.local_addr().unwrap().port());
+    let target = tokio::spawn(echo_once(listener));
+    let client = Client::alice(&server).await;
+    let channel = client.handle.channel_open_direct_tcpip("127.0.0.1", port, "127.0.0.1", 1).await.unwrap();
+    let mut stream = channel.into_stream();
+    stream.write_all(b"stressed").await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert_eq!(answer, "desserts");
+    target.await.unwrap();
+    server.wait_until(|record| record.channels_open() == 0, LIMIT).await.unwrap();
+    assert_eq!(server.record().channels()[0].kind(), &ChannelKind::DirectTcpip("127.0.0.1".to_owned(), port));
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn closed_port_and_a_server_that_does_not_forward_refuse_differently() {
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let server = TestServer::builder().user(alice()).direct_tcpip().start().await.unwrap();
+    let client = Client::alice(&server).await;
+    let open = client.handle.channel_open_direct_tcpip("127.0.0.1", u32::from(closed), "127.0.0.1", 1).await;
+    assert!(
+        matches!(open, Err(russh::Error::ChannelOpenFailure(russh::ChannelOpenFailure::ConnectFailed))),
+        "{:?}",
+        open.err()
+    );
+    server.stop().await.unwrap();
+
+    let server = TestServer::builder().user(alice()).start().await.unwrap();
+    let client = Client::alice(&server).await;
+    let open = client.handle.channel_open_direct_tcpip("127.0.0.1", 1, "127.0.0.1", 1).await;
+    assert!(
+        matches!(
+            open,
+            Err(russh::Error::ChannelOpenFailure(russh::ChannelOpenFailure::AdministrativelyProhibited))
+        ),
+        "{:?}",
+        open.err()
+    );
+    assert_eq!(server.record().channels_refused(), 1);
+    server.stop().await.unwrap();
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn unix_socket_is_reached_by_its_path() {
+    let server = TestServer::builder().user(alice()).direct_streamlocal().start().await.unwrap();
+    let path = server.directory().join("socket");
+    let listener = tokio::net::UnixListener::bind(&path).unwrap();
+    let target = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.write_all(b"hello").await.unwrap();
+    });
+    let client = Client::alice(&server).await;
+    let channel = client.handle.channel_open_direct_streamlocal(path.to_str().unwrap()).await.unwrap();
+    let mut stream = channel.into_stream();
+    stream.shutdown().await.unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.unwrap();
+    assert_eq!(text, "hello");
+    target.await.unwrap();
+    server.stop().await.unwrap();
+}

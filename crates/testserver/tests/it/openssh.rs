@@ -1,0 +1,229 @@
+//! OpenSSH's own clients, where they are installed; a test that cannot run says so.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Output, Stdio},
+    time::Duration,
+};
+
+use rustle_testserver::{Algorithms, HostKeyKind, Method, TestServer, User};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::client::LIMIT;
+
+/// A directory with a key and a known_hosts for a server.
+struct Home {
+    directory: TempDir,
+}
+
+fn installed(program: &str) -> bool {
+    let found = std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|directory| directory.join(program).exists()));
+    if !found {
+        println!("skipped: {program} is not installed");
+    }
+    found
+}
+
+impl Home {
+    async fn new() -> Self {
+        let home = Self { directory: tempfile::tempdir().unwrap() };
+        let made = Command::new("ssh-keygen")
+            .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+            .arg(home.path("key"))
+            .status()
+            .await
+            .unwrap();
+        assert!(made.success());
+        home
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn user(&self) -> User {
+        User::new("bob").public_key(std::fs::read_to_string(self.path("key.pub")).unwrap())
+    }
+
+    fn trust(&self, server: &TestServer) {
+        std::fs::write(self.path("known_hosts"), server.known_hosts_line()).unwrap();
+    }
+
+    /// Arguments that keep the user's own configuration out.
+    fn options(&self, port: u16) -> Vec<String> {
+        let path = |name: &str| self.path(name).display().to_string();
+        vec![
+            "-F/dev/null".into(),
+            format!("-oPort={port}"),
+            format!("-i{}", path("key")),
+            "-oIdentitiesOnly=yes".into(),
+            "-oBatchMode=yes".into(),
+            "-oStrictHostKeyChecking=yes".into(),
+            format!("-oUserKnownHostsFile={}", path("known_hosts")),
+            "-oGlobalKnownHostsFile=/dev/null".into(),
+        ]
+    }
+
+    async fn run(&self, program: &str, port: u16, args: &[&str], stdin: impl Into<Stdio>) -> Output {
+        let run = Command::new(program)
+            .args(self.options(port))
+            .args(args)
+            .stdin(stdin)
+            .kill_on_drop(true)
+            .output();
+        tokio::time::timeout(LIMIT, run).await.expect("the client hangs").unwrap()
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn file(path: &Path, data: &[u8]) -> std::fs::File {
+    std::fs::write(path, data).unwrap();
+    std::fs::File::open(path).unwrap()
+}
+
+#[tokio::test]
+async fn ssh_logs_in_by_key_and_runs_a_command_with_input() {
+    if !installed("ssh") {
+        return;
+    }
+    let home = Home::new().await;
+    let server = TestServer::builder().user(home.user()).shell().start().await.unwrap();
+    home.trust(&server);
+    let input = file(&home.path("input"), b"three little words");
+    let output =
+        home.run("ssh", server.port(), &["bob@127.0.0.1", "wc -w; echo err >&2; exit 42"], input).await;
+    assert_eq!((text(&output.stdout).trim(), text(&output.stderr).as_str()), ("3", "err\n"));
+    assert_eq!(output.status.code(), Some(42));
+    server.assert_logged_in("bob", Method::PublicKey);
+    server.wait_until_idle(LIMIT).await.unwrap();
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn ssh_agrees_on_each_host_key_and_restriction() {
+    if !installed("ssh") {
+        return;
+    }
+    let home = Home::new().await;
+    let cases = [
+        (HostKeyKind::EcdsaP256, Algorithms::new()),
+        (HostKeyKind::Rsa, Algorithms::new()),
+        (
+            HostKeyKind::Ed25519,
+            Algorithms::new()
+                .key_exchange(["diffie-hellman-group14-sha256"])
+                .ciphers(["aes128-ctr"])
+                .macs(["hmac-sha2-256"])
+                .without_strict_kex(),
+        ),
+        (HostKeyKind::Ed25519, Algorithms::new().ciphers(["chacha20-poly1305@openssh.com"])),
+    ];
+    for (kind, algorithms) in cases {
+        let server = TestServer::builder()
+            .user(home.user())
+            .builtins()
+            .host_key(kind)
+            .algorithms(algorithms)
+            .start()
+            .await
+            .unwrap();
+        home.trust(&server);
+        let output = home.run("ssh", server.port(), &["bob@127.0.0.1", "echo hello"], Stdio::null()).await;
+        assert_eq!(text(&output.stdout), "hello\n", "{kind}: {}", text(&output.stderr));
+        server.stop().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn ssh_refuses_the_key_of_a_host_installed_anew() {
+    if !installed("ssh") {
+        return;
+    }
+    let home = Home::new().await;
+    let server = TestServer::builder().user(home.user()).builtins().start().await.unwrap();
+    home.trust(&server);
+    server.restart_with(HostKeyKind::Ed25519).unwrap();
+    let output = home.run("ssh", server.port(), &["bob@127.0.0.1", "true"], Stdio::null()).await;
+    assert_eq!(output.status.code(), Some(255));
+    assert!(
+        text(&output.stderr).contains("REMOTE HOST IDENTIFICATION HAS CHANGED"),
+        "{}",
+        text(&output.stderr)
+    );
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn process_and_its_children_die_with_the_client() {
+    if !installed("ssh") {
+        return;
+    }
+    let home = Home::new().await;
+    let server = TestServer::builder().user(home.user()).shell().start().await.unwrap();
+    home.trust(&server);
+    let mut client = Command::new("ssh")
+        .args(home.options(server.port()))
+        .args(["bob@127.0.0.1", "sleep 1000 & echo $!; sleep 1000"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut stdout = tokio::io::BufReader::new(client.stdout.take().unwrap());
+    tokio::io::AsyncBufReadExt::read_line(&mut stdout, &mut line).await.unwrap();
+    let child: i32 = line.trim().parse().unwrap();
+    let shell = server.record().commands()[0].pid().unwrap();
+
+    client.kill().await.unwrap();
+    server.wait_until(|record| record.processes_running() == 0, LIMIT).await.unwrap();
+    assert!(!alive(i32::try_from(shell).unwrap()), "the shell lives");
+    // The background child belongs to init now, which reaps it when it gets to it.
+    for _ in 0..100 {
+        if !alive(child) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(!alive(child), "the background child lives");
+    server.stop().await.unwrap();
+}
+
+/// Whether a process runs; one that is dead and not yet reaped does not.
+fn alive(pid: i32) -> bool {
+    match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
+        Ok(stat) => !stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z')),
+        Err(_) => false,
+    }
+}
+
+#[tokio::test]
+async fn sftp_puts_and_gets_a_file_whole() {
+    if !installed("sftp") {
+        return;
+    }
+    let home = Home::new().await;
+    let server = TestServer::builder().user(home.user()).sftp_temp_dir().start().await.unwrap();
+    home.trust(&server);
+    let data: Vec<u8> = (0..2_000_000_u32).flat_map(u32::to_le_bytes).collect();
+    std::fs::write(home.path("up"), &data).unwrap();
+    let batch = format!(
+        "mkdir d\nput {up} d/file\nchmod 600 d/file\nln -s d/file link\nget link {down}\nrename d/file d/other\nls -l d\n",
+        up = home.path("up").display(),
+        down = home.path("down").display()
+    );
+    std::fs::write(home.path("batch"), batch).unwrap();
+    let script = format!("-b{}", home.path("batch").display());
+    let output = home.run("sftp", server.port(), &[&script, "bob@127.0.0.1"], Stdio::null()).await;
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(std::fs::read(home.path("down")).unwrap() == data);
+    assert!(std::fs::read(server.directory().join("d/other")).unwrap() == data);
+    assert!(text(&output.stdout).contains("-rw-------"), "{}", text(&output.stdout));
+    server.wait_until_idle(LIMIT).await.unwrap();
+    server.stop().await.unwrap();
+}
