@@ -1,6 +1,7 @@
 //! The reading of files: blocks, includes, and what to do with each keyword.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use crate::conditions::{self, Subject};
@@ -164,13 +165,15 @@ impl Engine<'_> {
     /// Reads one file; false when there is none.
     fn file(&mut self, place: Place<'_>) -> Result<bool, ConfigError> {
         let path = Arc::clone(&place.path);
-        let file = self.source.read(&path, MAX_FILE).map_err(|error| {
-            ConfigError::new(
-                ConfigErrorKind::Unreadable,
-                format!("{path}: cannot be read; check its permissions"),
-            )
-            .because(error)
-        })?;
+        let file = match self.source.read(&path, MAX_FILE) {
+            Ok(file) => file,
+            // Wildcards find directories too, and ssh reads one as an empty file.
+            Err(error) if place.depth > 0 && error.kind() == ErrorKind::IsADirectory => return Ok(true),
+            Err(error) => {
+                let message = format!("{path}: cannot be read; check its permissions");
+                return Err(ConfigError::new(ConfigErrorKind::Unreadable, message).because(error));
+            }
+        };
         let Some(file) = file else {
             return Ok(false);
         };

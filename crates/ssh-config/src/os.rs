@@ -3,6 +3,7 @@
 use std::env;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
+use std::path::Path;
 
 use crate::{Source, SourceFile, Standing};
 
@@ -26,6 +27,8 @@ impl Source for OsSource {
         let file = match File::open(path) {
             Ok(file) => file,
             Err(error) if is_absent(&error) => return Ok(None),
+            // Windows does not open a directory and calls that a lack of permission.
+            Err(_) if Path::new(path).is_dir() => return Err(ErrorKind::IsADirectory.into()),
             Err(error) => return Err(error),
         };
         // Of the open file, so that what is judged is what is read.
@@ -135,7 +138,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name).into_os_string().into_string().unwrap();
         assert!(OsSource.read(&path("none"), 10).unwrap().is_none());
-        assert!(OsSource.read(&path("."), 10).is_err());
+        assert_eq!(OsSource.read(&path("."), 10).unwrap_err().kind(), ErrorKind::IsADirectory);
         fs::write(path("file"), "0123456789abcdef").unwrap();
         assert_eq!(OsSource.read(&path("file"), 10).unwrap().unwrap().bytes(), b"0123456789a");
         assert!(OsSource.read(&path("file/below"), 10).unwrap().is_none());
@@ -168,7 +171,7 @@ mod tests {
         assert!(!OsSource.user().unwrap().is_empty());
         assert!(!OsSource.host().unwrap().is_empty());
         assert_eq!(OsSource.user_id().is_some(), cfg!(unix));
-        if cfg!(unix) {
+        if cfg!(target_os = "linux") {
             assert_eq!(OsSource.home(Some("root")).as_deref(), Some("/root"));
         }
         assert_eq!(OsSource.home(Some("no such user")), None);

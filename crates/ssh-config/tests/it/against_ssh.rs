@@ -170,6 +170,7 @@ const CASES: &[Case] = &[
         ],
         "web",
     ),
+    case(&[("config", "Include DIR/s*\nPort 9\n"), ("sub/x", "Port 1\n"), ("s", "User s\n")], "web"),
     case(&[("config", "ProxyJump none\nProxyCommand none\nVisualHostKey no\nUser x\n")], "web"),
     case(&[("config", "User a\\ b\nIdentityFile a\\\\b\nCertificateFile \\\"q\\\"\n")], "web"),
     case(&[("config", "BatchMode no\nUser DOM\\user\n")], "web"),
@@ -389,7 +390,8 @@ fn generated_files_mean_to_us_what_they_mean_to_ssh() {
     }
 }
 
-/// Each keyword with values to choose from.
+/// Each keyword with values to choose from. `Match !final` is not among them: OpenSSH 9.2 reads the files twice
+/// for it, and later versions do not.
 const VALUES: &[(&str, &[&str])] = &[
     ("User", &["alice", "\"a b\"", "DOM\\user", "'x'", "a#b"]),
     ("Port", &["22", "2222", "1"]),
@@ -436,7 +438,6 @@ const VALUES: &[(&str, &[&str])] = &[
             "final",
             "final host *real*",
             "host=web",
-            "!final host *",
         ],
     ),
     ("Include", &["DIR/included", "DIR/inc*", "DIR/none"]),
