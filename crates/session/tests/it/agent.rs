@@ -1,4 +1,10 @@
 //! Logging in to the test server with the keys of a real `ssh-agent`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "helpers of tests fail by panicking, and say what is skipped"
+)]
 #![cfg(unix)]
 
 use std::path::PathBuf;

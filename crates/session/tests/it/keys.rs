@@ -1,5 +1,12 @@
 //! Logging in to the test server with key files as `ssh-keygen` writes them, and with a certificate.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "helpers of tests fail by panicking, and say what is skipped"
+)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
