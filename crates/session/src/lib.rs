@@ -33,6 +33,7 @@ mod options;
 pub mod quote;
 mod secret;
 mod session;
+mod setup;
 mod stream;
 mod target;
 
@@ -56,6 +57,7 @@ pub use crate::host_trust::{HostHashing, HostKeyOffer, HostTrust, KnownHosts, Pi
 pub use crate::options::{BufferLimits, TransportOptions, TransportOptionsBuilder};
 pub use crate::quote::Shell;
 pub use crate::session::{Session, Stats};
+pub use crate::setup::{HostKeyAnswer, HostKeyPrompter, HostSetup, HostSetupBuilder, SetupWarning};
 pub use crate::stream::ForwardStream;
 pub use crate::target::Target;
 

@@ -1,1 +1,254 @@
-//! placeholder
+//! Whatever is dropped ends its process and closes its channel; nothing is left on the server.
+
+use std::time::Duration;
+
+use rustle_session::{Ended, ErrorKind, Interruption, Reporting, TransportOptions};
+use rustle_testserver::{Exit, Fault, Phase, Reply};
+use tokio::io::AsyncReadExt;
+
+use crate::support::{close_and_check, login, login_with, server, server_shows};
+
+#[tokio::test]
+async fn a_dropped_child_is_ended_and_its_channel_closed() {
+    let server = server().start().await.unwrap();
+    let session = login(&server).await;
+    let child = session.line("sleep 1000").spawn().await.unwrap();
+    server_shows(&server, "a sleep", |record| record.processes_running() == 1).await;
+    drop(child);
+    server_shows(&server, "no process and no channel", |record| {
+        record.processes_running() == 0 && record.channels_open() == 0
+    })
+    .await;
+    close_and_check(session, server).await;
+}
+
+#[tokio::test]
+async fn dropping_standard_output_ends_a_process_that_goes_on_writing() {
+    let server = server().start().await.unwrap();
+    let session = login(&server).await;
+    let mut child = session.line("yes").spawn().await.unwrap();
+    let mut stdout = child.take_stdout().unwrap();
+    let mut first = [0; 2];
+    stdout.read_exact(&mut first).await.unwrap();
+    assert_eq!(&first, b"y\n");
+    drop(stdout);
+    server_shows(&server, "yes ended", |record| record.processes_running() == 0).await;
+    drop(child);
+    close_and_check(session, server).await;
+}
+
+#[tokio::test]
+async fn a_process_ended_by_hand_is_confirmed_by_the_server() {
+    let server = server().start().await.unwrap();
+    let session = login(&server).await;
+    let child = session.line("sleep 1000").spawn().await.unwrap();
+    assert_eq!(child.end().await, Ended::Confirmed);
+    close_and_check(session, server).await;
+}
+
+#[tokio::test]
+async fn a_process_that_no_signal_ends_is_not_said_to_have_ended() {
+    let server = server()
+        .command_fn("stubborn", |mut call| async move {
+            loop {
+                // Takes every signal and goes on, until the channel is gone.
+                let _ = call.signal().await;
+            }
+        })
+        .start()
+        .await
+        .unwrap();
+    let session = login(&server).await;
+    let child = session.line("stubborn").spawn().await.unwrap();
+    assert_eq!(child.end().await, Ended::Signalled);
+    let output =
+        session.line("stubborn").timeout(Duration::from_millis(50)).output().await.unwrap();
+    assert_eq!(output.interruption, Some(Interruption::Timeout(Ended::Signalled)));
+    session.abort();
+    server_shows(&server, "no connection left", |record| record.connections_open() == 0).await;
+    server.stop().await.unwrap();
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_reported_process_group_is_killed_where_signals_are_ignored() {
+    let server = server().shell().start().await.unwrap();
+    let session = login(&server).await;
+    // The shell's child ignores TERM, so the request for a signal does nothing.
+    let child = session
+        .line("trap '' TERM; sleep 1000 & sleep 1000")
+        .reporting(Reporting::ProcessGroup)
+        .spawn()
+        .await
+        .unwrap();
+    server_shows(&server, "the shell", |record| record.processes_running() == 1).await;
+    assert_eq!(child.end().await, Ended::Confirmed);
+    close_and_check(session, server).await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_report_of_the_process_group_is_not_seen_in_standard_error() {
+    let server = server().shell().start().await.unwrap();
+    let session = login(&server).await;
+    let output = session
+        .line("echo noise >&2; echo out; exit 4")
+        .reporting(Reporting::ProcessGroup)
+        .output()
+        .await
+        .unwrap();
+    assert_eq!(output.stderr_text(), "noise\n");
+    assert_eq!(output.stdout_text(), "out\n");
+    assert_eq!(output.status.code(), Some(4));
+    close_and_check(session, server).await;
+}
+
+#[tokio::test]
+async fn dropped_channels_free_their_slots_for_the_next() {
+    let server = server().max_sessions(10).start().await.unwrap();
+    let session = login(&server).await;
+    for _ in 0..200 {
+        drop(session.line("sleep 1000").spawn().await.unwrap());
+    }
+    let next = tokio::time::timeout(Duration::from_secs(1), session.output("true")).await;
+    assert!(next.expect("within a second").unwrap().status.success());
+    close_and_check(session, server).await;
+}
+
+#[tokio::test]
+async fn an_open_that_was_dropped_is_closed_when_the_server_confirms_it() {
+    let server = server().max_sessions(1).fault(Fault::withhold_channel_open().nth(1)).start().await.unwrap();
+    let session = login(&server).await;
+    let spawned = tokio::time::timeout(Duration::from_millis(100), session.line("sleep 1000").spawn()).await;
+    assert!(spawned.is_err(), "the server keeps its answer back");
+    server.resume();
+    assert!(session.output("true").await.unwrap().status.success(), "the only slot is free again");
+    close_and_check(session, server).await;
+}
+
+#[tokio::test]
+async fn a_session_over_the_limit_says_so() {
+    let server = server().max_sessions(1).start().await.unwrap();
+    let session = login(&server).await;
+    let child = session.line("sleep 1000").spawn().await.unwrap();
+    let error = session.output("true").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ChannelLimit);
+    assert!(error.is_retryable());
+    assert!(error.hint().unwrap().contains("MaxSessions"));
+    drop(child);
+    close_and_check(session, server).await;
+}
+
+#[tokio::test]
+async fn a_refused_channel_carries_the_servers_own_words() {
+    let server = server()
+        .fault(Fault::refuse_channel_with(1, "not on my watch").once())
+        .start()
+        .await
+        .unwrap();
+    let session = login(&server).await;
+    let prohibited = session.output("true").await.unwrap_err();
+    assert_eq!(prohibited.kind(), ErrorKind::ChannelProhibited);
+    assert!(prohibited.to_string().contains("not on my watch"), "{prohibited}");
+    server.add_fault(Fault::refuse_channel_with(4, "out of memory").once());
+    let shortage = session.output("true").await.unwrap_err();
+    assert_eq!(shortage.kind(), ErrorKind::ChannelShortage);
+    assert!(shortage.to_string().contains("out of memory"), "{shortage}");
+    close_and_check(session, server).await;
+}
+
+#[tokio::test]
+async fn dropping_the_last_session_ends_its_processes_and_the_connection() {
+    let server = server().start().await.unwrap();
+    let session = login(&server).await;
+    let child = session.line("sleep 1000").spawn().await.unwrap();
+    drop((child, session));
+    server_shows(&server, "nothing left", |record| {
+        record.connections_open() == 0 && record.processes_running() == 0
+    })
+    .await;
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_child_keeps_its_connection_when_the_session_is_dropped() {
+    let server = server()
+        .command("late", Reply::stdout("done").after(Duration::from_millis(200)).exit(0))
+        .start()
+        .await
+        .unwrap();
+    let session = login(&server).await;
+    let mut child = session.line("late").spawn().await.unwrap();
+    drop(session);
+    let mut text = String::new();
+    child.take_stdout().unwrap().read_to_string(&mut text).await.unwrap();
+    assert_eq!(text, "done");
+    assert_eq!(child.wait().await.unwrap().code(), Some(0));
+    drop(child);
+    server_shows(&server, "no connection left", |record| record.connections_open() == 0).await;
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_request_that_is_never_answered_ends_at_its_deadline() {
+    let server = server().fault(Fault::withhold_request().nth(1)).start().await.unwrap();
+    let options =
+        TransportOptions::builder().request_timeout(Duration::from_millis(300)).build().unwrap();
+    let session = login_with(&server, options).await;
+    let error = session.output("true").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ChannelTimeout);
+    assert!(session.output("true").await.unwrap().status.success(), "the connection is as good as before");
+    close_and_check(session, server).await;
+}
+
+#[tokio::test]
+async fn a_process_ended_in_time_reports_its_signal() {
+    let server = server()
+        .command_fn("polite", |mut call| async move {
+            let signal = call.signal().await;
+            let _ = call.stdout().send("cleaning up\n").await;
+            Exit::signal(signal)
+        })
+        .start()
+        .await
+        .unwrap();
+    let session = login(&server).await;
+    let output = session.line("polite").timeout(Duration::from_millis(100)).output().await.unwrap();
+    assert_eq!(output.interruption, Some(Interruption::Timeout(Ended::Confirmed)));
+    assert_eq!(output.status.signal(), Some("TERM"));
+    assert_eq!(output.stdout_text(), "cleaning up\n");
+    close_and_check(session, server).await;
+}
+
+#[tokio::test]
+async fn a_close_that_the_server_never_answers_is_cut_after_its_grace() {
+    let server = server().start().await.unwrap();
+    let session = login(&server).await;
+    let child = session.line("sleep 1000").spawn().await.unwrap();
+    server.stall();
+    let close = tokio::time::timeout(Duration::from_secs(5), session.close(Duration::from_millis(300)));
+    close.await.expect("bounded by its grace");
+    assert!(!session.is_open());
+    drop(child);
+    server.resume();
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_fault_in_the_middle_of_a_command_is_a_lost_connection_and_no_end_of_file() {
+    let server = server().start().await.unwrap();
+    let session = login(&server).await;
+    let mut child = session.line("yes").spawn().await.unwrap();
+    let mut stdout = child.take_stdout().unwrap();
+    let mut some = [0; 1000];
+    stdout.read_exact(&mut some).await.unwrap();
+    server.add_fault(Fault::cut(Phase::Data, rustle_testserver::Cut::Rst).once());
+    let mut rest = Vec::new();
+    let error = stdout.read_to_end(&mut rest).await.unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionAborted);
+    let error = child.wait().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Disconnected);
+    assert!(error.is_retryable());
+    drop((child, stdout, session));
+    server.stop().await.unwrap();
+}

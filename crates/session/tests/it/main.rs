@@ -2,6 +2,7 @@
 
 mod algorithms;
 mod commands;
+mod dial;
 mod endings;
 mod faults;
 mod host_trust;

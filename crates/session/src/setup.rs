@@ -1,0 +1,323 @@
+//! From a destination as a person types it to a session, as `ssh` would make it: `~/.ssh/config` and all.
+
+mod settings;
+mod trust;
+mod warning;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustle_ssh_config::{ConfigError, ConfigFile, OsSource, Query, Source, resolve};
+use secrecy::SecretString;
+
+use crate::auth::{AgentSource, Credentials, Prompter};
+use crate::connect::Connector;
+use crate::error::{Error, ErrorKind, Result};
+use crate::host_trust::HostTrust;
+use crate::session::Session;
+use crate::setup::trust::{ConfiguredTrust, SharedTrust};
+use crate::target::Target;
+
+pub use crate::setup::trust::{HostKeyAnswer, HostKeyPrompter};
+pub use crate::setup::warning::SetupWarning;
+
+/// How to reach and log in to one host: a destination, `ssh`'s configuration for it, and ssh's defaults.
+///
+/// ```no_run
+/// # async fn example() -> rustle_session::Result<()> {
+/// use rustle_session::HostSetup;
+///
+/// let setup = HostSetup::builder("deploy@web-1").option("StrictHostKeyChecking=accept-new").resolve()?;
+/// for warning in setup.warnings() {
+///     eprintln!("{warning}");
+/// }
+/// let session = setup.connect().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct HostSetup {
+    connector: Connector,
+    trust: Arc<ConfiguredTrust>,
+    credentials: Credentials,
+    environment: Vec<(String, String)>,
+    warnings: Vec<SetupWarning>,
+}
+
+impl HostSetup {
+    /// Begins with a destination: `host`, `user@host` or `ssh://user@host:port`. The host may be an alias of the
+    /// configuration.
+    pub fn builder(destination: impl Into<String>) -> HostSetupBuilder {
+        HostSetupBuilder {
+            destination: destination.into(),
+            user: None,
+            port: None,
+            identities: Vec::new(),
+            options: Vec::new(),
+            files: Files::Usual,
+            connect_timeout: None,
+            agent: None,
+            password: None,
+            prompter: None,
+            host_key_prompter: None,
+        }
+    }
+
+    /// How the host is reached and whether it is trusted.
+    pub fn connector(&self) -> &Connector {
+        &self.connector
+    }
+
+    /// The trust that the configuration asks for, which [`connector`](Self::connector) has already: for a trust
+    /// of one's own that asks it too.
+    #[must_use]
+    pub fn host_trust(&self) -> Arc<dyn HostTrust> {
+        Arc::<ConfiguredTrust>::clone(&self.trust)
+    }
+
+    /// What there is to log in with.
+    #[must_use]
+    pub fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    /// The variables that `SetEnv` sets for commands on this host; a caller hands them to
+    /// [`Command::env`](crate::Command::env).
+    #[must_use]
+    pub fn environment(&self) -> &[(String, String)] {
+        &self.environment
+    }
+
+    /// What the configuration asks for and does not get, or gets in another form.
+    #[must_use]
+    pub fn warnings(&self) -> &[SetupWarning] {
+        &self.warnings
+    }
+
+    /// Connects and logs in.
+    ///
+    /// # Errors
+    /// As [`Connector::connect`] and [`Unauthenticated::authenticate`](crate::Unauthenticated::authenticate).
+    ///
+    /// # Cancel safety
+    /// Dropped, the connection is closed; the server may have seen a password or a key.
+    pub async fn connect(&self) -> Result<Session> {
+        Ok(self.connector.connect().await?.authenticate(&self.credentials).await?)
+    }
+}
+
+impl Session {
+    /// Connects as `ssh` would: by `~/.ssh/config` and the system's configuration, `known_hosts`, the agent and
+    /// the usual keys. Nobody is asked anything; a host that is not known is refused.
+    ///
+    /// The destination is `host`, `user@host` or `ssh://user@host:port`. [`HostSetup`] has the same with options,
+    /// passwords, and people to ask.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`] for a destination or configuration that cannot be followed, and as
+    /// [`HostSetup::connect`].
+    ///
+    /// # Cancel safety
+    /// Dropped, the connection is closed; the server may have seen a key.
+    pub async fn connect(destination: &str) -> Result<Self> {
+        HostSetup::builder(destination).resolve()?.connect().await
+    }
+}
+
+/// Builds a [`HostSetup`]. What is set here goes before what the configuration says.
+#[derive(Clone)]
+#[must_use = "nothing is read until it is resolved"]
+pub struct HostSetupBuilder {
+    destination: String,
+    user: Option<String>,
+    port: Option<u16>,
+    identities: Vec<PathBuf>,
+    options: Vec<String>,
+    files: Files,
+    connect_timeout: Option<Duration>,
+    agent: Option<AgentSource>,
+    password: Option<SecretString>,
+    prompter: Option<Arc<dyn Prompter>>,
+    host_key_prompter: Option<Arc<dyn HostKeyPrompter>>,
+}
+
+#[derive(Debug, Clone)]
+enum Files {
+    Usual,
+    These(Vec<PathBuf>),
+}
+
+impl HostSetupBuilder {
+    /// The user to log in as; goes before the one in the destination, as ssh's `-l`.
+    pub fn user(mut self, user: impl Into<String>) -> Self {
+        self.user = Some(user.into());
+        self
+    }
+
+    /// The port; goes before the one in the destination, as ssh's `-p`.
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = Some(port);
+        self
+    }
+
+    /// A private key file, tried before those of the configuration, as ssh's `-i`; may be repeated.
+    pub fn identity(mut self, path: impl Into<PathBuf>) -> Self {
+        self.identities.push(path.into());
+        self
+    }
+
+    /// A keyword of `ssh_config(5)`, `KEYWORD=VALUE`, as ssh's `-o`; may be repeated, and the first one counts.
+    pub fn option(mut self, option: impl Into<String>) -> Self {
+        self.options.push(option.into());
+        self
+    }
+
+    /// Reads this configuration file and no other, as ssh's `-F`. It has to be there.
+    pub fn config_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.files = Files::These(vec![path.into()]);
+        self
+    }
+
+    /// Reads no configuration file.
+    pub fn without_config_files(mut self) -> Self {
+        self.files = Files::These(Vec::new());
+        self
+    }
+
+    /// Time for the look-up, TCP, the handshake and authentication together; goes before `ConnectTimeout`.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = Some(timeout);
+        self
+    }
+
+    /// Where the agent is; goes before `IdentityAgent`.
+    pub fn agent(mut self, source: AgentSource) -> Self {
+        self.agent = Some(source);
+        self
+    }
+
+    /// A password known beforehand; see [`Credentials::password`].
+    pub fn password(mut self, password: SecretString) -> Self {
+        self.password = Some(password);
+        self
+    }
+
+    /// Who answers the questions of authentication. Without one, methods that need a person are skipped.
+    pub fn prompter(mut self, prompter: Arc<dyn Prompter>) -> Self {
+        self.prompter = Some(prompter);
+        self
+    }
+
+    /// Who is asked about the key of a host that is not known (`StrictHostKeyChecking ask`, the default of ssh).
+    /// Without one, such a host is refused.
+    pub fn host_key_prompter(mut self, prompter: Arc<dyn HostKeyPrompter>) -> Self {
+        self.host_key_prompter = Some(prompter);
+        self
+    }
+
+    /// Reads the configuration and puts it all together. Blocks for as long as the files take to read.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`], with the file and line, for what cannot be understood and for what must not
+    /// be ignored.
+    pub fn resolve(&self) -> Result<HostSetup> {
+        self.resolve_from(&OsSource::new())
+    }
+
+    pub(crate) fn resolve_from(&self, source: &dyn Source) -> Result<HostSetup> {
+        let query = self.query()?;
+        let settings = resolve(&query, &self.config_files(source)?, source).map_err(unusable)?;
+        let mut warnings = warning::of(&settings);
+        let target =
+            Target::new(settings.hostname())?.with_user(settings.user())?.with_port(settings.port())?;
+        let transport = settings::transport(&settings, self.connect_timeout)?;
+        let connector = Connector::new(target)
+            .transport(transport)
+            .dial(settings::dial(&settings))
+            .algorithms(settings::algorithms(&settings, &mut warnings)?);
+        let trust = ConfiguredTrust::new(&settings, self.host_key_prompter.clone(), &mut warnings);
+        let trust = Arc::new(trust);
+        let connector = connector.host_trust(SharedTrust(Arc::clone(&trust)));
+        let mut credentials = settings::credentials(&settings, source, &mut warnings);
+        if let Some(agent) = &self.agent {
+            credentials = credentials.agent(agent.clone());
+        }
+        if let Some(password) = &self.password {
+            credentials = credentials.password(password.clone());
+        }
+        if let Some(prompter) = &self.prompter {
+            credentials = credentials.prompter(Arc::clone(prompter));
+        }
+        Ok(HostSetup { connector, trust, credentials, environment: settings.set_env().to_vec(), warnings })
+    }
+
+    fn query(&self) -> Result<Query> {
+        let target = Target::parse(&self.destination)?;
+        let mut query = Query::new(target.host());
+        if let Some(user) = self.user.as_deref().or(target.user()) {
+            query = query.user(user);
+        }
+        if let Some(port) = self.port.or(target.port()) {
+            query = query.port(port);
+        }
+        for identity in &self.identities {
+            query = query.identity_file(text(identity)?);
+        }
+        for option in &self.options {
+            query = query.option(option);
+        }
+        Ok(query)
+    }
+
+    fn config_files(&self, source: &dyn Source) -> Result<Vec<ConfigFile>> {
+        match &self.files {
+            Files::Usual => ConfigFile::defaults(source).map_err(unusable),
+            Files::These(paths) => paths.iter().map(|path| Ok(ConfigFile::explicit(text(path)?))).collect(),
+        }
+    }
+}
+
+impl fmt::Debug for HostSetupBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Neither the password nor the options, which may set variables to anything.
+        f.debug_struct("HostSetupBuilder")
+            .field("destination", &self.destination)
+            .field("user", &self.user)
+            .field("port", &self.port)
+            .field("identities", &self.identities)
+            .field("files", &self.files)
+            .field("prompter", &self.prompter.is_some())
+            .field("host_key_prompter", &self.host_key_prompter.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A path as the configuration's own, which are text.
+fn text(path: &std::path::Path) -> Result<&str> {
+    path.to_str().ok_or_else(|| {
+        refused(format!(
+            "the path {} is not UTF-8, which file names in the configuration have to be",
+            path.display()
+        ))
+        .with_hint("rename the file, or make a link to it under another name")
+    })
+}
+
+fn refused(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Configuration, "read configuration", message)
+}
+
+fn unusable(error: ConfigError) -> Error {
+    use std::error::Error as _;
+
+    let message = error.to_string();
+    match error.source() {
+        Some(cause) => refused(message).with_source(cause.to_string()),
+        None => refused(message),
+    }
+}
+
+#[cfg(test)]
+mod tests;
