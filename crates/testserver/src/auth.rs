@@ -175,7 +175,7 @@ impl Verdict {
     }
 }
 
-#[derive(PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Partial {
     Yes,
     No,
@@ -195,6 +195,6 @@ fn accepts_certificate(account: &Account, certificate: &Certificate) -> bool {
     certificate.cert_type().is_user()
         && account.authorities.iter().any(|authority| authority.key_data() == certificate.signature_key())
         // PROTOCOL.certkeys: no principals at all means any; sshd asks for one by default, and so does this.
-        && certificate.valid_principals().iter().any(|principal| *principal == account.name)
+        && certificate.valid_principals().contains(&account.name)
         && certificate.critical_options().iter().next().is_none()
 }

@@ -77,13 +77,27 @@ async fn carry(connection: &Arc<Connection>, channel: Channel<Msg>, target: impl
     let (mut read, write) = channel.split();
     let (from_target, to_target) = tokio::io::split(target);
     let (feed, received) = pipe::stdin();
-    let both_ways = async {
-        tokio::join!(outwards(received, to_target), inwards(connection, from_target, &write));
+    let outward = outwards(received, to_target);
+    let inward = inwards(connection, from_target, &write);
+    let closed = listen(connection, &mut read, &feed);
+    tokio::pin!(outward, inward, closed);
+    let (mut delivered, mut answered) = (false, false);
+    while !(delivered && answered) {
+        tokio::select! {
+            () = &mut outward, if !delivered => delivered = true,
+            () = &mut inward, if !answered => answered = true,
+            () = &mut closed => break,
+        }
+    }
+    if delivered && answered {
         drop(write.close().await);
-    };
-    tokio::select! {
-        () = both_ways => {}
-        () = listen(connection, &mut read, &feed) => {}
+    } else if !delivered {
+        // The client may close as soon as it has sent the last byte; the target still gets it.
+        feed.end();
+        tokio::select! {
+            () = outward => {}
+            () = connection.gone.cancelled() => {}
+        }
     }
 }
 
@@ -129,10 +143,7 @@ async fn listen(connection: &Connection, read: &mut ChannelReadHalf, feed: &Stdi
                 connection.reach(Phase::Data);
                 feed.push(data);
             }
-            Some(ChannelMsg::Eof) => {
-                connection.shared.keeper.eof();
-                feed.end();
-            }
+            Some(ChannelMsg::Eof) => feed.end(),
             Some(ChannelMsg::Close) | None => return,
             Some(_) => {}
         }

@@ -280,6 +280,11 @@ impl server::Handler for Handler {
         self.forward(channel, reply, ChannelKind::DirectStreamlocal(path.to_owned())).await
     }
 
+    async fn channel_eof(&mut self, _channel: ChannelId, _session: &mut Session) -> Result<(), HandlerError> {
+        self.connection.shared.keeper.eof();
+        Ok(())
+    }
+
     async fn channel_close(
         &mut self,
         channel: ChannelId,

@@ -51,7 +51,7 @@ impl RawScript {
     /// Bytes that are not SSH: an HTTP answer, then zeros and high bytes, then the end.
     #[must_use]
     pub fn garbage_banner() -> Self {
-        Self::new().send("HTTP/1.1 400 Bad Request\r\n\r\n").send(vec![0, 0xff, 0x80, 0x0d, 0x0a].repeat(50))
+        Self::new().send("HTTP/1.1 400 Bad Request\r\n\r\n").send([0, 0xff, 0x80, 0x0d, 0x0a].repeat(50))
     }
 
     /// Lines before an identification that never comes (RFC 4253 section 4.2 allows lines there, not for ever).

@@ -108,10 +108,7 @@ async fn listen(
                 connection.reach(Phase::Data);
                 feed.push(data);
             }
-            Some(ChannelMsg::Eof) => {
-                keeper.eof();
-                feed.end();
-            }
+            Some(ChannelMsg::Eof) => feed.end(),
             Some(ChannelMsg::Signal { signal }) => {
                 let signal = Signal::from_wire(&signal);
                 keeper.signal(number, signal.clone());

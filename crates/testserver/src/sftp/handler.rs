@@ -271,6 +271,8 @@ fn ok(id: u32) -> Status {
     Status { id, status_code: StatusCode::Ok, error_message: String::new(), language_tag: String::new() }
 }
 
+/// Takes the error, to be handed to `map_err` as it is.
+#[expect(clippy::needless_pass_by_value)]
 fn status(error: io::Error) -> StatusReply {
     let code = match error.kind() {
         io::ErrorKind::NotFound => StatusCode::NoSuchFile,

@@ -84,3 +84,20 @@ async fn unix_socket_is_reached_by_its_path() {
     target.await.unwrap();
     server.stop().await.unwrap();
 }
+
+#[tokio::test]
+async fn target_gets_what_was_sent_before_the_close() {
+    let server = TestServer::builder().user(alice()).direct_tcpip().start().await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = u32::from(listener.local_addr().unwrap().port());
+    let client = Client::alice(&server).await;
+    let channel = client.handle.channel_open_direct_tcpip("127.0.0.1", port, "127.0.0.1", 1).await.unwrap();
+    let (mut stream, _) = listener.accept().await.unwrap();
+    channel.data_bytes(vec![7; 1 << 20]).await.unwrap();
+    channel.close().await.unwrap();
+    let mut received = Vec::new();
+    tokio::time::timeout(LIMIT, stream.read_to_end(&mut received)).await.unwrap().unwrap();
+    assert_eq!(received.len(), 1 << 20);
+    server.wait_until(|record| record.channels_open() == 0, LIMIT).await.unwrap();
+    server.stop().await.unwrap();
+}

@@ -37,7 +37,7 @@ async fn files_and_directories_are_made_read_listed_and_removed() {
     sftp.remove_file("/dir/moved").await.unwrap();
     sftp.remove_dir("/dir").await.unwrap();
     assert_eq!(std::fs::read_dir(server.directory()).unwrap().count(), 0);
-    drop(sftp);
+    sftp.close().await.unwrap();
     server.wait_until(|record| record.processes_running() == 0, LIMIT).await.unwrap();
     assert_eq!(server.record().command("sftp").unwrap().kind(), CommandKind::Subsystem);
     server.stop().await.unwrap();
