@@ -1,8 +1,8 @@
 //! `cargo xtask cross musl` and `cargo xtask cross windows`: the workspace for another target, and its tests there.
 //!
 //! The toolchain is rustup's where its target is installed; else the one under `RUST_CROSS_PREFIX` (default
-//! `/opt/rust-cross`). On CI the latter is set up first, by the script that `RUSTLE_CROSS_SETUP` names, or by
-//! `../shared/cross/setup-cross.sh` when that is present; without a script, rustup is asked for its target.
+//! `/opt/rust-cross`). On CI the latter is set up first, wine with it, by the script that `RUSTLE_CROSS_SETUP` names,
+//! or by `../shared/cross/setup-cross.sh` when that is present; without a script, rustup is asked for its target.
 //! The builds have a target folder of their own, so that two compilers never rebuild each other's work.
 
 use std::env;
@@ -56,7 +56,7 @@ pub(crate) fn run(target: Target, packages: &[String]) -> Result<Outcome, Failur
     if target == Target::Musl && packages.is_empty() {
         expect_static(&target_folder().join(target.triple()).join("debug/rustle-connect"))?;
     }
-    let Some(runner) = Runner::find(target, &toolchain)? else {
+    let Some(runner) = Runner::find(target) else {
         return Outcome::skip_unless_ci(format!(
             "built for {}; its tests need wine to run here",
             target.triple()
@@ -64,7 +64,8 @@ pub(crate) fn run(target: Target, packages: &[String]) -> Result<Outcome, Failur
     };
     // Doc tests are compiled one program each, and `xtask test` runs them natively.
     let tests = ["--lib", "--bins", "--tests", "--no-fail-fast"];
-    shell::run(runner.apply(toolchain.cargo(target).arg("test").args(selection(packages)).args(tests)))?;
+    shell::run(runner.apply(toolchain.cargo(target).arg("test").args(selection(packages)).args(tests)))
+        .map_err(|failure| runner.explain(&failure))?;
     Ok(Outcome::Done)
 }
 
@@ -84,18 +85,18 @@ enum Toolchain {
 
 impl Toolchain {
     fn find_or_set_up(target: Target) -> Result<Option<Self>, Failure> {
-        if rustup_has(target) || !shell::on_ci() {
+        if !shell::on_ci() {
             return Ok(Self::find(target));
         }
         if let Some(script) = setup_script()? {
             shell::run(Command::new("bash").arg(script).env("PREFIX", prefix()))?;
-        } else if shell::find_program("rustup").is_some() {
+        } else if !rustup_has(target) && shell::find_program("rustup").is_some() {
             shell::run(
                 Command::new("rustup").args(["target", "add", target.triple()]).current_dir(shell::root()),
             )?;
-            if target == Target::Windows {
-                apt::ensure(&["gcc-mingw-w64-x86-64-posix", "wine64"])?;
-            }
+        }
+        if target == Target::Windows {
+            apt::ensure(&["gcc-mingw-w64-x86-64-posix", "wine64"])?;
         }
         Ok(Self::find(target))
     }
@@ -129,6 +130,8 @@ impl Toolchain {
                 command
             }
         };
+        // Whoever steps through a test does it natively; a panic's line is enough here.
+        command.env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only");
         command.env("CARGO_TARGET_DIR", target_folder()).env("CARGO_BUILD_TARGET", target.triple());
         command
     }
@@ -138,36 +141,43 @@ impl Toolchain {
 enum Runner {
     /// This machine itself.
     Native,
-    /// The cross toolchain's own wrapper round wine, which its cargo knows.
-    ToolchainsWine,
-    /// The wine found on this machine.
+    /// The cross toolchain's wrapper round wine where that is there, else the wine of this machine.
     Wine(PathBuf),
 }
 
 impl Runner {
-    fn find(target: Target, toolchain: &Toolchain) -> Result<Option<Self>, Failure> {
+    fn find(target: Target) -> Option<Self> {
         if target.is_native() {
-            return Ok(Some(Self::Native));
+            return Some(Self::Native);
         }
         if target != Target::Windows {
-            return Ok(None);
+            return None;
         }
-        if let Toolchain::Prefix(prefix) = toolchain {
-            return Ok(prefix.join("bin/wine-run").is_file().then_some(Self::ToolchainsWine));
-        }
-        Ok(["wine", "wine64"].iter().find_map(|name| shell::find_program(name)).map(Self::Wine))
+        let wrapper = Some(prefix().join("bin/wine-run")).filter(|wrapper| wrapper.is_file());
+        wrapper
+            .or_else(|| ["wine", "wine64"].iter().find_map(|name| shell::find_program(name)))
+            .map(Self::Wine)
     }
 
     fn apply<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         match self {
             Self::Native => command,
             // Wine differs from Windows in a few places; a test of one of those skips itself when it sees this.
-            Self::ToolchainsWine => command.env("RUSTLE_WINE", "1"),
             Self::Wine(wine) => command
                 .env("RUSTLE_WINE", "1")
                 .env("WINEDEBUG", "-all")
                 .env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER", wine),
         }
+    }
+
+    fn explain(&self, failure: &Failure) -> Failure {
+        let hint = match self {
+            Self::Native => "",
+            Self::Wine(_) => {
+                "\nhint: where every program ends with status 53, this wine has no bcryptprimitives.dll: take a newer one"
+            }
+        };
+        Failure::new(format!("{failure}{hint}"))
     }
 }
 

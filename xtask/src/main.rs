@@ -27,7 +27,7 @@ mod tidy;
 
 /// The chores of this workspace.
 #[derive(Parser)]
-#[command(name = "cargo xtask", disable_help_subcommand = true)]
+#[command(bin_name = "cargo xtask", disable_help_subcommand = true)]
 struct Cli {
     #[command(subcommand)]
     chore: Chore,
