@@ -8,12 +8,10 @@
     clippy::print_stdout,
     reason = "a test fails by panicking"
 )]
+#![cfg(target_os = "linux")]
 
-#[cfg(target_os = "linux")]
+mod algorithms;
+mod asyncssh;
+mod bulk;
 mod commands;
-
-#[cfg(not(target_os = "linux"))]
-#[test]
-fn skipped() {
-    println!("skipped: real servers are started on Linux only");
-}
+mod forwards;

@@ -9,11 +9,14 @@
 
 #[cfg(target_os = "linux")]
 mod agent;
+mod bulk;
 mod environment;
 mod keys;
+mod otp;
 #[cfg(target_os = "linux")]
 pub mod processes;
 mod scratch;
+mod secrets;
 #[cfg(target_os = "linux")]
 mod server;
 #[cfg(target_os = "linux")]
@@ -22,9 +25,12 @@ mod tool;
 
 #[cfg(target_os = "linux")]
 pub use crate::agent::Agent;
+pub use crate::bulk::{Bulk, Tally};
 pub use crate::environment::{Account, Interop, Pam, interop, interop_within};
 pub use crate::keys::{KeyFile, KeyKind};
+pub use crate::otp::one_time_code;
 pub use crate::scratch::{Scratch, unique_number};
+pub use crate::secrets::forms_found;
 #[cfg(target_os = "linux")]
 pub use crate::server::{Server, connector, no_credentials, target};
 #[cfg(target_os = "linux")]
