@@ -1,11 +1,21 @@
 //! Who gets in, and what the record says of it.
 
+use std::{sync::Arc, time::Duration};
+
 use russh::{
     MethodKind,
     client::{AuthResult, KeyboardInteractiveAuthResponse},
-    keys::{Algorithm, PrivateKey, ssh_key::rand_core::UnwrapErr},
+    keys::{
+        Algorithm, Certificate, PrivateKey,
+        ssh_key::{
+            LineEnding,
+            certificate::{Builder, CertType},
+            rand_core::UnwrapErr,
+        },
+    },
 };
 use rustle_testserver::{AuthOutcome, Method, Round, TestServer, User};
+use tokio::time::Instant;
 
 use crate::client::{Client, alice};
 
@@ -182,4 +192,74 @@ async fn too_many_attempts_end_the_connection() {
     server.wait_until(|record| record.connections_open() == 0, limit).await.unwrap();
     assert_eq!(server.record().auth_attempts().len(), 2);
     server.stop().await.unwrap();
+}
+
+fn certificate(authority: &PrivateKey, key: &PrivateKey, principal: &str) -> Certificate {
+    let mut builder = Builder::new_with_random_nonce(
+        &mut UnwrapErr(getrandom::SysRng),
+        key.public_key().key_data().clone(),
+        0,
+        u64::from(u32::MAX),
+    )
+    .unwrap();
+    builder.cert_type(CertType::User).unwrap();
+    builder.valid_principal(principal).unwrap();
+    builder.sign(authority).unwrap()
+}
+
+#[tokio::test]
+async fn certificate_needs_the_right_authority_and_principal() {
+    let (authority, other, key) = (new_key(), new_key(), new_key());
+    let erin = User::new("erin").certificate_authority(authority.public_key().to_openssh().unwrap());
+    let server = TestServer::builder().user(erin).start().await.unwrap();
+    let mut client = Client::connect(&server).await.unwrap();
+    for (certificate, welcome) in [
+        (certificate(&other, &key, "erin"), false),
+        (certificate(&authority, &key, "frank"), false),
+        (certificate(&authority, &key, "erin"), true),
+    ] {
+        let result =
+            client.handle.authenticate_openssh_cert("erin", Arc::new(key.clone()), certificate).await;
+        assert_eq!(result.unwrap().success(), welcome);
+    }
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn bare_key_is_not_let_in_by_an_authority() {
+    let (authority, key) = (new_key(), new_key());
+    let erin = User::new("erin").certificate_authority(authority.public_key().to_openssh().unwrap());
+    let server = TestServer::builder().user(erin).start().await.unwrap();
+    let mut client = Client::connect(&server).await.unwrap();
+    assert!(!client.key("erin", &key).await.success());
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn delay_is_kept_before_each_answer() {
+    let delay = Duration::from_secs(30);
+    let server = TestServer::builder().user(alice()).auth_delay(delay).start().await.unwrap();
+    let mut client = Client::over(server.duplex()).await.unwrap();
+    let begin = Instant::now();
+    client.password("alice", "wrong").await;
+    client.password("alice", "wonderland").await;
+    assert!((60..61).contains(&begin.elapsed().as_secs()), "{:?}", begin.elapsed());
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn given_host_key_is_the_one_shown() {
+    let pem = new_key().to_openssh(LineEnding::LF).unwrap();
+    let first = TestServer::builder().user(alice()).host_key_openssh(pem.as_str()).start().await.unwrap();
+    let second = TestServer::builder()
+        .user(alice())
+        .host_key_openssh(first.host_private_key_openssh().unwrap())
+        .identification("SSH-1.99-Old")
+        .start()
+        .await
+        .unwrap();
+    assert_eq!(Client::alice(&second).await.host_key(), first.host_key_openssh());
+    assert_eq!(first.host_key_wire(), second.host_key_wire());
+    first.stop().await.unwrap();
+    second.stop().await.unwrap();
 }
