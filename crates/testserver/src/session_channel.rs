@@ -38,7 +38,6 @@ pub(crate) enum Program {
     Scripted(Answer),
     Builtin(Vec<Vec<u8>>),
     /// A real shell; with a command line, or reading its commands from standard input.
-    #[cfg_attr(not(unix), expect(dead_code, reason = "the builder refuses a shell where there is none"))]
     Shell(Option<Vec<u8>>),
     Sftp,
     NotFound,

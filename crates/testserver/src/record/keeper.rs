@@ -170,6 +170,7 @@ impl Keeper {
         })
     }
 
+    #[cfg(unix)]
     pub(crate) fn process(&self, command: usize, pid: Option<u32>) {
         self.command(command, |record| record.pid = pid);
     }

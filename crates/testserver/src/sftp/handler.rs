@@ -32,7 +32,7 @@ pub(crate) struct Directory {
 
 enum Open {
     File { file: File, append: Append },
-    Listing(fs::ReadDir),
+    Listing(Box<fs::ReadDir>),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -187,7 +187,7 @@ impl russh_sftp::server::Handler for Directory {
 
     async fn opendir(&mut self, id: u32, path: String) -> Answer<Handle> {
         let listing = fs::read_dir(self.target(&path)?).map_err(status)?;
-        self.keep(id, Open::Listing(listing))
+        self.keep(id, Open::Listing(Box::new(listing)))
     }
 
     async fn readdir(&mut self, id: u32, handle: String) -> Answer<Name> {
@@ -195,7 +195,7 @@ impl russh_sftp::server::Handler for Directory {
             return Err(StatusCode::Failure.with_message("no such directory handle"));
         };
         let mut files = Vec::new();
-        for entry in listing.take(NAMES_PER_LISTING) {
+        for entry in listing.by_ref().take(NAMES_PER_LISTING) {
             let entry = entry.map_err(status)?;
             // A file that was removed since it was listed is left out.
             if let Ok(metadata) = entry.metadata() {

@@ -1,10 +1,5 @@
 //! The test server, driven by a client of its own base and by OpenSSH.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::print_stdout,
-    reason = "helpers of tests fail there too"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail there too")]
 
 mod authentication;
 mod builtins;

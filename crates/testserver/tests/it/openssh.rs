@@ -17,6 +17,8 @@ struct Home {
     directory: TempDir,
 }
 
+/// Says so if it is not.
+#[expect(clippy::print_stdout, reason = "what was skipped, and why, is for the person who runs the tests")]
 fn installed(program: &str) -> bool {
     let found = std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|directory| directory.join(program).exists()));
