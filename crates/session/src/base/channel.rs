@@ -162,7 +162,7 @@ impl Channel {
 
 /// Writes to a channel as its window allows.
 pub(crate) struct Writer {
-    inner: Pin<Box<dyn AsyncWrite + Send>>,
+    inner: Pin<Box<dyn AsyncWrite + Send + Sync>>,
     channel: Arc<Channel>,
 }
 

@@ -148,3 +148,34 @@ async fn skipping_the_host_key_check_has_danger_in_its_name_and_works() {
         .unwrap();
     close_and_check(session, server).await;
 }
+
+#[test]
+fn futures_may_move_between_threads_and_handles_be_shared() {
+    fn send<T: Send>(_: &T) {}
+    fn shared<T: Send + Sync>() {}
+    shared::<rustle_session::Session>();
+    shared::<rustle_session::Child>();
+    shared::<rustle_session::ChildStdin>();
+    shared::<rustle_session::ChildStdout>();
+    shared::<rustle_session::ChildStderr>();
+    shared::<rustle_session::ForwardStream>();
+    shared::<rustle_session::Connector>();
+    shared::<rustle_session::Error>();
+    shared::<rustle_session::Output>();
+    // Only the types matter: none of these futures is ever polled.
+    let _ = |connector: Connector, credentials: Credentials| {
+        send(&async move { connector.connect().await?.authenticate(&credentials).await.map_err(rustle_session::Error::from) });
+    };
+    let _ = |session: rustle_session::Session| {
+        send(&async move {
+            session.output("true").await?;
+            session.direct_tcpip("localhost", 1).await?;
+            let mut child = session.line("true").spawn().await?;
+            child.wait().await?;
+            session.rekey().await?;
+            session.ping().await?;
+            session.close(Duration::ZERO).await;
+            Ok::<(), rustle_session::Error>(())
+        });
+    };
+}
