@@ -181,6 +181,9 @@ impl Connector {
                     ErrorKind::HostKeyUnknown,
                     "check host key",
                     format!("nobody answered about the host key within {} s", person.as_secs()),
+                )
+                .with_hint(
+                    "connect from a terminal and compare the fingerprint, or add the key to known_hosts",
                 )),
             }
         };

@@ -1,7 +1,5 @@
 //! The one task of a connection beside the base's own: it ends what was dropped, changes keys and says goodbye.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +7,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use crate::BoxFuture;
 use crate::base::{Channel, Connection, NotOpened};
 use crate::ending::{Ending, Orphans};
 
@@ -21,7 +20,7 @@ const GOODBYE: Duration = Duration::from_secs(1);
 /// Work that outlives the future or handle that began it.
 pub(crate) enum Task {
     /// An open nobody waits for any more: what it opens is closed.
-    AbandonedOpen(Pin<Box<dyn Future<Output = Result<Channel, NotOpened>> + Send>>),
+    AbandonedOpen(BoxFuture<'static, Result<Channel, NotOpened>>),
     /// A channel nobody holds any more: its process is ended, then the channel.
     End(Arc<Channel>, Ending),
     /// A writer nobody holds any more: its input ends.
@@ -77,7 +76,7 @@ async fn drive(
     count: watch::Sender<usize>,
     round_trip: Duration,
 ) {
-    let mut work = FuturesUnordered::<Pin<Box<dyn Future<Output = ()> + Send>>>::new();
+    let mut work = FuturesUnordered::<BoxFuture<'static, ()>>::new();
     let mut close_by = None;
     loop {
         if close_by.is_some() && work.is_empty() {

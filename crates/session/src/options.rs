@@ -39,7 +39,6 @@ pub struct TransportOptions {
 
 impl TransportOptions {
     /// Starts from the defaults.
-    #[must_use]
     pub fn builder() -> TransportOptionsBuilder {
         TransportOptionsBuilder(Self::default())
     }
@@ -81,7 +80,6 @@ impl TransportOptions {
     }
 
     /// What is kept of a channel's output that nobody reads.
-    #[must_use]
     pub fn buffers(&self) -> &BufferLimits {
         &self.buffers
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::BoxFuture;
 use crate::algorithms::Negotiated;
 use crate::base::{Channel, CloseReason, Connection, End, NotOpened, Open, Refusal};
 use crate::command::{Command, Output};
@@ -558,7 +559,7 @@ impl Drop for EofOnDrop {
 
 /// A channel open that nobody may forget: dropped before its end, the driver takes it over.
 struct OpenInBackground {
-    future: Option<Pin<Box<dyn Future<Output = Result<Channel, NotOpened>> + Send>>>,
+    future: Option<BoxFuture<'static, Result<Channel, NotOpened>>>,
     tasks: Tasks,
 }
 

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::future::Future;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,12 +58,13 @@ where
     let wire = Wire::new(io, Arc::clone(&control), options.write_deadline());
     let (ask, mut asked) = mpsc::channel(1);
     let config = config(algorithms, options, round_trip)?;
-    let connecting = client::connect_stream(config, wire, Handler::new(Arc::clone(&shared), ask));
+    // Boxed: the base's handshake alone is many kilobytes of future, in everybody's stack otherwise.
+    let mut connecting =
+        Box::pin(client::connect_stream(config, wire, Handler::new(Arc::clone(&shared), ask)));
 
     let mut verdict = Ok(());
     let finished = clock
         .run(async {
-            let mut connecting = pin!(connecting);
             let mut trusted = Some(trusted);
             loop {
                 tokio::select! {
@@ -86,7 +86,7 @@ where
     match finished {
         Ok(Ok(handle)) => Ok(Transport { handle, shared, cut }),
         Ok(Err(error)) => Err(explain(&error, &control.preface(), &shared)),
-        Err(_) => Err(silent(&control.preface(), clock.limit())),
+        Err(_) => Err(silent(&control.preface(), options.connect_timeout())),
     }
 }
 

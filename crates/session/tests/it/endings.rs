@@ -61,8 +61,7 @@ async fn a_process_that_no_signal_ends_is_not_said_to_have_ended() {
     let session = login(&server).await;
     let child = session.line("stubborn").spawn().await.unwrap();
     assert_eq!(child.end().await, Ended::Signalled);
-    let output =
-        session.line("stubborn").timeout(Duration::from_millis(50)).output().await.unwrap();
+    let output = session.line("stubborn").timeout(Duration::from_millis(50)).output().await.unwrap();
     assert_eq!(output.interruption, Some(Interruption::Timeout(Ended::Signalled)));
     session.abort();
     server_shows(&server, "no connection left", |record| record.connections_open() == 0).await;
@@ -141,11 +140,8 @@ async fn a_session_over_the_limit_says_so() {
 
 #[tokio::test]
 async fn a_refused_channel_carries_the_servers_own_words() {
-    let server = server()
-        .fault(Fault::refuse_channel_with(1, "not on my watch").once())
-        .start()
-        .await
-        .unwrap();
+    let server =
+        server().fault(Fault::refuse_channel_with(1, "not on my watch").once()).start().await.unwrap();
     let session = login(&server).await;
     let prohibited = session.output("true").await.unwrap_err();
     assert_eq!(prohibited.kind(), ErrorKind::ChannelProhibited);
@@ -192,8 +188,7 @@ async fn a_child_keeps_its_connection_when_the_session_is_dropped() {
 #[tokio::test]
 async fn a_request_that_is_never_answered_ends_at_its_deadline() {
     let server = server().fault(Fault::withhold_request().nth(1)).start().await.unwrap();
-    let options =
-        TransportOptions::builder().request_timeout(Duration::from_millis(300)).build().unwrap();
+    let options = TransportOptions::builder().request_timeout(Duration::from_millis(300)).build().unwrap();
     let session = login_with(&server, options).await;
     let error = session.output("true").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ChannelTimeout);

@@ -8,9 +8,7 @@ use rustle_session::{
 use rustle_testserver::{Cut, Exit, Fault, Network, Phase, RawScript, RawServer};
 use tokio::io::AsyncReadExt;
 
-use crate::support::{
-    close_and_check, connector, credentials, login, login_with, server, server_shows,
-};
+use crate::support::{close_and_check, connector, credentials, login, login_with, server, server_shows};
 
 /// What connecting to this script ends in; bounded, whatever the script does.
 async fn connect_to(script: RawScript) -> Error {
@@ -128,10 +126,8 @@ async fn a_login_that_is_never_answered_ends_at_the_connect_timeout() {
 #[tokio::test]
 async fn a_vanished_server_is_noticed_by_its_silence() {
     let server = server().start().await.unwrap();
-    let options = TransportOptions::builder()
-        .keepalive_interval(Some(Duration::from_millis(100)))
-        .build()
-        .unwrap();
+    let options =
+        TransportOptions::builder().keepalive_interval(Some(Duration::from_millis(100))).build().unwrap();
     let session = login_with(&server, options).await;
     server.stall();
     let reason = tokio::time::timeout(Duration::from_secs(5), session.closed()).await.expect("noticed");

@@ -8,9 +8,7 @@ use rustle_session::{
 };
 use rustle_testserver::{Method, TestServer, User};
 
-use crate::support::{
-    close_and_check, connector, credentials, login, login_in_memory, server, server_shows,
-};
+use crate::support::{close_and_check, connector, credentials, login, login_in_memory, server, server_shows};
 
 #[tokio::test]
 async fn a_session_knows_what_it_is_connected_to() {
@@ -66,11 +64,8 @@ async fn a_pinned_key_of_another_host_is_refused() {
     let (server, other) = (server().start().await.unwrap(), server().start().await.unwrap());
     let wire = other.host_key_wire();
     let other_key = rustle_session::HostKeyOffer::from_wire("x", 22, &wire).unwrap().fingerprint();
-    let error = connector(&server)
-        .host_trust(PinnedHostKey::new(&other_key).unwrap())
-        .connect()
-        .await
-        .unwrap_err();
+    let error =
+        connector(&server).host_trust(PinnedHostKey::new(&other_key).unwrap()).connect().await.unwrap_err();
     assert_eq!(error.code(), "SSH_HOST_KEY");
     server.stop().await.unwrap();
     other.stop().await.unwrap();
@@ -159,12 +154,14 @@ fn futures_may_move_between_threads_and_handles_be_shared() {
     shared::<rustle_session::ChildStdout>();
     shared::<rustle_session::ChildStderr>();
     shared::<rustle_session::ForwardStream>();
-    shared::<rustle_session::Connector>();
+    shared::<Connector>();
     shared::<rustle_session::Error>();
     shared::<rustle_session::Output>();
     // Only the types matter: none of these futures is ever polled.
     let _ = |connector: Connector, credentials: Credentials| {
-        send(&async move { connector.connect().await?.authenticate(&credentials).await.map_err(rustle_session::Error::from) });
+        send(&async move {
+            connector.connect().await?.authenticate(&credentials).await.map_err(rustle_session::Error::from)
+        });
     };
     let _ = |session: rustle_session::Session| {
         send(&async move {
