@@ -1,1 +1,99 @@
-fn main() {}
+//! `rustle-connect`: what was typed becomes a plan, the plan is carried out, and one printer says what came of it.
+//!
+//! Data goes to standard output and everything else to standard error. The exit code is that of the remote
+//! command, 255 for failures of this program, and 128 + n when signal n ended it; `--help` says so too.
+
+mod allocator;
+mod args;
+mod demo;
+mod exec;
+mod failure;
+mod logging;
+mod password_file;
+mod plan;
+mod printer;
+mod prompt;
+mod signals;
+mod test_connection;
+mod test_server;
+mod words;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use crate::args::Args;
+use crate::failure::{FAILED, Failure, Stop};
+use crate::plan::{Plan, Task};
+use crate::printer::Printer;
+
+fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return refuse_usage(&error),
+    };
+    let plan = match Plan::new(args, |name| std::env::var_os(name)) {
+        Ok(plan) => plan,
+        Err((output, failure)) => {
+            let mut printer = Printer::new(output);
+            printer.failure(&failure);
+            return ExitCode::from(FAILED);
+        }
+    };
+    logging::start(plan.output);
+    let mut printer = Printer::new(plan.output);
+    let code = match carry_out(&plan, &mut printer) {
+        Ok(code) => code,
+        Err(Stop::Failed(failure)) => {
+            printer.failure(&failure);
+            FAILED
+        }
+        Err(Stop::Quietly(code)) => code,
+    };
+    ExitCode::from(code)
+}
+
+fn carry_out(plan: &Plan, printer: &mut Printer) -> Result<u8, Stop> {
+    match &plan.task {
+        Task::Exec(exec) => one_thread(exec::run(exec, printer)),
+        Task::TestConnection(host) => one_thread(test_connection::run(host, printer)),
+        Task::Demo => many_threads(demo::run(printer)),
+        Task::TestServer(server) => many_threads(test_server::run(server, printer)),
+        Task::Completions(shell) => {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Args::command(), "rustle-connect", &mut script);
+            printer.bytes(&script)?;
+            Ok(0)
+        }
+    }
+}
+
+/// One connection is one flow of work: a second thread would only pass it back and forth.
+fn one_thread<T>(work: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
+    run_on(tokio::runtime::Builder::new_current_thread(), work)
+}
+
+/// A server and its client in one process work at the same time.
+fn many_threads<T>(work: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
+    run_on(tokio::runtime::Builder::new_multi_thread(), work)
+}
+
+fn run_on<T>(
+    mut builder: tokio::runtime::Builder,
+    work: impl Future<Output = Result<T, Stop>>,
+) -> Result<T, Stop> {
+    let runtime = builder
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::io("the asynchronous runtime cannot be started", &error))?;
+    let result = runtime.block_on(work);
+    // A question that nobody will answer any more must not hold the process.
+    runtime.shutdown_background();
+    result
+}
+
+/// Help and version are answers; everything else that the parser says is a refusal.
+fn refuse_usage(error: &clap::Error) -> ExitCode {
+    let failed = error.print().is_err() || error.use_stderr();
+    ExitCode::from(if failed { FAILED } else { 0 })
+}

@@ -1,0 +1,106 @@
+//! The one place that writes for people: data to standard output, everything else to standard error.
+
+use std::fmt::{self, Display};
+use std::io::{self, Write};
+
+use anstream::AutoStream;
+use anstyle::{AnsiColor, Style};
+use serde::Serialize;
+
+use crate::failure::Failure;
+use crate::plan::{Format, Output, Voice};
+
+pub(crate) const GOOD: Style = AnsiColor::Green.on_default().bold();
+pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
+pub(crate) const DIM: Style = Style::new().dimmed();
+pub(crate) const BOLD: Style = Style::new().bold();
+const NOTE: Style = AnsiColor::Cyan.on_default();
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+
+/// Writes results, errors and notes, in the format that was asked for. Colours are left out where the stream is
+/// no terminal, or `NO_COLOR` is set.
+pub(crate) struct Printer {
+    output: Output,
+    out: AutoStream<io::Stdout>,
+    err: AutoStream<io::Stderr>,
+}
+
+impl Printer {
+    pub(crate) fn new(output: Output) -> Self {
+        Self { output, out: anstream::stdout(), err: anstream::stderr() }
+    }
+
+    pub(crate) fn format(&self) -> Format {
+        self.output.format
+    }
+
+    /// A line of data.
+    ///
+    /// # Errors
+    /// What writing gave; a reader that has gone away is [`io::ErrorKind::BrokenPipe`].
+    pub(crate) fn line(&mut self, line: impl Display) -> io::Result<()> {
+        writeln!(self.out, "{line}")?;
+        self.out.flush()
+    }
+
+    /// Data as it is.
+    ///
+    /// # Errors
+    /// As [`line`](Self::line).
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.out.write_all(bytes)?;
+        self.out.flush()
+    }
+
+    /// One JSON value on one line.
+    ///
+    /// # Errors
+    /// As [`line`](Self::line).
+    pub(crate) fn json(&mut self, value: &impl Serialize) -> io::Result<()> {
+        let text = serde_json::to_string(value).map_err(io::Error::other)?;
+        self.line(text)
+    }
+
+    /// What went wrong.
+    pub(crate) fn failure(&mut self, failure: &Failure) {
+        if self.output.format == Format::Json {
+            #[derive(Serialize)]
+            struct Told<'a> {
+                error: &'a Failure,
+            }
+            let text = serde_json::to_string(&Told { error: failure });
+            self.say(format_args!("{}", text.unwrap_or_default()));
+            return;
+        }
+        for (label, text) in failure.lines() {
+            let style = if label == "error" { BAD } else { BOLD };
+            self.say(format_args!("{style}{label}:{style:#} {text}"));
+        }
+    }
+
+    /// Something a person should know, though nothing failed.
+    pub(crate) fn warning(&mut self, text: impl Display) {
+        if self.output.voice != Voice::Quiet {
+            self.say(format_args!("{WARNING}warning:{WARNING:#} {text}"));
+        }
+    }
+
+    /// Something only for whoever asked for more (`-v`).
+    pub(crate) fn note(&mut self, text: impl Display) {
+        if matches!(self.output.voice, Voice::Verbose(_)) {
+            self.say(format_args!("{NOTE}note:{NOTE:#} {text}"));
+        }
+    }
+
+    /// What a server wants people to read before they log in.
+    pub(crate) fn banner(&mut self, text: &str) {
+        if self.output.voice != Voice::Quiet && !text.trim().is_empty() {
+            self.say(format_args!("{}", text.trim_end()));
+        }
+    }
+
+    fn say(&mut self, text: fmt::Arguments<'_>) {
+        // Where standard error is gone there is nobody left to tell.
+        let _ = writeln!(self.err, "{text}");
+    }
+}

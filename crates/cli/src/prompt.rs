@@ -1,0 +1,144 @@
+//! Questions to a person: on the terminal, through the program that `SSH_ASKPASS` names, or not at all.
+
+mod askpass;
+mod driver;
+#[cfg(unix)]
+#[path = "prompt/terminal_unix.rs"]
+mod terminal;
+#[cfg(windows)]
+#[path = "prompt/terminal_windows.rs"]
+mod terminal;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use rustle_session::{
+    BoxFuture, Echo, HostKeyAnswer, HostKeyOffer, HostKeyPrompter, PromptError, PromptRequest, Prompter,
+    SecretString,
+};
+use secrecy::ExposeSecret;
+
+/// The person at this program, who may not be there.
+#[derive(Debug)]
+pub(crate) struct Person {
+    way: Way,
+}
+
+/// How the person is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Way {
+    Terminal,
+    /// The terminal where there is one, else this program.
+    TerminalOr(PathBuf),
+    Program(PathBuf),
+}
+
+impl Person {
+    /// Decides by the environment, as ssh does: `SSH_ASKPASS_REQUIRE` may be `never`, `prefer` or `force`;
+    /// without it, the program is asked where there is no terminal but a display.
+    pub(crate) fn new(env: impl Fn(&str) -> Option<OsString>) -> Self {
+        let env = |name: &str| env(name).filter(|value| !value.is_empty());
+        let require = env("SSH_ASKPASS_REQUIRE");
+        let has_display = env("DISPLAY").is_some() || env("WAYLAND_DISPLAY").is_some();
+        let way = match (
+            env("SSH_ASKPASS").map(PathBuf::from),
+            require.as_deref().and_then(|text| text.to_str()),
+        ) {
+            (Some(program), Some("force")) => Way::Program(program),
+            (Some(program), Some("prefer")) if has_display => Way::Program(program),
+            (Some(program), require) if require != Some("never") && has_display => Way::TerminalOr(program),
+            _ => Way::Terminal,
+        };
+        Self { way }
+    }
+
+    /// Asks one question.
+    ///
+    /// # Cancel safety
+    /// Dropped, the question is withdrawn and the terminal is as it was.
+    async fn ask_one(&self, text: &str, echo: Echo) -> Result<SecretString, PromptError> {
+        match &self.way {
+            Way::Program(program) => askpass::ask(program, text).await,
+            Way::Terminal => driver::ask_terminal(text, echo).await,
+            Way::TerminalOr(program) => match driver::ask_terminal(text, echo).await {
+                Err(PromptError::Unavailable) => askpass::ask(program, text).await,
+                answer => answer,
+            },
+        }
+    }
+}
+
+impl Prompter for Person {
+    fn ask(&self, request: PromptRequest) -> BoxFuture<'_, Result<Vec<SecretString>, PromptError>> {
+        Box::pin(async move {
+            let mut heading = String::new();
+            for part in [request.name(), request.instruction()] {
+                if !part.is_empty() {
+                    heading.push_str(part.trim_end());
+                    heading.push('\n');
+                }
+            }
+            let mut answers = Vec::with_capacity(request.prompts().len());
+            for prompt in request.prompts() {
+                // The heading stands above the first question only.
+                let text = format!("{}{}", std::mem::take(&mut heading), prompt.text());
+                answers.push(self.ask_one(&text, prompt.echo()).await?);
+            }
+            Ok(answers)
+        })
+    }
+}
+
+impl HostKeyPrompter for Person {
+    fn confirm<'a>(&'a self, offer: &'a HostKeyOffer) -> BoxFuture<'a, Result<HostKeyAnswer, PromptError>> {
+        Box::pin(async move {
+            let answer = self.ask_one(&host_key_question(offer), Echo::Visible).await?;
+            Ok(HostKeyAnswer::parse(answer.expose_secret()))
+        })
+    }
+}
+
+/// ssh's question, so that people know it.
+fn host_key_question(offer: &HostKeyOffer) -> String {
+    let host = match offer.port() {
+        22 => offer.host().to_owned(),
+        port => format!("[{}]:{port}", offer.host()),
+    };
+    let address = match offer.address() {
+        Some(address) if address.ip().to_string() != offer.host() => format!(" ({address})"),
+        _ => String::new(),
+    };
+    format!(
+        "The authenticity of host '{host}{address}' cannot be established: it is in no known_hosts file.\n\
+         Its {} key has the fingerprint {}.\n\
+         Trust it from now on (yes/no/fingerprint)? ",
+        offer.algorithm(),
+        offer.fingerprint()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn way(env: &[(&str, &str)]) -> Way {
+        Person::new(|name| env.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into())).way
+    }
+
+    #[test]
+    fn the_environment_decides_how_a_person_is_asked() {
+        let program = || PathBuf::from("/bin/ask");
+        let ask = ("SSH_ASKPASS", "/bin/ask");
+        assert_eq!(way(&[]), Way::Terminal);
+        assert_eq!(way(&[ask]), Way::Terminal);
+        assert_eq!(way(&[ask, ("DISPLAY", ":0")]), Way::TerminalOr(program()));
+        assert_eq!(way(&[ask, ("WAYLAND_DISPLAY", "w"), ("SSH_ASKPASS_REQUIRE", "never")]), Way::Terminal);
+        assert_eq!(way(&[ask, ("SSH_ASKPASS_REQUIRE", "prefer")]), Way::Terminal);
+        assert_eq!(
+            way(&[ask, ("DISPLAY", ":0"), ("SSH_ASKPASS_REQUIRE", "prefer")]),
+            Way::Program(program())
+        );
+        assert_eq!(way(&[ask, ("SSH_ASKPASS_REQUIRE", "force")]), Way::Program(program()));
+        assert_eq!(way(&[("SSH_ASKPASS", ""), ("SSH_ASKPASS_REQUIRE", "force")]), Way::Terminal);
+    }
+}
