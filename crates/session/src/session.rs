@@ -217,17 +217,20 @@ impl Session {
         self.within_request_timeout("ping", asked).await
     }
 
-    /// Exchanges new keys now. Without it that happens when the cipher's limit is near (RFC 4344): 64 GiB
+    /// Exchanges new keys now, and resolves when they are in use. Without it that happens when the cipher's limit is near (RFC 4344): 64 GiB
     /// for AES, 1 GiB for chacha20-poly1305, begun by the server where it keeps to that, by this side a
     /// quarter later.
     ///
     /// # Errors
-    /// [`ErrorKind::Disconnected`].
+    /// [`ErrorKind::ChannelTimeout`] when the server does not take part in time, [`ErrorKind::Disconnected`].
     ///
     /// # Cancel safety
     /// The exchange goes on or has not begun.
     pub async fn rekey(&self) -> Result<()> {
-        self.inner.connection.rekey(self.inner.round_trip).await.map_err(|_| self.gone_error("rekey"))
+        let exchange = async {
+            self.inner.connection.rekey(self.inner.round_trip).await.map_err(|_| self.gone_error("rekey"))
+        };
+        self.within_request_timeout("rekey", exchange).await
     }
 
     /// Ends the connection: what was dropped is ended, then a goodbye; after `grace` it is cut. Resolves when

@@ -138,6 +138,19 @@ impl Channel {
         poll_fn(|cx| self.intake.poll_data(stream, cx)).await
     }
 
+    /// All bytes of a stream that are here, up to about `limit`; 0 when it ended.
+    ///
+    /// # Cancel safety
+    /// Safe: no bytes are lost.
+    pub(crate) async fn all_data(
+        &self,
+        stream: Stream,
+        into: &mut Vec<Bytes>,
+        limit: usize,
+    ) -> io::Result<usize> {
+        poll_fn(|cx| self.intake.poll_all_data(stream, into, limit, cx)).await
+    }
+
     /// How the process ended; `None` when the channel ended without saying.
     ///
     /// # Cancel safety

@@ -2,19 +2,20 @@
 
 use std::collections::HashMap;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use russh::client::{self, DisconnectReason};
 use russh::{ChannelId, ChannelOpenFailure, Names};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::algorithms::Negotiated;
+use crate::base::driver::{self, Company};
 use crate::base::intake::{End, Intake, Stream};
 use crate::base::negotiate::{self, HostProof};
 use crate::base::wire::{CutReason, WireControl};
-use crate::base::{CloseReason, driver};
+use crate::base::{CloseReason, Gone};
 use crate::options::BufferLimits;
 
 /// Longest text of a server that is kept (a banner, a refusal): what a person would still read.
@@ -29,7 +30,7 @@ pub(crate) struct Shared {
     pub(super) limits: BufferLimits,
     state: Mutex<SharedState>,
     refused: Notify,
-    rekeys: AtomicU64,
+    rekeys: watch::Sender<u64>,
     channels_open: AtomicUsize,
 }
 
@@ -56,7 +57,7 @@ impl Shared {
             limits,
             state: Mutex::default(),
             refused: Notify::new(),
-            rekeys: AtomicU64::new(0),
+            rekeys: watch::Sender::new(0),
             channels_open: AtomicUsize::new(0),
         })
     }
@@ -92,7 +93,16 @@ impl Shared {
     }
 
     pub(super) fn rekeys(&self) -> u64 {
-        self.rekeys.load(Ordering::Relaxed)
+        *self.rekeys.borrow()
+    }
+
+    /// Waits until there were more key exchanges than this.
+    pub(super) async fn rekeyed_since(&self, before: u64) -> Result<(), Gone> {
+        let mut rekeys = self.rekeys.subscribe();
+        tokio::select! {
+            done = rekeys.wait_for(|count| *count > before) => done.map(drop).map_err(|_| Gone),
+            () = self.control.gone().cancelled() => Err(Gone),
+        }
     }
 
     pub(super) fn channels_open(&self) -> usize {
@@ -177,7 +187,8 @@ impl Handler {
             return Ok(());
         }
         let intake = Arc::clone(intake);
-        if driver::make_room(&intake, &self.shared.control).await {
+        let company = if self.intakes.len() > 1 { Company::Others } else { Company::Alone };
+        if driver::make_room(&intake, company, &self.shared.control).await {
             return Ok(());
         }
         tracing::warn!(channel = id.number(), "output was not read: its buffers ran over, the channel ends");
@@ -227,7 +238,7 @@ impl client::Handler for Handler {
             first
         };
         if !first {
-            shared.rekeys.fetch_add(1, Ordering::Relaxed);
+            shared.rekeys.send_modify(|count| *count += 1);
         }
         shared.control.set_alarm(negotiate::rekey_limit(names.cipher.as_ref()));
         Ok(())

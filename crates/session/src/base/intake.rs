@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -64,6 +64,8 @@ pub(crate) struct Intake {
     queued: AtomicI64,
     out_dropped: AtomicBool,
     orphaned_told: AtomicBool,
+    /// How often a reader took something; a loop that waits looks at it to tell slow from stopped.
+    taken: AtomicU64,
     room: Notify,
     orphaned: OnceLock<Box<dyn Fn() + Send + Sync>>,
     closed_by_peer: AtomicBool,
@@ -131,6 +133,7 @@ impl Intake {
             queued: AtomicI64::new(0),
             out_dropped: AtomicBool::new(false),
             orphaned_told: AtomicBool::new(false),
+            taken: AtomicU64::new(0),
             room: Notify::new(),
             orphaned: OnceLock::new(),
             closed_by_peer: AtomicBool::new(false),
@@ -202,9 +205,14 @@ impl Intake {
         self.closed_by_peer.load(Ordering::Acquire)
     }
 
-    /// Resolves when a reader took something, or the channel ended.
+    /// Resolves when readers have made room, a quarter of the limit, or the channel ended.
     pub(crate) async fn room(&self) {
         self.room.notified().await;
+    }
+
+    /// How often a reader has taken something.
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed)
     }
 
     /// Whether another message fits in memory.
@@ -236,7 +244,7 @@ impl Intake {
         loop {
             if let Some(bytes) = self.take(&mut state, stream)? {
                 drop(state);
-                self.room.notify_one();
+                self.tell_room();
                 return Poll::Ready(Ok(Some(bytes)));
             }
             if state.eof || state.end.is_some() {
@@ -246,6 +254,39 @@ impl Intake {
                 return Poll::Pending;
             }
         }
+    }
+
+    /// All bytes of a stream that are here, up to about `limit`; at least one piece, unless it ended.
+    pub(crate) fn poll_all_data(
+        &self,
+        stream: Stream,
+        into: &mut Vec<Bytes>,
+        limit: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let mut bytes = 0;
+        let mut state = self.state();
+        loop {
+            while bytes < limit
+                && let Some(piece) = self.take(&mut state, stream)?
+            {
+                bytes += piece.len();
+                into.push(piece);
+            }
+            let over = bytes >= limit || state.eof || state.end.is_some();
+            // The context is registered only where it is needed: with nothing in hand.
+            let waits = if bytes == 0 { Some(&mut *cx) } else { None };
+            if over || !self.sort_queue(&mut state, waits) {
+                break;
+            }
+        }
+        let ended = state.eof || state.end.is_some();
+        drop(state);
+        if bytes == 0 && !ended {
+            return Poll::Pending;
+        }
+        self.tell_room();
+        Poll::Ready(Ok(bytes))
     }
 
     /// The next answer to a channel request; `None` when the channel ended first.
@@ -336,6 +377,15 @@ impl Intake {
     pub(crate) fn discard_output(&self) {
         self.orphaned_told.store(true, Ordering::Release);
         self.drop_stream(Stream::Out);
+    }
+
+    /// Wakes a loop that waits for room, once there is enough of it to be worth the wake-up.
+    fn tell_room(&self) {
+        self.taken.fetch_add(1, Ordering::Relaxed);
+        let enough = self.limits.memory_bytes() / 4 * 3;
+        if self.queued.load(Ordering::Acquire) <= enough {
+            self.room.notify_one();
+        }
     }
 
     /// Takes one piece of a stream out of the account.

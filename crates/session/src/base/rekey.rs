@@ -19,6 +19,9 @@ use crate::base::wire::WireControl;
 /// than its round trip.
 const SHORTEST_SILENCE: Duration = Duration::from_millis(20);
 
+/// A server that does not answer is taken to be as far away as this.
+const LONGEST_ANSWER: Duration = Duration::from_secs(2);
+
 /// The server may have data that no window limits (debug messages, answers): it is not waited for longer.
 const LONGEST_DRAIN: Duration = Duration::from_secs(10);
 
@@ -31,8 +34,15 @@ pub(super) async fn rekey(
     round_trip: Duration,
 ) -> Result<(), Gone> {
     let control = &*shared.control;
-    let _held = Held::new(control);
-    drain(control, round_trip).await;
+    // The TCP round trip says little behind a proxy or in a long queue; how long the server takes to answer now
+    // is how long what it has sent may take to arrive.
+    let asked = Instant::now();
+    if let Ok(Err(_)) = tokio::time::timeout(LONGEST_ANSWER, handle.send_ping()).await {
+        return Err(Gone);
+    }
+    let silence = (round_trip * 2).max(asked.elapsed()).max(SHORTEST_SILENCE);
+    let keeping_back = Held::new(control);
+    drain(control, silence).await;
     let before = shared.rekeys();
     let held = control.held_bytes();
     handle.rekey_soon().await.map_err(|_| Gone)?;
@@ -44,12 +54,12 @@ pub(super) async fn rekey(
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    Ok(())
+    drop(keeping_back);
+    shared.rekeyed_since(before).await
 }
 
-/// Waits until nothing has arrived for two round trips.
-async fn drain(control: &WireControl, round_trip: Duration) {
-    let silence = (round_trip * 2).max(SHORTEST_SILENCE);
+/// Waits until nothing has arrived for this long.
+async fn drain(control: &WireControl, silence: Duration) {
     let deadline = Instant::now() + LONGEST_DRAIN;
     let mut seen = control.received();
     let mut since = Instant::now();

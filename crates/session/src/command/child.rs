@@ -310,6 +310,26 @@ impl ChildStdout {
         let bytes = self.channel.data(Stream::Out).await?;
         checked_end(&self.channel, bytes)
     }
+
+    /// Adds all bytes that have arrived to `into`, up to about `limit`, waiting until there are some; gives their
+    /// number, 0 at the end. For whoever hands them on in one go: fewer wake-ups than piece by piece.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::ConnectionAborted`] when the connection or the channel was lost before the end.
+    ///
+    /// # Cancel safety
+    /// Safe: no bytes are lost.
+    pub async fn chunks(&mut self, into: &mut Vec<Bytes>, limit: usize) -> io::Result<usize> {
+        if !self.left.is_empty() {
+            into.push(std::mem::take(&mut self.left));
+            return Ok(into.last().map_or(0, Bytes::len));
+        }
+        let bytes = self.channel.all_data(Stream::Out, into, limit).await?;
+        if bytes == 0 {
+            checked_end(&self.channel, None)?;
+        }
+        Ok(bytes)
+    }
 }
 
 impl ChildStderr {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -159,14 +160,7 @@ pub(super) async fn collect(mut command: Command) -> Result<Output> {
             tokio::select! {
                 () = &mut feeding, if !fed => fed = true,
                 read = &mut reading => break read.map(|()| None)?,
-                ended = expire(&child) => {
-                    // What it wrote until its end is still read.
-                    let grace = tokio::time::timeout(Duration::from_millis(200), reading);
-                    if let Ok(read) = grace.await {
-                        read?;
-                    }
-                    break Some(Interruption::Timeout(ended));
-                }
+                () = expired(&child) => break Some(Interruption::Timeout(end(&child, reading).await?)),
             }
         }
     };
@@ -191,13 +185,31 @@ async fn feed(input: Option<ChildStdin>, bytes: Option<Bytes>) {
     let _ = input.shutdown().await;
 }
 
-/// Waits for the deadline, then ends the process.
-async fn expire(child: &Child) -> Ended {
+async fn expired(child: &Child) {
     match child.deadline() {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,
     }
-    child.end_process().await
+}
+
+/// Ends the process while what it still writes is read.
+async fn end(child: &Child, mut reading: Pin<&mut impl Future<Output = Result<()>>>) -> Result<Ended> {
+    const LAST_WORDS: Duration = Duration::from_millis(200);
+    let mut ending = std::pin::pin!(child.end_process());
+    let mut read_all = false;
+    let ended = loop {
+        tokio::select! {
+            ended = &mut ending => break ended,
+            read = &mut reading, if !read_all => {
+                read?;
+                read_all = true;
+            }
+        }
+    };
+    if !read_all && let Ok(read) = tokio::time::timeout(LAST_WORDS, reading).await {
+        read?;
+    }
+    Ok(ended)
 }
 
 struct Collected {

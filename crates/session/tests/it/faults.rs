@@ -235,7 +235,7 @@ async fn new_keys_by_the_server_in_the_middle_of_eight_full_windows_lose_nothing
 
 /// Eight downloads that each keep a full window in flight at 100 ms, while keys are exchanged.
 async fn eight_downloads(builder: rustle_testserver::Builder, ours: bool) {
-    const EACH: usize = 6_000_000;
+    const EACH: usize = 16_000_000;
     let server = builder
         .network(Network::new().round_trip(Duration::from_millis(100)))
         .command_fn("flood", |mut call| async move {
@@ -264,7 +264,6 @@ async fn eight_downloads(builder: rustle_testserver::Builder, ours: bool) {
     tokio::time::sleep(Duration::from_millis(350)).await;
     if ours {
         session.rekey().await.unwrap();
-        tokio::time::sleep(Duration::from_millis(150)).await;
         session.rekey().await.unwrap();
     }
     let sizes = tokio::time::timeout(Duration::from_secs(60), downloads.join_all()).await.expect("no hang");
