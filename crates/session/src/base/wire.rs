@@ -443,9 +443,19 @@ mod tests {
         let (mut left, mut right) = (make(near), make(far));
         // Each side writes more than socket and write buffer hold before it reads at all.
         let bulk = vec![1u8; WRITE_BUFFER_LIMIT + 1024 * 1024];
-        let (a, b) = tokio::join!(left.write_all(&bulk), right.write_all(&bulk));
-        a.unwrap();
-        b.unwrap();
+        let mut heard = (vec![0; bulk.len()], vec![0; bulk.len()]);
+        let near = async {
+            left.write_all(&bulk).await?;
+            left.read_exact(&mut heard.0).await
+        };
+        let far = async {
+            right.write_all(&bulk).await?;
+            right.read_exact(&mut heard.1).await
+        };
+        let (near, far) = tokio::join!(near, far);
+        near.unwrap();
+        far.unwrap();
+        assert!(heard.0 == bulk && heard.1 == bulk);
     }
 
     #[tokio::test]
