@@ -63,7 +63,7 @@ pub(crate) fn start(connection: Arc<Connection>, round_trip: Duration) -> Tasks 
     let (count, pending) = watch::channel(0);
     let orphans = Orphans::new(Arc::clone(&connection), round_trip);
     // Owner: the connection; the sessions, channels and children on it hold the other end. Ends: when the
-    // connection is gone, at the latest `GRACE_OF_DROP` after the last of them was dropped. Waited for: by
+    // connection is gone, at the latest `GRACE_OF_DROP` and `GOODBYE` after the last of them was dropped. Waited for: by
     // `Session::close`, through the connection being gone.
     tokio::spawn(drive(connection, orphans, receiver, count, round_trip));
     Tasks { sender, pending }

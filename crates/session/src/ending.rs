@@ -69,6 +69,8 @@ pub(crate) enum Ending {
     Process(Option<Arc<ProcessGroup>>),
     /// A terminal's session: closing it hangs up on its processes (`SIGHUP`).
     HangUp,
+    /// A subsystem: it ends with its input, and signals do not reach it.
+    EndOfInput,
     /// No process: a forward, or a channel on which nothing was started.
     Close,
 }
@@ -105,6 +107,12 @@ impl Orphans {
                     channel.intake().drop_stream(Stream::Err);
                 }
                 self.end_process(channel, group.as_deref(), Reading::ForReport).await
+            }
+            Ending::EndOfInput => {
+                channel.intake().drop_stream(Stream::Err);
+                let _ = channel.eof().await;
+                ended_within(channel, AFTER_KILL + self.round_trip * 2, None, Reading::ForReport).await;
+                Ended::Confirmed
             }
             Ending::HangUp | Ending::Close => Ended::Confirmed,
         };

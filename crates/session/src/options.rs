@@ -49,7 +49,7 @@ impl TransportOptions {
         self.connect_timeout
     }
 
-    /// Time a person has for each prompt, key touch or host-key question.
+    /// Time a person has for a host-key question. Prompts and key touches have 120 s.
     #[must_use]
     pub fn person_timeout(&self) -> Duration {
         self.person_timeout
@@ -141,8 +141,9 @@ impl TransportOptionsBuilder {
         self
     }
 
-    /// Time a person has for a prompt, a key touch or a host-key question; it does not count against
-    /// [`connect_timeout`](Self::connect_timeout). Default 120 s, `sshd`'s own `LoginGraceTime`.
+    /// Time a person has for a host-key question; it does not count against
+    /// [`connect_timeout`](Self::connect_timeout). Default 120 s, `sshd`'s own `LoginGraceTime`, which
+    /// prompts and key touches always have.
     pub fn person_timeout(mut self, timeout: Duration) -> Self {
         self.0.person_timeout = timeout;
         self
@@ -214,9 +215,10 @@ impl TransportOptionsBuilder {
 /// What is kept of a channel's output that nobody reads, and for how long others wait for it.
 ///
 /// Up to [`memory`](Self::memory) stays in memory, then up to [`disk`](Self::disk) per stream in an unlinked
-/// temporary file; past that the connection waits for the reader for at most [`pause`](Self::pause) without
-/// progress, and then the channel that is not read ends with [`ErrorKind::Overrun`]. The connection and its
-/// other channels live on. A reader that keeps up costs none of this.
+/// temporary file; past that the connection waits for the reader, for at most [`pause`](Self::pause) in all until
+/// it has caught up, and then the channel that is not read ends with [`ErrorKind::Overrun`]. The connection
+/// and its other channels live on. A channel that is alone on its connection is waited for up to 200 ms before
+/// its output goes to disk. A reader that keeps up costs none of this.
 ///
 /// ```
 /// use std::time::Duration;
@@ -245,7 +247,7 @@ impl BufferLimits {
         self
     }
 
-    /// How long the connection waits for a reader that takes nothing. Default 5 s, well under the patience
+    /// How long the connection waits for a reader, in all until it has caught up. Default 5 s, well under the patience
     /// of a server that asks for signs of life.
     pub fn pause(mut self, pause: Duration) -> Self {
         self.pause = pause;

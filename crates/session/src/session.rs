@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::BoxFuture;
 use crate::algorithms::Negotiated;
-use crate::base::{Channel, CloseReason, Connection, End, NotOpened, Open, Refusal};
+use crate::base::{Channel, CloseReason, Connection, End, Gone, NotOpened, Open, Refusal};
 use crate::command::{Command, Output};
 use crate::connect::ConnectTimings;
 use crate::driver::{self, Task, Tasks};
@@ -213,7 +213,12 @@ impl Session {
     /// # Cancel safety
     /// Safe.
     pub async fn ping(&self) -> Result<Duration> {
-        let asked = async { self.inner.connection.ping().await.map_err(|_| self.gone_error("ping")) };
+        let asked = async {
+            match self.inner.connection.ping().await {
+                Ok(round_trip) => Ok(round_trip),
+                Err(Gone) => Err(self.gone_error("ping").await),
+            }
+        };
         self.within_request_timeout("ping", asked).await
     }
 
@@ -228,7 +233,10 @@ impl Session {
     /// The exchange goes on or has not begun.
     pub async fn rekey(&self) -> Result<()> {
         let exchange = async {
-            self.inner.connection.rekey(self.inner.round_trip).await.map_err(|_| self.gone_error("rekey"))
+            match self.inner.connection.rekey(self.inner.round_trip).await {
+                Ok(()) => Ok(()),
+                Err(Gone) => Err(self.gone_error("rekey").await),
+            }
         };
         self.within_request_timeout("rekey", exchange).await
     }
@@ -352,7 +360,7 @@ impl Session {
                 self.inner.tasks.pending_at_most(ENDINGS_AHEAD).await;
                 match self.attempt(&open).await {
                     Ok(channel) => return Ok(channel),
-                    Err(NotOpened::Gone) => return Err(self.gone_error("open channel")),
+                    Err(NotOpened::Gone) => return Err(self.gone_error("open channel").await),
                     Err(NotOpened::Refused(_)) if self.inner.tasks.pending() > 0 => {
                         tokio::time::sleep(RETRY_AFTER).await;
                     }
@@ -428,8 +436,10 @@ impl Session {
         self.inner.refused_variables.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
     }
 
-    /// The error for something asked of a connection that is gone, or going.
-    pub(crate) fn gone_error(&self, operation: &'static str) -> Error {
+    /// The error for something asked of a connection that is gone, or going: then its reason is waited for.
+    pub(crate) async fn gone_error(&self, operation: &'static str) -> Error {
+        const REASON_WITHIN: Duration = Duration::from_secs(2);
+        let _ = tokio::time::timeout(REASON_WITHIN, self.inner.connection.gone()).await;
         let reason = self.inner.connection.close_reason();
         let error =
             Error::new(ErrorKind::Disconnected, operation, format!("the connection is gone: {reason}"))
@@ -441,7 +451,7 @@ impl Session {
     }
 
     /// The error for a channel that ended before what was wanted of it.
-    pub(crate) fn channel_ended_error(&self, operation: &'static str, channel: &Channel) -> Error {
+    pub(crate) async fn channel_ended_error(&self, operation: &'static str, channel: &Channel) -> Error {
         match channel.intake().end_seen() {
             Some(End::Overrun) => Error::new(
                 ErrorKind::Overrun,
@@ -456,7 +466,7 @@ impl Session {
                 "the server closed the channel before it answered",
             )
             .at(self.target()),
-            Some(End::Lost) | None => self.gone_error(operation),
+            Some(End::Lost) | None => self.gone_error(operation).await,
         }
     }
 

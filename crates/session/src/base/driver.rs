@@ -3,12 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::base::intake::Intake;
 use crate::base::wire::WireControl;
 
-/// How long a connection with nobody else on it waits for a slow reader before anything goes to disk. So short
-/// that no keepalive is missed; backpressure is cheaper than a file.
+/// How long a connection with nobody else on it waits for a slow reader before anything goes to disk: so short
+/// that no keepalive is missed. A reader of more than about 10 MB/s never sees the disk.
 const ALONE: Duration = Duration::from_millis(200);
+
+/// While memory and disk are full, how often what the reader has freed on disk is used.
+const RETRY: Duration = Duration::from_millis(20);
 
 /// Whether other channels would suffer from a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,38 +22,55 @@ pub(super) enum Company {
     Others,
 }
 
-/// Makes room for a channel over its memory limit; `false` when its reader left none in time.
+/// Makes room for a channel over its memory limit; `false` when its reader has used up the pause it may cause.
 ///
 /// # Cancel safety
 /// Called by the connection's loop, which ends with it; bytes are moved to disk whole or not at all.
 pub(super) async fn make_room(intake: &Arc<Intake>, company: Company, control: &WireControl) -> bool {
-    if company == Company::Alone && wait_for_reader(intake, ALONE, control).await {
+    if company == Company::Alone && !intake.has_spilled() && waited(intake, ALONE, control).await {
         return true;
     }
+    let started = Instant::now();
+    let left = intake.limits().pause_time().saturating_sub(intake.paused());
+    loop {
+        if spilled(intake).await {
+            intake.add_pause(started.elapsed());
+            return true;
+        }
+        let left = left.saturating_sub(started.elapsed());
+        if left.is_zero() {
+            return false;
+        }
+        if waited(intake, RETRY.min(left), control).await {
+            intake.add_pause(started.elapsed());
+            return true;
+        }
+    }
+}
+
+/// Moves what is in memory to disk; whether that was enough.
+async fn spilled(intake: &Arc<Intake>) -> bool {
     let spilling = Arc::clone(intake);
     // Owner: the connection's loop, which waits for it here. Ends: after one pass over what is in memory.
     match tokio::task::spawn_blocking(move || spilling.spill()).await {
-        Ok(Ok(true)) => return true,
-        Ok(Ok(false)) | Err(_) => {}
-        Ok(Err(error)) => tracing::warn!(%error, "unread output could not be moved to a temporary file"),
+        Ok(Ok(enough)) => enough,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "unread output could not be moved to a temporary file");
+            false
+        }
+        Err(_) => false,
     }
-    wait_for_reader(intake, intake.limits().pause_time(), control).await
 }
 
-/// Waits until the reader has made room; each step it takes starts the pause anew.
-async fn wait_for_reader(intake: &Intake, pause: Duration, control: &WireControl) -> bool {
-    let mut taken = intake.taken();
-    while !intake.fits() && intake.end_seen().is_none() {
-        tokio::select! {
-            () = intake.room() => {}
-            () = tokio::time::sleep(pause) => {
-                if intake.taken() == taken {
-                    return false;
-                }
-                taken = intake.taken();
+/// Waits for the reader; whether there is room, or nothing left to make room for.
+async fn waited(intake: &Intake, time: Duration, control: &WireControl) -> bool {
+    let made = async {
+        while !intake.fits() && intake.end_seen().is_none() {
+            tokio::select! {
+                () = intake.room() => {}
+                () = control.cut_or_gone() => return,
             }
-            () = control.cut_or_gone() => return true,
         }
-    }
-    true
+    };
+    tokio::time::timeout(time, made).await.is_ok()
 }

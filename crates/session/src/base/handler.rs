@@ -32,6 +32,8 @@ pub(crate) struct Shared {
     refused: Notify,
     rekeys: watch::Sender<u64>,
     channels_open: AtomicUsize,
+    /// Channels that were asked for and not answered yet.
+    pub(super) opening: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -59,6 +61,7 @@ impl Shared {
             refused: Notify::new(),
             rekeys: watch::Sender::new(0),
             channels_open: AtomicUsize::new(0),
+            opening: AtomicUsize::new(0),
         })
     }
 
@@ -178,6 +181,10 @@ impl Handler {
         stream: Option<Stream>,
         session: &mut client::Session,
     ) -> Result<(), russh::Error> {
+        if !self.intakes.contains_key(&id) {
+            // The base tells nothing more of a channel that this side closed: such are forgotten here.
+            self.intakes.retain(|_, intake| intake.end_seen().is_none());
+        }
         let intake = self.intakes.entry(id).or_insert_with(|| self.shared.intake(id));
         let fits = intake.arrived(bytes);
         if stream.is_some_and(|stream| intake.output_for_nobody(stream)) {
@@ -187,7 +194,8 @@ impl Handler {
             return Ok(());
         }
         let intake = Arc::clone(intake);
-        let company = if self.intakes.len() > 1 { Company::Others } else { Company::Alone };
+        let alone = self.intakes.len() == 1 && self.shared.opening.load(Ordering::Relaxed) == 0;
+        let company = if alone { Company::Alone } else { Company::Others };
         if driver::make_room(&intake, company, &self.shared.control).await {
             return Ok(());
         }

@@ -17,9 +17,10 @@ use crate::base::{CloseReason, CutOnDrop, Transport, negotiate};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::TransportOptions;
 
-/// So many messages may wait in the base's queue of a channel: more than its account ever lets in, for the
-/// base's loop must never wait for that queue (see [`intake`](super::intake)). The queue grows as it is used.
-const QUEUE: usize = 1 << 24;
+/// So many messages may wait in the base's queue of a channel: more than its account ever lets in (4 GiB at 128
+/// bytes each), for the base's loop must never wait for that queue (see [`intake`](super::intake)). The queue
+/// grows as it is used.
+const QUEUE: usize = 1 << 26;
 
 /// The base's own limits are out of the way: [`negotiate::rekey_limit`] decides, by cipher. Time alone
 /// wears no key out, and OpenSSH has no time limit either.

@@ -15,6 +15,7 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use russh::{ChannelMsg, ChannelReadHalf};
@@ -64,8 +65,8 @@ pub(crate) struct Intake {
     queued: AtomicI64,
     out_dropped: AtomicBool,
     orphaned_told: AtomicBool,
-    /// How often a reader took something; a loop that waits looks at it to tell slow from stopped.
-    taken: AtomicU64,
+    /// For how many milliseconds the loop has waited for this channel's reader since it last caught up.
+    paused: AtomicU64,
     room: Notify,
     orphaned: OnceLock<Box<dyn Fn() + Send + Sync>>,
     closed_by_peer: AtomicBool,
@@ -133,7 +134,7 @@ impl Intake {
             queued: AtomicI64::new(0),
             out_dropped: AtomicBool::new(false),
             orphaned_told: AtomicBool::new(false),
-            taken: AtomicU64::new(0),
+            paused: AtomicU64::new(0),
             room: Notify::new(),
             orphaned: OnceLock::new(),
             closed_by_peer: AtomicBool::new(false),
@@ -210,9 +211,21 @@ impl Intake {
         self.room.notified().await;
     }
 
-    /// How often a reader has taken something.
-    pub(crate) fn taken(&self) -> u64 {
-        self.taken.load(Ordering::Relaxed)
+    /// Whether some of it is on disk, so that reading frees no memory yet.
+    pub(crate) fn has_spilled(&self) -> bool {
+        let state = self.state();
+        state.out.spill.waiting > 0 || state.err.spill.waiting > 0
+    }
+
+    /// For how long the loop has waited for this channel since its reader last caught up.
+    pub(crate) fn paused(&self) -> Duration {
+        Duration::from_millis(self.paused.load(Ordering::Relaxed))
+    }
+
+    /// Counts a wait of the loop.
+    pub(crate) fn add_pause(&self, pause: Duration) {
+        let milliseconds = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+        self.paused.fetch_add(milliseconds, Ordering::Relaxed);
     }
 
     /// Whether another message fits in memory.
@@ -381,7 +394,6 @@ impl Intake {
 
     /// Wakes a loop that waits for room, once there is enough of it to be worth the wake-up.
     fn tell_room(&self) {
-        self.taken.fetch_add(1, Ordering::Relaxed);
         let enough = self.limits.memory_bytes() / 4 * 3;
         if self.queued.load(Ordering::Acquire) <= enough {
             self.room.notify_one();
@@ -395,7 +407,12 @@ impl Intake {
             Stream::Err => &mut state.err,
         };
         if fifo.spill.waiting > 0 {
-            return fifo.spill.read_back(self.limits.disk_bytes()).map(Some);
+            let bytes = fifo.spill.read_back(self.limits.disk_bytes())?;
+            if fifo.spill.waiting == 0 {
+                // The reader has caught up with the disk; what it caused before is forgiven.
+                self.paused.store(0, Ordering::Relaxed);
+            }
+            return Ok(Some(bytes));
         }
         let bytes = fifo.memory.pop_front();
         if let Some(bytes) = &bytes {

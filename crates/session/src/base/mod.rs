@@ -17,6 +17,7 @@ mod rekey;
 mod wire;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use russh::client::Handle;
@@ -119,6 +120,7 @@ impl Connection {
     pub(crate) async fn open(&self, open: &Open) -> Result<Channel, NotOpened> {
         // The originator is for the server's logs; ssh sends its own for a forward and these for stdio.
         const ORIGINATOR: &str = "127.0.0.1";
+        let _opening = Opening::new(&self.shared.opening);
         let opened = match open {
             Open::Session => self.handle.channel_open_session().await,
             Open::DirectTcpip { host, port } => {
@@ -216,6 +218,22 @@ impl Connection {
 
     pub(crate) fn banner(&self) -> String {
         self.shared.banner()
+    }
+}
+
+/// Counts a channel that is being opened.
+struct Opening<'a>(&'a AtomicUsize);
+
+impl<'a> Opening<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Opening<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

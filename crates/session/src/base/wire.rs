@@ -34,6 +34,10 @@ const READ_CHUNK: usize = 128 * 1024;
 /// Below this much in one burst the read buffer is given back, so that an idle connection holds none.
 const KEEP_BUFFER_ABOVE: usize = 16 * 1024;
 
+/// How long a stream that is being closed may take to send what is left; whoever waits for the connection's
+/// end waits for this too.
+const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+
 /// How much of what a peer says first is kept, to tell what it is if it is no SSH server.
 const PREFACE_LIMIT: usize = 1024;
 
@@ -171,6 +175,7 @@ pub(crate) struct Wire {
     outgoing: BytesMut,
     write_deadline: Duration,
     stuck: Option<Pin<Box<Sleep>>>,
+    closing: Option<Pin<Box<Sleep>>>,
 }
 
 impl Wire {
@@ -183,6 +188,7 @@ impl Wire {
             outgoing: BytesMut::new(),
             write_deadline,
             stuck: None,
+            closing: None,
         }
     }
 
@@ -366,6 +372,10 @@ impl AsyncWrite for Wire {
         let this = &mut *self;
         if this.check(cx).is_err() {
             // Cut: there is nothing left to say, and nobody to wait for.
+            return Poll::Ready(Ok(()));
+        }
+        let closing = this.closing.get_or_insert_with(|| Box::pin(tokio::time::sleep(CLOSE_WITHIN)));
+        if closing.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Ok(()));
         }
         std::task::ready!(this.drive_out(cx, false))?;

@@ -11,7 +11,7 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-use crate::base::{Channel, End, Stream, Writer};
+use crate::base::{Channel, End, Gone, Stream, Writer};
 use crate::command::Until;
 use crate::command::output::ExitStatus;
 use crate::ending::{Ended, Ending, ProcessGroup, Reading};
@@ -177,8 +177,8 @@ impl Child {
     }
 
     /// What a failed read means: the connection's own reason says more than the stream's.
-    pub(super) fn stream_error(&self, error: io::Error) -> Error {
-        self.session.channel_ended_error("exec", self.lease.channel()).with_source(error)
+    pub(super) async fn stream_error(&self, error: io::Error) -> Error {
+        self.session.channel_ended_error("exec", self.lease.channel()).await.with_source(error)
     }
 
     pub(super) fn target(&self) -> &str {
@@ -192,7 +192,7 @@ impl Child {
         }
         match channel.ended().await {
             End::Closed => Ok(self.status()),
-            End::Lost | End::Overrun => Err(self.session.channel_ended_error("exec", channel)),
+            End::Lost | End::Overrun => Err(self.session.channel_ended_error("exec", channel).await),
         }
     }
 
@@ -219,7 +219,10 @@ impl Child {
     /// # Cancel safety
     /// The request is sent whole or not at all.
     pub async fn signal(&self, name: &str) -> Result<()> {
-        self.lease.channel().signal(name).await.map_err(|_| self.session.gone_error("signal"))
+        match self.lease.channel().signal(name).await {
+            Ok(()) => Ok(()),
+            Err(Gone) => Err(self.session.gone_error("signal").await),
+        }
     }
 
     /// Tells the process the new size of its terminal, in characters.
@@ -230,7 +233,10 @@ impl Child {
     /// # Cancel safety
     /// The request is sent whole or not at all.
     pub async fn resize(&self, columns: u32, rows: u32) -> Result<()> {
-        self.lease.channel().resize(columns, rows).await.map_err(|_| self.session.gone_error("window-change"))
+        match self.lease.channel().resize(columns, rows).await {
+            Ok(()) => Ok(()),
+            Err(Gone) => Err(self.session.gone_error("window-change").await),
+        }
     }
 
     /// Ends the process as a drop does, and says what is known of it afterwards.

@@ -240,13 +240,15 @@ impl Collected {
         while !exited || out_open || err_open {
             tokio::select! {
                 biased;
-                bytes = out.chunk(), if out_open => match bytes.map_err(|error| child.stream_error(error))? {
-                    Some(bytes) => self.stdout.extend_from_slice(&bytes),
-                    None => out_open = false,
+                bytes = out.chunk(), if out_open => match bytes {
+                    Ok(Some(bytes)) => self.stdout.extend_from_slice(&bytes),
+                    Ok(None) => out_open = false,
+                    Err(error) => return Err(child.stream_error(error).await),
                 },
-                bytes = err.chunk(), if err_open => match bytes.map_err(|error| child.stream_error(error))? {
-                    Some(bytes) => self.stderr.extend_from_slice(&bytes),
-                    None => err_open = false,
+                bytes = err.chunk(), if err_open => match bytes {
+                    Ok(Some(bytes)) => self.stderr.extend_from_slice(&bytes),
+                    Ok(None) => err_open = false,
+                    Err(error) => return Err(child.stream_error(error).await),
                 },
                 status = &mut finished, if !exited => {
                     status?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::base::{Channel, Request};
+use crate::base::{Channel, Gone, Request};
 use crate::command::{Child, Command, EnvFallback, Reporting, What};
 use crate::ending::{Ending, ProcessGroup};
 use crate::error::{Error, ErrorKind, Result};
@@ -44,7 +44,7 @@ async fn start(
     let mut group = None;
     match (&command.what, line) {
         (What::Subsystem(name), _) => {
-            lease.set_ending(Ending::Process(None));
+            lease.set_ending(Ending::EndOfInput);
             answers
                 .ask(&channel, session, Request::Subsystem { name }, &format!("the subsystem {name:?}"))
                 .await?;
@@ -66,9 +66,22 @@ async fn start(
             answers.ask(&channel, session, Request::Shell, "a login shell (shell)").await?;
         }
     }
-    answers.check(&channel, session).await?;
+    if let Err(error) = answers.check(&channel, session).await {
+        if error.kind() == ErrorKind::RequestRefused {
+            // Nothing runs, and there is nothing to end.
+            lease.set_ending(Ending::Close);
+        }
+        return Err(error);
+    }
     let variables = in_line.into_iter().map(|(name, _)| name).collect();
     Ok(Child::new(lease, session.clone(), group, command.timeout, command.until, variables))
+}
+
+async fn send(channel: &Channel, session: &Session, request: Request<'_>) -> Result<()> {
+    match channel.request(request).await {
+        Ok(()) => Ok(()),
+        Err(Gone) => Err(session.gone_error("exec").await),
+    }
 }
 
 /// Requests on their way, and what each asked for: they are sent together and answered in order.
@@ -85,7 +98,7 @@ impl Answers {
         request: Request<'_>,
         what: &str,
     ) -> Result<()> {
-        channel.request(request).await.map_err(|_| session.gone_error("exec"))?;
+        send(channel, session, request).await?;
         self.asked.push(what.to_owned());
         Ok(())
     }
@@ -103,7 +116,7 @@ impl Answers {
                     .at(session.target())
                     .with_hint("the account's rights on the server (forced command, restricted shell, sshd_config) decide this"));
                 }
-                None => return Err(session.channel_ended_error("exec", channel)),
+                None => return Err(session.channel_ended_error("exec", channel).await),
             }
         }
         Ok(())
@@ -125,7 +138,7 @@ async fn environment(
             continue;
         }
         let request = Request::Environment { name, value };
-        channel.request(request).await.map_err(|_| session.gone_error("env"))?;
+        send(channel, session, request).await?;
         asked.push((name, value));
     }
     for (name, value) in asked {
@@ -135,7 +148,7 @@ async fn environment(
                 session.remember_refused_variable(name);
                 in_line.push((name.clone(), value.clone()));
             }
-            None => return Err(session.channel_ended_error("env", channel)),
+            None => return Err(session.channel_ended_error("env", channel).await),
         }
     }
     let raw = matches!(command.what, What::Raw(_)) || !has_line;

@@ -20,6 +20,7 @@ use std::process::Command;
 use self::cell::{Cell, Farewell, Means, When};
 use self::operations::{Clock, Operation};
 use self::poll::Moment;
+use self::stage::Needs;
 use self::stall::Stall;
 
 const LIST: &str = include_str!("drop_safety.list");
@@ -104,6 +105,7 @@ impl Trial {
     fn operation(&mut self, operation: &Operation, stalls: &[Stall]) {
         let mut row = Vec::new();
         let tries = self.tries;
+        let stalls = if operation.needs == Needs::Nothing { &[Stall::None][..] } else { stalls };
         for &stall in stalls {
             let farewell = self.farewell(operation);
             let to_its_end =
@@ -147,6 +149,9 @@ impl Trial {
 
     fn play(&mut self, cell: &Cell<'_>) -> Option<cell::Seen> {
         self.tries += 1;
+        if std::env::var_os("DBG").is_some() {
+            eprintln!("{cell}");
+        }
         match cell.play() {
             Ok(seen) => Some(seen),
             Err(problem) => {

@@ -289,3 +289,39 @@ async fn bytes_that_are_not_utf8_reach_a_person_and_a_program_alike() {
     assert_eq!(output.stdout_text(), "caf\u{fffd}\n");
     close_and_check(session, server).await;
 }
+
+#[tokio::test]
+async fn a_reader_that_trickles_delays_the_others_by_its_pause_and_no_more() {
+    let server = server().start().await.unwrap();
+    let pause = Duration::from_millis(400);
+    let buffers = BufferLimits::default().memory(256 * 1024).disk(1 << 20).pause(pause);
+    let session = login_with(&server, TransportOptions::builder().buffers(buffers).build().unwrap()).await;
+    let mut child = session.line("yes").spawn().await.unwrap();
+    let mut stdout = child.take_stdout().unwrap();
+    let trickle = async {
+        let mut some = [0; 1000];
+        while stdout.read_exact(&mut some).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let others = async {
+        let mut slowest = Duration::ZERO;
+        loop {
+            let asked = Instant::now();
+            assert!(session.output("true").await.unwrap().status.success());
+            slowest = slowest.max(asked.elapsed());
+            if server.record().processes_running() == 0 {
+                return slowest;
+            }
+        }
+    };
+    let slowest = tokio::select! {
+        () = trickle => Duration::ZERO,
+        slowest = others => slowest,
+        () = tokio::time::sleep(Duration::from_secs(20)) => panic!("nobody was ended"),
+    };
+    assert!(slowest < pause * 4, "others waited {slowest:?}");
+    assert_eq!(child.wait().await.unwrap_err().kind(), ErrorKind::Overrun);
+    drop((child, stdout));
+    close_and_check(session, server).await;
+}

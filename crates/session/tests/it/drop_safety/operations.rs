@@ -100,10 +100,10 @@ impl Operation {
 /// Before anybody is logged in.
 pub(super) fn connecting() -> Vec<Operation> {
     vec![
-        Operation::new("KnownHosts::remember", Needs::Server, 0, |stage| {
+        Operation::new("KnownHosts::remember", Needs::Nothing, 0, |stage| {
             finish(stage.known_hosts.remember(&stage.offer))
         }),
-        Operation::new("KnownHosts::remember", Needs::Server, 1, |stage| {
+        Operation::new("KnownHosts::remember", Needs::Nothing, 1, |stage| {
             stage.lock_known_hosts();
             finish(stage.known_hosts.remember(&stage.offer))
         })
@@ -145,7 +145,7 @@ pub(super) fn connecting() -> Vec<Operation> {
 pub(super) fn connecting_from_home() -> Vec<Operation> {
     vec![
         Operation::new("Session::connect", Needs::Server, 1, |stage| {
-            stage.trust_at_home();
+            stage.make_home();
             stage.destination = format!("ssh://bob@127.0.0.1:{}", stage.server.port());
             finish(Session::connect(&stage.destination))
         })

@@ -26,6 +26,8 @@ use crate::support;
 /// How far the client is when the operation begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Needs {
+    /// No server: this machine's files are enough.
+    Nothing,
     /// There is a server, and nobody has connected to it.
     Server,
     /// Keys are exchanged.
@@ -71,6 +73,7 @@ pub(super) struct Stage {
     /// The stream under the client is there for as long as this can be upgraded.
     stream: Weak<()>,
     token: Option<Arc<()>>,
+    key: &'static (String, String),
     jam: Option<Child>,
 }
 
@@ -84,9 +87,9 @@ impl Stage {
     /// Brings the client as far as the operation needs it, and the server to its stall.
     pub(super) async fn set(needs: Needs, stall: Stall) -> Self {
         let window = if stall == Stall::Jammed { 2 * JAM } else { WINDOW as usize };
-        let (_, public) = key().await;
+        let key = key().await;
         let builder = support::server()
-            .user(User::new("bob").public_key(public))
+            .user(User::new("bob").public_key(&key.1))
             .window(u32::try_from(window).unwrap())
             .command("late out", Reply::stdout("out").after(Duration::from_secs(1)))
             .command("late err", Reply::stderr("err").after(Duration::from_secs(1)))
@@ -115,6 +118,7 @@ impl Stage {
             destination: String::new(),
             token: Some(Arc::default()),
             stream: Weak::new(),
+            key,
             server,
             directory,
             offer,
@@ -138,7 +142,7 @@ impl Stage {
     }
 
     async fn advance_to(&mut self, needs: Needs) {
-        if needs == Needs::Server {
+        if matches!(needs, Needs::Nothing | Needs::Server) {
             return;
         }
         if needs == Needs::KeyFile {
@@ -160,7 +164,7 @@ impl Stage {
             Needs::Forward => {
                 self.forward = Some(session.direct_tcpip("127.0.0.1", self.far_port()).await.unwrap());
             }
-            Needs::Server | Needs::Unauthenticated | Needs::KeyFile | Needs::Session => {}
+            Needs::Nothing | Needs::Server | Needs::Unauthenticated | Needs::KeyFile | Needs::Session => {}
         }
         self.session = Some(session);
     }
@@ -204,9 +208,8 @@ impl Stage {
 
     /// Logs in with a key file and nothing else.
     async fn use_key_file(&mut self) {
-        let (private, _) = key().await;
         let file = self.directory.path().join("id_ed25519");
-        write_private(&file, private);
+        write_private(&file, &self.key.0);
         let target = Target::new("127.0.0.1").and_then(|target| target.with_user("bob")).unwrap();
         let pin = PinnedHostKey::new(&self.offer.fingerprint()).unwrap();
         self.connector = Connector::new(target).host_trust(pin);
@@ -247,8 +250,9 @@ impl Stage {
     }
 
     /// Makes the home directory one from which `bob` can log in to this server, by its key and without a question.
-    pub(super) fn trust_at_home(&self) {
+    pub(super) fn make_home(&self) {
         let directory = std::env::home_dir().unwrap().join(".ssh");
+        write_private(&directory.join("id_ed25519"), &self.key.0);
         fs::write(directory.join("known_hosts"), self.server.known_hosts_line()).unwrap();
     }
 
@@ -275,7 +279,7 @@ impl Stage {
 }
 
 /// The pair of a key, private and public, in OpenSSH's formats: another server's host key is as good as any.
-pub(super) async fn key() -> &'static (String, String) {
+async fn key() -> &'static (String, String) {
     static KEY: OnceCell<(String, String)> = OnceCell::const_new();
     KEY.get_or_init(async || {
         let server = TestServer::builder().start().await.unwrap();
@@ -287,7 +291,7 @@ pub(super) async fn key() -> &'static (String, String) {
 }
 
 /// Writes a private key so that it counts as one: readable by its owner alone.
-pub(super) fn write_private(file: &Path, key: &str) {
+fn write_private(file: &Path, key: &str) {
     fs::write(file, key).unwrap();
     #[cfg(unix)]
     fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
