@@ -78,6 +78,7 @@ async fn drive(
 ) {
     let mut work = FuturesUnordered::<BoxFuture<'static, ()>>::new();
     let mut close_by = None;
+    let mut handles_gone = false;
     loop {
         if close_by.is_some() && work.is_empty() {
             break;
@@ -93,15 +94,14 @@ async fn drive(
                     let _ = connection.rekey(round_trip).await;
                 }));
             }
-            task = tasks.recv() => {
+            task = tasks.recv(), if !handles_gone => {
+                // Said once: asked again, an empty queue that nobody can fill answers at once and for ever.
+                handles_gone = task.is_none();
                 let task = task.unwrap_or(Task::Close(GRACE_OF_DROP));
                 match task {
                     Task::Close(grace) => {
                         let by = Instant::now() + grace;
                         close_by = Some(close_by.map_or(by, |earlier: Instant| earlier.min(by)));
-                        if tasks.is_closed() && work.is_empty() {
-                            break;
-                        }
                     }
                     Task::AbandonedOpen(open) => work.push(Box::pin(async move {
                         if let Ok(channel) = open.await {

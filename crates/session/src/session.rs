@@ -222,9 +222,10 @@ impl Session {
         self.within_request_timeout("ping", asked).await
     }
 
-    /// Exchanges new keys now, and resolves when they are in use. Without it that happens when the cipher's limit is near (RFC 4344): 64 GiB
-    /// for AES, 1 GiB for chacha20-poly1305, begun by the server where it keeps to that, by this side a
-    /// quarter later.
+    /// Exchanges new keys now, and resolves when they are in use.
+    ///
+    /// Without it that happens at the cipher's limit (RFC 4344): 64 GiB for AES, 1 GiB for chacha20-poly1305,
+    /// begun by the server where it keeps to that, and by this side a quarter later.
     ///
     /// # Errors
     /// [`ErrorKind::ChannelTimeout`] when the server does not take part in time, [`ErrorKind::Disconnected`].
