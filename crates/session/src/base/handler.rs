@@ -1,7 +1,7 @@
 //! The base's callbacks: they run inside the connection's loop, so they count, file and hand on, no more.
 
-use std::collections::HashMap;
-use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -24,6 +24,10 @@ const TEXT_LIMIT: usize = 8 * 1024;
 /// How many refusal texts wait for their readers at the most.
 const REFUSALS_KEPT: usize = 64;
 
+/// How many closed channels are remembered, for the loop may still hand on what came before it knew. It knows as
+/// soon as it takes the close from its queue, which holds ten messages.
+const CLOSED_KEPT: usize = 64;
+
 /// What the loop, the channels and their owner share.
 pub(crate) struct Shared {
     pub(super) control: Arc<WireControl>,
@@ -42,6 +46,8 @@ struct SharedState {
     banner: String,
     negotiated: Option<Negotiated>,
     intakes: HashMap<ChannelId, Arc<Intake>>,
+    /// The channels closed last; the base gives no number twice.
+    closed: VecDeque<ChannelId>,
     refusals: VecDeque<Refusal>,
 }
 
@@ -112,21 +118,37 @@ impl Shared {
         self.channels_open.load(Ordering::Relaxed)
     }
 
-    /// The account of a channel; made here by whoever comes first, the loop or the opener.
+    /// The account of a channel for its opener; made here by whoever comes first, the loop or the opener.
     pub(super) fn intake(&self, id: ChannelId) -> Arc<Intake> {
+        // The peer may have closed it before its opener knew of it; what came until then waits in the base's queue.
+        self.intake_if_open(id).unwrap_or_else(|| Intake::new(self.limits))
+    }
+
+    /// The account of a channel for the loop; `None` where the channel was closed.
+    fn intake_if_open(&self, id: ChannelId) -> Option<Arc<Intake>> {
         let limits = self.limits;
         let mut state = self.state();
+        if state.closed.contains(&id) {
+            return None;
+        }
         let intake = state.intakes.entry(id).or_insert_with(|| {
             self.channels_open.fetch_add(1, Ordering::Relaxed);
             Intake::new(limits)
         });
-        Arc::clone(intake)
+        Some(Arc::clone(intake))
     }
 
-    /// Forgets a channel that both sides are done with.
+    /// Forgets a channel that one side has closed.
     pub(super) fn forget(&self, id: ChannelId) {
-        if self.state().intakes.remove(&id).is_some() {
+        let mut state = self.state();
+        if state.intakes.remove(&id).is_some() {
             self.channels_open.fetch_sub(1, Ordering::Relaxed);
+        }
+        if !state.closed.contains(&id) {
+            if state.closed.len() == CLOSED_KEPT {
+                state.closed.pop_front();
+            }
+            state.closed.push_back(id);
         }
     }
 
@@ -185,7 +207,13 @@ impl Handler {
             // The base tells nothing more of a channel that this side closed: such are forgotten here.
             self.intakes.retain(|_, intake| intake.end_seen().is_none());
         }
-        let intake = self.intakes.entry(id).or_insert_with(|| self.shared.intake(id));
+        let intake = match self.intakes.entry(id) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => match self.shared.intake_if_open(id) {
+                Some(intake) => new.insert(intake),
+                None => return Ok(()),
+            },
+        };
         let fits = intake.arrived(bytes);
         if stream.is_some_and(|stream| intake.output_for_nobody(stream)) {
             intake.tell_orphaned();

@@ -149,9 +149,6 @@ impl Trial {
 
     fn play(&mut self, cell: &Cell<'_>) -> Option<cell::Seen> {
         self.tries += 1;
-        if std::env::var_os("DBG").is_some() {
-            eprintln!("{cell}");
-        }
         match cell.play() {
             Ok(seen) => Some(seen),
             Err(problem) => {
