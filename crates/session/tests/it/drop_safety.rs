@@ -104,6 +104,7 @@ impl Trial {
     /// Lets it complete under each stall, and drops it at each suspension on the way there.
     fn operation(&mut self, operation: &Operation, stalls: &[Stall]) {
         let mut row = Vec::new();
+        let mut everywhere = 0;
         let tries = self.tries;
         let stalls = if operation.needs == Needs::Nothing { &[Stall::None][..] } else { stalls };
         for &stall in stalls {
@@ -111,26 +112,29 @@ impl Trial {
             let to_its_end =
                 Cell { operation, stall, polls: usize::MAX, moment: Moment::Suspended, farewell };
             let Some(seen) = self.play(&to_its_end) else { continue };
+            if !seen.met {
+                continue;
+            }
             let suspensions = seen.suspensions.unwrap_or_default();
-            if stall == Stall::None && suspensions < operation.suspensions {
-                self.problems.push(format!(
-                    "{to_its_end}: it suspended {suspensions} times, where {} were recorded",
-                    operation.suspensions
-                ));
+            if stall == Stall::None && suspensions < operation.recorded.undisturbed {
+                self.too_few(operation, "when nothing stalls", suspensions);
             }
-            if seen.met {
-                row.push(format!("{suspensions} {stall}"));
-                self.drops(&to_its_end, suspensions);
-            }
+            everywhere += suspensions;
+            row.push(format!("{suspensions} {stall}"));
+            self.drops(&to_its_end, suspensions);
         }
-        eprintln!(
-            "{:30} {:34} suspensions: {}; recorded {}; {} tries",
-            operation.name,
-            operation.variant,
-            row.join(", "),
-            operation.suspensions,
-            self.tries - tries
-        );
+        if everywhere < operation.recorded.everywhere {
+            self.too_few(operation, "under all stalls", everywhere);
+        }
+        let tries = self.tries - tries;
+        eprintln!("{operation}: {everywhere} suspensions ({}), {tries} tries", row.join(", "));
+    }
+
+    fn too_few(&mut self, operation: &Operation, circumstances: &str, suspensions: usize) {
+        let recorded = operation.recorded;
+        let problem =
+            format!("{operation} suspended {suspensions} times {circumstances}; on record are {recorded:?}");
+        self.problems.push(problem);
     }
 
     fn drops(&mut self, to_its_end: &Cell<'_>, suspensions: usize) {

@@ -220,10 +220,7 @@ async fn comes_true(mut shown: impl FnMut() -> bool) -> bool {
 impl fmt::Display for Cell<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { operation, stall, polls, moment, farewell } = self;
-        write!(f, "{}", operation.name)?;
-        if !operation.variant.is_empty() {
-            write!(f, " ({})", operation.variant)?;
-        }
+        write!(f, "{operation}")?;
         match polls {
             &usize::MAX => write!(f, ", {stall}, run to its end")?,
             polls => write!(f, ", {stall}, polled {polls} times, dropped when {moment:?}")?,
