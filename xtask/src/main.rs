@@ -12,6 +12,7 @@ use clap::{Parser, Subcommand};
 use crate::outcome::{Failure, Outcome};
 
 mod apt;
+mod bench;
 mod ci;
 mod cross;
 mod demo;
@@ -43,6 +44,8 @@ enum Chore {
     Tidy,
     /// Run the suite against a real OpenSSH `sshd` that it starts itself. Needs root on Linux.
     Interop,
+    /// Measure this client against `ssh` and the bare base on an `sshd` that it starts itself. Not part of CI.
+    Bench(bench::Selection),
     /// Build the workspace for another target and run its tests there.
     Cross {
         /// Which target.
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Chore::Ci(selection) => ci::run(&selection),
         Chore::Tidy => tidy::run(),
         Chore::Interop => interop::run(),
+        Chore::Bench(selection) => bench::run(&selection),
         Chore::Cross { target, package } => cross::run(target, &package),
     };
     report(result)

@@ -12,6 +12,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("rustle-testserver", &[]),
     ("rustle-connect", &["rustle-session", "rustle-testserver", "rustle-ssh-config", "rustle-trust"]),
     ("xtask", &[]),
+    ("bench-base", &["rustle-session"]),
     (
         "rustle-tests",
         &[

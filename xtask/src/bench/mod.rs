@@ -1,0 +1,96 @@
+//! `cargo xtask bench`: this client against `ssh`, `ssh -S` and the bare base, on one `sshd` that it starts itself.
+//!
+//! Only ratios from one run count, so each of our programs takes turns with each peer, and what is reported is the
+//! median of the pairs' ratios with its spread. The base's program is built and measured in each run, never quoted.
+//! The table goes to docs/benchmarks.md. No ratio fails anything.
+
+use std::fmt::Write as _;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use crate::bench::programs::Programs;
+use crate::bench::rows::Duel;
+use crate::bench::server::Server;
+use crate::outcome::{Failure, Outcome};
+use crate::shell;
+
+mod machine;
+mod measure;
+mod programs;
+mod ratio;
+mod rows;
+mod server;
+
+/// What to measure, and how often.
+#[derive(Args)]
+pub(crate) struct Selection {
+    /// Only these rows; all unless given.
+    rows: Vec<Row>,
+    /// Pairs of runs, ours and the peer's in turn.
+    #[arg(long, default_value = "7", value_name = "COUNT")]
+    pairs: NonZeroU32,
+}
+
+/// A kind of work.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Row {
+    /// 100 connections from nothing.
+    Connect,
+    /// 500 commands over one connection.
+    Exec,
+    /// 1 GiB of a command's standard output.
+    Pipe,
+}
+
+/// Measures the selected rows and prints the table.
+pub(crate) fn run(selection: &Selection) -> Result<Outcome, Failure> {
+    if !cfg!(target_os = "linux") {
+        return Ok(Outcome::Skipped("the benchmarks run on Linux only".into()));
+    }
+    let Some(sshd) = shell::find_program("sshd") else {
+        return Ok(Outcome::Skipped("no sshd on this machine (Debian's package is openssh-server)".into()));
+    };
+    let target = build()?;
+    let machine = machine::describe()?;
+    let server = Server::start(&sshd)?;
+    let programs = Programs::new(&server, &target);
+
+    let mut text = format!("{machine}\n\n{}", rows::HEADING);
+    for row in Row::value_variants() {
+        if selection.rows.is_empty() || selection.rows.contains(row) {
+            for duel in row.prepare(&server, &programs)? {
+                println!("{}", duel.title());
+                let line = duel.fight(selection.pairs)?;
+                println!("{line}");
+                writeln!(text, "{line}").map_err(|error| Failure::new(error.to_string()))?;
+            }
+        }
+    }
+    println!("\n{} pairs each, load before {}\n\n{text}", selection.pairs, machine.load());
+    Ok(Outcome::Done)
+}
+
+impl Row {
+    fn prepare<'a>(self, server: &Server, programs: &'a Programs<'a>) -> Result<Vec<Duel<'a>>, Failure> {
+        match self {
+            Self::Connect => Ok(rows::connect(programs)),
+            Self::Exec => Ok(rows::exec(programs)),
+            Self::Pipe => rows::pipe(server, programs),
+        }
+    }
+}
+
+/// Builds the programs as they are shipped; gives the folder they are in.
+fn build() -> Result<PathBuf, Failure> {
+    let mut cargo = shell::cargo();
+    shell::run(cargo.args(["build", "--release", "-p", "rustle-connect", "-p", "bench-base"]))?;
+    let mut cargo = shell::cargo();
+    let json = shell::capture_ok(cargo.args(["metadata", "--no-deps", "--format-version", "1"]))?;
+    let metadata: serde_json::Value =
+        serde_json::from_str(&json).map_err(|error| Failure::new(format!("cargo metadata: {error}")))?;
+    let folder = metadata.get("target_directory").and_then(serde_json::Value::as_str);
+    let folder = folder.ok_or_else(|| Failure::new("cargo metadata names no target_directory"))?;
+    Ok(PathBuf::from(folder).join("release"))
+}

@@ -1,0 +1,125 @@
+//! The programs that are measured, ready to be started.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::bench::server::{HOST, Server};
+use crate::outcome::Failure;
+use crate::shell;
+
+/// A master connection of `ssh` is there after one login.
+const MASTER_WITHIN: Duration = Duration::from_secs(10);
+
+/// Every program, and what it needs to reach the server.
+pub(super) struct Programs<'a> {
+    server: &'a Server,
+    folder: PathBuf,
+}
+
+impl<'a> Programs<'a> {
+    /// Ours and the base's are in this folder.
+    pub(super) fn new(server: &'a Server, folder: &Path) -> Self {
+        Self { server, folder: folder.to_path_buf() }
+    }
+
+    /// The program on the bare base.
+    pub(super) fn base(&self, work: &[&str]) -> Command {
+        self.alike("bench-base", work)
+    }
+
+    /// The one of the same shape on our library.
+    pub(super) fn ours(&self, work: &[&str]) -> Command {
+        self.alike("bench-ours", work)
+    }
+
+    /// The shipped binary, running this on the server.
+    pub(super) fn shipped(&self, line: &str) -> Command {
+        let mut command = self.quiet(self.folder.join("rustle-connect"));
+        command.arg("--config").arg(self.server.ssh_config()).args(["exec", HOST, "--", line]);
+        command
+    }
+
+    /// OpenSSH's, running this on the server.
+    pub(super) fn ssh(&self, line: &str) -> Command {
+        let mut command = self.quiet("ssh");
+        command.arg("-F").arg(self.server.ssh_config()).args([HOST, line]);
+        command
+    }
+
+    /// The same through the master's connection.
+    pub(super) fn ssh_through(&self, master: &Master, line: &str) -> Command {
+        let mut command = self.quiet("ssh");
+        command.arg("-F").arg(self.server.ssh_config()).arg("-S").arg(&master.socket).args([HOST, line]);
+        command
+    }
+
+    /// Starts a master connection and waits until it stands.
+    pub(super) fn master(&self) -> Result<Master, Failure> {
+        let socket = self.server.control_socket();
+        let mut command = self.quiet("ssh");
+        command.arg("-F").arg(self.server.ssh_config()).args(["-M", "-N", "-S"]).arg(&socket).arg(HOST);
+        let child = command.spawn().map_err(|error| Failure::new(format!("ssh -M: {error}")))?;
+        let mut master = Master { child, socket };
+        let deadline = Instant::now() + MASTER_WITHIN;
+        while !master.socket.exists() {
+            if Instant::now() > deadline || master.child.try_wait().is_ok_and(|status| status.is_some()) {
+                return Err(Failure::new("ssh -M makes no connection"));
+            }
+            sleep(Duration::from_millis(1));
+        }
+        Ok(master)
+    }
+
+    fn alike(&self, program: &str, work: &[&str]) -> Command {
+        let mut command = self.quiet(self.folder.join(program));
+        command.arg("--port").arg(self.server.port().to_string()).args(["--user", self.server.user()]);
+        command.arg("--key").arg(self.server.key()).args(["--fingerprint", self.server.fingerprint()]);
+        command.args(work);
+        command
+    }
+
+    /// No input, no output, and no agent whose keys would be tried as well.
+    fn quiet(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command.env_remove("SSH_AUTH_SOCK").stdin(Stdio::null()).stdout(Stdio::null());
+        command
+    }
+}
+
+/// A connection that `ssh -S` shares. Dropped, it is ended and waited for.
+pub(super) struct Master {
+    child: Child,
+    socket: PathBuf,
+}
+
+impl Master {
+    /// Asks it to end, as a person would, and waits.
+    pub(super) fn end(mut self, programs: &Programs<'_>) -> Result<(), Failure> {
+        let mut command = programs.quiet("ssh");
+        command.arg("-F").arg(programs.server.ssh_config()).arg("-S").arg(&self.socket);
+        shell::capture_ok(command.args(["-O", "exit", HOST]))?;
+        self.child.wait().map_err(|error| Failure::new(format!("ssh -M: {error}")))?;
+        Ok(())
+    }
+}
+
+impl Drop for Master {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs it to its end, which has to be a good one.
+pub(super) fn finish(mut command: Command) -> Result<(), Failure> {
+    let status = command.status();
+    let status = status
+        .map_err(|error| Failure::new(format!("cannot start `{}`: {error}", shell::shown(&command))))?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(Failure::new(format!("`{}` ended with {status}", shell::shown(&command))))
+}

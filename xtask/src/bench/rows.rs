@@ -1,0 +1,283 @@
+//! The rows of the table: which work, which sides, which goal.
+
+use std::fmt;
+use std::io;
+use std::num::NonZeroU32;
+use std::process::{Child, Command, Stdio};
+
+use crate::bench::measure::Spent;
+use crate::bench::programs::{Programs, finish};
+use crate::bench::ratio::{Ratio, median};
+use crate::bench::server::Server;
+use crate::outcome::Failure;
+use crate::shell;
+
+/// The head of the table, in Markdown.
+pub(super) const HEADING: &str = "\
+| work | ours, wall / CPU s | against | wall / CPU s | wall, ours to theirs | CPU, ours to theirs | goal |
+|---|---|---|---|---|---|---|
+";
+
+/// `ssh` starts a process for each connection; with more at once they fight for the cores.
+const SSH_AT_ONCE: usize = 10;
+const COMMANDS: u32 = 500;
+/// A login for each command takes too long to be measured whole.
+const COMMANDS_OF_SSH: u32 = COMMANDS / 10;
+const BYTES: u64 = 1 << 30;
+
+/// Many connections from nothing.
+pub(super) fn connect<'a>(programs: &'a Programs<'a>) -> Vec<Duel<'a>> {
+    let work = "100 connections at once";
+    let ours = || Side::program("bench-ours", || programs.ours(&["connect", "100", "100"]));
+    let base = Side::program("base", || programs.base(&["connect", "100", "100"]));
+    let ssh = Side::new("100 × `ssh HOST true`, 10 at a time", || {
+        let mut running: Vec<(Command, Child)> = Vec::new();
+        for _ in 0..100 {
+            if running.len() == SSH_AT_ONCE {
+                let (command, child) = running.remove(0);
+                finish_started(&command, child)?;
+            }
+            let mut command = programs.ssh("true");
+            let child = command.spawn().map_err(|error| Failure::new(format!("ssh: {error}")))?;
+            running.push((command, child));
+        }
+        running.into_iter().try_for_each(|(command, child)| finish_started(&command, child))
+    });
+    vec![Duel::new(work, ours(), base).wall(1.0), Duel::new(work, ours(), ssh)]
+}
+
+/// Many commands over one connection, its login included.
+pub(super) fn exec<'a>(programs: &'a Programs<'a>) -> Vec<Duel<'a>> {
+    let work = "500 commands over one connection, one after another";
+    let ours = |at_once| Side::program("bench-ours", move || programs.ours(&["exec", "500", at_once]));
+    let base = |at_once| Side::program("base", move || programs.base(&["exec", "500", at_once]));
+    let mux = Side::new("500 × `ssh -S`, its master included", || {
+        let master = programs.master()?;
+        for _ in 0..COMMANDS {
+            finish(programs.ssh_through(&master, "true"))?;
+        }
+        master.end(programs)
+    });
+    let ssh = Side::new("500 × `ssh`, from 50", || {
+        (0..COMMANDS_OF_SSH).try_for_each(|_| finish(programs.ssh("true")))
+    });
+    let ssh = ssh.scaled(f64::from(COMMANDS) / f64::from(COMMANDS_OF_SSH));
+    vec![
+        Duel::new(work, ours("1"), base("1")).wall(1.0),
+        Duel::new(work, ours("1"), mux),
+        Duel::new(work, ours("1"), ssh),
+        Duel::new("the same, 8 at a time", ours("8"), base("8")).wall(1.0),
+    ]
+}
+
+/// Much output of one command, by the program that is shipped.
+pub(super) fn pipe<'a>(server: &Server, programs: &'a Programs<'a>) -> Result<Vec<Duel<'a>>, Failure> {
+    let work = "1 GiB of a command's standard output";
+    let line = format!("cat {}", server.file(BYTES)?.display());
+    for command in [programs.shipped(&line), programs.ssh(&line)] {
+        check_count(command)?;
+    }
+    let counted = shell::capture_ok(programs.base(&["pipe", &line]).stdout(Stdio::piped()))?;
+    if counted.trim() != BYTES.to_string() {
+        return Err(Failure::new(format!("the base gave {} of {BYTES} bytes", counted.trim())));
+    }
+    let of = |name, make: fn(&Programs<'a>, &str) -> Command| {
+        let line = line.clone();
+        Side::program(name, move || make(programs, &line))
+    };
+    let ours = || of("`rustle-connect exec HOST`", Programs::shipped);
+    let ssh = of("`ssh HOST`", Programs::ssh);
+    let base = of("base", |programs, line| programs.base(&["pipe", line]));
+    Ok(vec![Duel::new(work, ours(), ssh).wall(0.75).cpu(0.8), Duel::new(work, ours(), base)])
+}
+
+/// Whether all of the file arrives; a side that loses some would be measured as a fast one.
+fn check_count(mut command: Command) -> Result<(), Failure> {
+    let shown = shell::shown(&command);
+    let broken = |error: io::Error| Failure::new(format!("`{shown}`: {error}"));
+    let mut child = command.stdout(Stdio::piped()).spawn().map_err(broken)?;
+    let bytes = child.stdout.take().map_or(Ok(0), |mut stdout| io::copy(&mut stdout, &mut io::sink()));
+    let bytes = bytes.map_err(broken)?;
+    finish_started(&command, child)?;
+    if bytes == BYTES {
+        Ok(())
+    } else {
+        Err(Failure::new(format!("`{shown}` gave {bytes} of {BYTES} bytes")))
+    }
+}
+
+fn finish_started(command: &Command, mut child: Child) -> Result<(), Failure> {
+    let status =
+        child.wait().map_err(|error| Failure::new(format!("`{}`: {error}", shell::shown(command))))?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(Failure::new(format!("`{}` ended with {status}", shell::shown(command))))
+}
+
+/// One of the two in a duel.
+struct Side<'a> {
+    name: &'static str,
+    /// How many times what it does makes the row's work.
+    scale: f64,
+    run: Box<dyn Fn() -> Result<(), Failure> + 'a>,
+}
+
+impl<'a> Side<'a> {
+    fn new(name: &'static str, run: impl Fn() -> Result<(), Failure> + 'a) -> Self {
+        Self { name, scale: 1.0, run: Box::new(run) }
+    }
+
+    /// One process does it all.
+    fn program(name: &'static str, command: impl Fn() -> Command + 'a) -> Self {
+        Self::new(name, move || finish(command()))
+    }
+
+    fn scaled(mut self, scale: f64) -> Self {
+        self.scale = scale;
+        self
+    }
+
+    fn measure(&self) -> Result<Spent, Failure> {
+        Ok(Spent::on(&self.run)?.times(self.scale))
+    }
+}
+
+/// One piece of work, done by ours and by a peer in turn.
+pub(super) struct Duel<'a> {
+    work: &'static str,
+    ours: Side<'a>,
+    peer: Side<'a>,
+    goal: Goal,
+}
+
+impl<'a> Duel<'a> {
+    fn new(work: &'static str, ours: Side<'a>, peer: Side<'a>) -> Self {
+        Self { work, ours, peer, goal: Goal::default() }
+    }
+
+    /// The goal for the wall time.
+    fn wall(mut self, most: f64) -> Self {
+        self.goal.wall = Some(most);
+        self
+    }
+
+    /// The goal for the CPU time.
+    fn cpu(mut self, most: f64) -> Self {
+        self.goal.cpu = Some(most);
+        self
+    }
+
+    pub(super) fn title(&self) -> String {
+        format!("-- {}: {} against {}", self.work, self.ours.name, self.peer.name)
+    }
+
+    /// Runs the pairs, after one of each that nobody measures.
+    pub(super) fn fight(&self, pairs: NonZeroU32) -> Result<Line, Failure> {
+        (self.ours.run)()?;
+        (self.peer.run)()?;
+        let mut spent = Vec::new();
+        for _ in 0..pairs.get() {
+            spent.push((self.ours.measure()?, self.peer.measure()?));
+        }
+        Line::of(self, &spent)
+            .ok_or_else(|| Failure::new(format!("{}: took no measurable time", self.title())))
+    }
+}
+
+/// The most that the ratios may be.
+#[derive(Default, Clone, Copy)]
+struct Goal {
+    wall: Option<f64>,
+    cpu: Option<f64>,
+}
+
+/// A row of the table.
+pub(super) struct Line {
+    work: &'static str,
+    names: [&'static str; 2],
+    spent: [Spent; 2],
+    wall: Ratio,
+    cpu: Ratio,
+    goal: Goal,
+}
+
+impl Line {
+    /// None where there were no pairs.
+    fn of(duel: &Duel<'_>, pairs: &[(Spent, Spent)]) -> Option<Self> {
+        let middle = |side: fn(&(Spent, Spent)) -> Spent| Spent {
+            wall: median(pairs.iter().map(|pair| side(pair).wall)),
+            cpu: median(pairs.iter().map(|pair| side(pair).cpu)),
+        };
+        Some(Self {
+            work: duel.work,
+            names: [duel.ours.name, duel.peer.name],
+            spent: [middle(|pair| pair.0), middle(|pair| pair.1)],
+            wall: Ratio::of(pairs.iter().map(|(ours, peer)| (ours.wall, peer.wall)))?,
+            cpu: Ratio::of(pairs.iter().map(|(ours, peer)| (ours.cpu, peer.cpu)))?,
+            goal: duel.goal,
+        })
+    }
+
+    fn goal_text(&self) -> String {
+        let parts = [("wall", self.goal.wall, self.wall), ("CPU", self.goal.cpu, self.cpu)];
+        let parts = parts.into_iter().filter_map(|(name, most, ratio)| {
+            let most = most?;
+            let verdict = if ratio.median <= most { "met" } else { "missed" };
+            Some(format!("{name} ≤ {most:.2}: {verdict}"))
+        });
+        let text = parts.collect::<Vec<_>>().join("; ");
+        if text.is_empty() { "–".into() } else { text }
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [ours, peer] = self.spent.map(|spent| format!("{:.2} / {:.2}", spent.wall, spent.cpu));
+        write!(
+            f,
+            "| {} | {}: {ours} | {} | {peer} | {} | {} | {} |",
+            self.work,
+            self.names[0],
+            self.names[1],
+            self.wall,
+            self.cpu,
+            self.goal_text()
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn idle(name: &'static str) -> Side<'static> {
+        Side::new(name, || Ok(()))
+    }
+
+    #[test]
+    fn a_line_shows_medians_ratios_and_whether_the_goal_is_met() {
+        let duel = Duel::new("work", idle("ours"), idle("peer")).wall(0.75).cpu(0.8);
+        let pair = |wall, cpu| (Spent { wall, cpu }, Spent { wall: 2.0, cpu: 1.0 });
+        let line = Line::of(&duel, &[pair(1.0, 0.9), pair(1.5, 0.8), pair(1.2, 0.85)]).unwrap();
+        assert_eq!(
+            line.to_string(),
+            "| work | ours: 1.20 / 0.85 | peer | 2.00 / 1.00 | 0.60 (0.50–0.75) | 0.85 (0.80–0.90) \
+             | wall ≤ 0.75: met; CPU ≤ 0.80: missed |"
+        );
+    }
+
+    #[test]
+    fn without_a_goal_none_is_met_or_missed() {
+        let duel = Duel::new("work", idle("ours"), idle("peer"));
+        let one = Spent { wall: 1.0, cpu: 1.0 };
+        assert!(Line::of(&duel, &[(one, one)]).unwrap().to_string().ends_with("| – |"));
+        assert!(Line::of(&duel, &[]).is_none());
+    }
+
+    #[test]
+    fn a_side_that_fails_ends_the_duel() {
+        let broken = Side::new("peer", || Err(Failure::new("no")));
+        assert!(Duel::new("work", idle("ours"), broken).fight(NonZeroU32::MIN).is_err());
+    }
+}
