@@ -147,9 +147,11 @@ pub(super) fn connecting() -> Vec<Operation> {
         .variant("key file"),
         Operation::new("HostSetup::connect", Needs::Server, (4, 12), |stage| {
             std::fs::write(stage.known_hosts_file(), stage.server.known_hosts_line()).unwrap();
+            // A backslash would escape what follows it.
+            let known_hosts = stage.known_hosts_file().display().to_string().replace('\\', "/");
             let setup = HostSetup::builder(format!("ssh://alice@127.0.0.1:{}", stage.server.port()))
                 .without_config_files()
-                .option(format!("UserKnownHostsFile={}", stage.known_hosts_file().display()))
+                .option(format!("UserKnownHostsFile={known_hosts}"))
                 .option("PubkeyAuthentication=no")
                 .agent(rustle_session::AgentSource::None)
                 .password("wonderland".into())
@@ -232,6 +234,10 @@ pub(super) fn on_session() -> Vec<Operation> {
         Operation::new("ChildStdout::chunk", Needs::Child("late out"), (1, 4), |stage| {
             stage.stdout = stage.child().take_stdout();
             finish(stage.stdout.as_mut().unwrap().chunk())
+        }),
+        Operation::new("ChildStdout::chunks", Needs::Child("late out"), (1, 4), |stage| {
+            stage.stdout = stage.child().take_stdout();
+            finish(stage.stdout.as_mut().unwrap().chunks(&mut stage.chunks, 1 << 20))
         }),
         Operation::new("ChildStderr::chunk", Needs::Child("late err"), (1, 4), |stage| {
             stage.stderr = stage.child().take_stderr();

@@ -55,6 +55,8 @@ pub(super) struct Stage {
     pub(super) stdout: Option<ChildStdout>,
     pub(super) stderr: Option<ChildStderr>,
     pub(super) forward: Option<ForwardStream>,
+    /// Where what was read goes.
+    pub(super) chunks: Vec<Bytes>,
     /// What the operation borrows.
     pub(super) connector: Connector,
     pub(super) credentials: Credentials,
@@ -129,6 +131,7 @@ impl Stage {
             stdout: None,
             stderr: None,
             forward: None,
+            chunks: Vec::new(),
             setup: None,
             lock: None,
             jam: None,
@@ -244,7 +247,8 @@ impl Stage {
         if cfg!(windows) {
             file.set_extension("lock");
         }
-        let file = fs::OpenOptions::new().append(true).create(true).open(file).unwrap();
+        let file =
+            fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(file).unwrap();
         file.lock().unwrap();
         self.lock = Some(file);
     }
