@@ -20,6 +20,11 @@ impl Budgets {
         Self::parse(&shell::read(&shell::root().join("xtask/budgets.toml"))?)
     }
 
+    /// What all steps together may take: less than the sum of their budgets, which have room for a slow moment each.
+    pub(crate) fn total(&self) -> f64 {
+        self.total
+    }
+
     pub(crate) fn of(&self, step: &str) -> Result<f64, Failure> {
         let budget = self.steps.get(step).copied();
         budget.ok_or_else(|| Failure::new(format!("xtask/budgets.toml has no budget for the step `{step}`")))
@@ -28,10 +33,9 @@ impl Budgets {
     fn parse(text: &str) -> Result<Self, Failure> {
         let budgets: Self =
             toml::from_str(text).map_err(|error| Failure::new(format!("xtask/budgets.toml: {error}")))?;
-        let sum: f64 = budgets.steps.values().sum();
-        if sum > budgets.total {
+        if let Some((step, budget)) = budgets.steps.iter().find(|(_, budget)| **budget > budgets.total) {
             return Err(Failure::new(format!(
-                "xtask/budgets.toml: the steps add up to {sum} s, more than the total of {} s",
+                "xtask/budgets.toml: the step `{step}` may take {budget} s, more than the total of {} s",
                 budgets.total
             )));
         }
@@ -55,8 +59,8 @@ mod tests {
     }
 
     #[test]
-    fn steps_that_add_up_to_more_than_the_total_are_refused() {
-        assert!(Budgets::parse("total = 10\n[steps]\na = 6\nb = 5").is_err());
-        assert!(Budgets::parse("total = 11\n[steps]\na = 6\nb = 5").is_ok());
+    fn a_step_with_more_than_the_total_is_refused() {
+        assert!(Budgets::parse("total = 10\n[steps]\na = 11").is_err());
+        assert!(Budgets::parse("total = 10\n[steps]\na = 10\nb = 5").is_ok());
     }
 }

@@ -93,6 +93,13 @@ pub(crate) fn run(selection: &Selection) -> Result<Outcome, Failure> {
         }
     }
     print!("\n{table}");
+    if table.seconds() > budgets.total() {
+        return Err(Failure::new(format!(
+            "over budget: all steps together took {:.0} s of {:.0} s (xtask/budgets.toml)",
+            table.seconds(),
+            budgets.total()
+        )));
+    }
     match table.over_budget().as_slice() {
         [] => Ok(Outcome::Done),
         late => Err(Failure::new(format!("over budget: {} (xtask/budgets.toml)", late.join(", ")))),

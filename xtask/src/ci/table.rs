@@ -26,6 +26,11 @@ impl Table {
         self.0.push(Row { name, seconds, budget, result });
     }
 
+    /// What all steps took together.
+    pub(super) fn seconds(&self) -> f64 {
+        self.0.iter().map(|row| row.seconds).sum()
+    }
+
     /// The steps that took longer than they may.
     pub(super) fn over_budget(&self) -> Vec<&'static str> {
         self.0.iter().filter(|row| row.is_late()).map(|row| row.name).collect()
