@@ -13,5 +13,13 @@
 mod algorithms;
 mod asyncssh;
 mod bulk;
+mod cli;
 mod commands;
+mod dropped;
+mod endings;
 mod forwards;
+mod host_trust;
+mod public_key;
+mod questions;
+mod secrets;
+mod slow_reader;

@@ -16,22 +16,6 @@ pub fn with_text(text: &str) -> Vec<u32> {
     String::from_utf8_lossy(&found.stdout).lines().filter_map(|line| line.parse().ok()).collect()
 }
 
-/// Waits until that many processes have this text in their command line, for at most `time`.
-///
-/// # Panics
-/// When there are not.
-pub async fn await_count(text: &str, count: usize, time: Duration) {
-    let deadline = Instant::now() + time;
-    loop {
-        let found = with_text(text).len();
-        if found == count {
-            return;
-        }
-        assert!(Instant::now() < deadline, "{found} processes with {text:?} instead of {count}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
 /// Asserts that two seconds from now at the latest no process has this text in its command line. Those that do
 /// are ended, so that a failed test leaves none.
 ///

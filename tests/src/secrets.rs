@@ -76,7 +76,7 @@ mod tests {
         for before in 0..6 {
             let data = format!("{}{SECRET}, and more", "x".repeat(before));
             let text = Base64::encode_string(data.as_bytes());
-            assert_eq!(forms_found(SECRET, text.as_bytes()), ["base64"], "after {before} bytes");
+            assert!(forms_found(SECRET, text.as_bytes()).contains(&"base64"), "after {before} bytes");
         }
     }
 

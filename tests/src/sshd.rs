@@ -132,6 +132,8 @@ impl SshdBuilder {
         let host_key =
             self.host_key.clone().unwrap_or_else(|| KeyFile::generate(&folder, "host_key", KeyKind::Ed25519));
         folder.write("authorized_keys", &self.authorized);
+        // Empty: what an account's own shell start-up files do, and how long they take, is no part of a test.
+        fs::create_dir(folder.join("home")).expect("an empty home");
         // The port may be taken between our letting it go and sshd's binding it.
         for _ in 0..5 {
             let port = free_port();
@@ -147,7 +149,7 @@ impl SshdBuilder {
         let path = folder.path().display();
         format!(
             "{}Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nPidFile {path}/sshd.pid\n\
-             AuthorizedKeysFile {path}/authorized_keys\n{DEFAULTS}",
+             AuthorizedKeysFile {path}/authorized_keys\nSetEnv HOME={path}/home\n{DEFAULTS}",
             self.lines,
             host_key.path().display(),
         )
