@@ -246,7 +246,9 @@ impl Child {
     /// # Cancel safety
     /// Dropped, the ending goes on in the background.
     pub async fn end(self) -> Ended {
-        self.end_process().await
+        // A stream that was not taken has no other reader, and the report of the process group may be on it.
+        let reading = if self.stderr.is_some() { Reading::ForReport } else { Reading::Elsewhere };
+        self.session.orphans().end_process(self.lease.channel(), self.group.as_deref(), reading).await
     }
 
     pub(super) async fn end_process(&self) -> Ended {
