@@ -53,8 +53,6 @@ pub(crate) enum CommandArgs {
 pub(crate) struct ExecArgs {
     #[command(flatten)]
     pub(crate) output: OutputArgs,
-    #[command(flatten)]
-    pub(crate) connection: ConnectionArgs,
     /// Quote each word, so that the command gets exactly these arguments
     #[arg(long)]
     pub(crate) argv: bool,
@@ -73,6 +71,8 @@ pub(crate) struct ExecArgs {
     /// The command; its words are joined by spaces and left to the remote shell, as ssh does
     #[arg(value_name = "COMMAND", last = true, required = true)]
     pub(crate) command: Vec<OsString>,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
 }
 
 /// Connect to a host step by step, and say how long each step took and what went wrong.
@@ -80,11 +80,11 @@ pub(crate) struct ExecArgs {
 pub(crate) struct TestConnectionArgs {
     #[command(flatten)]
     pub(crate) output: OutputArgs,
-    #[command(flatten)]
-    pub(crate) connection: ConnectionArgs,
     /// host, user@host or ssh://user@host:port
     #[arg(value_name = "HOST")]
     pub(crate) host: String,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
 }
 
 /// Show what this program does, against an SSH server of its own.

@@ -4,9 +4,9 @@ mod pipe;
 mod scene;
 mod table;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use rustle_session::{ErrorKind, Interruption, Reporting, Session};
+use rustle_session::{ErrorKind, Reporting, Session};
 
 use crate::failure::{FAILED, Failure, Stop};
 use crate::plan::Format;
@@ -17,7 +17,7 @@ use self::table::{Row, Table};
 
 /// Commands whose times are compared with that of a whole connection.
 const COMMANDS: usize = 50;
-const TIMEOUT_MS: u64 = 500;
+const TIMEOUT: Duration = Duration::from_millis(500);
 
 /// What a step showed, or why it does not hold.
 type Shown = Result<String, Failure>;
@@ -93,7 +93,7 @@ async fn unknown_host(scene: &Scene) -> Shown {
     Ok(scene.fingerprint())
 }
 
-async fn connect(scene: &Scene) -> Result<((Session, std::time::Duration), String), Failure> {
+async fn connect(scene: &Scene) -> Result<((Session, Duration), String), Failure> {
     let started = Instant::now();
     let session = scene.setup()?.connect().await?;
     let took = started.elapsed();
@@ -122,14 +122,14 @@ async fn exit_code(session: &Session) -> Shown {
     Ok("exit 7 gave 7; standard error stayed apart".to_owned())
 }
 
-async fn next_commands(session: &Session, connecting: std::time::Duration) -> Shown {
+async fn next_commands(session: &Session, connecting: Duration) -> Shown {
     let started = Instant::now();
     for _ in 0..COMMANDS {
         let output = session.raw("true").output().await?;
         held(output.status.success(), || format!("`true` gave {}", output.status))?;
     }
     let each = started.elapsed() / u32::try_from(COMMANDS).unwrap_or(1);
-    let ms = |time: std::time::Duration| time.as_secs_f64() * 1000.0;
+    let ms = |time: Duration| time.as_secs_f64() * 1000.0;
     held(each < connecting, || {
         format!("a command took {:.2} ms, connecting {:.2} ms", ms(each), ms(connecting))
     })?;
@@ -138,17 +138,26 @@ async fn next_commands(session: &Session, connecting: std::time::Duration) -> Sh
 }
 
 async fn timeout(session: &Session) -> Shown {
-    let limit = std::time::Duration::from_millis(TIMEOUT_MS);
-    let output = session.raw(scene::WORK).timeout(limit).output().await?;
-    held(output.stdout == scene::PARTIAL.as_bytes(), || {
-        format!("the output until then was {:?}, not {:?}", output.stdout_text(), scene::PARTIAL)
-    })?;
-    match output.interruption {
-        Some(interruption @ Interruption::Timeout(rustle_session::Ended::Confirmed)) => {
-            Ok(format!("{interruption} after {TIMEOUT_MS} ms, with {:?}", output.stdout_text().trim_end()))
+    let started = Instant::now();
+    let mut child = session.raw(scene::WORK).timeout(TIMEOUT).spawn().await?;
+    let mut stdout = child.take_stdout().ok_or_else(|| not_held("the command has no output".to_owned()))?;
+    let mut partial = Vec::new();
+    let read = async {
+        while let Ok(Some(chunk)) = stdout.chunk().await {
+            partial.extend_from_slice(&chunk);
         }
-        other => Err(not_held(format!("the command's end was not confirmed: {other:?}"))),
-    }
+    };
+    // It never ends by itself, so that waiting for it returns only once the timeout has ended it.
+    let ((), status) = tokio::join!(read, child.wait());
+    let status = status?;
+    let took = started.elapsed();
+    held(partial == scene::PARTIAL.as_bytes(), || {
+        format!("the output until then was {:?}, not {:?}", String::from_utf8_lossy(&partial), scene::PARTIAL)
+    })?;
+    held(status.signal().is_some() && took >= TIMEOUT, || {
+        format!("after {took:?} the command gave {status}")
+    })?;
+    Ok(format!("{status} after {} ms; kept: {}", took.as_millis(), scene::PARTIAL.trim_end()))
 }
 
 async fn lost(scene: &Scene, session: &Session) -> Shown {

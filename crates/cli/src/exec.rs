@@ -2,6 +2,9 @@
 
 mod collect;
 mod driver;
+mod input;
+mod output;
+mod own;
 mod stream;
 
 use std::sync::Arc;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustle_session::{AgentSource, HostSetup, HostSetupBuilder, Shell};
+use rustle_session::{AgentSource, BufferLimits, HostSetup, HostSetupBuilder, Shell};
 
 use crate::args::{
     Args, CommandArgs, ConnectionArgs, ExecArgs, FormatArg, OutputArgs, ShellArg, TestServerArgs,
@@ -14,6 +14,9 @@ use crate::failure::{Failure, USAGE};
 use crate::password_file::PasswordFile;
 use crate::prompt::Person;
 use crate::words;
+
+/// How long output may wait for whoever reads this program's own: as good as for ever.
+const PATIENCE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// What to do, and how to speak of it.
 pub(crate) struct Plan {
@@ -255,6 +258,8 @@ impl HostPlan {
         let mut builder = self
             .builder
             .clone()
+            // One command has the connection to itself: a reader that stops holds nobody else up, however long.
+            .buffers(BufferLimits::default().pause(PATIENCE))
             .prompter(Arc::<Person>::clone(person))
             .host_key_prompter(Arc::<Person>::clone(person));
         if let Some(file) = &self.password {

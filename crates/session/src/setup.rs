@@ -16,6 +16,7 @@ use crate::auth::{AgentSource, Credentials, Prompter};
 use crate::connect::Connector;
 use crate::error::{Error, ErrorKind, Result};
 use crate::host_trust::HostTrust;
+use crate::options::BufferLimits;
 use crate::session::Session;
 use crate::setup::trust::{ConfiguredTrust, SharedTrust};
 use crate::target::Target;
@@ -58,6 +59,7 @@ impl HostSetup {
             options: Vec::new(),
             files: Files::Usual,
             connect_timeout: None,
+            buffers: None,
             agent: None,
             password: None,
             prompter: None,
@@ -137,6 +139,7 @@ pub struct HostSetupBuilder {
     options: Vec<String>,
     files: Files,
     connect_timeout: Option<Duration>,
+    buffers: Option<BufferLimits>,
     agent: Option<AgentSource>,
     password: Option<SecretString>,
     prompter: Option<Arc<dyn Prompter>>,
@@ -192,6 +195,12 @@ impl HostSetupBuilder {
         self
     }
 
+    /// What is kept of output that is not read; see [`BufferLimits`].
+    pub fn buffers(mut self, buffers: BufferLimits) -> Self {
+        self.buffers = Some(buffers);
+        self
+    }
+
     /// Where the agent is; goes before `IdentityAgent`.
     pub fn agent(mut self, source: AgentSource) -> Self {
         self.agent = Some(source);
@@ -228,11 +237,12 @@ impl HostSetupBuilder {
 
     pub(crate) fn resolve_from(&self, source: &dyn Source) -> Result<HostSetup> {
         let query = self.query()?;
-        let settings = resolve(&query, &self.config_files(source)?, source).map_err(unusable)?;
+        let settings =
+            resolve(&query, &self.config_files(source)?, source).map_err(|error| unusable(&error))?;
         let mut warnings = warning::of(&settings);
         let target =
             Target::new(settings.hostname())?.with_user(settings.user())?.with_port(settings.port())?;
-        let transport = settings::transport(&settings, self.connect_timeout)?;
+        let transport = settings::transport(&settings, self.connect_timeout, self.buffers)?;
         let connector = Connector::new(target)
             .transport(transport)
             .dial(settings::dial(&settings))
@@ -273,7 +283,7 @@ impl HostSetupBuilder {
 
     fn config_files(&self, source: &dyn Source) -> Result<Vec<ConfigFile>> {
         match &self.files {
-            Files::Usual => ConfigFile::defaults(source).map_err(unusable),
+            Files::Usual => ConfigFile::defaults(source).map_err(|error| unusable(&error)),
             Files::These(paths) => paths.iter().map(|path| Ok(ConfigFile::explicit(text(path)?))).collect(),
         }
     }
@@ -309,7 +319,7 @@ fn refused(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Configuration, "read configuration", message)
 }
 
-fn unusable(error: ConfigError) -> Error {
+fn unusable(error: &ConfigError) -> Error {
     use std::error::Error as _;
 
     let message = error.to_string();

@@ -70,7 +70,7 @@ impl Row {
         let first =
             format!("  {style}{state}{style:#}  {BOLD}{step:<16}{BOLD:#}  {proves:<62}  {ms:>8.1} ms");
         match &self.shown {
-            Some(shown) => format!("{first}\n  {DIM}        {:<16}{shown}{DIM:#}", ""),
+            Some(shown) => format!("{first}\n  {DIM}        {:<16}  {shown}{DIM:#}", ""),
             None => first,
         }
     }

@@ -1,13 +1,18 @@
 //! The command's streams as this program's own, byte for byte, each as fast as its reader.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
+use std::task::Poll;
 
 use bytes::Bytes;
 use rustle_session::{Child, ChildStderr, ChildStdin, ChildStdout};
 use tokio::io::AsyncWriteExt;
 
-use super::driver::{Gone, Input, Output, Own};
+use super::input::Input;
+use super::output::{AT_ONCE, Output};
+use super::own::Own;
 use super::{end, exit_code};
 use crate::failure::{FAILED, Failure, Stop};
 use crate::plan;
@@ -57,70 +62,64 @@ pub(super) async fn run(
     }
 }
 
-/// Copies standard output until it ends. A stream that is lost ends too: how, the command's own end says.
+/// Copies standard output until it ends.
 async fn forward_stdout(from: Option<ChildStdout>) -> Result<(), Broken> {
     let Some(mut from) = from else { return Ok(()) };
-    let mut to = Sink::new(Own::Stdout);
-    while let Ok(Some(chunk)) = from.chunk().await {
-        to.write(chunk).await?;
-    }
-    to.finish().await
+    forward(async || from.chunk().await, Own::Stdout).await
 }
 
-/// As [`forward_stdout`].
+/// Copies standard error until it ends.
 async fn forward_stderr(from: Option<ChildStderr>) -> Result<(), Broken> {
     let Some(mut from) = from else { return Ok(()) };
-    let mut to = Sink::new(Own::Stderr);
-    while let Ok(Some(chunk)) = from.chunk().await {
-        to.write(chunk).await?;
-    }
-    to.finish().await
+    forward(async || from.chunk().await, Own::Stderr).await
 }
 
-/// One of our own streams, whose thread starts with the first byte.
-struct Sink {
-    own: Own,
-    output: Option<Output>,
-}
-
-impl Sink {
-    fn new(own: Own) -> Self {
-        Self { own, output: None }
-    }
-
-    async fn write(&mut self, chunk: Bytes) -> Result<(), Broken> {
-        let output = match &mut self.output {
-            Some(output) => output,
-            None => self.output.insert(Output::start(self.own).map_err(|error| self.broken(error))?),
+/// Writes what `chunk` gives to one of our own streams, all that is there at a time. A stream that is lost ends
+/// too: how, the command's own end says.
+async fn forward(mut chunk: impl AsyncFnMut() -> io::Result<Option<Bytes>>, own: Own) -> Result<(), Broken> {
+    let broken = |error: io::Error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Broken::Reader,
+        _ => Broken::Ours(own, error),
+    };
+    let mut output = Output::open(own).map_err(broken)?;
+    let mut packets = VecDeque::with_capacity(AT_ONCE);
+    loop {
+        let next = tokio::select! {
+            biased;
+            next = chunk() => next,
+            () = output.reader_gone() => return Err(Broken::Reader),
         };
-        match output.write(chunk).await {
-            Ok(()) => Ok(()),
-            Err(Gone) => {
-                let output = self.output.take();
-                self.finish_of(output).await
+        let mut open = take(next, &mut packets);
+        while open && packets.len() < AT_ONCE {
+            match ready(chunk()).await {
+                Some(next) => open = take(next, &mut packets),
+                None => break,
             }
         }
-    }
-
-    /// Waits until all of it is written.
-    async fn finish(mut self) -> Result<(), Broken> {
-        let output = self.output.take();
-        self.finish_of(output).await
-    }
-
-    async fn finish_of(&self, output: Option<Output>) -> Result<(), Broken> {
-        match output {
-            Some(output) => output.finish().await.map_err(|error| self.broken(error)),
-            None => Ok(()),
+        output.write(&mut packets).await.map_err(broken)?;
+        if !open {
+            return output.finish().await.map_err(broken);
         }
     }
+}
 
-    fn broken(&self, error: io::Error) -> Broken {
-        match error.kind() {
-            io::ErrorKind::BrokenPipe => Broken::Reader,
-            _ => Broken::Ours(self.own, error),
-        }
+/// Keeps a packet; says whether others may follow.
+fn take(next: io::Result<Option<Bytes>>, packets: &mut VecDeque<Bytes>) -> bool {
+    match next {
+        Ok(Some(packet)) => packets.push_back(packet),
+        Ok(None) | Err(_) => return false,
     }
+    true
+}
+
+/// What a future that may be dropped gives without waiting.
+async fn ready<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut future = std::pin::pin!(future);
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(value) => Poll::Ready(Some(value)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
 }
 
 /// Copies our standard input to the command's, then closes that. Never returns: the command decides when it is over.
@@ -134,9 +133,9 @@ pub(super) async fn feed(to: Option<ChildStdin>, input: plan::Input) -> Infallib
 
 async fn copy_input(mut to: ChildStdin, input: plan::Input) -> io::Result<()> {
     if input == plan::Input::Forward {
-        let mut from = Input::start()?;
-        while let Some(piece) = from.read().await {
-            to.write_bytes(piece?).await?;
+        let mut from = Input::open()?;
+        while let Some(piece) = from.read().await? {
+            to.write_bytes(piece).await?;
         }
     }
     to.shutdown().await

@@ -13,13 +13,17 @@ use crate::algorithms::Algorithms;
 use crate::auth::{AgentSource, AuthMethod, Credentials};
 use crate::connect::dial::{AddressFamily, DialOptions};
 use crate::error::Result;
-use crate::options::TransportOptions;
+use crate::options::{BufferLimits, TransportOptions};
 use crate::setup::warning::SetupWarning;
 
 /// Deadlines and keepalive. What nobody set keeps this crate's own default: it notices a dead peer, where ssh
 /// would wait for ever.
-pub(super) fn transport(settings: &Settings, connect_timeout: Option<Duration>) -> Result<TransportOptions> {
-    let mut builder = TransportOptions::builder();
+pub(super) fn transport(
+    settings: &Settings,
+    connect_timeout: Option<Duration>,
+    buffers: Option<BufferLimits>,
+) -> Result<TransportOptions> {
+    let mut builder = TransportOptions::builder().buffers(buffers.unwrap_or_default());
     if let Some(timeout) = connect_timeout.or(settings.connect_timeout()) {
         builder = builder.connect_timeout(timeout);
     }
@@ -63,7 +67,7 @@ pub(super) fn algorithms(settings: &Settings, warnings: &mut Vec<SetupWarning>) 
         let origin = settings.origin(keyword);
         let known = algorithms.left_out().len();
         algorithms = with(algorithms, &list.to_string()).map_err(|error| {
-            let refused = super::refused(format!("{origin}: {keyword}: {error}"));
+            let refused = super::refused(format!("{origin}: {error}"));
             match error.hint() {
                 Some(hint) => refused.with_hint(hint),
                 None => refused,

@@ -1,0 +1,182 @@
+//! Writing to our own streams: several packets with one system call, and never in the connection's way.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, IoSlice, Write};
+
+use bytes::Bytes;
+#[cfg(target_os = "linux")]
+use tokio::{io::Interest, net::unix::pipe};
+
+use super::driver::Writer;
+use super::own::{Kind, Own, kind};
+
+/// Packets written with one system call: 1 MiB of the largest that servers send.
+pub(super) const AT_ONCE: usize = 32;
+
+/// The size of a pipe that has run full once: with the usual 64 KiB, two packets fill it, and reader and writer wake
+/// each other for each. As much as Linux allows everyone (`fs.pipe-max-size`).
+#[cfg(target_os = "linux")]
+const ROOMY: usize = 1024 * 1024;
+
+/// One of our own output streams.
+pub(super) enum Output {
+    /// Written to at once, on the connection's own thread: another one would cost more than the writing.
+    File(File),
+    #[cfg(target_os = "linux")]
+    Pipe(Pipe),
+    Thread(Writer),
+}
+
+impl Output {
+    /// # Errors
+    /// The stream is closed.
+    pub(super) fn open(own: Own) -> io::Result<Self> {
+        let file = own.file()?;
+        Ok(match kind(&file) {
+            Kind::File => Self::File(file),
+            #[cfg(target_os = "linux")]
+            Kind::Pipe => match pipe::OpenOptions::new().open_sender(own.path()) {
+                Ok(sender) => Self::Pipe(Pipe { sender, size: Size::AsItWas }),
+                // Another user's pipe, or no /proc.
+                Err(_) => Self::Thread(Writer::start(file)),
+            },
+            Kind::Other => Self::Thread(Writer::start(file)),
+        })
+    }
+
+    /// Writes all packets, and leaves none.
+    ///
+    /// # Errors
+    /// What writing gave; a reader that has gone away is [`io::ErrorKind::BrokenPipe`].
+    ///
+    /// # Cancel safety
+    /// Dropped, some of them may have been written.
+    pub(super) async fn write(&mut self, packets: &mut VecDeque<Bytes>) -> io::Result<()> {
+        match self {
+            Self::File(file) => write_packets(file, packets),
+            #[cfg(target_os = "linux")]
+            Self::Pipe(pipe) => pipe.write(packets).await,
+            Self::Thread(writer) => writer.write(packets).await,
+        }
+    }
+
+    /// Resolves when nobody reads the stream any more, where the system tells without a write.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub(super) async fn reader_gone(&self) {
+        #[cfg(target_os = "linux")]
+        if let Self::Pipe(pipe) = self
+            && pipe.sender.ready(Interest::ERROR).await.is_ok()
+        {
+            return;
+        }
+        std::future::pending().await
+    }
+
+    /// Waits until everything is written, and says how that went.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    ///
+    /// # Cancel safety
+    /// Dropped, the rest is still written, if the process lives so long.
+    pub(super) async fn finish(self) -> io::Result<()> {
+        match self {
+            Self::Thread(writer) => writer.finish().await,
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A pipe, opened once more so that it does not block.
+#[cfg(target_os = "linux")]
+pub(super) struct Pipe {
+    sender: pipe::Sender,
+    size: Size,
+}
+
+#[cfg(target_os = "linux")]
+#[derive(PartialEq, Eq)]
+enum Size {
+    AsItWas,
+    Enlarged,
+}
+
+#[cfg(target_os = "linux")]
+impl Pipe {
+    async fn write(&mut self, packets: &mut VecDeque<Bytes>) -> io::Result<()> {
+        let mut slices: Vec<_> = packets.iter().map(|packet| IoSlice::new(packet)).collect();
+        let mut left = slices.as_mut_slice();
+        // Empty packets at the front are no reason to write nothing.
+        IoSlice::advance_slices(&mut left, 0);
+        while !left.is_empty() {
+            match self.sender.try_write_vectored(left) {
+                Ok(count) => IoSlice::advance_slices(&mut left, count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if self.size == Size::AsItWas {
+                        self.size = Size::Enlarged;
+                        // Where that is not allowed, it works as it is.
+                        let _ = rustix::pipe::fcntl_setpipe_size(&self.sender, ROOMY);
+                        continue;
+                    }
+                    self.sender.writable().await?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        packets.clear();
+        Ok(())
+    }
+}
+
+/// Writes all packets to something that blocks, and leaves none.
+pub(super) fn write_packets(file: &mut impl Write, packets: &mut VecDeque<Bytes>) -> io::Result<()> {
+    let mut slices: Vec<_> = packets.iter().map(|packet| IoSlice::new(packet)).collect();
+    let mut left = slices.as_mut_slice();
+    // Empty packets at the front would look like a stream that takes no more.
+    IoSlice::advance_slices(&mut left, 0);
+    while !left.is_empty() {
+        match file.write_vectored(left) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => IoSlice::advance_slices(&mut left, count),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    packets.clear();
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes at most seven bytes at a time.
+    struct Slow(Vec<u8>);
+
+    impl Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let count = bytes.len().min(7);
+            self.0.extend_from_slice(&bytes[..count]);
+            Ok(count)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn packets_are_written_whole_and_in_order_however_little_is_taken() {
+        let texts = ["", "one", "", "twenty-two bytes long.", "x", ""];
+        let mut packets: VecDeque<Bytes> =
+            texts.iter().map(|text| Bytes::from_static(text.as_bytes())).collect();
+        let mut slow = Slow(Vec::new());
+        write_packets(&mut slow, &mut packets).unwrap();
+        assert_eq!(slow.0, texts.concat().as_bytes());
+        assert!(packets.is_empty());
+    }
+}

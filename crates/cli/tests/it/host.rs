@@ -1,0 +1,184 @@
+//! A host to connect to, with everything that a user of it would have: configuration, known hosts, password file.
+
+use std::path::Path;
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use rustle_testserver::{Builder, TestServer, User};
+use tempfile::TempDir;
+use tokio::io::AsyncWriteExt;
+use tokio::process::{Child, Command};
+
+/// The password of the user `test` on every server here.
+pub(crate) const PASSWORD: &str = "wonderland";
+
+/// No run of the program takes so long; one that does is hanging.
+const LIMIT: Duration = Duration::from_secs(60);
+
+pub(crate) struct Host {
+    pub(crate) server: TestServer,
+    directory: TempDir,
+}
+
+/// What a run of the program left.
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: String,
+}
+
+impl Host {
+    /// A server with built-in commands, whose key is known and whose name is `web`.
+    pub(crate) async fn start() -> Self {
+        Self::with(TestServer::builder().builtins()).await
+    }
+
+    /// The same with a server of this sort.
+    pub(crate) async fn with(builder: Builder) -> Self {
+        let server = builder.user(User::new("test").password(PASSWORD)).start().await.unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let host = Self { server, directory };
+        host.write("known_hosts", &host.server.known_hosts_line());
+        host.write("password", &format!("{PASSWORD}\n"));
+        let port = host.server.port();
+        host.write(
+            "config",
+            &format!(
+                "Host web\n HostName 127.0.0.1\n Port {port}\n User test\n\
+                 Host *\n UserKnownHostsFile \"{}\"\n GlobalKnownHostsFile none\n IdentityAgent none\n",
+                host.path("known_hosts")
+            ),
+        );
+        host
+    }
+
+    pub(crate) fn path(&self, name: &str) -> String {
+        // ssh_config reads a backslash as an escape.
+        self.directory.path().join(name).display().to_string().replace('\\', "/")
+    }
+
+    /// Writes a file that nobody else can read.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        let path = self.directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        set_mode(&path, 0o600);
+    }
+
+    pub(crate) fn set_mode(&self, name: &str, mode: u32) {
+        set_mode(&self.directory.path().join(name), mode);
+    }
+
+    /// The program with these arguments, this host's configuration, and nothing of whoever runs the test.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = program(arguments);
+        command.env("HOME", self.directory.path()).env("USERPROFILE", self.directory.path());
+        command.env("RUSTLE_SSH_CONFIG", self.path("config"));
+        command
+    }
+
+    /// Runs the program with the password of this host and no input.
+    pub(crate) async fn run(&self, arguments: &[&str]) -> Ran {
+        self.run_with_input(arguments, b"").await
+    }
+
+    pub(crate) async fn run_with_input(&self, arguments: &[&str], input: &[u8]) -> Ran {
+        let password = self.path("password");
+        let mut all = vec!["--password-file", password.as_str()];
+        all.extend(arguments);
+        finish(self.command(&all), input).await
+    }
+
+    /// Standard error, or any text, without what differs from run to run.
+    pub(crate) fn normal(&self, text: &str) -> String {
+        let port = self.server.port().to_string();
+        let directory = self.path("");
+        text.replace(&directory, "DIR/").replace(&directory.replace('/', "\\"), "DIR/").replace(&port, "PORT")
+    }
+
+    /// `exit code`, `stdout` and `stderr` in one text, for a snapshot.
+    pub(crate) fn told(&self, ran: &Ran) -> String {
+        self.normal(&ran.told())
+    }
+}
+
+impl Ran {
+    pub(crate) fn stdout(&self) -> &str {
+        std::str::from_utf8(&self.stdout).unwrap()
+    }
+
+    pub(crate) fn told(&self) -> String {
+        let stdout = String::from_utf8_lossy(&self.stdout);
+        let code = self.code.map_or("none".to_owned(), |code| code.to_string());
+        format!("exit code: {code}\n--- stdout\n{stdout}--- stderr\n{}", self.stderr)
+    }
+}
+
+/// The program, with an environment in which nobody's own files are found.
+pub(crate) fn program(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rustle-connect"));
+    command.args(arguments).env_clear().kill_on_drop(true);
+    // What a process needs to start at all, and where temporary files go.
+    for name in ["PATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "WINEPREFIX"] {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+    command
+}
+
+/// Runs it to its end.
+pub(crate) async fn finish(mut command: Command, input: &[u8]) -> Ran {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let feed = async {
+        // A program that ends early need not read it all.
+        let _ = stdin.write_all(input).await;
+        drop(stdin);
+    };
+    let ((), output) = tokio::join!(feed, wait(child));
+    output
+}
+
+/// Waits for a program that was started with its output captured.
+pub(crate) async fn wait(child: Child) -> Ran {
+    let output: Output =
+        tokio::time::timeout(LIMIT, child.wait_with_output()).await.expect("it hangs").unwrap();
+    Ran {
+        code: output.status.code(),
+        stdout: output.stdout,
+        stderr: String::from_utf8(output.stderr).expect("messages are text").replace("\r\n", "\n"),
+    }
+}
+
+/// A snapshot without the times, fingerprints and keys in it.
+macro_rules! snapshot {
+    ($name:literal, $text:expr) => {
+        insta::with_settings!({ filters => crate::host::FILTERS.to_vec() }, {
+            insta::assert_snapshot!($name, $text);
+        });
+    };
+}
+pub(crate) use snapshot;
+
+pub(crate) const FILTERS: [(&str, &str); 9] = [
+    (r"SHA256:[A-Za-z0-9+/]{43}", "SHA256:FINGERPRINT"),
+    (r"AAAA[A-Za-z0-9+/=]{40,}", "KEY"),
+    (r"(known_hosts:)\d+", "${1}LINE"),
+    (r" *\d+\.\d ms", " TIME"),
+    (r"(_ms|ms|\x22ms)\x22:\d+(\.\d+)?", "${1}\":TIME"),
+    (r"crypto: pure Rust: \w+", "crypto: BACKEND"),
+    (r"pure Rust: \w+", "BACKEND"),
+    (r"(aes256-gcm|aes128-gcm|chacha20-poly1305)@openssh\.com", "CIPHER"),
+    (r"rustle-connect\.exe", "rustle-connect"),
+];
+
+#[cfg(unix)]
+fn set_mode(path: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt;
+
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[cfg(not(unix))]
+fn set_mode(_: &Path, _: u32) {}
