@@ -22,6 +22,8 @@ pub(crate) enum Fault {
     Unreadable(io::Error),
     Directory,
     TooLarge,
+    /// Others may read it; access control lists of Windows are not read.
+    #[cfg_attr(windows, expect(dead_code, reason = "no modes there"))]
     TooOpen {
         mode: u32,
     },

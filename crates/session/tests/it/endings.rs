@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use rustle_session::{Ended, ErrorKind, Interruption, Reporting, TransportOptions};
+#[cfg(unix)]
+use rustle_session::Reporting;
+use rustle_session::{Ended, ErrorKind, Interruption, TransportOptions};
 use rustle_testserver::{Exit, Fault, Phase, Reply};
 use tokio::io::AsyncReadExt;
 

@@ -54,6 +54,7 @@ impl Server {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "what was said is said once")]
 fn reply(say: Say) -> AuthReply {
     let names = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect();
     match say {
