@@ -122,7 +122,7 @@ pub(crate) struct CompletionsArgs {
     pub(crate) shell: clap_complete::Shell,
 }
 
-#[derive(Debug, Default, clap::Args)]
+#[derive(Debug, Default, Clone, Copy, clap::Args)]
 pub(crate) struct OutputArgs {
     /// How results and errors are written
     #[arg(long, value_name = "FORMAT")]

@@ -33,7 +33,7 @@ pub(crate) async fn run(printer: &mut Printer) -> Result<u8, Stop> {
     if printer.format() == Format::Human {
         printer.line(table.heading())?;
     }
-    let held = act(&scene, &mut table, printer).await?;
+    let held = Box::pin(act(&scene, &mut table, printer)).await?;
     scene.clear().await?;
     match printer.format() {
         Format::Json => printer.json(&table)?,

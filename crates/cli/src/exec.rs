@@ -40,7 +40,7 @@ pub(crate) async fn run(plan: &ExecPlan, printer: &mut Printer) -> Result<u8, St
         }
         Ok::<_, Stop>((session, command))
     };
-    let (session, command) = unless_interrupted(&mut signals, started).await?;
+    let (session, command) = unless_interrupted(&mut signals, Box::pin(started)).await?;
     printer.banner(&session.banner());
     let spawning = async { Ok(command.spawn().await?) };
     let child = unless_interrupted(&mut signals, spawning).await?;

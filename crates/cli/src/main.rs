@@ -24,7 +24,7 @@ use clap::{CommandFactory, Parser};
 
 use crate::args::Args;
 use crate::failure::{FAILED, Failure, Stop};
-use crate::plan::{Plan, Task};
+use crate::plan::Task;
 use crate::printer::Printer;
 
 fn main() -> ExitCode {
@@ -32,17 +32,11 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(error) => return refuse_usage(&error),
     };
-    let plan = match Plan::new(args, |name| std::env::var_os(name)) {
-        Ok(plan) => plan,
-        Err((output, failure)) => {
-            let mut printer = Printer::new(output);
-            printer.failure(&failure);
-            return ExitCode::from(FAILED);
-        }
-    };
-    logging::start(plan.output);
-    let mut printer = Printer::new(plan.output);
-    let code = match carry_out(&plan, &mut printer) {
+    let (output, task) = plan::plan(args, |name| std::env::var_os(name));
+    logging::start(output);
+    let mut printer = Printer::new(output);
+    let result = task.map_err(Stop::from).and_then(|task| carry_out(&task, &mut printer));
+    let code = match result {
         Ok(code) => code,
         Err(Stop::Failed(failure)) => {
             printer.failure(&failure);
@@ -53,8 +47,8 @@ fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
-fn carry_out(plan: &Plan, printer: &mut Printer) -> Result<u8, Stop> {
-    match &plan.task {
+fn carry_out(task: &Task, printer: &mut Printer) -> Result<u8, Stop> {
+    match task {
         Task::Exec(exec) => one_thread(exec::run(exec, printer)),
         Task::TestConnection(host) => one_thread(test_connection::run(host, printer)),
         Task::Demo => many_threads(demo::run(printer)),

@@ -18,12 +18,7 @@ use crate::words;
 /// How long output may wait for whoever reads this program's own: as good as for ever.
 const PATIENCE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// What to do, and how to speak of it.
-pub(crate) struct Plan {
-    pub(crate) output: Output,
-    pub(crate) task: Task,
-}
-
+/// How to speak of what is done.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {
     pub(crate) format: Format,
@@ -97,20 +92,12 @@ pub(crate) enum OtherCommands {
     RunWithShell,
 }
 
-impl Plan {
-    /// Reads the arguments, and the environment for what they do not say.
-    ///
-    /// # Errors
-    /// What makes no sense together, with the way in which to say it.
-    pub(crate) fn new(args: Args, env: impl Fn(&str) -> Option<OsString>) -> Result<Self, (Output, Failure)> {
-        let Args { output: before, connection, command } = args;
-        let (after, command) = split_output(command);
-        let output = Output::from(before.then(after));
-        match task(command, connection, env) {
-            Ok(task) => Ok(Self { output, task }),
-            Err(failure) => Err((output, failure)),
-        }
-    }
+/// Reads the arguments, and the environment for what they do not say. A refusal names what makes no sense together,
+/// and is told in the format that was asked for.
+pub(crate) fn plan(args: Args, env: impl Fn(&str) -> Option<OsString>) -> (Output, Result<Task, Failure>) {
+    let Args { output: before, connection, command } = args;
+    let (after, command) = split_output(command);
+    (Output::from(before.then(after)), task(command, connection, env))
 }
 
 /// Takes the output options out of the command's own arguments.
@@ -291,16 +278,19 @@ mod tests {
 
     use super::*;
 
-    fn plan(typed: &str, env: &[(&str, &str)]) -> Result<Plan, Failure> {
+    fn planned(typed: &str, env: &[(&str, &str)]) -> (Output, Result<Task, Failure>) {
         let args = Args::try_parse_from(typed.split(' ')).unwrap();
         let env: Vec<(String, OsString)> =
             env.iter().map(|(name, value)| ((*name).to_owned(), OsString::from(value))).collect();
-        Plan::new(args, |name| env.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone()))
-            .map_err(|(_, failure)| failure)
+        plan(args, |name| env.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone()))
+    }
+
+    fn task_of(typed: &str, env: &[(&str, &str)]) -> Task {
+        planned(typed, env).1.map_err(|failure| failure.lines()).unwrap()
     }
 
     fn target(typed: &str, env: &[(&str, &str)]) -> String {
-        let Task::TestConnection(host) = plan(typed, env).unwrap().task else { panic!("another task") };
+        let Task::TestConnection(host) = task_of(typed, env) else { panic!("another task") };
         let setup = host.builder.clone().resolve().unwrap();
         format!("{} {:?}", setup.connector().target(), setup.credentials())
     }
@@ -318,7 +308,7 @@ mod tests {
         assert!(shown.contains(r#"keys: ["/before", "/after"]"#), "{shown}");
         let last = target("rustle-connect --config none -p 1 test -p 2 u@web", &[]);
         assert!(last.starts_with("u@web:2 "), "{last}");
-        let voice = plan("rustle-connect -v --config none test -vv web", &[]).unwrap().output.voice;
+        let voice = planned("rustle-connect -v --config none test -vv web", &[]).0.voice;
         assert_eq!(voice, Voice::Verbose(3));
     }
 
@@ -328,7 +318,7 @@ mod tests {
         assert!(target("rustle-connect test u@web", &env).contains(r#"keys: ["/env"]"#));
         assert!(target("rustle-connect test u@web -i /flag", &env).contains(r#"keys: ["/flag"]"#));
         let timeout = |typed: &str, env: &[(&str, &str)]| {
-            let Task::TestConnection(host) = plan(typed, env).unwrap().task else { panic!("another task") };
+            let Task::TestConnection(host) = task_of(typed, env) else { panic!("another task") };
             let setup = host.builder.clone().without_config_files().resolve().unwrap();
             format!("{:?}", setup.connector())
         };
@@ -346,9 +336,9 @@ mod tests {
     fn what_makes_no_sense_is_refused_with_a_hint() {
         let env = [("RUSTLE_CONNECTION_TIMEOUT", "soon")];
         for failure in [
-            plan("rustle-connect test u@web", &env).err(),
-            plan("rustle-connect exec web uname -- x", &[]).err(),
-            plan("rustle-connect -p 22 demo", &[]).err(),
+            planned("rustle-connect test u@web", &env).1.err(),
+            planned("rustle-connect exec web uname -- x", &[]).1.err(),
+            planned("rustle-connect -p 22 demo", &[]).1.err(),
         ] {
             assert!(failure.unwrap().has_hint());
         }
@@ -357,7 +347,7 @@ mod tests {
     #[test]
     fn words_are_joined_quoted_or_sent_as_they_are() {
         let line = |typed: &str| {
-            let Task::Exec(exec) = plan(typed, &[]).unwrap().task else { panic!("another task") };
+            let Task::Exec(exec) = task_of(typed, &[]) else { panic!("another task") };
             exec.line
         };
         assert!(matches!(line("rustle-connect exec web -- a b"), Line::Shell { line, .. } if line == b"a b"));

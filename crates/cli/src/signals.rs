@@ -7,8 +7,7 @@ use crate::failure::Failure;
 /// Why the program is to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Interrupt {
-    /// Ctrl-C.
-    Interrupt,
+    CtrlC,
     Terminate,
     HangUp,
 }
@@ -18,7 +17,7 @@ impl Interrupt {
     pub(crate) fn exit_code(self) -> u8 {
         match self {
             Self::HangUp => 129,
-            Self::Interrupt => 130,
+            Self::CtrlC => 130,
             Self::Terminate => 143,
         }
     }
@@ -68,7 +67,7 @@ mod imp {
                 }
             };
             Ok(Self([
-                (listen(SignalKind::interrupt())?, Interrupt::Interrupt),
+                (listen(SignalKind::interrupt())?, Interrupt::CtrlC),
                 (listen(SignalKind::terminate())?, Interrupt::Terminate),
                 (listen(SignalKind::hangup())?, Interrupt::HangUp),
             ]))
@@ -114,7 +113,7 @@ mod imp {
 
         pub(super) async fn next(&mut self) -> Interrupt {
             tokio::select! {
-                _ = self.0.recv() => Interrupt::Interrupt,
+                _ = self.0.recv() => Interrupt::CtrlC,
                 _ = self.1.recv() => Interrupt::Terminate,
                 _ = self.2.recv() => Interrupt::HangUp,
             }
