@@ -1,3 +1,5 @@
+//! Configurations in memory and what they become; a scripted person and the host keys that are asked about.
+
 use std::sync::Mutex;
 
 use rustle_ssh_config::MemorySource;
