@@ -6,7 +6,7 @@ use std::io::{self, IoSlice, Write};
 
 use bytes::Bytes;
 #[cfg(target_os = "linux")]
-use tokio::{io::Interest, net::unix::pipe};
+use tokio::net::unix::pipe;
 
 use super::driver::Writer;
 use super::own::{Kind, Own, kind};
@@ -59,20 +59,6 @@ impl Output {
             Self::Pipe(pipe) => pipe.write(packets).await,
             Self::Thread(writer) => writer.write(packets).await,
         }
-    }
-
-    /// Resolves when nobody reads the stream any more, where the system tells without a write.
-    ///
-    /// # Cancel safety
-    /// Safe.
-    pub(super) async fn reader_gone(&self) {
-        #[cfg(target_os = "linux")]
-        if let Self::Pipe(pipe) = self
-            && pipe.sender.ready(Interest::ERROR).await.is_ok()
-        {
-            return;
-        }
-        std::future::pending().await
     }
 
     /// Waits until everything is written, and says how that went.

@@ -75,7 +75,8 @@ async fn forward_stderr(from: Option<ChildStderr>) -> Result<(), Broken> {
 }
 
 /// Writes what `chunk` gives to one of our own streams, all that is there at a time. A stream that is lost ends
-/// too: how, the command's own end says.
+/// too: how, the command's own end says. A reader that has gone is noticed when there is something to write, as it
+/// is between local processes: a command that says nothing more may still have work to do.
 async fn forward(mut chunk: impl AsyncFnMut() -> io::Result<Option<Bytes>>, own: Own) -> Result<(), Broken> {
     let broken = |error: io::Error| match error.kind() {
         io::ErrorKind::BrokenPipe => Broken::Reader,
@@ -84,12 +85,7 @@ async fn forward(mut chunk: impl AsyncFnMut() -> io::Result<Option<Bytes>>, own:
     let mut output = Output::open(own).map_err(broken)?;
     let mut packets = VecDeque::with_capacity(AT_ONCE);
     loop {
-        let next = tokio::select! {
-            biased;
-            next = chunk() => next,
-            () = output.reader_gone() => return Err(Broken::Reader),
-        };
-        let mut open = take(next, &mut packets);
+        let mut open = take(chunk().await, &mut packets);
         while open && packets.len() < AT_ONCE {
             match ready(chunk()).await {
                 Some(next) => open = take(next, &mut packets),
