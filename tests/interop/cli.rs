@@ -177,8 +177,8 @@ fn binary() -> &'static Path {
         cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "-p", "rustle-connect"]);
         let messages = run(cargo.args(["--message-format", "json"])).stdout;
         let messages = String::from_utf8(messages).unwrap();
-        let found =
+        let mut found =
             messages.lines().filter_map(|line| line.split_once("\"executable\":\"")?.1.split('"').next());
-        found.last().expect("cargo says where the program is").into()
+        found.next_back().expect("cargo says where the program is").into()
     })
 }

@@ -144,7 +144,7 @@ fn closing_the_session_ends_what_was_dropped_on_it() {
         session.close(Duration::from_secs(5)).await;
         assert!(!session.is_open());
         assert_none_left(&marker).await;
-        assert!(server.sshd().session_processes().is_empty(), "{:?}", server.sshd().session_processes());
+        assert_connection_gone(&server).await;
     });
 }
 
@@ -159,11 +159,7 @@ fn dropping_all_that_is_held_ends_the_process_and_the_connection() {
         drop(session);
         drop(child);
         assert_none_left(&marker).await;
-        let deadline = Instant::now() + Duration::from_secs(2);
-        while !server.sshd().session_processes().is_empty() {
-            assert!(Instant::now() < deadline, "the server still has the connection");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        assert_connection_gone(&server).await;
     });
 }
 
@@ -240,6 +236,15 @@ async fn await_some(marker: &str) {
     }
     // Its shell counts too, and may be ahead of it.
     tokio::time::sleep(Duration::from_millis(20)).await;
+}
+
+/// The server's own processes for a connection take a moment to go after it.
+async fn assert_connection_gone(server: &Server) {
+    let deadline = Instant::now() + Duration::from_secs(2);
+    while !server.sshd().session_processes().is_empty() {
+        assert!(Instant::now() < deadline, "the server still has the connection");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 async fn assert_usable(session: &Session) {

@@ -1,7 +1,7 @@
 //! The suite against real servers: OpenSSH's `sshd` on loopback, and asyncssh for what it has not.
 //!
 //! `cargo xtask interop` prepares the machine and runs it twice: as an ordinary account, then as root. Without that
-//! every test says what it skipped, and passes.
+//! every test says what it skipped, and passes. It is for Linux alone, as `cargo xtask interop` says elsewhere.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -299,8 +299,8 @@ async fn assert_accepted(server: &Server, session: &Session, key: &KeyFile) {
     let deadline = Instant::now() + Duration::from_secs(5);
     loop {
         let log = server.sshd().log();
-        let accepted = log.lines().filter(|line| line.starts_with("Accepted publickey"));
-        let last = accepted.last().unwrap_or_default();
+        let mut accepted = log.lines().filter(|line| line.starts_with("Accepted publickey"));
+        let last = accepted.next_back().unwrap_or_default();
         if last.ends_with(&fingerprint) {
             return;
         }

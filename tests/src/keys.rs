@@ -169,6 +169,7 @@ impl KeyFile {
     ///
     /// # Panics
     /// Where `ssh-keygen` fails.
+    #[allow(clippy::must_use_candidate, reason = "that it lies beside the key is often all that is wanted")]
     pub fn sign(&self, subject: &Self, arguments: &[&str]) -> PathBuf {
         let mut keygen = Command::new("ssh-keygen");
         keygen.arg("-q").arg("-s").arg(&self.path).args(["-I", "signed by the suite"]).args(arguments);
