@@ -1,5 +1,7 @@
 //! The base's parsers and signers for private keys, behind one function each.
 
+mod short_scalar;
+
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -48,7 +50,13 @@ pub(crate) fn decode(text: &str, format: Format, passphrase: Option<&str>) -> Re
     // A file is input like any other: should a parser of a release candidate panic on it, that is its damage.
     let decoded = catch_unwind(AssertUnwindSafe(|| decode_secret_key(text, passphrase)))
         .map_err(|_| Undecoded::Damaged)?;
-    let key = decoded.map_err(|error| undecoded(&error, encrypted.unwrap_or(passphrase.is_some())))?;
+    let key = match decoded {
+        Ok(key) => key,
+        Err(error) => {
+            let short = (format == Format::OpenSsh).then(|| short_scalar::decode(text, passphrase)).flatten();
+            short.ok_or_else(|| undecoded(&error, encrypted.unwrap_or(passphrase.is_some())))?
+        }
+    };
     check(&key)?;
     Ok(key)
 }
