@@ -36,7 +36,6 @@ fn every_type_of_key_in_openssh_s_format_logs_in_also_encrypted() {
 }
 
 #[test]
-#[ignore = "ssh-key 0.7.0-rc.11 takes no P-256 key whose private number has fewer than 32 bytes, one in 256"]
 fn a_p256_key_with_a_short_number_logs_in() {
     interop(|interop| async move {
         let (server, folder) = (Server::start(&interop), Scratch::new());

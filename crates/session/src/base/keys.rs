@@ -73,6 +73,7 @@ pub(crate) fn public_half(text: &str) -> Result<PublicKey, Undecoded> {
     );
     let bytes = Zeroizing::new(decode_base64(&base64).ok_or(Undecoded::Damaged)?);
     let key = catch_unwind(|| PrivateKey::from_bytes(&bytes)).map_err(|_| Undecoded::Damaged)?;
+    let key = key.or_else(|error| short_scalar::decode(text, None).ok_or(error));
     key.map(|key| key.public_key().clone()).map_err(|error| undecoded(&error.into(), false))
 }
 

@@ -25,6 +25,9 @@ const LONGEST_ANSWER: Duration = Duration::from_secs(2);
 /// The server may have data that no window limits (debug messages, answers): it is not waited for longer.
 const LONGEST_DRAIN: Duration = Duration::from_secs(10);
 
+/// How long the base may take to take the request: it takes it at once, or only after an exchange that is under way.
+const ASKED_WITHIN: Duration = Duration::from_millis(100);
+
 /// How long the base may take to write its `KEXINIT` once asked.
 const KEXINIT_WITHIN: Duration = Duration::from_secs(2);
 
@@ -45,7 +48,12 @@ pub(super) async fn rekey(
     drain(control, silence).await;
     let before = shared.rekeys();
     let held = control.held_bytes();
-    handle.rekey_soon().await.map_err(|_| Gone)?;
+    // While keys are exchanged the base takes no requests, and that exchange needs the packets held back here: a
+    // request that it does not take says that an exchange is under way, and that one counts.
+    match tokio::time::timeout(ASKED_WITHIN, handle.rekey_soon()).await {
+        Ok(asked) => asked.map_err(|_| Gone)?,
+        Err(_) => return Ok(()),
+    }
     // `KEXINIT` is about a kilobyte: once that much more is held back, it stands behind the adjustments.
     let deadline = Instant::now() + KEXINIT_WITHIN;
     while control.held_bytes() < held + 256 && shared.rekeys() == before && Instant::now() < deadline {

@@ -150,6 +150,8 @@ S9rhZozzfUTRm7HGAaaTbDOeY/RIDi9P9ULk/pclIBWgytdsTwkwffXTMRE=
         let plain = super::super::decode(PLAIN, Format::OpenSsh, None).unwrap();
         let encrypted = super::super::decode(ENCRYPTED, Format::OpenSsh, Some("correct horse")).unwrap();
         assert_eq!(plain.public_key().key_data(), encrypted.public_key().key_data());
+        let public = super::super::public_half(PLAIN).unwrap();
+        assert_eq!(public.key_data(), plain.public_key().key_data());
         let signature = super::super::sign(&plain, None, b"data").unwrap();
         assert!(!signature.is_empty());
     }
