@@ -1,6 +1,7 @@
 //! What any caller of the base gets without us: the least that counts as progress.
 //!
-//! The base's own defaults, as its examples use it. Only the host key is checked, which they leave out.
+//! The base's own defaults, as its examples use it, but for two things: the host key is checked, which they leave out,
+//! and small packets are not held back (Nagle's algorithm), without which a command takes 40 ms longer.
 #![allow(clippy::print_stdout, reason = "its result goes to the terminal")]
 
 use std::io::Write;
@@ -96,7 +97,7 @@ async fn pipe(session: Handle<Host>, command: &str) -> Result<(), Problem> {
 
 async fn log_in(server: &Server, key: Arc<PrivateKey>) -> Result<Handle<Host>, Problem> {
     let host = Host { fingerprint: server.fingerprint.clone() };
-    let config = Arc::new(client::Config::default());
+    let config = Arc::new(client::Config { nodelay: true, ..client::Config::default() });
     let mut session = client::connect(config, ("127.0.0.1", server.port), host).await?;
     let key = PrivateKeyWithHashAlg::new(key, None);
     let answer = session.authenticate_publickey(&server.user, key).await?;

@@ -99,14 +99,15 @@ impl Server {
     }
 }
 
-/// One cipher, so that all sides do the same work, and limits that no row reaches.
+/// One cipher, so that all sides do the same work, limits that no row reaches, and another home: a login shell's own
+/// start-up files can take longer than the command.
 fn sshd_config(folder: &Path, port: u16) -> String {
     let folder = folder.display();
     format!(
         "Port {port}\nListenAddress 127.0.0.1\nHostKey \"{folder}/host_key\"\nPidFile none\n\
          AuthorizedKeysFile \"{folder}/key.pub\"\nStrictModes no\nUsePAM no\nPermitRootLogin prohibit-password\n\
          PasswordAuthentication no\nKbdInteractiveAuthentication no\nPrintMotd no\nPrintLastLog no\nUseDNS no\n\
-         Ciphers aes256-gcm@openssh.com\nMaxStartups 500\nMaxSessions 50\n"
+         Ciphers aes256-gcm@openssh.com\nMaxStartups 500\nMaxSessions 50\nSetEnv \"HOME={folder}\"\n"
     )
 }
 
