@@ -15,6 +15,7 @@ pub(super) enum Own {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A file, or a device such as `/dev/null`: a call returns as soon as the bytes are copied.
+    #[cfg_attr(windows, expect(dead_code, reason = "only Unix says it in a way that std passes on"))]
     File,
     /// A pipe, of which Linux gives a second opening that does not block: setting that on the stream itself would
     /// set it for every other process that has it.
