@@ -115,7 +115,7 @@ impl Ran {
 
 /// The program, with an environment in which nobody's own files are found.
 pub(crate) fn program(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_rustle-connect"));
+    let mut command = Command::new(binary());
     command.args(arguments).env_clear().kill_on_drop(true);
     // What a process needs to start at all, and where temporary files go.
     for name in ["PATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "WINEPREFIX"] {
@@ -182,3 +182,15 @@ fn set_mode(path: &Path, mode: u32) {
 
 #[cfg(not(unix))]
 fn set_mode(_: &Path, _: u32) {}
+
+/// The program under test: where cargo says, or, for a cargo that does not say, where it puts it.
+fn binary() -> std::path::PathBuf {
+    option_env!("CARGO_BIN_EXE_rustle-connect").map_or_else(
+        || {
+            let this = std::env::current_exe().unwrap();
+            let folder = this.parent().and_then(std::path::Path::parent).unwrap();
+            folder.join(format!("rustle-connect{}", std::env::consts::EXE_SUFFIX))
+        },
+        std::path::PathBuf::from,
+    )
+}
