@@ -188,7 +188,7 @@ fn binary() -> std::path::PathBuf {
     option_env!("CARGO_BIN_EXE_rustle-connect").map_or_else(
         || {
             let this = std::env::current_exe().unwrap();
-            let folder = this.parent().and_then(std::path::Path::parent).unwrap();
+            let folder = this.parent().and_then(Path::parent).unwrap();
             folder.join(format!("rustle-connect{}", std::env::consts::EXE_SUFFIX))
         },
         std::path::PathBuf::from,
