@@ -13,7 +13,7 @@ use std::time::Duration;
 use rustle_session::{Child, Command, ExitStatus, Session};
 
 use crate::failure::{FAILED, Failure, Stop};
-use crate::plan::{ExecPlan, Format, Line};
+use crate::plan::{ExecPlan, Format, Input, Line};
 use crate::printer::Printer;
 use crate::prompt::Person;
 use crate::signals::{Interrupt, Signals};
@@ -38,6 +38,9 @@ pub(crate) async fn run(plan: &ExecPlan, printer: &mut Printer) -> Result<u8, St
         for (name, value) in setup.environment() {
             command = command.env(name, value);
         }
+        if plan.input == Input::None {
+            command = command.no_stdin();
+        }
         Ok::<_, Stop>((session, command))
     };
     let (session, command) = unless_interrupted(&mut signals, Box::pin(started)).await?;
@@ -46,8 +49,8 @@ pub(crate) async fn run(plan: &ExecPlan, printer: &mut Printer) -> Result<u8, St
     let child = unless_interrupted(&mut signals, spawning).await?;
     note_variables(&child, printer);
     let code = match printer.format() {
-        Format::Human => stream::run(child, plan.input, &mut signals, session.target(), printer).await,
-        Format::Json => collect::run(child, plan.input, &mut signals, session.target(), printer).await,
+        Format::Human => stream::run(child, &mut signals, session.target(), printer).await,
+        Format::Json => collect::run(child, &mut signals, session.target(), printer).await,
     };
     session.close(GOODBYE).await;
     code

@@ -55,8 +55,19 @@ pub struct Command {
     timeout: Option<Duration>,
     until: Until,
     reporting: Reporting,
-    stdin: Option<Bytes>,
+    stdin: Input,
     output_limit: u64,
+}
+
+/// What standard input gets.
+#[derive(Clone)]
+enum Input {
+    /// A child's is written by its owner, a collected command's is empty.
+    Unsaid,
+    /// Nothing: its end is sent together with the command.
+    Nothing,
+    /// These bytes, when output is collected.
+    Bytes(Bytes),
 }
 
 /// What a channel is asked to start.
@@ -171,7 +182,7 @@ impl Command {
             timeout: None,
             until: Until::default(),
             reporting: Reporting::default(),
-            stdin: None,
+            stdin: Input::Unsaid,
             output_limit: OUTPUT_LIMIT,
         }
     }
@@ -278,7 +289,14 @@ impl Command {
 
     /// What [`output`](Self::output) writes to standard input before it closes it; nothing unless set.
     pub fn stdin(mut self, bytes: impl Into<Bytes>) -> Self {
-        self.stdin = Some(bytes.into());
+        self.stdin = Input::Bytes(bytes.into());
+        self
+    }
+
+    /// Gives it an empty standard input, as `ssh -n` does: its end is sent together with the command, and
+    /// [`Child::take_stdin`] gives none. [`output`](Self::output) does that unless it is told what to write.
+    pub fn no_stdin(mut self) -> Self {
+        self.stdin = Input::Nothing;
         self
     }
 

@@ -24,7 +24,10 @@ async fn main() -> Result<(), Problem> {
     let key = Arc::new(load_secret_key(&server.key, None)?);
     match work {
         Work::Connect { count, at_once } => connect_all(&server, &key, count, at_once).await,
-        Work::Exec { count, at_once } => exec_all(log_in(&server, key).await?, count, at_once).await,
+        Work::Exec { report: true, .. } => Err("the base knows no process groups".into()),
+        Work::Exec { count, at_once, report: false } => {
+            exec_all(log_in(&server, key).await?, count, at_once).await
+        }
         Work::Pipe { command } => pipe(log_in(&server, key).await?, &command).await,
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use rustle_session::{Connector, Credentials, PinnedHostKey, Session, Target};
+use rustle_session::{Connector, Credentials, PinnedHostKey, Reporting, Session, Target};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -23,7 +23,10 @@ async fn main() -> Result<(), Problem> {
     let login = Login::new(&server)?;
     match work {
         Work::Connect { count, at_once } => connect_all(&login, count, at_once).await,
-        Work::Exec { count, at_once } => exec_all(login.log_in().await?, count, at_once).await,
+        Work::Exec { count, at_once, report } => {
+            let reporting = if report { Reporting::ProcessGroup } else { Reporting::Nothing };
+            exec_all(login.log_in().await?, count, at_once, reporting).await
+        }
         Work::Pipe { command } => pipe(login.log_in().await?, &command).await,
     }
 }
@@ -47,13 +50,18 @@ async fn connect_all(login: &Login, count: usize, at_once: usize) -> Result<(), 
     Ok(())
 }
 
-async fn exec_all(session: Session, count: usize, at_once: usize) -> Result<(), Problem> {
+async fn exec_all(
+    session: Session,
+    count: usize,
+    at_once: usize,
+    reporting: Reporting,
+) -> Result<(), Problem> {
     let mut workers = JoinSet::new();
     for share in shares(count, at_once) {
         let session = session.clone();
         workers.spawn(async move {
             for _ in 0..share {
-                let output = session.output("true").await?;
+                let output = session.line("true").reporting(reporting).output().await?;
                 if !output.status.success() {
                     return Err(format!("`true` ended with {:?}", output.status).into());
                 }

@@ -38,7 +38,14 @@ pub(crate) enum Work {
     /// Log in so often, so many at a time, and hold all connections until the last one stands.
     Connect { count: usize, at_once: usize },
     /// Run `true` so often over one connection, so many at a time.
-    Exec { count: usize, at_once: usize },
+    Exec {
+        count: usize,
+        at_once: usize,
+        /// Have each command report its process group first, which the library does for root unless told not to;
+        /// the base knows no such thing.
+        #[arg(long)]
+        report: bool,
+    },
     /// Copy the standard output of a command to /dev/null, and print how many bytes there were.
     Pipe { command: String },
 }

@@ -50,6 +50,7 @@ pub(super) fn connect<'a>(programs: &'a Programs<'a>) -> Vec<Duel<'a>> {
 pub(super) fn exec<'a>(programs: &'a Programs<'a>) -> Vec<Duel<'a>> {
     let work = "500 commands over one connection, one after another";
     let ours = |at_once| Side::program("bench-ours", move || programs.ours(&["exec", "500", at_once]));
+    let reporting = Side::program("bench-ours", || programs.ours(&["exec", "500", "1", "--report"]));
     let base = |at_once| Side::program("base", move || programs.base(&["exec", "500", at_once]));
     let mux = Side::new("500 × `ssh -S`, its master included", || {
         let master = programs.master()?;
@@ -67,6 +68,7 @@ pub(super) fn exec<'a>(programs: &'a Programs<'a>) -> Vec<Duel<'a>> {
         Duel::new(work, ours("1"), mux),
         Duel::new(work, ours("1"), ssh),
         Duel::new("the same, 8 at a time", ours("8"), base("8")).wall(1.0),
+        Duel::new("one after another, each reporting its process group", reporting, base("1")),
     ]
 }
 

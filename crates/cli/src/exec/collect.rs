@@ -10,7 +10,6 @@ use serde::Serialize;
 use super::stream::feed;
 use super::{end, exit_code};
 use crate::failure::{FAILED, Failure, Stop};
-use crate::plan;
 use crate::printer::Printer;
 use crate::signals::Signals;
 
@@ -43,7 +42,6 @@ struct TooMuch;
 /// Dropped, the remote process is ended as a dropped [`Child`] is.
 pub(super) async fn run(
     mut child: Child,
-    input: plan::Input,
     signals: &mut Signals,
     target: &str,
     printer: &mut Printer,
@@ -56,7 +54,7 @@ pub(super) async fn run(
     };
     let outcome = tokio::select! {
         outcome = finished => Ok(outcome),
-        never = feed(stdin, input) => match never {},
+        never = feed(stdin) => match never {},
         signal = signals.next() => Err(signal),
     };
     match outcome {

@@ -15,7 +15,6 @@ use super::output::{AT_ONCE, Output};
 use super::own::Own;
 use super::{end, exit_code};
 use crate::failure::{FAILED, Failure, Stop};
-use crate::plan;
 use crate::printer::Printer;
 use crate::signals::Signals;
 
@@ -34,7 +33,6 @@ enum Broken {
 /// Dropped, the remote process is ended as a dropped [`Child`] is.
 pub(super) async fn run(
     mut child: Child,
-    input: plan::Input,
     signals: &mut Signals,
     target: &str,
     printer: &mut Printer,
@@ -46,7 +44,7 @@ pub(super) async fn run(
     };
     let outcome = tokio::select! {
         outcome = finished => Ok(outcome),
-        never = feed(stdin, input) => match never {},
+        never = feed(stdin) => match never {},
         signal = signals.next() => Err(signal),
     };
     match outcome {
@@ -119,20 +117,18 @@ async fn ready<T>(future: impl Future<Output = T>) -> Option<T> {
 }
 
 /// Copies our standard input to the command's, then closes that. Never returns: the command decides when it is over.
-pub(super) async fn feed(to: Option<ChildStdin>, input: plan::Input) -> Infallible {
+pub(super) async fn feed(to: Option<ChildStdin>) -> Infallible {
     if let Some(to) = to {
         // A command that reads no further, and an input that cannot be read, both end the input, as with ssh.
-        let _ = copy_input(to, input).await;
+        let _ = copy_input(to).await;
     }
     std::future::pending().await
 }
 
-async fn copy_input(mut to: ChildStdin, input: plan::Input) -> io::Result<()> {
-    if input == plan::Input::Forward {
-        let mut from = Input::open()?;
-        while let Some(piece) = from.read().await? {
-            to.write_bytes(piece).await?;
-        }
+async fn copy_input(mut to: ChildStdin) -> io::Result<()> {
+    let mut from = Input::open()?;
+    while let Some(piece) = from.read().await? {
+        to.write_bytes(piece).await?;
     }
     to.shutdown().await
 }

@@ -11,6 +11,7 @@ use super::driver::blocking;
 use super::keys::KeyFile;
 use super::problem::{Fault, KeyProblem};
 use super::prompt::{Echo, PromptError, PromptKind, PromptRequest};
+use crate::base::keys;
 
 /// The person at one authentication, present or not.
 pub(crate) struct Person<'a> {
@@ -113,6 +114,10 @@ async fn try_unlock(
 ) -> Result<Arc<PrivateKey>, KeyProblem> {
     if let Some(key) = file.unlocked() {
         return Ok(key);
+    }
+    if passphrase.is_none() && file.public().is_some_and(|public| keys::is_quick(&public.algorithm())) {
+        // Microseconds, less than it takes to hand the work to another thread.
+        return file.unlock(None);
     }
     let (locked, passphrase) = (Arc::clone(file), passphrase.cloned());
     blocking(move || locked.unlock(passphrase.as_ref()))

@@ -34,9 +34,12 @@ impl Sign for KeySigner<'_> {
                 Signer::Agent(blob) => sign_by_agent(self.agent, blob, data, self.hash).await,
                 Signer::File(file) => match self.person.unlock(Arc::clone(file)).await {
                     Ok(key) => {
+                        let failed = |why: String| NotSigned::Failed(format!("{}: {why}", file.label()));
+                        if keys::is_quick(&key.algorithm()) {
+                            return keys::sign(&key, self.hash, data).map_err(|why| failed(why.to_string()));
+                        }
                         let (hash, data) = (self.hash, data.to_vec());
                         let signed = blocking(move || keys::sign(&key, hash, &data)).await;
-                        let failed = |why: String| NotSigned::Failed(format!("{}: {why}", file.label()));
                         signed
                             .map_err(|_| failed("signing did not end".to_owned()))?
                             .map_err(|why| failed(why.to_string()))

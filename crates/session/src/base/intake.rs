@@ -103,9 +103,39 @@ struct Spill {
     waiting: u64,
 }
 
-/// Wakes every waiter of a channel: whoever polls the base's queue sorts messages for all of them.
+/// What a waiter of a channel waits for, or what a message changes: a set of these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct News(u8);
+
+impl News {
+    const NONE: Self = Self(0);
+    const OUT: Self = Self(1);
+    const ERR: Self = Self(2);
+    const REPLY: Self = Self(4);
+    const EXIT: Self = Self(8);
+    const END: Self = Self(16);
+    const ALL: Self = Self(31);
+
+    fn of(stream: Stream) -> Self {
+        match stream {
+            Stream::Out => Self::OUT,
+            Stream::Err => Self::ERR,
+        }
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    fn concerns(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+/// The waiters of a channel. The base wakes all of them; whoever comes first then sorts its queue, and wakes those
+/// again who came before it and for whom it found something.
 #[derive(Default)]
-struct Wakers(Mutex<Vec<Waker>>);
+struct Wakers(Mutex<Vec<(News, Waker)>>);
 
 impl Wake for Wakers {
     fn wake(self: Arc<Self>) {
@@ -113,17 +143,27 @@ impl Wake for Wakers {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        let wakers = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        wakers.into_iter().for_each(Waker::wake);
+        self.tell(News::ALL);
     }
 }
 
 impl Wakers {
-    fn register(&self, waker: &Waker) {
-        let mut wakers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !wakers.iter().any(|known| known.will_wake(waker)) {
-            wakers.push(waker.clone());
+    fn register(&self, wanted: News, waker: &Waker) {
+        let mut waiters = self.waiters();
+        match waiters.iter_mut().find(|(_, known)| known.will_wake(waker)) {
+            Some((wants, _)) => *wants = wants.and(wanted),
+            None => waiters.push((wanted, waker.clone())),
         }
+    }
+
+    /// Wakes those who wait for any of it.
+    fn tell(&self, news: News) {
+        let woken: Vec<_> = self.waiters().extract_if(.., |(wanted, _)| wanted.concerns(news)).collect();
+        woken.into_iter().for_each(|(_, waker)| waker.wake());
+    }
+
+    fn waiters(&self) -> MutexGuard<'_, Vec<(News, Waker)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -151,7 +191,7 @@ impl Intake {
     /// Gives the account the base's queue, once the channel is confirmed.
     pub(crate) fn attach(&self, queue: ChannelReadHalf) {
         self.state().queue = Some(queue);
-        self.wakers.wake_by_ref();
+        self.wakers.tell(News::ALL);
     }
 
     // ---- the loop's side ----------------------------------------------------------------------
@@ -175,7 +215,7 @@ impl Intake {
     /// Moves what is in memory to disk. Blocking; `Ok(false)` when the disk limit is reached as well.
     pub(crate) fn spill(&self) -> io::Result<bool> {
         let mut state = self.state();
-        self.sort_queue(&mut state, None);
+        self.sort_queue(&mut state);
         let State { out, err, .. } = &mut *state;
         for fifo in [out, err] {
             while let Some(bytes) = fifo.memory.front() {
@@ -245,7 +285,7 @@ impl Intake {
             state.queue = None;
             self.ended.store(true, Ordering::Release);
         }
-        self.wakers.wake_by_ref();
+        self.wakers.tell(News::ALL);
         self.room.notify_one();
     }
 
@@ -263,7 +303,7 @@ impl Intake {
             if state.eof || state.end.is_some() {
                 return Poll::Ready(Ok(None));
             }
-            if !self.sort_queue(&mut state, Some(cx)) {
+            if !self.arriving(&mut state, News::of(stream), cx) {
                 return Poll::Pending;
             }
         }
@@ -286,10 +326,16 @@ impl Intake {
                 bytes += piece.len();
                 into.push(piece);
             }
-            let over = bytes >= limit || state.eof || state.end.is_some();
-            // The context is registered only where it is needed: with nothing in hand.
-            let waits = if bytes == 0 { Some(&mut *cx) } else { None };
-            if over || !self.sort_queue(&mut state, waits) {
+            if bytes >= limit || state.eof || state.end.is_some() {
+                break;
+            }
+            // Who has something in hand goes on with that, and is woken for nothing.
+            let more = if bytes == 0 {
+                self.arriving(&mut state, News::of(stream), cx)
+            } else {
+                self.sort_queue(&mut state)
+            };
+            if !more {
                 break;
             }
         }
@@ -312,7 +358,7 @@ impl Intake {
             if state.end.is_some() {
                 return Poll::Ready(None);
             }
-            if !self.sort_queue(&mut state, Some(cx)) {
+            if !self.arriving(&mut state, News::REPLY, cx) {
                 return Poll::Pending;
             }
         }
@@ -328,7 +374,7 @@ impl Intake {
             if state.end.is_some() {
                 return Poll::Ready(None);
             }
-            if !self.sort_queue(&mut state, Some(cx)) {
+            if !self.arriving(&mut state, News::EXIT, cx) {
                 return Poll::Pending;
             }
         }
@@ -341,7 +387,7 @@ impl Intake {
             if let Some(end) = state.end {
                 return Poll::Ready(end);
             }
-            if !self.sort_queue(&mut state, Some(cx)) {
+            if !self.arriving(&mut state, News::END, cx) {
                 return Poll::Pending;
             }
         }
@@ -382,8 +428,7 @@ impl Intake {
             self.release(&bytes);
         }
         self.room.notify_one();
-        // Another waiter may have to take over the queue.
-        self.wakers.wake_by_ref();
+        self.wakers.tell(News::ALL);
     }
 
     /// Says that standard output is not wanted, and that the process is nevertheless to go on.
@@ -426,66 +471,69 @@ impl Intake {
         self.queued.fetch_sub(cost(bytes.len()), Ordering::AcqRel);
     }
 
-    /// Sorts what the base has queued. `true` when at least one message was there.
-    ///
-    /// With a context it stops after one data message, which is all that a reader needs; without one it
-    /// takes all there is.
-    fn sort_queue(&self, state: &mut State, cx: Option<&mut Context<'_>>) -> bool {
-        let one = cx.is_some();
-        if let Some(cx) = cx {
-            self.wakers.register(cx.waker());
+    /// Sorts what the base has queued. `true` when at least one message was there; otherwise the task of `cx` is
+    /// woken when there is something of this kind, or anything unsorted.
+    fn arriving(&self, state: &mut State, wanted: News, cx: &Context<'_>) -> bool {
+        if self.sort_queue(state) {
+            return true;
         }
+        self.wakers.register(wanted, cx.waker());
+        // What came before that was for others to be woken by.
+        self.sort_queue(state)
+    }
+
+    /// Sorts all that the base has queued, tells whom it concerns, and has the base wake all waiters for the next
+    /// message. `true` when at least one was there.
+    fn sort_queue(&self, state: &mut State) -> bool {
         let waker = Waker::from(Arc::clone(&self.wakers));
         let mut cx = Context::from_waker(&waker);
-        let mut any = false;
+        let (mut any, mut news) = (false, News::NONE);
         while state.end.is_none() {
-            let Some(queue) = &mut state.queue else { return any };
+            let Some(queue) = &mut state.queue else { break };
             let message = pin!(queue.wait()).poll(&mut cx);
             match message {
-                Poll::Pending => return any,
+                Poll::Pending => break,
                 Poll::Ready(None) => {
                     state.end = Some(End::Lost);
-                    any = true;
+                    news = News::ALL;
                 }
-                Poll::Ready(Some(message)) => {
-                    any = true;
-                    let data = self.sort(state, message);
-                    if one && data {
-                        break;
-                    }
-                }
+                Poll::Ready(Some(message)) => news = news.and(self.sort(state, message)),
             }
+            any = true;
         }
-        if any {
-            // Others may wait for what was just sorted.
-            self.wakers.wake_by_ref();
+        if news != News::NONE {
+            self.wakers.tell(news);
         }
         any
     }
 
-    /// Files one message; `true` for data.
-    fn sort(&self, state: &mut State, message: ChannelMsg) -> bool {
-        match message {
+    /// Files one message, and says whom it concerns.
+    fn sort(&self, state: &mut State, message: ChannelMsg) -> News {
+        let news = match message {
             ChannelMsg::Data { data } => {
                 if self.out_dropped.load(Ordering::Acquire) {
                     self.release(&data);
-                } else {
-                    state.out.memory.push_back(data);
+                    return News::NONE;
                 }
-                return true;
+                state.out.memory.push_back(data);
+                return News::OUT;
             }
             // Types other than stderr (1) are not defined; ssh drops them too.
             ChannelMsg::ExtendedData { data, ext } => {
                 if ext != 1 || state.err_dropped {
                     self.release(&data);
-                } else {
-                    state.err.memory.push_back(data);
+                    return News::NONE;
                 }
-                return true;
+                state.err.memory.push_back(data);
+                return News::ERR;
             }
-            ChannelMsg::Eof => state.eof = true,
+            ChannelMsg::Eof => {
+                state.eof = true;
+                News::OUT.and(News::ERR)
+            }
             ChannelMsg::ExitStatus { exit_status } => {
                 state.exit.get_or_insert(Exit::Status(exit_status));
+                News::EXIT
             }
             ChannelMsg::ExitSignal { signal_name, core_dumped, error_message, .. } => {
                 state.exit.get_or_insert(Exit::Signal {
@@ -493,19 +541,27 @@ impl Intake {
                     core_dumped,
                     message: error_message,
                 });
+                News::EXIT
             }
-            ChannelMsg::Success => state.replies.push_back(true),
-            ChannelMsg::Failure => state.replies.push_back(false),
+            ChannelMsg::Success => {
+                state.replies.push_back(true);
+                News::REPLY
+            }
+            ChannelMsg::Failure => {
+                state.replies.push_back(false);
+                News::REPLY
+            }
             ChannelMsg::Close => {
                 state.end = Some(End::Closed);
                 state.queue = None;
                 self.ended.store(true, Ordering::Release);
+                News::ALL
             }
             // Window adjustments reach the writer another way; the rest is never sent to a client.
-            _ => {}
-        }
+            _ => News::NONE,
+        };
         self.queued.fetch_sub(MESSAGE_COST, Ordering::AcqRel);
-        false
+        news
     }
 }
 

@@ -57,12 +57,13 @@ pub(crate) fn decode(text: &str, format: Format, passphrase: Option<&str>) -> Re
             short.ok_or_else(|| undecoded(&error, encrypted.unwrap_or(passphrase.is_some())))?
         }
     };
-    check(&key)?;
+    check(&key, format)?;
     Ok(key)
 }
 
-/// The public half of a key in OpenSSH's format, which is never encrypted.
+/// The public half of a key in OpenSSH's format, which is never encrypted (OpenSSH's PROTOCOL.key, section 1).
 pub(crate) fn public_half(text: &str) -> Result<PublicKey, Undecoded> {
+    const MAGIC: &[u8] = b"openssh-key-v1\0";
     let base64: Zeroizing<String> = Zeroizing::new(
         text.lines()
             .map(str::trim)
@@ -72,9 +73,32 @@ pub(crate) fn public_half(text: &str) -> Result<PublicKey, Undecoded> {
             .fold(String::with_capacity(text.len()), |all, line| all + line),
     );
     let bytes = Zeroizing::new(decode_base64(&base64).ok_or(Undecoded::Damaged)?);
-    let key = catch_unwind(|| PrivateKey::from_bytes(&bytes)).map_err(|_| Undecoded::Damaged)?;
-    let key = key.or_else(|error| short_scalar::decode(text, None).ok_or(error));
-    key.map(|key| key.public_key().clone()).map_err(|error| undecoded(&error.into(), false))
+    let mut rest = bytes.strip_prefix(MAGIC).ok_or(Undecoded::Damaged)?;
+    for _cipher_kdf_and_its_options in 0..3 {
+        prefixed(&mut rest)?;
+    }
+    let (count, keys) = rest.split_first_chunk().ok_or(Undecoded::Damaged)?;
+    rest = keys;
+    if u32::from_be_bytes(*count) != 1 {
+        return Err(Undecoded::Unsupported("a file of several keys".to_owned()));
+    }
+    let public = prefixed(&mut rest)?;
+    let key = catch_unwind(|| PublicKey::from_bytes(public)).map_err(|_| Undecoded::Damaged)?;
+    key.map_err(|error| undecoded(&error.into(), false))
+}
+
+/// Takes a string with its length before it (RFC 4251 section 5).
+fn prefixed<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], Undecoded> {
+    let (length, tail) = rest.split_first_chunk().ok_or(Undecoded::Damaged)?;
+    let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| Undecoded::Damaged)?;
+    let (part, tail) = tail.split_at_checked(length).ok_or(Undecoded::Damaged)?;
+    *rest = tail;
+    Ok(part)
+}
+
+/// Whether such a key, unencrypted, is read and signs in less time than it takes to hand the work to another thread.
+pub(crate) fn is_quick(algorithm: &Algorithm) -> bool {
+    matches!(algorithm, Algorithm::Ed25519 | Algorithm::Ecdsa { .. })
 }
 
 /// Signs `data` with `key`; RSA with `hash`. Returns the signature blob: its algorithm's name, then itself.
@@ -110,17 +134,17 @@ impl fmt::Display for Unsigned {
 impl std::error::Error for Unsigned {}
 
 /// Refuses what cannot sign, and what a lenient parser lets through.
-fn check(key: &PrivateKey) -> Result<(), Undecoded> {
+fn check(key: &PrivateKey, format: Format) -> Result<(), Undecoded> {
     match key.key_data() {
-        KeypairData::Rsa(_) => Ok(()),
+        KeypairData::Rsa(_) | KeypairData::Ecdsa(_) => Ok(()),
         // PuTTY leaves out trailing zero bytes of the private half, which the parser puts back at the wrong
         // end: one such key in 128 comes out as another key, whose signatures no server would take.
-        KeypairData::Ed25519(pair) => {
+        KeypairData::Ed25519(pair) if matches!(format, Format::Ppk(_)) => {
             let derived = ssh_key::private::Ed25519Keypair::from_seed(&pair.private.to_bytes());
             let stated = KeyData::Ed25519(derived.public);
             if &stated == key.public_key().key_data() { Ok(()) } else { Err(Undecoded::Damaged) }
         }
-        KeypairData::Ecdsa(_) => Ok(()),
+        KeypairData::Ed25519(_) => Ok(()),
         KeypairData::Dsa(_) => Err(Undecoded::Unsupported("a DSA key".to_owned())),
         KeypairData::SkEcdsaSha2NistP256(_) | KeypairData::SkEd25519(_) => {
             Err(Undecoded::Unsupported("a security key, which signs only through an agent".to_owned()))

@@ -101,9 +101,16 @@ impl Child {
         }
     }
 
-    /// Standard input; `None` when it was taken before.
+    /// Standard input; `None` when it was taken before, or with [`no_stdin`](crate::Command::no_stdin).
     pub fn take_stdin(&mut self) -> Option<ChildStdin> {
         self.stdin.take()
+    }
+
+    /// Its end was sent with the command.
+    pub(super) fn input_has_ended(&mut self) {
+        if let Some(ChildStdin { lease: Some(eof), .. }) = self.stdin.take() {
+            eof.sent();
+        }
     }
 
     /// Standard output; `None` when it was taken before.

@@ -10,7 +10,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
 
 use crate::base::Exit;
-use crate::command::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Until};
+use crate::command::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Input, Until};
 use crate::ending::Ended;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -147,7 +147,13 @@ impl fmt::Display for ExitStatus {
 pub(super) async fn collect(mut command: Command) -> Result<Output> {
     let start = Instant::now();
     let limit = command.output_limit;
-    let stdin = command.stdin.take();
+    let stdin = match std::mem::replace(&mut command.stdin, Input::Nothing) {
+        Input::Bytes(bytes) => {
+            command.stdin = Input::Unsaid;
+            Some(bytes)
+        }
+        Input::Unsaid | Input::Nothing => None,
+    };
     let mut child = command.spawn().await?;
     let variables_in_command_line = child.variables_in_command_line().to_vec();
     let input = child.take_stdin();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::base::{Channel, Gone, Request};
-use crate::command::{Child, Command, EnvFallback, Reporting, What};
+use crate::command::{Child, Command, EnvFallback, Input, Reporting, What};
 use crate::ending::{Ending, ProcessGroup};
 use crate::error::{Error, ErrorKind, Result};
 use crate::quote;
@@ -66,6 +66,10 @@ async fn start(
             answers.ask(&channel, session, Request::Shell, "a login shell (shell)").await?;
         }
     }
+    let no_input = matches!(command.stdin, Input::Nothing);
+    if no_input && channel.eof().await.is_err() {
+        return Err(session.gone_error("exec").await);
+    }
     if let Err(error) = answers.check(&channel, session).await {
         if error.kind() == ErrorKind::RequestRefused {
             // Nothing runs, and there is nothing to end.
@@ -74,7 +78,11 @@ async fn start(
         return Err(error);
     }
     let variables = in_line.into_iter().map(|(name, _)| name).collect();
-    Ok(Child::new(lease, session.clone(), group, command.timeout, command.until, variables))
+    let mut child = Child::new(lease, session.clone(), group, command.timeout, command.until, variables);
+    if no_input {
+        child.input_has_ended();
+    }
+    Ok(child)
 }
 
 async fn send(channel: &Channel, session: &Session, request: Request<'_>) -> Result<()> {

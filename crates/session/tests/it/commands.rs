@@ -86,6 +86,20 @@ async fn streams_are_read_and_written_while_the_command_runs() {
 }
 
 #[tokio::test]
+async fn without_standard_input_its_end_comes_with_the_command_and_only_once() {
+    let server = server().start().await.unwrap();
+    let session = login(&server).await;
+    let mut child = session.line("cat").no_stdin().spawn().await.unwrap();
+    assert!(child.take_stdin().is_none());
+    assert!(child.wait().await.unwrap().success());
+    drop(child);
+    assert!(session.output("cat").await.unwrap().status.success());
+    assert_eq!(session.line("cat").no_stdin().stdin("said").output().await.unwrap().stdout_text(), "said");
+    assert_eq!(server.record().eofs(), 3);
+    close_and_check(session, server).await;
+}
+
+#[tokio::test]
 async fn arguments_are_quoted_for_the_remote_shell() {
     let server = server().command("cat 'it'\\''s' here", Reply::stdout("quoted")).start().await.unwrap();
     let session = login(&server).await;

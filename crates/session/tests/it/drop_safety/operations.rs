@@ -178,7 +178,7 @@ pub(super) fn connecting_from_home() -> Vec<Operation> {
 /// On a session.
 pub(super) fn on_session() -> Vec<Operation> {
     vec![
-        Operation::new("Session::output", Needs::Session, (3, 19), |stage| {
+        Operation::new("Session::output", Needs::Session, (3, 18), |stage| {
             finish(stage.session().output("late out"))
         }),
         Operation::new("Session::ping", Needs::Session, (1, 3), |stage| finish(stage.session().ping())),
@@ -201,7 +201,7 @@ pub(super) fn on_session() -> Vec<Operation> {
             finish(stage.session().line("sleep 1000").env("LANG", "C").terminal(terminal).spawn())
         })
         .variant("with a variable, on a terminal"),
-        Operation::new("Command::output", Needs::Session, (7, 28), |stage| {
+        Operation::new("Command::output", Needs::Session, (7, 27), |stage| {
             finish(stage.session().line("cat").stdin(vec![7; 300_000]).output())
         })
         .variant("of its input"),
