@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use crate::algorithms::{Algorithms, Negotiated};
-use crate::auth::deadline::NetworkClock;
+use crate::auth::deadline::{Limits, NetworkClock};
 use crate::auth::{self, Credentials};
 use crate::base::{HostKeyQuestion, Io, Transport, handshake};
 use crate::connect::dial::DialOptions;
@@ -279,8 +279,8 @@ impl Unauthenticated {
     pub async fn authenticate(mut self, credentials: &Credentials) -> Result<Session, Rejected> {
         let target = self.target();
         let started = Instant::now();
-        let result =
-            auth::authenticate(&mut self.transport, &self.user, credentials, &target, self.left).await;
+        let limits = Limits { network: self.left, person: self.options.person_timeout() };
+        let result = auth::authenticate(&mut self.transport, &self.user, credentials, &target, limits).await;
         match result {
             Ok(success) => {
                 tracing::debug!(target, method = success.method, "authenticated");

@@ -49,7 +49,7 @@ impl TransportOptions {
         self.connect_timeout
     }
 
-    /// Time a person has for a host-key question. Prompts and key touches have 120 s.
+    /// Time a person has for each prompt, each touch of a key, and a host-key question.
     #[must_use]
     pub fn person_timeout(&self) -> Duration {
         self.person_timeout
@@ -141,9 +141,8 @@ impl TransportOptionsBuilder {
         self
     }
 
-    /// Time a person has for a host-key question; it does not count against
-    /// [`connect_timeout`](Self::connect_timeout). Default 120 s, `sshd`'s own `LoginGraceTime`, which
-    /// prompts and key touches always have.
+    /// Time a person has for each prompt, each touch of a key, and a host-key question; it does not count against
+    /// [`connect_timeout`](Self::connect_timeout). Default 120 s, `sshd`'s own `LoginGraceTime`.
     pub fn person_timeout(mut self, timeout: Duration) -> Self {
         self.0.person_timeout = timeout;
         self

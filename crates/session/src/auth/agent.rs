@@ -11,7 +11,6 @@ use ssh_key::PublicKey;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
-use super::deadline::PERSON_LIMIT;
 use super::offer::{Offer, parse_certificate};
 
 /// How long an agent has to answer what needs no person: it is a process on this machine.
@@ -131,7 +130,7 @@ impl Agent {
 
     /// Has the agent sign `data` with the key it knows as `blob`; gives the signature blob.
     ///
-    /// A person may have to touch the key or confirm, and has two minutes for it.
+    /// A person may have to touch the key or confirm, and has `limit` for it.
     ///
     /// # Cancel safety
     /// As [`Agent::bind`].
@@ -140,12 +139,13 @@ impl Agent {
         blob: &[u8],
         data: &[u8],
         flags: SignFlags,
+        limit: Duration,
     ) -> Result<Vec<u8>, AgentError> {
         let mut request = vec![SIGN_REQUEST];
         put(&mut request, blob);
         put(&mut request, data);
         request.extend_from_slice(&(flags as u32).to_be_bytes());
-        let reply = self.call(&request, PERSON_LIMIT).await?;
+        let reply = self.call(&request, limit).await?;
         let (kind, mut rest) = reply.split_first().ok_or(AgentError::Nonsense("an empty message"))?;
         match *kind {
             SIGN_RESPONSE => {

@@ -1,7 +1,7 @@
 //! A deadline that counts the time spent waiting for the network, and no other.
 //!
 //! Authentication waits for two sides: the server, which has seconds, and a person (a prompt, the touch of a
-//! key), who has [`PERSON_LIMIT`]. A single clock would either cut people off or wait minutes for a dead
+//! key), who has minutes. A single clock would either cut people off or wait minutes for a dead
 //! server, so [`NetworkClock`] runs only inside [`NetworkClock::run`] and stands still while a
 //! [`PersonWait`] is held.
 
@@ -13,8 +13,14 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
-/// How long a person has for one prompt, one touch of a key, one question.
-pub(crate) const PERSON_LIMIT: Duration = Duration::from_secs(120);
+/// What an authentication may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Of the network's time, all attempts together.
+    pub(crate) network: Duration,
+    /// Of a person's time, for each prompt, each touch of a key, each question.
+    pub(crate) person: Duration,
+}
 
 /// The network's time ran out.
 #[derive(Debug, PartialEq, Eq)]
@@ -117,8 +123,8 @@ impl State {
 ///
 /// # Cancel safety
 /// Dropping the future drops `wait`.
-pub(crate) async fn for_a_person<F: Future>(wait: F) -> Option<F::Output> {
-    timeout(PERSON_LIMIT, wait).await.ok()
+pub(crate) async fn for_a_person<F: Future>(limit: Duration, wait: F) -> Option<F::Output> {
+    timeout(limit, wait).await.ok()
 }
 
 /// While this is held, its clock stands still.
@@ -214,10 +220,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_person_has_two_minutes() {
+    async fn a_person_has_a_limit() {
+        const LIMIT: Duration = Duration::from_secs(77);
         let start = Instant::now();
-        assert!(for_a_person(pending::<()>()).await.is_none());
-        assert_eq!(start.elapsed(), PERSON_LIMIT);
-        assert_eq!(for_a_person(async { 7 }).await, Some(7));
+        assert!(for_a_person(LIMIT, pending::<()>()).await.is_none());
+        assert_eq!(start.elapsed(), LIMIT);
+        assert_eq!(for_a_person(LIMIT, async { 7 }).await, Some(7));
     }
 }

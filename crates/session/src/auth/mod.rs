@@ -22,8 +22,7 @@ mod run;
 mod sign;
 pub(crate) mod wire;
 
-use std::time::Duration;
-
+use crate::auth::deadline::Limits;
 use crate::base::{self, Transport};
 
 pub use credentials::{AgentSource, AuthMethod, Credentials};
@@ -32,8 +31,8 @@ pub(crate) use run::{AuthFailure, AuthSuccess};
 
 /// Logs `user` in on `transport`, by what `credentials` hold.
 ///
-/// `target` names the host in messages and questions (`user@host:port`). `network_deadline` bounds the time
-/// spent waiting for the server, all attempts together; a person has 120 s for each question besides.
+/// `target` names the host in messages and questions (`user@host:port`). `limits` bound the time
+/// spent waiting for the server, all attempts together, and a person's for each question.
 ///
 /// # Cancel safety
 /// Dropped, `transport` must be dropped as well: a reply may be under way. The server may have seen a
@@ -43,8 +42,8 @@ pub(crate) async fn authenticate(
     user: &str,
     credentials: &Credentials,
     target: &str,
-    network_deadline: Duration,
+    limits: Limits,
 ) -> Result<AuthSuccess, AuthFailure> {
     let connect: run::Connect = |source| Box::pin(base::agent::connect(source));
-    run::authenticate(transport, connect, user, credentials, target, network_deadline).await
+    run::authenticate(transport, connect, user, credentials, target, limits).await
 }

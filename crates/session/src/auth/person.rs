@@ -1,12 +1,13 @@
 //! Asking a person: one question at a time, each with its own time limit, none where nobody is there.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use ssh_key::PrivateKey;
 
 use super::credentials::Credentials;
-use super::deadline::{PERSON_LIMIT, for_a_person};
+use super::deadline::for_a_person;
 use super::driver::blocking;
 use super::keys::KeyFile;
 use super::problem::{Fault, KeyProblem};
@@ -18,6 +19,7 @@ pub(crate) struct Person<'a> {
     credentials: &'a Credentials,
     host: &'a str,
     user: &'a str,
+    limit: Duration,
 }
 
 /// What a question came to.
@@ -37,8 +39,14 @@ pub(crate) enum Locked {
 }
 
 impl<'a> Person<'a> {
-    pub(crate) fn new(credentials: &'a Credentials, host: &'a str, user: &'a str) -> Self {
-        Self { credentials, host, user }
+    /// `limit` is the time there is for each question.
+    pub(crate) fn new(credentials: &'a Credentials, host: &'a str, user: &'a str, limit: Duration) -> Self {
+        Self { credentials, host, user, limit }
+    }
+
+    /// The time there is for each question, and for each touch of a key.
+    pub(crate) fn limit(&self) -> Duration {
+        self.limit
     }
 
     /// `user@host`, as questions name it.
@@ -55,14 +63,14 @@ impl<'a> Person<'a> {
     pub(crate) async fn ask(&self, request: PromptRequest) -> Answered {
         let Some(prompter) = self.credentials.person() else { return Answered::Nobody };
         let wanted = request.prompts().len();
-        match for_a_person(prompter.ask(request)).await {
+        match for_a_person(self.limit, prompter.ask(request)).await {
             Some(Ok(answers)) if answers.len() == wanted => Answered::Yes(answers),
             Some(Ok(answers)) => {
                 Answered::Cancelled(format!("{wanted} questions got {} answers", answers.len()))
             }
             Some(Err(PromptError::Unavailable)) => Answered::Nobody,
             Some(Err(error @ PromptError::Cancelled)) => Answered::Cancelled(error.to_string()),
-            None => Answered::Cancelled(format!("nobody answered within {} s", PERSON_LIMIT.as_secs())),
+            None => Answered::Cancelled(format!("nobody answered within {} s", self.limit.as_secs())),
         }
     }
 

@@ -8,7 +8,7 @@ use ssh_key::HashAlg;
 
 use super::agent::{Agent, AgentError, AgentIdentity};
 use super::credentials::{AgentSource, Credentials};
-use super::deadline::{DeadlinePassed, NetworkClock, PERSON_LIMIT, for_a_person};
+use super::deadline::{DeadlinePassed, Limits, NetworkClock, for_a_person};
 use super::driver::blocking;
 use super::identity::{Found, Identity, Signer, arrange};
 use super::offer::Offer;
@@ -44,7 +44,7 @@ pub(crate) struct AuthFailure {
 /// How the agent named by the credentials is reached.
 pub(crate) type Connect = for<'a> fn(&'a AgentSource) -> BoxFuture<'a, Result<Option<Agent>, AgentError>>;
 
-/// Logs `user` in, by what `credentials` hold, within `network_deadline` of waiting for the network.
+/// Logs `user` in, by what `credentials` hold, within `limits`.
 ///
 /// `target` names the host in messages and questions.
 ///
@@ -57,7 +57,7 @@ pub(crate) async fn authenticate<W: Wire>(
     user: &str,
     credentials: &Credentials,
     target: &str,
-    network_deadline: Duration,
+    limits: Limits,
 ) -> Result<AuthSuccess, AuthFailure> {
     let host = target.strip_prefix(user).and_then(|rest| rest.strip_prefix('@')).unwrap_or(target);
     let mut flow = Flow {
@@ -65,8 +65,8 @@ pub(crate) async fn authenticate<W: Wire>(
         connect_agent,
         user,
         credentials,
-        person: Person::new(credentials, host, user),
-        clock: NetworkClock::new(network_deadline),
+        person: Person::new(credentials, host, user, limits.person),
+        clock: NetworkClock::new(limits.network),
         report: Report::default(),
         identities: Vec::new(),
         agent: None,
@@ -342,8 +342,8 @@ impl<W: Wire> Flow<'_, W> {
                 }
             };
             // The server may be waiting for a person now, who looks for a telephone: that is no network time.
-            let next = for_a_person(self.wire.auth_keyboard_respond(&answers)).await;
-            reply = settle(next.ok_or(DeadlinePassed), PERSON_LIMIT, METHOD)?;
+            let next = for_a_person(self.person.limit(), self.wire.auth_keyboard_respond(&answers)).await;
+            reply = settle(next.ok_or(DeadlinePassed), self.person.limit(), METHOD)?;
         }
     }
 

@@ -1,6 +1,7 @@
 //! Signing with a key file or an agent, at the moment the server asks for it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ssh_key::HashAlg;
 
@@ -31,7 +32,9 @@ impl Sign for KeySigner<'_> {
         Box::pin(async move {
             let _person = self.clock.pause();
             match &self.identity.signer {
-                Signer::Agent(blob) => sign_by_agent(self.agent, blob, data, self.hash).await,
+                Signer::Agent(blob) => {
+                    sign_by_agent(self.agent, blob, data, self.hash, self.person.limit()).await
+                }
                 Signer::File(file) => match self.person.unlock(Arc::clone(file)).await {
                     Ok(key) => {
                         let failed = |why: String| NotSigned::Failed(format!("{}: {why}", file.label()));
@@ -61,6 +64,7 @@ async fn sign_by_agent(
     blob: &[u8],
     data: &[u8],
     hash: Option<HashAlg>,
+    limit: Duration,
 ) -> Result<Vec<u8>, NotSigned> {
     // Taken out while it works: half a message behind, it is of no more use.
     let Some(mut agent) = slot.take() else {
@@ -71,7 +75,7 @@ async fn sign_by_agent(
         Some(HashAlg::Sha512) => SignFlags::RsaSha512,
         _ => SignFlags::None,
     };
-    match agent.sign(blob, data, flags).await {
+    match agent.sign(blob, data, flags, limit).await {
         Ok(signature) => {
             *slot = Some(agent);
             Ok(signature)

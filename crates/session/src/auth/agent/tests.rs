@@ -4,6 +4,8 @@ use tokio::io::{DuplexStream, duplex};
 
 use super::*;
 
+const PERSON: Duration = Duration::from_secs(77);
+
 const ED25519: &str = "AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
 
 fn ed25519() -> Vec<u8> {
@@ -65,7 +67,7 @@ async fn a_key_of_unknown_type_does_not_hide_the_others() {
 #[tokio::test]
 async fn signing_asks_for_the_hash_and_gives_the_blob() {
     let (mut agent, script) = scripted(vec![signature(b"rsa-sha2-512")]);
-    let blob = agent.sign(b"key", b"data", SignFlags::RsaSha512).await.unwrap();
+    let blob = agent.sign(b"key", b"data", SignFlags::RsaSha512, PERSON).await.unwrap();
     assert!(blob.ends_with(b"signed"));
     let mut expected = vec![SIGN_REQUEST];
     put(&mut expected, b"key");
@@ -77,14 +79,14 @@ async fn signing_asks_for_the_hash_and_gives_the_blob() {
 #[tokio::test]
 async fn a_signature_with_sha1_where_sha2_was_asked_for_is_refused() {
     let (mut agent, _script) = scripted(vec![signature(b"ssh-rsa")]);
-    let error = agent.sign(b"key", b"data", SignFlags::RsaSha256).await.unwrap_err();
+    let error = agent.sign(b"key", b"data", SignFlags::RsaSha256, PERSON).await.unwrap_err();
     assert!(matches!(error, AgentError::Nonsense(_)), "{error}");
 }
 
 #[tokio::test]
 async fn a_refusal_is_told_from_nonsense() {
     let (mut agent, _script) = scripted(vec![vec![FAILURE], vec![FAILURE], vec![99]]);
-    assert!(matches!(agent.sign(b"key", b"data", SignFlags::None).await, Err(AgentError::Refused)));
+    assert!(matches!(agent.sign(b"key", b"data", SignFlags::None, PERSON).await, Err(AgentError::Refused)));
     assert!(matches!(agent.identities().await, Err(AgentError::Refused)));
     assert!(matches!(agent.identities().await, Err(AgentError::Nonsense(_))));
 }
@@ -116,15 +118,15 @@ async fn cut_and_swollen_replies_are_errors() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_agent_has_ten_seconds_for_a_list_and_two_minutes_for_a_signature() {
+async fn a_silent_agent_has_ten_seconds_for_a_list_and_a_persons_time_for_a_signature() {
     let (ours, _theirs) = duplex(4096);
     let mut agent = Agent::new(ours);
     let start = tokio::time::Instant::now();
     assert!(matches!(agent.identities().await, Err(AgentError::Silent)));
     assert_eq!(start.elapsed(), AGENT_LIMIT);
     let start = tokio::time::Instant::now();
-    assert!(matches!(agent.sign(b"key", b"data", SignFlags::None).await, Err(AgentError::Silent)));
-    assert_eq!(start.elapsed(), PERSON_LIMIT);
+    assert!(matches!(agent.sign(b"key", b"data", SignFlags::None, PERSON).await, Err(AgentError::Silent)));
+    assert_eq!(start.elapsed(), PERSON);
 }
 
 /// A real agent, with keys that `ssh-add` put in: they sign, and their certificates are listed.
@@ -185,7 +187,7 @@ async fn a_real_agent_lists_and_signs() {
             Algorithm::Rsa { .. } => SignFlags::RsaSha512,
             _ => SignFlags::None,
         };
-        let blob = agent.sign(&identity.blob, b"data", flags).await.unwrap();
+        let blob = agent.sign(&identity.blob, b"data", flags, PERSON).await.unwrap();
         crate::base::keys::verify(public, b"data", &Signature::try_from(&blob[..]).unwrap()).unwrap();
     }
 }
