@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::outcome::{Failure, Outcome};
+use crate::soak::Scale;
 
 mod apt;
 mod bench;
@@ -23,6 +24,7 @@ mod no_c;
 mod outcome;
 mod self_test;
 mod shell;
+mod soak;
 mod test;
 mod tidy;
 
@@ -44,6 +46,8 @@ enum Chore {
     Tidy,
     /// Run the suite against a real OpenSSH `sshd` that it starts itself. Needs root on Linux.
     Interop,
+    /// Run every test at its full length, those against a real `sshd` too. Takes minutes; not part of CI.
+    Soak,
     /// Measure this client against `ssh` and the bare base on an `sshd` that it starts itself. Not part of CI.
     Bench(bench::Selection),
     /// Build the workspace for another target and run its tests there.
@@ -58,10 +62,11 @@ enum Chore {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().chore {
-        Chore::Test => test::run(),
+        Chore::Test => test::run(Scale::Short),
         Chore::Ci(selection) => ci::run(&selection),
         Chore::Tidy => tidy::run(),
-        Chore::Interop => interop::run(),
+        Chore::Interop => interop::run(Scale::Short),
+        Chore::Soak => soak::run(),
         Chore::Bench(selection) => bench::run(&selection),
         Chore::Cross { target, package } => cross::run(target, &package),
     };

@@ -10,6 +10,7 @@ use clap::Args;
 use crate::ci::budget::Budgets;
 use crate::ci::table::Table;
 use crate::outcome::{Failure, Outcome};
+use crate::soak::Scale;
 use crate::{cross, demo, dependants, interop, no_c, self_test, tidy};
 
 pub(crate) mod budget;
@@ -56,7 +57,7 @@ const STEPS: &[Step] = &[
     Step { name: "dependants", shows: "crates outside the workspace can use ours", run: dependants::run },
     Step { name: "self-test", shows: "the AEADs work on CPUs with less", run: self_test::run },
     Step { name: "demo", shows: "the demo holds, in under 30 s", run: demo::run },
-    Step { name: "interop", shows: "the suite against a real sshd", run: interop::run },
+    Step { name: "interop", shows: "the suite against a real sshd", run: || interop::run(Scale::Short) },
     Step {
         name: "cross-musl",
         shows: "static Linux binaries, tested",

@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use crate::interop::account::Account;
 use crate::interop::pam::Pam;
 use crate::outcome::{Failure, Outcome};
+use crate::soak::Scale;
 use crate::{apt, shell};
 
 mod account;
@@ -31,7 +32,7 @@ mod pam;
 const PACKAGES: [&str; 6] = ["openssh-server", "openssh-client", "putty-tools", "tcsh", "fish", "procps"];
 
 /// Prepares the machine, runs the suite as the account and as root, and takes away what it put there.
-pub(crate) fn run() -> Result<Outcome, Failure> {
+pub(crate) fn run(scale: Scale) -> Result<Outcome, Failure> {
     if !cfg!(target_os = "linux") {
         return Outcome::skip_unless_ci("the suite against a real sshd runs on Linux only");
     }
@@ -66,7 +67,7 @@ pub(crate) fn run() -> Result<Outcome, Failure> {
         suite.envs(login.map(|login| ("RUSTLE_INTEROP_AS", login)));
         suite.envs(pam.iter().flat_map(Pam::variables));
         suite.envs(python.as_ref().map(|python| ("RUSTLE_INTEROP_ASYNCSSH", python)));
-        shell::run(&mut suite)?;
+        shell::run(scale.tell(&mut suite))?;
     }
     Ok(Outcome::Done)
 }
