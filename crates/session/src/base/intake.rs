@@ -8,27 +8,28 @@
 //!
 //! A reader that keeps up takes messages straight from the base's queue: no task and no copy in between.
 
+mod spill;
+mod waiters;
+
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
 use russh::{ChannelMsg, ChannelReadHalf};
 use tokio::sync::Notify;
 
+use crate::base::intake::spill::Spill;
+use crate::base::intake::waiters::{News, Wakers};
 use crate::options::BufferLimits;
 
 /// What one message costs beside its bytes: its queue slot and allocation, so that a flood of empty
 /// messages is bounded too.
 const MESSAGE_COST: i64 = 128;
-
-/// How much is read back from disk at a time.
-const READ_BACK: usize = 64 * 1024;
 
 /// Output streams of a channel (RFC 4254 section 5.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,79 +93,6 @@ struct State {
 struct Fifo {
     spill: Spill,
     memory: VecDeque<Bytes>,
-}
-
-/// A temporary file used as a ring, so that it never grows past its limit however long it is in use.
-#[derive(Default)]
-struct Spill {
-    file: Option<File>,
-    /// Where the next byte is written; the oldest one stands `waiting` bytes before it, around the ring.
-    head: u64,
-    waiting: u64,
-}
-
-/// What a waiter of a channel waits for, or what a message changes: a set of these.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct News(u8);
-
-impl News {
-    const NONE: Self = Self(0);
-    const OUT: Self = Self(1);
-    const ERR: Self = Self(2);
-    const REPLY: Self = Self(4);
-    const EXIT: Self = Self(8);
-    const END: Self = Self(16);
-    const ALL: Self = Self(31);
-
-    fn of(stream: Stream) -> Self {
-        match stream {
-            Stream::Out => Self::OUT,
-            Stream::Err => Self::ERR,
-        }
-    }
-
-    fn and(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    fn concerns(self, other: Self) -> bool {
-        self.0 & other.0 != 0
-    }
-}
-
-/// The waiters of a channel. The base wakes all of them; whoever comes first then sorts its queue, and wakes those
-/// again who came before it and for whom it found something.
-#[derive(Default)]
-struct Wakers(Mutex<Vec<(News, Waker)>>);
-
-impl Wake for Wakers {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.tell(News::ALL);
-    }
-}
-
-impl Wakers {
-    fn register(&self, wanted: News, waker: &Waker) {
-        let mut waiters = self.waiters();
-        match waiters.iter_mut().find(|(_, known)| known.will_wake(waker)) {
-            Some((wants, _)) => *wants = wants.and(wanted),
-            None => waiters.push((wanted, waker.clone())),
-        }
-    }
-
-    /// Wakes those who wait for any of it.
-    fn tell(&self, news: News) {
-        let woken: Vec<_> = self.waiters().extract_if(.., |(wanted, _)| wanted.concerns(news)).collect();
-        woken.into_iter().for_each(|(_, waker)| waker.wake());
-    }
-
-    fn waiters(&self) -> MutexGuard<'_, Vec<(News, Waker)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Intake {
@@ -565,63 +493,7 @@ impl Intake {
     }
 }
 
-impl Spill {
-    /// Writes behind the newest byte; the caller has checked that `waiting` stays within `ring`.
-    fn append(&mut self, mut bytes: &[u8], ring: u64) -> io::Result<()> {
-        let file = match &mut self.file {
-            Some(file) => file,
-            // Unlinked at once, so that no crash leaves a user's output in the temporary directory.
-            none => none.insert(tempfile::tempfile()?),
-        };
-        while !bytes.is_empty() {
-            let until_end = usize::try_from(ring - self.head).unwrap_or(usize::MAX);
-            let (part, rest) = bytes.split_at(bytes.len().min(until_end));
-            file.seek(SeekFrom::Start(self.head))?;
-            file.write_all(part)?;
-            self.head = (self.head + part.len() as u64) % ring;
-            self.waiting += part.len() as u64;
-            bytes = rest;
-        }
-        Ok(())
-    }
-
-    /// Reads the oldest bytes; the file goes when it is empty.
-    fn read_back(&mut self, ring: u64) -> io::Result<Bytes> {
-        let Some(file) = &mut self.file else { return Err(io::ErrorKind::NotFound.into()) };
-        let tail = (self.head + ring - self.waiting) % ring;
-        let length = self.waiting.min(ring - tail).min(READ_BACK as u64);
-        let mut bytes = vec![0; usize::try_from(length).unwrap_or(READ_BACK)];
-        file.seek(SeekFrom::Start(tail))?;
-        file.read_exact(&mut bytes)?;
-        self.waiting -= length;
-        if self.waiting == 0 {
-            *self = Self::default();
-        }
-        Ok(bytes.into())
-    }
-}
-
 /// What a message of this many bytes counts for.
 fn cost(bytes: usize) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX / 2) + MESSAGE_COST
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_ring_gives_back_bytes_in_order_around_its_end() {
-        let mut spill = Spill::default();
-        let ring = 10;
-        spill.append(b"abcdefgh", ring).unwrap();
-        assert_eq!(&spill.read_back(ring).unwrap()[..], b"abcdefgh");
-        assert!(spill.file.is_none(), "an empty ring holds no file");
-        spill.append(b"01234567", ring).unwrap();
-        spill.waiting = 3; // as if the five oldest bytes had been read
-        spill.append(b"ABCDEF", ring).unwrap();
-        assert_eq!(spill.waiting, 9);
-        assert_eq!(&spill.read_back(ring).unwrap()[..], b"567AB");
-        assert_eq!(&spill.read_back(ring).unwrap()[..], b"CDEF");
-    }
 }
