@@ -1,4 +1,5 @@
-//! The same work as `bench-base`, in the same shape and on the same kind of runtime, with rustle-session's defaults.
+//! The same work as `bench-base`, in the same shape and on the same kind of runtime, with rustle-session's defaults,
+//! but for `begin_with_keys`: the base does not ask for methods first either.
 #![allow(clippy::print_stdout, reason = "its result goes to the terminal")]
 
 use std::io::Write;
@@ -100,7 +101,7 @@ impl Login {
     fn new(server: &Server) -> Result<Self, Problem> {
         let target = Target::new("127.0.0.1")?.with_user(&server.user)?.with_port(server.port)?;
         let trust = PinnedHostKey::new(&server.fingerprint)?;
-        let credentials = Credentials::new().key_file(&server.key).identities_only();
+        let credentials = Credentials::new().key_file(&server.key).identities_only().begin_with_keys();
         Ok(Self { connector: Connector::new(target).host_trust(trust), credentials })
     }
 

@@ -43,6 +43,7 @@ pub struct Credentials {
     pub(super) certificates: Vec<PathBuf>,
     pub(super) agent: AgentSource,
     pub(super) identities_only: bool,
+    pub(super) begin_with_keys: bool,
     pub(super) prompter: Option<Arc<dyn Prompter>>,
     pub(super) methods: Vec<AuthMethod>,
     pub(super) prompts: NonZeroU32,
@@ -62,6 +63,7 @@ impl Credentials {
             certificates: Vec::new(),
             agent: AgentSource::Env,
             identities_only: false,
+            begin_with_keys: false,
             prompter: None,
             methods: AuthMethod::DEFAULT_ORDER.to_vec(),
             prompts: DEFAULT_PROMPTS,
@@ -128,6 +130,17 @@ impl Credentials {
     #[must_use]
     pub fn identities_only(mut self) -> Self {
         self.identities_only = true;
+        self
+    }
+
+    /// Begins with the first key, without the `none` request by which ssh asks for the methods there are: one round
+    /// trip less, for a server that is known to take keys.
+    ///
+    /// The server's answer to that key tells its methods just as well, and where there is no key after all, they
+    /// are asked for. To a server that takes none (RFC 4252 section 5.2), the attempt counts as a failed one.
+    #[must_use]
+    pub fn begin_with_keys(mut self) -> Self {
+        self.begin_with_keys = true;
         self
     }
 
@@ -204,6 +217,7 @@ impl fmt::Debug for Credentials {
             .field("certificates", &self.certificates)
             .field("agent", &self.agent)
             .field("identities_only", &self.identities_only)
+            .field("begin_with_keys", &self.begin_with_keys)
             .field("prompter", &self.prompter.is_some())
             .field("methods", &self.methods)
             .field("prompts", &self.prompts)

@@ -85,7 +85,7 @@ struct Given {
 }
 
 impl Order {
-    /// Begins after the server has answered `none` with its list of methods.
+    /// Begins with the server's list of methods, its answer to `none`, or with a guess.
     pub(crate) fn new(means: Means, offered: Vec<String>) -> Self {
         Self {
             means,
@@ -96,6 +96,11 @@ impl Order {
             given: Given::default(),
             partial: 0,
         }
+    }
+
+    /// The server's list of methods, for a guess until now.
+    pub(crate) fn now_offered(&mut self, offered: Vec<String>) {
+        self.offered = offered;
     }
 
     /// What the server last said may continue.

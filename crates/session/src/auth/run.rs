@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use ssh_key::HashAlg;
 
 use super::agent::{Agent, AgentError, AgentIdentity};
-use super::credentials::{AgentSource, Credentials};
+use super::credentials::{AgentSource, AuthMethod, Credentials};
 use super::deadline::{DeadlinePassed, Limits, NetworkClock, for_a_person};
 use super::driver::blocking;
 use super::identity::{Found, Identity, Signer, arrange};
@@ -107,16 +107,26 @@ enum Did {
 
 impl<W: Wire> Flow<'_, W> {
     async fn run(&mut self) -> Result<AuthSuccess, Ending> {
-        let none = self.clock.run(self.wire.auth_none(self.user)).await;
-        let offered = match settle(none, self.clock.limit(), "none")? {
-            AuthReply::Success => return Ok(AuthSuccess { method: "none".to_owned(), detail: None }),
-            AuthReply::Failure { remaining, .. } => remaining,
+        let mut guessed = self.begins_with_keys();
+        let mut order = if guessed {
+            Order::new(self.means(), vec![AuthMethod::PublicKey.name().to_owned()])
+        } else {
+            match self.ask_methods().await? {
+                Some(offered) => Order::new(self.means(), offered),
+                None => return Ok(let_in_by_none()),
+            }
         };
-        tracing::debug!(offered = offered.join(","), "methods that may continue");
-        let mut order = Order::new(self.means(), offered);
         loop {
             let step = order.next();
             let did = match step {
+                Step::GiveUp if guessed => {
+                    guessed = false;
+                    match self.ask_methods().await? {
+                        Some(offered) => order.now_offered(offered),
+                        None => return Ok(let_in_by_none()),
+                    }
+                    continue;
+                }
                 Step::GiveUp => {
                     self.note_what_was_skipped(order.offered());
                     return Err(Ending::Exhausted { offered: order.offered().to_vec() });
@@ -137,9 +147,27 @@ impl<W: Wire> Flow<'_, W> {
                 Did::Answered { reply: AuthReply::Failure { remaining, partial }, detail, method } => {
                     let outcome = if partial { Outcome::Partial } else { Outcome::Refused };
                     self.report.tried(method, detail.unwrap_or_default(), outcome);
+                    guessed = false;
                     order.refused(step, remaining, partial);
                 }
                 Did::Nothing => order.unusable(step),
+            }
+        }
+    }
+
+    /// Whether the caller knows that this server takes keys, and wants them tried first.
+    fn begins_with_keys(&self) -> bool {
+        self.credentials.begin_with_keys && self.credentials.methods.first() == Some(&AuthMethod::PublicKey)
+    }
+
+    /// Asks for the methods there are, as ssh does (RFC 4252 section 5.2); `None` if that was enough to be let in.
+    async fn ask_methods(&mut self) -> Result<Option<Vec<String>>, Ending> {
+        let none = self.clock.run(self.wire.auth_none(self.user)).await;
+        match settle(none, self.clock.limit(), "none")? {
+            AuthReply::Success => Ok(None),
+            AuthReply::Failure { remaining, .. } => {
+                tracing::debug!(offered = remaining.join(","), "methods that may continue");
+                Ok(Some(remaining))
             }
         }
     }
@@ -393,6 +421,10 @@ fn asks_for_password(prompts: &[WirePrompt]) -> bool {
     let one_time =
         PARTS.iter().any(|part| text.contains(part)) || text.split(|c: char| !c.is_alphanumeric()).any(word);
     !prompt.echo && !one_time
+}
+
+fn let_in_by_none() -> AuthSuccess {
+    AuthSuccess { method: "none".to_owned(), detail: None }
 }
 
 /// The reply, or how its absence ends authentication.

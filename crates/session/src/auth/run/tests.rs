@@ -201,6 +201,34 @@ async fn a_key_is_offered_and_signs_only_when_wanted() {
 }
 
 #[tokio::test]
+async fn a_caller_who_knows_that_keys_are_taken_saves_a_round_trip() {
+    let credentials = with_key(bare(), &key(1)).begin_with_keys();
+    let mut server = Server::new(vec![Say::Sign(Box::new(Say::Yes))]);
+    assert_eq!(log_in(&mut server, &credentials).await.unwrap().method, "publickey");
+    assert_eq!(server.got, [&format!("key {}", fingerprint(1)), "signature"]);
+}
+
+#[tokio::test]
+async fn a_server_that_takes_no_keys_tells_its_methods_when_it_refuses_one() {
+    let credentials = bare().begin_with_keys().password(SecretString::from("hunter2"));
+    let mut server = Server::new(vec![Say::No(&["password"]), Say::Yes]);
+    log_in(&mut server, &with_key(credentials.clone(), &key(1))).await.unwrap();
+    assert_eq!(server.got, [&format!("key {}", fingerprint(1)), "password hunter2"]);
+
+    // Without a key, or with another method before keys, the methods are asked for.
+    let password_first = [AuthMethod::Password, AuthMethod::PublicKey];
+    for asking in [credentials.clone(), with_key(credentials, &key(1)).methods(password_first)] {
+        let mut server = Server::new(vec![Say::No(&["password"]), Say::Yes]);
+        log_in(&mut server, &asking).await.unwrap();
+        assert_eq!(server.got, ["none", "password hunter2"]);
+    }
+    let mut server = Server::new(vec![Say::Yes]);
+    assert_eq!(log_in(&mut server, &bare().begin_with_keys()).await.unwrap().method, "none");
+    let failure = log_in(&mut Server::new(vec![Say::No(&["publickey"])]), &bare().begin_with_keys()).await;
+    assert_eq!(failure.unwrap_err().may_continue, ["publickey"]);
+}
+
+#[tokio::test]
 async fn a_passphrase_is_asked_for_only_when_the_server_would_take_the_key() {
     let locked = key(1).encrypt_with(
         ssh_key::Cipher::Aes256Ctr,
