@@ -94,6 +94,23 @@ fn children_that_outlive_their_shell_are_ended_by_the_group_it_reported() {
 }
 
 #[test]
+fn children_that_outlive_their_shell_are_not_said_to_have_ended_without_the_report() {
+    interop(|interop| async move {
+        let server = Server::start(&interop);
+        let session = server.session().await;
+        let marker = marker();
+        let line = format!("sh -c 'trap \"\" TERM; echo $$; exec sleep {marker}' & wait");
+        let mut child = session.line(line).reporting(Reporting::Nothing).spawn().await.unwrap();
+        let id = child.take_stdout().unwrap().chunk().await.unwrap().unwrap();
+        await_some(&marker).await;
+        assert_eq!(child.end().await, Ended::Signalled);
+        let id = String::from_utf8_lossy(&id);
+        assert!(session.output(format!("kill -s KILL {}", id.trim())).await.unwrap().status.success());
+        assert_none_left(&marker).await;
+    });
+}
+
+#[test]
 fn a_dropped_future_of_output_ends_its_process() {
     interop(|interop| async move {
         let server = Server::start(&interop);

@@ -44,9 +44,10 @@ const KILLS_AT_ONCE: usize = 2;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Ended {
-    /// The server reported its end, or closed its channel as it does when nothing of it is left.
+    /// The server closed its channel, as it does when the process has ended and nobody holds its output any more.
     Confirmed,
-    /// A signal was sent and accepted, and no end was seen in time.
+    /// A signal was sent and accepted, and no such end was seen in time. The process itself may have ended, while
+    /// what it started goes on and holds its output.
     Signalled,
     /// Nothing that could be tried reached it, as far as can be known: it may still run.
     LeftRunning,
@@ -169,7 +170,6 @@ impl Orphans {
     fn unconfirmed(&self, channel: &Channel) -> Ended {
         match channel.intake().end_seen() {
             Some(End::Closed) => Ended::Confirmed,
-            _ if channel.intake().exit_seen().is_some() => Ended::Confirmed,
             _ if self.connection.is_gone() => Ended::LeftRunning,
             _ => Ended::Signalled,
         }

@@ -267,7 +267,8 @@ impl KnownHosts {
 
     fn how_to_add(&self, offer: &HostKeyOffer) -> String {
         let compare = where_to_compare(offer);
-        let file = self.user_file_paths().ok().and_then(|files| files.into_iter().next());
+        let files = self.user_file_paths().unwrap_or_default();
+        let file = files.into_iter().find(|file| !store::is_null_device(file));
         match (file, self.lookup(offer.host(), offer.port())) {
             (Some(file), Ok((name, port))) => {
                 let line = entry_line(&name, port, offer.presented().key(), rustle_trust::HostHashing::Plain);

@@ -96,7 +96,7 @@ fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// `UserKnownHostsFile=/dev/null` is the usual way to remember nothing.
-fn is_null_device(path: &Path) -> bool {
+pub(super) fn is_null_device(path: &Path) -> bool {
     #[cfg(windows)]
     return path.as_os_str().eq_ignore_ascii_case("NUL") || path == Path::new("/dev/null");
     #[cfg(not(windows))]

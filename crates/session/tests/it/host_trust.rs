@@ -55,6 +55,19 @@ fn quoted(hint: &str) -> String {
 }
 
 #[tokio::test]
+async fn nobody_is_told_to_add_a_line_where_nothing_is_remembered() {
+    let null = if cfg!(windows) { "NUL" } else { "/dev/null" };
+    let files = Files::new();
+    let hint = |error: rustle_session::Error| error.hint().unwrap().to_owned();
+    let only = trust(Path::new(null)).check(&offer("web-1", 22, 1)).await.unwrap_err();
+    assert!(!hint(only).contains(null));
+    let first =
+        KnownHosts::new().user_files([Path::new(null), &files.path]).system_files(Vec::<PathBuf>::new());
+    let first = hint(first.check(&offer("web-1", 22, 1)).await.unwrap_err());
+    assert!(!first.contains(null) && first.contains(&files.path.display().to_string()), "{first}");
+}
+
+#[tokio::test]
 async fn an_unknown_host_is_refused_with_the_line_that_would_make_it_known() {
     let files = Files::new();
     let error = files.trust().check(&offer("web-1", 2222, 1)).await.unwrap_err();
