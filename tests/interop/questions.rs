@@ -8,7 +8,7 @@ use rustle_session::{
     SecretString, Session,
 };
 use rustle_tests::{
-    Interop, KeyFile, KeyKind, Pam, Scratch, Sshd, connector, interop, no_credentials, one_time_code,
+    Interop, KeyFile, KeyKind, Pam, Scratch, Server, Sshd, connector, interop, no_credentials, one_time_code,
 };
 
 #[test]
@@ -28,6 +28,30 @@ fn a_password_logs_in_and_a_wrong_one_does_not() {
         assert!(error.to_string().contains("password"), "{error}");
         let log = sshd.log();
         assert_eq!(log.matches("Failed password").count(), 1, "a wrong password is sent once:\n{log}");
+    });
+}
+
+#[test]
+fn an_account_without_a_password_is_let_in_by_none() {
+    interop(|interop| async move {
+        let lines = "PasswordAuthentication yes\nPermitEmptyPasswords yes\nUsePAM no";
+        let sshd = Sshd::builder(interop.sshd()).config(lines).start();
+        let connected = connector(interop.open_user(), &sshd).connect().await.unwrap();
+        let session = connected.authenticate(&no_credentials()).await.unwrap();
+        assert_eq!(session.method(), "none");
+        assert_eq!(session.output("id -un").await.unwrap().stdout_text().trim_end(), interop.open_user());
+    });
+}
+
+#[test]
+fn a_key_that_is_known_to_be_taken_goes_first() {
+    interop(|interop| async move {
+        let server = Server::configured(&interop, "LogLevel DEBUG2");
+        let credentials = server.credentials().begin_with_keys();
+        let session = server.connector().connect().await.unwrap().authenticate(&credentials).await.unwrap();
+        assert_eq!(session.method(), "publickey");
+        let log = server.sshd().log();
+        assert!(log.contains("method publickey") && !log.contains("method none"), "{log}");
     });
 }
 

@@ -206,7 +206,7 @@ fn child(interop: &Interop, errors: &Path) -> std::process::Child {
     command.env_clear().env(CHILD, "1").env("RUSTLE_INTEROP", "1").env("PATH", "/usr/bin:/bin");
     command.env("RUSTLE_INTEROP_SSHD", interop.sshd()).env("RUSTLE_INTEROP_USER", interop.account().name());
     // The frame of a test wants one; the real one comes on standard input.
-    command.env("RUSTLE_INTEROP_PASSWORD", "none");
+    command.env("RUSTLE_INTEROP_PASSWORD", "none").env("RUSTLE_INTEROP_OPEN_USER", interop.open_user());
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(File::create(errors).unwrap());
     command.spawn().unwrap()
 }

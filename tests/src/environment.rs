@@ -12,6 +12,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 pub struct Interop {
     sshd: PathBuf,
     account: Account,
+    open_user: String,
     as_root: bool,
     pam: Option<Pam>,
     asyncssh: Option<PathBuf>,
@@ -71,6 +72,7 @@ impl Interop {
                 name: required("RUSTLE_INTEROP_USER"),
                 password: required("RUSTLE_INTEROP_PASSWORD"),
             },
+            open_user: required("RUSTLE_INTEROP_OPEN_USER"),
             as_root: env::var_os("RUSTLE_INTEROP_AS").is_some_and(|user| user == "root"),
             pam,
             asyncssh: env::var_os("RUSTLE_INTEROP_ASYNCSSH").map(PathBuf::from),
@@ -99,6 +101,12 @@ impl Interop {
     #[must_use]
     pub fn account(&self) -> &Account {
         &self.account
+    }
+
+    /// The name of an account whose password is empty.
+    #[must_use]
+    pub fn open_user(&self) -> &str {
+        &self.open_user
     }
 
     /// The sshd whose PAM service asks two rounds of questions. Where there is none, says so.

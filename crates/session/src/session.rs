@@ -467,6 +467,10 @@ impl Session {
                 "the server closed the channel before it answered",
             )
             .at(self.target()),
+            Some(End::Released) => {
+                Error::new(ErrorKind::ChannelClosed, operation, "the channel was closed on this side")
+                    .at(self.target())
+            }
             Some(End::Lost) | None => self.gone_error(operation).await,
         }
     }

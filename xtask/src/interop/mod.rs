@@ -8,6 +8,7 @@
 //! | `RUSTLE_INTEROP` | `1`: the real servers are there, a test that needs them may not skip itself |
 //! | `RUSTLE_INTEROP_SSHD` | the path of `sshd` |
 //! | `RUSTLE_INTEROP_USER`, `RUSTLE_INTEROP_PASSWORD` | an ordinary account, made for this run |
+//! | `RUSTLE_INTEROP_OPEN_USER` | another one, whose password is empty |
 //! | `RUSTLE_INTEROP_AS` | `root` in the second pass: log in as root where the first pass took the account |
 //! | `RUSTLE_INTEROP_PAM_SSHD` | the same `sshd` under a name whose PAM service asks for the password, then for a code |
 //! | `RUSTLE_INTEROP_OATH_SECRET` | the secret of that code in hex: HOTP (RFC 4226), six digits, counting from 0 in each pass |
@@ -55,6 +56,7 @@ pub(crate) fn run(scale: Scale) -> Result<Outcome, Failure> {
     let python = asyncssh::python(&folder)?;
     let pam = Pam::set_up(&folder, &sshd)?;
     let account = Account::create()?;
+    let _open = Account::create_open()?;
     for login in [None, Some("root")] {
         println!("\n-- as {}", login.unwrap_or(account::NAME));
         if let Some(pam) = &pam {
@@ -63,6 +65,7 @@ pub(crate) fn run(scale: Scale) -> Result<Outcome, Failure> {
         let mut suite = shell::cargo();
         suite.args(["test", "-p", "rustle-tests", "--test", "interop"]);
         suite.env("RUSTLE_INTEROP", "1").env("RUSTLE_INTEROP_SSHD", &sshd);
+        suite.env("RUSTLE_INTEROP_OPEN_USER", account::OPEN);
         suite.env("RUSTLE_INTEROP_USER", account::NAME).env("RUSTLE_INTEROP_PASSWORD", account.password());
         suite.envs(login.map(|login| ("RUSTLE_INTEROP_AS", login)));
         suite.envs(pam.iter().flat_map(Pam::variables));

@@ -151,6 +151,21 @@ pub(crate) async fn wait(child: Child) -> Ran {
     }
 }
 
+/// Whether the tests run where this signal is ignored (`nohup`, a script's background): what they start ignores it
+/// too, as it should.
+#[cfg(unix)]
+#[expect(clippy::print_stdout, reason = "a test that skips itself says so")]
+pub(crate) fn is_ignored(signal: rustix::process::Signal) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    let ignored = mask >> (signal.as_raw() - 1) & 1 == 1;
+    if ignored {
+        println!("skipped: signal {} is ignored here", signal.as_raw());
+    }
+    ignored
+}
+
 /// A snapshot without the times, fingerprints and keys in it.
 macro_rules! snapshot {
     ($name:literal, $text:expr) => {

@@ -52,6 +52,8 @@ pub(crate) enum Exit {
 pub(crate) enum End {
     /// The peer closed the channel.
     Closed,
+    /// This side closed it; whatever the peer still had to say is not known.
+    Released,
     /// The connection ended first.
     Lost,
     /// Its output was not read, and its buffers ran over.
@@ -65,6 +67,10 @@ pub(crate) struct Intake {
     /// ahead of the loop's own count.
     queued: AtomicI64,
     out_dropped: AtomicBool,
+    /// Messages of standard output that the loop has counted, and those that its reader came for: the reader may be
+    /// ahead of the loop's count.
+    out_arrived: AtomicU64,
+    out_sorted: AtomicU64,
     orphaned_told: AtomicBool,
     /// For how many milliseconds the loop has waited for this channel's reader since it last caught up.
     paused: AtomicU64,
@@ -101,6 +107,8 @@ impl Intake {
             limits,
             queued: AtomicI64::new(0),
             out_dropped: AtomicBool::new(false),
+            out_arrived: AtomicU64::new(0),
+            out_sorted: AtomicU64::new(0),
             orphaned_told: AtomicBool::new(false),
             paused: AtomicU64::new(0),
             room: Notify::new(),
@@ -133,10 +141,14 @@ impl Intake {
         self.queued.fetch_add(cost, Ordering::AcqRel) + cost <= self.limits.memory_bytes()
     }
 
-    /// Whether output arrived that nobody can read any more, told once.
+    /// Counts a message of a stream; whether it arrived for a reader that had gone before, told once.
     pub(crate) fn output_for_nobody(&self, stream: Stream) -> bool {
-        stream == Stream::Out
-            && self.out_dropped.load(Ordering::Acquire)
+        if stream != Stream::Out {
+            return false;
+        }
+        let arrived = self.out_arrived.fetch_add(1, Ordering::AcqRel) + 1;
+        self.out_dropped.load(Ordering::Acquire)
+            && arrived > self.out_sorted.load(Ordering::Acquire)
             && !self.orphaned_told.swap(true, Ordering::AcqRel)
     }
 
@@ -443,6 +455,7 @@ impl Intake {
                     self.release(&data);
                     return News::NONE;
                 }
+                self.out_sorted.fetch_add(1, Ordering::AcqRel);
                 state.out.memory.push_back(data);
                 return News::OUT;
             }
@@ -496,4 +509,29 @@ impl Intake {
 /// What a message of this many bytes counts for.
 fn cost(bytes: usize) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX / 2) + MESSAGE_COST
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_ahead_of_the_loops_count_leaves_no_orphan() {
+        let intake = Intake::new(BufferLimits::default());
+        let data = || ChannelMsg::Data { data: Bytes::from_static(b"ready\n") };
+        intake.sort(&mut intake.state(), data());
+        intake.drop_stream(Stream::Out);
+        assert!(!intake.output_for_nobody(Stream::Out), "what it read, counted late");
+        intake.sort(&mut intake.state(), data());
+        assert!(intake.output_for_nobody(Stream::Out), "what came when it had gone");
+        assert!(!intake.output_for_nobody(Stream::Out), "told once");
+    }
+
+    #[test]
+    fn output_that_was_there_when_its_reader_went_is_forgiven_and_the_next_is_not() {
+        let intake = Intake::new(BufferLimits::default());
+        assert!(!intake.output_for_nobody(Stream::Out));
+        intake.drop_stream(Stream::Out);
+        assert!(intake.output_for_nobody(Stream::Out));
+    }
 }

@@ -198,7 +198,7 @@ impl Child {
             return Ok(self.status());
         }
         match channel.ended().await {
-            End::Closed => Ok(self.status()),
+            End::Closed | End::Released => Ok(self.status()),
             End::Lost | End::Overrun => Err(self.session.channel_ended_error("exec", channel).await),
         }
     }
@@ -422,7 +422,7 @@ pub(crate) fn checked_end(channel: &Channel, bytes: Option<Bytes>) -> io::Result
             io::ErrorKind::ConnectionAborted,
             "the stream was not read and its buffers ran over",
         )),
-        Some(End::Closed) | None => Ok(None),
+        Some(End::Closed | End::Released) | None => Ok(None),
     }
 }
 
