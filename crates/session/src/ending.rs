@@ -305,6 +305,24 @@ impl ProcessGroup {
         self.state().id
     }
 
+    /// Looks for the report in what its reader has not come for yet, and leaves it there.
+    fn look_ahead(&self, channel: &Channel) {
+        let mut scan = self.state();
+        if scan.done || scan.id.is_some() {
+            return;
+        }
+        let mut bytes = scan.held.clone();
+        channel.intake().peek_errors(|unread| {
+            for piece in unread {
+                let room = REPORT_BEFORE.saturating_sub(bytes.len());
+                bytes.extend_from_slice(&piece[..piece.len().min(room)]);
+            }
+        });
+        if let Some((_, id)) = find_report(&bytes, &self.mark) {
+            scan.id = id;
+        }
+    }
+
     /// Waits a moment for the group's id.
     async fn report(&self, channel: &Arc<Channel>, reading: Reading) -> Option<u32> {
         let reported = async {
@@ -314,7 +332,10 @@ impl ProcessGroup {
                         Ok(Some(_)) => {}
                         Ok(None) | Err(_) => break,
                     },
-                    Reading::Elsewhere => tokio::time::sleep(Duration::from_millis(10)).await,
+                    Reading::Elsewhere => {
+                        self.look_ahead(channel);
+                        tokio::time::sleep(Duration::from_millis(10)).await;
+                    }
                 }
             }
         };

@@ -343,6 +343,13 @@ impl Intake {
         self.state().exit.clone()
     }
 
+    /// Shows the bytes of standard error that are in memory and nobody has read yet; they stay where they are.
+    pub(crate) fn peek_errors<T>(&self, look: impl FnOnce(&VecDeque<Bytes>) -> T) -> T {
+        let mut state = self.state();
+        self.sort_queue(&mut state);
+        look(&state.err.memory)
+    }
+
     /// What to do when output arrives after its reader went away, as `SIGPIPE` would for a local process.
     /// Set once; runs inside the loop, so it must only hand on.
     pub(crate) fn when_orphaned(&self, hook: Box<dyn Fn() + Send + Sync>) {

@@ -89,6 +89,25 @@ async fn a_reported_process_group_is_killed_where_signals_are_ignored() {
 
 #[cfg(unix)]
 #[tokio::test]
+async fn a_reported_process_group_is_killed_whoever_has_its_standard_error() {
+    let server = server().shell().start().await.unwrap();
+    let session = login(&server).await;
+    let command = session.line("trap '' TERM; echo noise >&2; echo up; sleep 1000 & sleep 1000");
+    let mut child = command.reporting(Reporting::ProcessGroup).spawn().await.unwrap();
+    // Taken, and not read until the process has ended.
+    let mut errors = child.take_stderr().unwrap();
+    let mut output = child.take_stdout().unwrap();
+    assert_eq!(output.chunk().await.unwrap().unwrap(), "up\n");
+    assert_eq!(child.end().await, Ended::Confirmed);
+    let mut read = String::new();
+    errors.read_to_string(&mut read).await.unwrap();
+    assert_eq!(read, "noise\n");
+    drop((errors, output));
+    close_and_check(session, server).await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
 async fn the_report_of_the_process_group_is_not_seen_in_standard_error() {
     let server = server().shell().start().await.unwrap();
     let session = login(&server).await;
