@@ -19,6 +19,29 @@ AgMEBQ==\n\
 -----END OPENSSH PRIVATE KEY-----\n\
 ";
 
+/// Made for this test alone; its private seed begins with one zero byte and ends with two.
+const ZEROS_ED25519: &str = "\
+-----BEGIN OPENSSH PRIVATE KEY-----\n\
+b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZW\n\
+QyNTUxOQAAACB0d4Z3HMaoyskuH6s9+3KtLfQNorfN45rnIKnTGN2uNQAAAIgSEmFGEhJh\n\
+RgAAAAtzc2gtZWQyNTUxOQAAACB0d4Z3HMaoyskuH6s9+3KtLfQNorfN45rnIKnTGN2uNQ\n\
+AAAEAAEThIn2SLtgzZXQwctKNefvq1RmeWNSkeHHOYW24AAHR3hnccxqjKyS4fqz37cq0t\n\
+9A2it83jmucgqdMY3a41AAAABGJvdGgB\n\
+-----END OPENSSH PRIVATE KEY-----\n\
+";
+
+/// Made by `openssl ec -des3` for this test alone, under the passphrase `correct horse`.
+const TRIPLE_DES: &str = "\
+-----BEGIN EC PRIVATE KEY-----\n\
+Proc-Type: 4,ENCRYPTED\n\
+DEK-Info: DES-EDE3-CBC,974A9559E183F2A7\n\
+\n\
+LOuUuXrjSOdSn/tGp+ZocRHSGD3D4FMYSQPPSUu515hl5rBx0jtuiq7QMxpJg5tA\n\
+/QAHSZhqo8nZsT5TqU4O/wuog+9VNba3WSmIVeMDEAgzQBurabvCw6Zh3B3zTsyu\n\
+vdsKjJIy9+y7cXxu5Xn471mTt4i4xhgT4C+NSsKO1O8=\n\
+-----END EC PRIVATE KEY-----\n\
+";
+
 const PASSPHRASE: &str = "correct \"horse\" bättery";
 
 #[test]
@@ -41,6 +64,14 @@ fn a_p256_key_with_a_short_number_logs_in() {
         let (server, folder) = (Server::start(&interop), Scratch::new());
         let key = KeyFile::of_text(&folder, "short", SHORT_P256);
         assert_logs_in(&server, &key, key.path(), "").await;
+        let mut before = "";
+        for cipher in ["aes256-ctr", "aes128-gcm@openssh.com", "chacha20-poly1305@openssh.com"] {
+            let mut keygen = std::process::Command::new("ssh-keygen");
+            keygen.args(["-q", "-p", "-a", "4", "-Z", cipher, "-P", before, "-N", PASSPHRASE, "-f"]);
+            rustle_tests::run(keygen.arg(key.path()));
+            assert_logs_in(&server, &key, key.path(), PASSPHRASE).await;
+            before = PASSPHRASE;
+        }
     });
 }
 
@@ -69,9 +100,6 @@ fn pem_and_pkcs8_files_of_ssh_keygen_log_in_also_encrypted() {
         for kind in [KeyKind::EcdsaP256, KeyKind::EcdsaP384, KeyKind::EcdsaP521, KeyKind::Rsa] {
             for (format, head) in [("PEM", " PRIVATE KEY-----"), ("PKCS8", "PRIVATE KEY-----")] {
                 for passphrase in ["", PASSPHRASE] {
-                    if (format, passphrase.is_empty()) == ("PEM", false) && kind != KeyKind::Rsa {
-                        continue; // See the next test.
-                    }
                     let name = format!("{kind:?}{format}{}", passphrase.len());
                     let key = KeyFile::generate_as(&folder, &name, kind, &["-m", format], passphrase);
                     let text = std::fs::read_to_string(key.path()).unwrap();
@@ -85,21 +113,20 @@ fn pem_and_pkcs8_files_of_ssh_keygen_log_in_also_encrypted() {
 }
 
 #[test]
-fn an_elliptic_key_in_openssl_s_old_encryption_is_refused_with_the_way_to_rewrite_it() {
+fn a_key_in_triple_des_is_refused_with_the_way_to_rewrite_it() {
     interop(|interop| async move {
         let (server, folder) = (Server::start(&interop), Scratch::new());
-        let key = KeyFile::generate_as(&folder, "old", KeyKind::EcdsaP256, &["-m", "PEM"], PASSPHRASE);
-        server.sshd().authorize(&key.public_line());
-        let credentials = no_credentials().key_file(key.path()).passphrase(SecretString::from(PASSPHRASE));
+        let path = folder.write("old", TRIPLE_DES);
+        rustle_tests::run(std::process::Command::new("chmod").arg("600").arg(&path));
+        let credentials = no_credentials().key_file(&path).passphrase(SecretString::from("correct horse"));
         let error = login(&server, &credentials).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Key, "{error:?}");
         assert!(error.hint().unwrap().contains("ssh-keygen -p"), "{error:?}");
         // What the hint says helps.
         let mut keygen = std::process::Command::new("ssh-keygen");
-        rustle_tests::run(
-            keygen.args(["-q", "-p", "-P", PASSPHRASE, "-N", PASSPHRASE, "-f"]).arg(key.path()),
-        );
-        assert_logs_in(&server, &key, key.path(), PASSPHRASE).await;
+        rustle_tests::run(keygen.args(["-q", "-p", "-P", "correct horse", "-N", "", "-f"]).arg(&path));
+        let key = KeyFile::of_text(&folder, "old", &std::fs::read_to_string(&path).unwrap());
+        assert_logs_in(&server, &key, key.path(), "").await;
     });
 }
 
@@ -120,6 +147,19 @@ fn putty_files_of_both_versions_log_in_also_encrypted() {
                     assert_logs_in(&server, &key, &file, passphrase).await;
                 }
             }
+        }
+    });
+}
+
+#[test]
+fn a_putty_file_whose_seed_begins_and_ends_with_zero_bytes_logs_in() {
+    interop(|interop| async move {
+        let (server, folder) = (Server::start(&interop), Scratch::new());
+        let key = KeyFile::of_text(&folder, "zeros", ZEROS_ED25519);
+        for (version, passphrase) in [(2, ""), (2, "correct horse"), (3, ""), (3, "correct horse")] {
+            let file =
+                key.to_putty(&folder, &format!("{version}{}.ppk", passphrase.len()), version, passphrase);
+            assert_logs_in(&server, &key, &file, passphrase).await;
         }
     });
 }

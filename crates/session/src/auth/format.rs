@@ -29,6 +29,8 @@ pub(crate) enum Protection {
 pub(crate) enum PemCipher {
     None,
     Aes128Cbc,
+    Aes192Cbc,
+    Aes256Cbc,
 }
 
 /// Why a text is no private key this crate reads.
@@ -66,7 +68,7 @@ impl Format {
         let format = match label {
             "OPENSSH PRIVATE KEY" => Self::OpenSsh,
             "RSA PRIVATE KEY" => Self::Rsa(pem_cipher(text)?),
-            "EC PRIVATE KEY" => ec(text)?,
+            "EC PRIVATE KEY" => Self::Ec(pem_cipher(text)?),
             "PRIVATE KEY" => Self::Pkcs8,
             "ENCRYPTED PRIVATE KEY" => Self::Pkcs8Encrypted,
             "DSA PRIVATE KEY" => return Err(NotPrivate::Unsupported("a DSA key".to_owned())),
@@ -90,12 +92,14 @@ fn begin_label(line: &str) -> Option<&str> {
 
 /// RFC 1421 headers, as OpenSSL writes them: `Proc-Type: 4,ENCRYPTED` and `DEK-Info: cipher,iv`.
 fn pem_cipher(text: &str) -> Result<PemCipher, NotPrivate> {
-    let Some(dek) = text.lines().find_map(|line| line.trim().strip_prefix("DEK-Info:")) else {
+    let Some((cipher, _iv)) = dek_info(text) else {
         let encrypted = text.lines().any(|line| line.starts_with("Proc-Type:") && line.contains("ENCRYPTED"));
         return if encrypted { Err(NotPrivate::Truncated) } else { Ok(PemCipher::None) };
     };
-    match dek.trim().split(',').next().unwrap_or_default() {
+    match cipher {
         "AES-128-CBC" => Ok(PemCipher::Aes128Cbc),
+        "AES-192-CBC" => Ok(PemCipher::Aes192Cbc),
+        "AES-256-CBC" => Ok(PemCipher::Aes256Cbc),
         other => Err(NotPrivate::Unsupported(format!(
             "a PEM file encrypted with {} in OpenSSL's old way",
             shortened(other)
@@ -103,8 +107,10 @@ fn pem_cipher(text: &str) -> Result<PemCipher, NotPrivate> {
     }
 }
 
-fn ec(text: &str) -> Result<Format, NotPrivate> {
-    pem_cipher(text).map(Format::Ec)
+/// The cipher's name and the initialisation vector of the first `DEK-Info` header.
+pub(crate) fn dek_info(text: &str) -> Option<(&str, &str)> {
+    let info = text.lines().find_map(|line| line.trim().strip_prefix("DEK-Info:"))?.trim();
+    Some(info.split_once(',').unwrap_or((info, "")))
 }
 
 fn ppk(header: &str) -> Result<Format, NotPrivate> {
@@ -126,16 +132,7 @@ fn ppk(header: &str) -> Result<Format, NotPrivate> {
     }
     match value("Encryption") {
         Some("none") => Ok(Format::Ppk(Protection::Plain)),
-        Some("aes256-cbc") => {
-            // The file chooses how much memory its passphrase costs; PuTTY itself writes 8 MiB.
-            let memory = value("Argon2-Memory").map_or(Ok(0), str::parse::<u32>);
-            match memory {
-                Ok(kibibytes) if kibibytes <= MAX_ARGON2_KIB => Ok(Format::Ppk(Protection::Encrypted)),
-                _ => Err(NotPrivate::Unsupported(
-                    "a PuTTY key that wants more than 1 GiB of memory to be opened".to_owned(),
-                )),
-            }
-        }
+        Some("aes256-cbc") => affordable(rest).map(|()| Format::Ppk(Protection::Encrypted)),
         Some(other) => {
             Err(NotPrivate::Unsupported(format!("a PuTTY key encrypted with {}", shortened(other))))
         }
@@ -143,8 +140,29 @@ fn ppk(header: &str) -> Result<Format, NotPrivate> {
     }
 }
 
+/// The file chooses how much memory and time its passphrase costs. PuTTY itself writes 8 MiB and a tenth of a second.
+fn affordable(file: &str) -> Result<(), NotPrivate> {
+    // The largest of each name: not every parser takes the first.
+    let most = |name: &str| {
+        let values = file.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        values.map(|value| value.trim().parse().unwrap_or(u32::MAX)).max().unwrap_or(0)
+    };
+    let (kibibytes, passes) = (most("Argon2-Memory"), most("Argon2-Passes"));
+    let what = if kibibytes > MAX_ARGON2_KIB {
+        "1 GiB of memory"
+    } else if u64::from(kibibytes) * u64::from(passes) > MAX_ARGON2_FILLED_KIB {
+        "two minutes"
+    } else {
+        return Ok(());
+    };
+    Err(NotPrivate::Unsupported(format!("a PuTTY key that wants more than {what} to be opened")))
+}
+
 /// 1 GiB, 128 times what PuTTY chooses.
 const MAX_ARGON2_KIB: u32 = 1024 * 1024;
+
+/// 128 GiB, all passes together: about what a fast core fills in the two minutes that opening a key may take.
+const MAX_ARGON2_FILLED_KIB: u64 = 128 * 1024 * 1024;
 
 /// A line as in `authorized_keys` or a `.pub` file: a known algorithm name, then base64.
 fn is_public_line(text: &str) -> bool {
@@ -227,7 +245,16 @@ mod tests {
                  -----END RSA PRIVATE KEY-----\n"
             )
         };
-        assert_eq!(Format::of(with("AES-128-CBC").as_bytes()), Ok(Format::Rsa(PemCipher::Aes128Cbc)));
+        for (name, cipher) in [
+            ("AES-128-CBC", PemCipher::Aes128Cbc),
+            ("AES-192-CBC", PemCipher::Aes192Cbc),
+            ("AES-256-CBC", PemCipher::Aes256Cbc),
+        ] {
+            let text = with(name);
+            assert_eq!(Format::of(text.as_bytes()), Ok(Format::Rsa(cipher)));
+            assert_eq!(Format::of(text.replace("RSA", "EC").as_bytes()), Ok(Format::Ec(cipher)));
+            assert_eq!(dek_info(&text), Some((name, "00")));
+        }
         let Err(NotPrivate::Unsupported(what)) = Format::of(with("DES-EDE3-CBC").as_bytes()) else {
             panic!("3DES is not read");
         };
@@ -247,6 +274,16 @@ mod tests {
             let text = file("3", "ssh-rsa", &format!("Encryption: aes256-cbc\nArgon2-Memory: {greedy}\n"));
             assert!(matches!(Format::of(text.as_bytes()), Err(NotPrivate::Unsupported(_))), "{greedy}");
         }
+        for (memory, passes, is_taken) in
+            [(1_048_576, 128, true), (1_048_576, 129, false), (8, u32::MAX, false), (8192, 16384, true)]
+        {
+            let asked = format!("Encryption: aes256-cbc\nArgon2-Memory: {memory}\nArgon2-Passes: {passes}\n");
+            let told = Format::of(file("3", "ssh-rsa", &asked).as_bytes());
+            assert_eq!(told.is_ok(), is_taken, "{memory} KiB, {passes} passes");
+        }
+        // A second line of the name does not hide behind the first.
+        let twice = "Encryption: aes256-cbc\nArgon2-Memory: 8\nArgon2-Memory: 4194304\n";
+        assert!(Format::of(file("3", "ssh-rsa", twice).as_bytes()).is_err());
         for (version, algorithm) in [("1", "ssh-rsa"), ("9", "ssh-rsa"), ("3", "ssh-dss"), ("3", "ssh-ed448")]
         {
             let text = file(version, algorithm, "Encryption: none\n");

@@ -100,10 +100,7 @@ impl KeyProblem {
                 "give the passphrase, or add the key to an agent with ssh-add".to_owned()
             }
             Fault::NoPassphrase => "type the passphrase, or add the key to an agent with ssh-add".to_owned(),
-            Fault::Undecoded(Undecoded::Damaged) => {
-                "restore the file from a copy; a PuTTY key may be converted with: puttygen FILE -O private-openssh"
-                    .to_owned()
-            }
+            Fault::Undecoded(Undecoded::Damaged) => "restore the file from a copy".to_owned(),
             Fault::PublicFile => {
                 "name the private key (without .pub), or add it to an agent with ssh-add".to_owned()
             }

@@ -1,5 +1,11 @@
 //! The base's parsers and signers for private keys, behind one function each.
 
+mod container;
+#[cfg(test)]
+mod frames;
+mod pem;
+mod pkcs8;
+mod ppk;
 mod short_scalar;
 
 use std::fmt;
@@ -8,13 +14,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use russh::keys::signature::Signer;
 use russh::keys::{self, decode_secret_key};
 use ssh_key::encoding::Encode;
-use ssh_key::private::KeypairData;
+use ssh_key::private::{Ed25519Keypair, KeypairData};
 use ssh_key::public::KeyData;
 use ssh_key::{Algorithm, HashAlg, PrivateKey, PublicKey};
-use zeroize::Zeroizing;
 
+use self::container::Container;
 use crate::auth::format::{Format, PemCipher, Protection};
-use crate::auth::offer::decode_base64;
 
 /// Why a text of a known format gave no key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +34,9 @@ pub(crate) enum Undecoded {
     Unsupported(String),
 }
 
+/// The most rounds of bcrypt that a file may ask for. `ssh-keygen` writes 16 or 24, which take a quarter of a second.
+const MAX_ROUNDS: u32 = 10_000;
+
 /// Decodes the private key in `text`, whose format is `format`.
 pub(crate) fn decode(text: &str, format: Format, passphrase: Option<&str>) -> Result<PrivateKey, Undecoded> {
     let encrypted = match format {
@@ -41,59 +49,65 @@ pub(crate) fn decode(text: &str, format: Format, passphrase: Option<&str>) -> Re
     if encrypted == Some(true) && passphrase.is_none() {
         return Err(Undecoded::NeedsPassphrase);
     }
-    if format == Format::Ec(PemCipher::Aes128Cbc) {
-        // The base takes every file encrypted in this way for RSA.
-        return Err(Undecoded::Unsupported("an EC key encrypted in OpenSSL's old way".to_owned()));
-    }
     // The parsers under the base take a passphrase for a plain PKCS#8 or PEM file as proof that it is encrypted.
     let passphrase = passphrase.filter(|_| encrypted != Some(false));
-    // A file is input like any other: should a parser of a release candidate panic on it, that is its damage.
-    let decoded = catch_unwind(AssertUnwindSafe(|| decode_secret_key(text, passphrase)))
-        .map_err(|_| Undecoded::Damaged)?;
-    let key = match decoded {
-        Ok(key) => key,
-        Err(error) => {
-            let short = (format == Format::OpenSsh).then(|| short_scalar::decode(text, passphrase)).flatten();
-            short.ok_or_else(|| undecoded(&error, encrypted.unwrap_or(passphrase.is_some())))?
+    let read = || match (format, passphrase) {
+        (Format::Rsa(cipher), Some(passphrase)) => {
+            parse(&pem::opened(text, "RSA PRIVATE KEY", cipher, passphrase)?, None, true)
         }
+        (Format::Ec(cipher), Some(passphrase)) => {
+            parse(&pem::opened(text, "EC PRIVATE KEY", cipher, passphrase)?, None, true)
+        }
+        (Format::Pkcs8Encrypted, _) => parse(&pkcs8::bounded(text)?, passphrase, true),
+        (Format::Ppk(_), _) if ppk::is_ed25519(text) => ppk::decode(text, passphrase),
+        (Format::OpenSsh, _) => openssh(text, passphrase),
+        (Format::Rsa(_) | Format::Ec(_) | Format::Pkcs8, _) => parse(text, None, false),
+        (Format::Ppk(_), _) => parse(text, passphrase, passphrase.is_some()),
     };
-    check(&key, format)?;
+    // A file is input like any other: should a parser of a release candidate panic on it, that is its damage.
+    let key = catch_unwind(AssertUnwindSafe(read)).map_err(|_| Undecoded::Damaged)??;
+    check(&key)?;
     Ok(key)
+}
+
+fn openssh(text: &str, passphrase: Option<&str>) -> Result<PrivateKey, Undecoded> {
+    let file = container::bytes(text).ok_or(Undecoded::Damaged)?;
+    let container = Container::read(&file)?;
+    if container.rounds > MAX_ROUNDS {
+        return Err(too_costly());
+    }
+    let tried = passphrase.is_some() && !container.is_plain();
+    // Framed anew, so that the parser reads what was looked at here, should a file hold several.
+    parse(&container::framed("OPENSSH PRIVATE KEY", &file), passphrase, tried)
+        .or_else(|why| short_scalar::decode(&file, &container, passphrase).ok_or(why))
+}
+
+/// The file chooses what its passphrase costs, and no limit on time ends the thread that pays.
+fn too_costly() -> Undecoded {
+    Undecoded::Unsupported(
+        "a key file that would take minutes, or gigabytes of memory, to be opened".to_owned(),
+    )
+}
+
+/// Hands `text` to the parsers of the base.
+fn parse(text: &str, passphrase: Option<&str>, encrypted: bool) -> Result<PrivateKey, Undecoded> {
+    decode_secret_key(text, passphrase).map_err(|error| undecoded(&error, encrypted))
 }
 
 /// The public half of a key in OpenSSH's format, which is never encrypted (OpenSSH's PROTOCOL.key, section 1).
 pub(crate) fn public_half(text: &str) -> Result<PublicKey, Undecoded> {
-    const MAGIC: &[u8] = b"openssh-key-v1\0";
-    let base64: Zeroizing<String> = Zeroizing::new(
-        text.lines()
-            .map(str::trim)
-            .skip_while(|line| !line.starts_with("-----BEGIN "))
-            .skip(1)
-            .take_while(|line| !line.starts_with("-----END "))
-            .fold(String::with_capacity(text.len()), |all, line| all + line),
-    );
-    let bytes = Zeroizing::new(decode_base64(&base64).ok_or(Undecoded::Damaged)?);
-    let mut rest = bytes.strip_prefix(MAGIC).ok_or(Undecoded::Damaged)?;
-    for _cipher_kdf_and_its_options in 0..3 {
-        prefixed(&mut rest)?;
-    }
-    let (count, keys) = rest.split_first_chunk().ok_or(Undecoded::Damaged)?;
-    rest = keys;
-    if u32::from_be_bytes(*count) != 1 {
-        return Err(Undecoded::Unsupported("a file of several keys".to_owned()));
-    }
-    let public = prefixed(&mut rest)?;
+    let bytes = container::bytes(text).ok_or(Undecoded::Damaged)?;
+    let public = Container::read(&bytes)?.public;
     let key = catch_unwind(|| PublicKey::from_bytes(public)).map_err(|_| Undecoded::Damaged)?;
     key.map_err(|error| undecoded(&error.into(), false))
 }
 
-/// Takes a string with its length before it (RFC 4251 section 5).
-fn prefixed<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], Undecoded> {
-    let (length, tail) = rest.split_first_chunk().ok_or(Undecoded::Damaged)?;
-    let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| Undecoded::Damaged)?;
-    let (part, tail) = tail.split_at_checked(length).ok_or(Undecoded::Damaged)?;
-    *rest = tail;
-    Ok(part)
+/// Bytes written as pairs of hexadecimal digits.
+fn hex(digits: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let (pairs, rest) = digits.trim().as_bytes().as_chunks::<2>();
+    let bytes = pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?));
+    bytes.collect::<Option<_>>().filter(|_| rest.is_empty())
 }
 
 /// Whether such a key, unencrypted, is read and signs in less time than it takes to hand the work to another thread.
@@ -112,7 +126,6 @@ pub(crate) fn sign(key: &PrivateKey, hash: Option<HashAlg>, data: &[u8]) -> Resu
 }
 
 /// Whether `signature` is one over `data` by the owner of `public`.
-#[cfg(test)]
 pub(crate) fn verify(
     public: &PublicKey,
     data: &[u8],
@@ -134,17 +147,15 @@ impl fmt::Display for Unsigned {
 impl std::error::Error for Unsigned {}
 
 /// Refuses what cannot sign, and what a lenient parser lets through.
-fn check(key: &PrivateKey, format: Format) -> Result<(), Undecoded> {
+fn check(key: &PrivateKey) -> Result<(), Undecoded> {
     match key.key_data() {
         KeypairData::Rsa(_) | KeypairData::Ecdsa(_) => Ok(()),
-        // PuTTY leaves out trailing zero bytes of the private half, which the parser puts back at the wrong
-        // end: one such key in 128 comes out as another key, whose signatures no server would take.
-        KeypairData::Ed25519(pair) if matches!(format, Format::Ppk(_)) => {
-            let derived = ssh_key::private::Ed25519Keypair::from_seed(&pair.private.to_bytes());
-            let stated = KeyData::Ed25519(derived.public);
-            if &stated == key.public_key().key_data() { Ok(()) } else { Err(Undecoded::Damaged) }
+        // The parsers believe what a file says of its public half; deriving it costs next to nothing.
+        KeypairData::Ed25519(pair) => {
+            let derived = Ed25519Keypair::from_seed(&pair.private.to_bytes());
+            let is_one = &KeyData::Ed25519(derived.public) == key.public_key().key_data();
+            if is_one { Ok(()) } else { Err(Undecoded::Damaged) }
         }
-        KeypairData::Ed25519(_) => Ok(()),
         KeypairData::Dsa(_) => Err(Undecoded::Unsupported("a DSA key".to_owned())),
         KeypairData::SkEcdsaSha2NistP256(_) | KeypairData::SkEd25519(_) => {
             Err(Undecoded::Unsupported("a security key, which signs only through an agent".to_owned()))
@@ -173,5 +184,52 @@ fn undecoded(error: &keys::Error, with_passphrase: bool) -> Undecoded {
         }
         _ if with_passphrase => Undecoded::WrongPassphrase,
         _ => Undecoded::Damaged,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ssh_key::encoding::base64::{Base64, Encoding};
+
+    use super::*;
+
+    /// A file whose passphrase is stretched this often, with nothing in it.
+    fn stretched(rounds: u32) -> String {
+        let mut options = Vec::new();
+        container::push(&mut options, &[1; 16]).unwrap();
+        options.extend_from_slice(&rounds.to_be_bytes());
+        let mut bytes = b"openssh-key-v1\0".to_vec();
+        for part in [b"aes256-ctr".as_slice(), b"bcrypt", &options] {
+            container::push(&mut bytes, part).unwrap();
+        }
+        bytes.extend_from_slice(&1u32.to_be_bytes());
+        for part in [&[0; 51][..], &[0; 160]] {
+            container::push(&mut bytes, part).unwrap();
+        }
+        let base64 = Base64::encode_string(&bytes);
+        format!("-----BEGIN OPENSSH PRIVATE KEY-----\n{base64}\n-----END OPENSSH PRIVATE KEY-----\n")
+    }
+
+    #[test]
+    fn a_file_that_would_take_hours_to_open_is_refused_before_it_takes_any() {
+        // One that hides behind another is not the one that is opened.
+        let behind = format!(" {}{}", stretched(1), stretched(u32::MAX));
+        for text in [stretched(MAX_ROUNDS + 1), stretched(u32::MAX), stretched(u32::MAX) + &behind] {
+            let refused = decode(&text, Format::OpenSsh, Some("correct horse"));
+            assert!(matches!(refused, Err(Undecoded::Unsupported(_))), "{refused:?}");
+        }
+        let tried = decode(&behind, Format::OpenSsh, Some("correct horse"));
+        assert!(matches!(tried, Err(Undecoded::WrongPassphrase)), "{tried:?}");
+        let tried = decode(&stretched(1), Format::OpenSsh, Some("correct horse"));
+        assert!(matches!(tried, Err(Undecoded::WrongPassphrase)), "{tried:?}");
+    }
+
+    #[test]
+    fn hexadecimal_digits_come_in_pairs() {
+        assert_eq!(hex("00fFa1 "), Some(vec![0, 255, 161]));
+        assert_eq!(hex(""), Some(vec![]));
+        for wrong in ["0", "0g", "é", "+1", "0 0 "] {
+            assert_eq!(hex(wrong), None, "{wrong}");
+        }
     }
 }

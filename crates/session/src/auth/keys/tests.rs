@@ -128,18 +128,43 @@ fn pem_and_pkcs8_files_are_read_plain() {
 }
 
 #[test]
-fn encrypted_pkcs8_and_rsa_pem_files_are_read() {
+fn encrypted_pem_and_pkcs8_files_are_read() {
     let directory = TempDir::new().unwrap();
     for (name, arguments) in &TYPES[1..] {
-        let all = [arguments, &["-N", PASSPHRASE, "-m", "PKCS8"][..]].concat();
-        let Some(path) = generate(&directory, &format!("{name}-pkcs8"), &all) else { return };
-        assert_locked(&path);
-        assert_usable(&path, Some(PASSPHRASE), &public_of(&path));
+        for format in ["PEM", "PKCS8"] {
+            let all = [arguments, &["-N", PASSPHRASE, "-m", format][..]].concat();
+            let Some(path) = generate(&directory, &format!("{name}-{format}"), &all) else { return };
+            assert_locked(&path);
+            assert_usable(&path, Some(PASSPHRASE), &public_of(&path));
+        }
     }
-    let rsa = ["-t", "rsa", "-b", "2048", "-N", PASSPHRASE, "-m", "PEM"];
-    let path = generate(&directory, "rsa-pem", &rsa).unwrap();
-    assert_locked(&path);
-    assert_usable(&path, Some(PASSPHRASE), &public_of(&path));
+}
+
+#[test]
+fn pem_files_are_read_with_every_length_of_aes_that_openssl_writes() {
+    let directory = TempDir::new().unwrap();
+    let passphrase = format!("pass:{PASSPHRASE}");
+    for (name, arguments) in &TYPES[1..] {
+        let all = [arguments, &["-N", "", "-m", "PEM"][..]].concat();
+        let Some(source) = generate(&directory, name, &all) else { return };
+        let tool = if *name == "rsa" { &["rsa", "-traditional"][..] } else { &["ec"] };
+        for cipher in ["-aes128", "-aes192", "-aes256", "-des3"] {
+            let path = directory.path().join(format!("{name}{cipher}"));
+            let files = ["-in", source.to_str().unwrap(), "-out", path.to_str().unwrap()];
+            if !ran("openssl", &[tool, &files, &[cipher, "-passout", &passphrase]].concat()) {
+                return;
+            }
+            close(&path);
+            if cipher == "-des3" {
+                let error = open(&path).unwrap_err().into_error();
+                assert!(error.to_string().contains("DES-EDE3-CBC"), "{error}");
+                assert!(error.hint().unwrap().contains("ssh-keygen -p"), "{error:?}");
+            } else {
+                assert_locked(&path);
+                assert_usable(&path, Some(PASSPHRASE), &public_of(&source));
+            }
+        }
+    }
 }
 
 #[test]
@@ -239,6 +264,7 @@ fn every_cut_of_a_file_is_an_error_and_none_a_panic() {
         ("plain", ["-t", "ed25519", "-N", "", "-m", "RFC4716"]),
         ("locked", ["-t", "ed25519", "-N", PASSPHRASE, "-a", "1"]),
         ("pem", ["-t", "ecdsa", "-N", "", "-m", "PEM"]),
+        ("locked-pem", ["-t", "ecdsa", "-N", PASSPHRASE, "-m", "PEM"]),
         ("pkcs8", ["-t", "ecdsa", "-N", PASSPHRASE, "-m", "PKCS8"]),
     ] {
         let Some(path) = generate(&directory, name, &arguments) else { return };
@@ -330,28 +356,41 @@ fn a_public_file_of_another_key_is_found_out() {
     assert!(matches!(problem.fault(), Fault::OtherPublic), "{problem:?}");
 }
 
-/// A PuTTY file of an Ed25519 key whose last secret byte is zero: PuTTY leaves that byte out.
+/// PuTTY leaves out zero bytes at the end of a seed, and a number that begins with one is read as it is written.
 #[test]
-fn a_shortened_putty_key_never_becomes_another_key() {
+fn putty_files_are_read_whatever_bytes_the_seed_begins_and_ends_with() {
     use ssh_key::private::Ed25519Keypair;
 
     let directory = TempDir::new().unwrap();
-    for (name, first, last) in [("first", 0, 7), ("last", 7, 0), ("both", 0, 0)] {
+    let secret = directory.path().join("passphrase");
+    fs::write(&secret, PASSPHRASE).unwrap();
+    for (name, first, second, last) in [
+        ("first", 0, 9, 7),
+        ("high", 0, 0x91, 7),
+        ("last", 7, 9, 0),
+        ("both", 0, 9, 0),
+        ("negative", 0x91, 9, 7),
+    ] {
         let mut seed = [0x5a; 32];
-        (seed[0], seed[31]) = (first, last);
+        (seed[0], seed[1], seed[31]) = (first, second, last);
         let key = PrivateKey::new(Ed25519Keypair::from_seed(&seed).into(), "me").unwrap();
         let source = directory.path().join(name);
         fs::write(&source, key.to_openssh(ssh_key::LineEnding::LF).unwrap().as_bytes()).unwrap();
         close(&source);
-        let path = directory.path().join(format!("{name}.ppk"));
-        let arguments = [source.to_str().unwrap(), "-O", "private", "-o", path.to_str().unwrap()];
-        if !ran("puttygen", &arguments) {
-            return;
-        }
-        close(&path);
-        match open(&path).and_then(|file| file.unlock(None)) {
-            Ok(read) => assert_eq!(read.public_key().key_data(), key.public_key().key_data()),
-            Err(problem) => assert!(problem.into_error().hint().unwrap().contains("puttygen")),
+        for (version, locked) in [(2, false), (2, true), (3, false), (3, true)] {
+            let path = directory.path().join(format!("{name}-{version}-{locked}.ppk"));
+            let mut arguments = vec![source.to_str().unwrap(), "-O", "private", "-o", path.to_str().unwrap()];
+            let parameters = format!("version={version},memory=256,passes=2");
+            arguments.extend_from_slice(&["--ppk-param", &parameters, "--new-passphrase"]);
+            arguments.push(if locked { secret.to_str().unwrap() } else { "/dev/null" });
+            if !ran("puttygen", &arguments) {
+                return;
+            }
+            close(&path);
+            if locked {
+                assert_locked(&path);
+            }
+            assert_usable(&path, locked.then_some(PASSPHRASE), key.public_key());
         }
     }
 }

@@ -7,62 +7,40 @@
 use ssh_key::PrivateKey;
 use zeroize::Zeroizing;
 
-use crate::auth::offer::decode_base64;
+use super::container::{Container, Reader, push};
 
-/// OpenSSH's PROTOCOL.key: what every such file begins with.
-const MAGIC: &[u8] = b"openssh-key-v1\0";
+/// The one type of key that this happens to.
+const KIND: &[u8] = b"ecdsa-sha2-nistp256";
 
 /// Bytes of a P-256 scalar.
 const SCALAR: usize = 32;
 
-/// The key in `text`, if a short scalar is all that is wrong with it.
-///
-/// Ciphers with a tag are left out: the parser keeps the tag to itself. `ssh-keygen` uses none of them
-/// unless asked.
-pub(super) fn decode(text: &str, passphrase: Option<&str>) -> Option<PrivateKey> {
-    let file = body(text)?;
-    let mut reader = Reader(file.strip_prefix(MAGIC)?);
-    let cipher = reader.string()?;
-    let (_kdf, _options, keys) = (reader.string()?, reader.string()?, reader.number()?);
-    let (public, private) = (reader.string()?, reader.string()?);
-    if keys != 1 {
+/// The key in `file`, which is a `container`, if a short scalar is all that is wrong with it.
+pub(super) fn decode(file: &[u8], container: &Container<'_>, passphrase: Option<&str>) -> Option<PrivateKey> {
+    // Asked before a passphrase is tried again, which takes its time.
+    if Reader(container.public).string()? != KIND {
         return None;
     }
-    let section = match cipher {
-        b"none" => Zeroizing::new(private.to_vec()),
-        _ => decrypted(&file, passphrase?)?,
+    let section = match container.is_plain() {
+        true => Zeroizing::new(container.private.to_vec()),
+        false => decrypted(file, container, passphrase?)?,
     };
     let padded = padded(&section)?;
-    let mut rebuilt = Zeroizing::new(Vec::with_capacity(file.len() + 64));
-    rebuilt.extend_from_slice(MAGIC);
-    for part in [b"none".as_slice(), b"none", b""] {
-        push(&mut rebuilt, part)?;
-    }
-    rebuilt.extend_from_slice(&1u32.to_be_bytes());
-    push(&mut rebuilt, public)?;
-    push(&mut rebuilt, &padded)?;
-    PrivateKey::from_bytes(&rebuilt).ok()
+    let key = PrivateKey::from_bytes(&Container::plain(container.public, &padded)?).ok()?;
+    signs_for_its_public_half(&key).then_some(key)
 }
 
-/// The bytes between the file's first and last line.
-fn body(text: &str) -> Option<Zeroizing<Vec<u8>>> {
-    let base64 = Zeroizing::new(
-        text.lines()
-            .map(str::trim)
-            .skip_while(|line| !line.starts_with("-----BEGIN "))
-            .skip(1)
-            .take_while(|line| !line.starts_with("-----END "))
-            .fold(String::with_capacity(text.len()), |all, line| all + line),
-    );
-    decode_base64(&base64).map(Zeroizing::new)
-}
-
-fn decrypted(file: &[u8], passphrase: &str) -> Option<Zeroizing<Vec<u8>>> {
+fn decrypted(file: &[u8], container: &Container<'_>, passphrase: &str) -> Option<Zeroizing<Vec<u8>>> {
+    // The parser reads the cipher's and the passphrase's parameters, and keeps the tag to itself.
     let key = PrivateKey::from_bytes(file).ok()?;
     let cipher = key.cipher();
+    let tag = match cipher.has_tag() {
+        true => Some(<[u8; 16]>::try_from(container.tag).ok()?.into()),
+        false => None,
+    };
     let (secret, iv) = key.kdf().derive_key_and_iv(cipher, passphrase).ok()?;
-    let mut section = Zeroizing::new(key.key_data().encrypted()?.to_vec());
-    cipher.decrypt(&secret, &iv, &mut section, None).ok()?;
+    let mut section = Zeroizing::new(container.private.to_vec());
+    cipher.decrypt(&secret, &iv, &mut section, tag).ok()?;
     Some(section)
 }
 
@@ -74,7 +52,7 @@ fn padded(section: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         (reader.string()?, reader.string()?, reader.string()?, reader.string()?, reader.string()?);
     let short = (1..SCALAR).contains(&scalar.len());
     // Unlike numbers are the sign of a wrong passphrase.
-    if check != again || kind != b"ecdsa-sha2-nistp256" || !short {
+    if check != again || kind != KIND || !short {
         return None;
     }
     let mut full = Zeroizing::new([0; SCALAR]);
@@ -93,32 +71,19 @@ fn padded(section: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     Some(padded)
 }
 
-fn push(into: &mut Vec<u8>, string: &[u8]) -> Option<()> {
-    into.extend_from_slice(&u32::try_from(string.len()).ok()?.to_be_bytes());
-    into.extend_from_slice(string);
-    Some(())
-}
-
-/// Reads RFC 4251 section 5's types off the front.
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn number(&mut self) -> Option<u32> {
-        let (number, rest) = self.0.split_first_chunk::<4>()?;
-        self.0 = rest;
-        Some(u32::from_be_bytes(*number))
-    }
-
-    fn string(&mut self) -> Option<&'a [u8]> {
-        let length = usize::try_from(self.number()?).ok()?;
-        let (string, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        Some(string)
-    }
+/// Whether the scalar belongs to the point. The parser does not compare them, and a file without encryption has
+/// nothing else that would show a changed byte.
+fn signs_for_its_public_half(key: &PrivateKey) -> bool {
+    let signature = super::sign(key, None, KIND).ok();
+    let signature = signature.and_then(|blob| ssh_key::Signature::try_from(&blob[..]).ok());
+    signature.is_some_and(|signature| super::verify(key.public_key(), KIND, &signature).is_ok())
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::container::{self, Container};
+    use super::super::frames::Frame;
+    use super::super::{Undecoded, decode, public_half, sign};
     use crate::auth::format::Format;
 
     /// Made for this test, and used nowhere: its scalar has 31 bytes.
@@ -145,20 +110,96 @@ S9rhZozzfUTRm7HGAaaTbDOeY/RIDi9P9ULk/pclIBWgytdsTwkwffXTMRE=
 -----END OPENSSH PRIVATE KEY-----
 ";
 
+    /// The same key under the same passphrase, with a cipher that has a tag, as the next two.
+    const AES128_GCM: &str = "-----BEGIN OPENSSH PRIVATE KEY-----
+b3BlbnNzaC1rZXktdjEAAAAAFmFlczEyOC1nY21Ab3BlbnNzaC5jb20AAAAGYmNyeXB0AA
+AAGAAAABBrCqW6RnOof+aZipR8uV2MAAAAAQAAAAEAAABoAAAAE2VjZHNhLXNoYTItbmlz
+dHAyNTYAAAAIbmlzdHAyNTYAAABBBGdX+ieOq5uGRYBrWTO5oEV3MsogxeBPWtdx7/QO+M
+06q2e709qI1SjwfWeOvO70xJKqjc1Ezr+/uGaOAeq2XhsAAACw6CVs+qcOaoNj57S6OMfI
+cPcrVrIgEQNJYOuc8Locry1beahvayeqfMiMWAF8SJStpiMebCHOv0W36/hN9837u422dN
+JsOl1O2D3vu1tX/wVOxY0LhTyn1236LftsJSXDg+aHJ/Kc+lVq8ABYb00rED6Qjcf+a0qF
+fT4St0yA5BW8rIWuAZXjJsysGU9YpqrSrj5RvEMIeOYpdcKqnTciedgPI+ATrckPifBAlW
+oxDN7tk4UxnwDMEqg0aiAfquK6
+-----END OPENSSH PRIVATE KEY-----
+";
+
+    /// See above.
+    const AES256_GCM: &str = "-----BEGIN OPENSSH PRIVATE KEY-----
+b3BlbnNzaC1rZXktdjEAAAAAFmFlczI1Ni1nY21Ab3BlbnNzaC5jb20AAAAGYmNyeXB0AA
+AAGAAAABCuhyaea255KQko113aN9LyAAAAAQAAAAEAAABoAAAAE2VjZHNhLXNoYTItbmlz
+dHAyNTYAAAAIbmlzdHAyNTYAAABBBGdX+ieOq5uGRYBrWTO5oEV3MsogxeBPWtdx7/QO+M
+06q2e709qI1SjwfWeOvO70xJKqjc1Ezr+/uGaOAeq2XhsAAACwdyzUMUT0TO/aY19Wny6E
+2iKEtywv6eGWZkqRWrOqqBBwOYTXPr6yl5OgrqTa7auf3hn1H5wVgqG3DDP9hIZmo40S0P
+4SNZnqH9dNmGmlbv86Y/vx4aJNNoXW7fyRoYlIuKQlvbG7o5nemCbjT0lVmySISK2I9vp/
+1Qo6EHq2HjSiMFyl1MNLGnPc/v5L6i7xKEm3F4z/mvPSvgKd2vS7Tyoih5xvdhG1hxiMi0
+DjSAlV3cA4tN7Z2M9uRPyzww1L
+-----END OPENSSH PRIVATE KEY-----
+";
+
+    /// See above.
+    const CHACHA20_POLY1305: &str = "-----BEGIN OPENSSH PRIVATE KEY-----
+b3BlbnNzaC1rZXktdjEAAAAAHWNoYWNoYTIwLXBvbHkxMzA1QG9wZW5zc2guY29tAAAABm
+JjcnlwdAAAABgAAAAQo4OSolihGh1gRRIegJkXnQAAAAEAAAABAAAAaAAAABNlY2RzYS1z
+aGEyLW5pc3RwMjU2AAAACG5pc3RwMjU2AAAAQQRnV/onjqubhkWAa1kzuaBFdzLKIMXgT1
+rXce/0DvjNOqtnu9PaiNUo8H1njrzu9MSSqo3NRM6/v7hmjgHqtl4bAAAAqFUAycLmxWJP
+HEGL28nI25vwa0ODejuQeijSTsv4w6OXjRAgUgfAzSaM9fItpCRsDMGkDWQR5HAHeRXhgr
+UlwQsz0bjIk9N24EfZ5WX7VwIPtSuBiaun2p/PQGPaHEg8Q2+MPtLXV6oAwiewobm1+l4O
+phitLdTg4nSUHs0VIRL4x/1jT4OpzYqN1xd0sX6xvyyrJ6Km/DUuh9fYIArieDE6SnjcNy
+UJNgunc8cRPyR9/w3lyufXVKI=
+-----END OPENSSH PRIVATE KEY-----
+";
+
+    const LOCKED: [&str; 4] = [ENCRYPTED, AES128_GCM, AES256_GCM, CHACHA20_POLY1305];
+
+    const PASSPHRASE: &str = "correct horse";
+
     #[test]
-    fn a_key_with_a_short_scalar_is_opened_plain_and_encrypted() {
-        let plain = super::super::decode(PLAIN, Format::OpenSsh, None).unwrap();
-        let encrypted = super::super::decode(ENCRYPTED, Format::OpenSsh, Some("correct horse")).unwrap();
-        assert_eq!(plain.public_key().key_data(), encrypted.public_key().key_data());
-        let public = super::super::public_half(PLAIN).unwrap();
-        assert_eq!(public.key_data(), plain.public_key().key_data());
-        let signature = super::super::sign(&plain, None, b"data").unwrap();
-        assert!(!signature.is_empty());
+    fn a_key_with_a_short_scalar_is_opened_plain_and_with_every_sort_of_cipher() {
+        let plain = decode(PLAIN, Format::OpenSsh, None).unwrap();
+        assert_eq!(public_half(PLAIN).unwrap().key_data(), plain.public_key().key_data());
+        for text in LOCKED {
+            let key = decode(text, Format::OpenSsh, Some(PASSPHRASE)).unwrap();
+            assert_eq!(key.key_data(), plain.key_data(), "{text}");
+            assert_eq!(public_half(text).unwrap().key_data(), plain.public_key().key_data());
+            assert!(!sign(&key, None, b"data").unwrap().is_empty());
+        }
     }
 
     #[test]
     fn a_wrong_passphrase_stays_one() {
-        let wrong = super::super::decode(ENCRYPTED, Format::OpenSsh, Some("battery staple"));
-        assert_eq!(wrong.unwrap_err(), super::super::Undecoded::WrongPassphrase);
+        for text in LOCKED {
+            let wrong = decode(text, Format::OpenSsh, Some("battery staple"));
+            assert_eq!(wrong.unwrap_err(), Undecoded::WrongPassphrase, "{text}");
+            assert_eq!(
+                decode(text, Format::OpenSsh, None).unwrap_err(),
+                Undecoded::NeedsPassphrase,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_cut_file_and_one_with_a_changed_bit_never_give_another_key() {
+        let public = public_half(PLAIN).unwrap();
+        // Each file that is encrypted takes its time, so that fewer of them are tried.
+        for (text, passphrase, step) in
+            [(PLAIN, None, 3), (AES128_GCM, Some(PASSPHRASE), 37), (CHACHA20_POLY1305, Some(PASSPHRASE), 41)]
+        {
+            let frame = Frame::of(text);
+            for cut in frame.cut(step) {
+                assert!(decode(&cut, Format::OpenSsh, passphrase).is_err());
+            }
+            for changed in frame.changed(step) {
+                let file = container::bytes(&changed).unwrap();
+                if Container::read(&file).is_ok_and(|container| container.rounds > 64) {
+                    continue; // Would take minutes, or be refused for it.
+                }
+                if let Ok(key) = decode(&changed, Format::OpenSsh, passphrase) {
+                    // The comment, the padding and the check numbers change no key.
+                    assert_eq!(key.public_key().key_data(), public.key_data(), "{changed}");
+                    assert!(super::signs_for_its_public_half(&key), "{changed}");
+                }
+            }
+        }
     }
 }
