@@ -2,12 +2,13 @@
 //! but for `begin_with_keys`: the base does not ask for methods first either.
 #![allow(clippy::print_stdout, reason = "its result goes to the terminal")]
 
+use std::fs;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use rustle_session::{Connector, Credentials, PinnedHostKey, Reporting, Session, Target};
+use rustle_session::{Connector, Credentials, PinnedHostKey, Reporting, SecretSlice, Session, Target};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -101,7 +102,9 @@ impl Login {
     fn new(server: &Server) -> Result<Self, Problem> {
         let target = Target::new("127.0.0.1")?.with_user(&server.user)?.with_port(server.port)?;
         let trust = PinnedHostKey::new(&server.fingerprint)?;
-        let credentials = Credentials::new().key_file(&server.key).identities_only().begin_with_keys();
+        // Read once, as the base's program does.
+        let key = SecretSlice::from(fs::read(&server.key)?);
+        let credentials = Credentials::new().key_bytes(key).identities_only().begin_with_keys();
         Ok(Self { connector: Connector::new(target).host_trust(trust), credentials })
     }
 

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 
+use super::keys::KeyFile;
 use super::prompt::Prompter;
 
 /// The files tried when no key is named, in ssh's order. Security keys (`_sk`) are tried through the agent.
@@ -95,9 +96,12 @@ impl Credentials {
     }
 
     /// A private key in memory, in any format that [`Credentials::key_file`] reads. At most 1 MiB is read.
+    ///
+    /// One that is not encrypted is decoded once for these credentials and all their clones: for many connections it
+    /// costs less than a file, which is read for each.
     #[must_use]
     pub fn key_bytes(mut self, key: SecretSlice<u8>) -> Self {
-        self.keys.push(KeyOrigin::Memory(Arc::new(key)));
+        self.keys.push(KeyOrigin::Memory(MemoryKey::new(key)));
         self
     }
 
@@ -194,6 +198,12 @@ impl Credentials {
         self
     }
 
+    /// Whether every key is decoded already, so that finding them reads no file.
+    pub(super) fn keys_are_at_hand(&self) -> bool {
+        let at_hand = |key: &KeyOrigin| matches!(key, KeyOrigin::Memory(key) if key.opened.get().is_some());
+        self.certificates.is_empty() && !self.keys.is_empty() && self.keys.iter().all(at_hand)
+    }
+
     /// The person to ask, if there is one and it is allowed.
     pub(super) fn person(&self) -> Option<&Arc<dyn Prompter>> {
         self.prompter.as_ref().filter(|_| !self.batch)
@@ -231,7 +241,20 @@ impl fmt::Debug for Credentials {
 #[derive(Clone)]
 pub(crate) enum KeyOrigin {
     File(PathBuf),
-    Memory(Arc<SecretSlice<u8>>),
+    Memory(Arc<MemoryKey>),
+}
+
+/// A key's text, and what it turned out to be.
+pub(crate) struct MemoryKey {
+    pub(super) text: SecretSlice<u8>,
+    /// Once decoded, and only if that took no passphrase.
+    pub(super) opened: OnceLock<Arc<KeyFile>>,
+}
+
+impl MemoryKey {
+    pub(super) fn new(text: SecretSlice<u8>) -> Arc<Self> {
+        Arc::new(Self { text, opened: OnceLock::new() })
+    }
 }
 
 impl KeyOrigin {
@@ -247,7 +270,7 @@ impl fmt::Debug for KeyOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => path.fmt(f),
-            Self::Memory(key) => write!(f, "[{} bytes in memory, redacted]", key.expose_secret().len()),
+            Self::Memory(key) => write!(f, "[{} bytes in memory, redacted]", key.text.expose_secret().len()),
         }
     }
 }

@@ -47,6 +47,11 @@ impl KeyFile {
     /// # Errors
     /// What is wrong with the file, with its path.
     pub(crate) fn open(origin: &KeyOrigin) -> Result<Opened, KeyProblem> {
+        if let KeyOrigin::Memory(key) = origin
+            && let Some(file) = key.opened.get()
+        {
+            return Ok(Opened::Private(Arc::clone(file)));
+        }
         let label = label(origin);
         let problem = |fault| KeyProblem::new(&label, fault);
         let mut permissions = Ok(());
@@ -57,7 +62,7 @@ impl KeyFile {
                 read_file(file, size).map_err(problem)?
             }
             KeyOrigin::Memory(key) => {
-                let key = key.expose_secret();
+                let key = key.text.expose_secret();
                 if key.len() > MAX_KEY_FILE {
                     return Err(problem(Fault::TooLarge));
                 }
@@ -77,7 +82,14 @@ impl KeyFile {
         let path = origin.path().map(Path::to_owned);
         let mut file = Self { label, path, text, format, public: None, private: Mutex::new(None) };
         file.public = file.find_public()?;
-        Ok(Opened::Private(Arc::new(file)))
+        let file = Arc::new(file);
+        if let KeyOrigin::Memory(key) = origin
+            && file.unlock(None).is_ok()
+        {
+            // Whoever was first, it is the same key.
+            let _ = key.opened.set(Arc::clone(&file));
+        }
+        Ok(Opened::Private(file))
     }
 
     /// How messages name this key: its path.

@@ -193,13 +193,14 @@ impl<W: Wire> Flow<'_, W> {
     }
 
     async fn find_keys(&mut self) {
-        let credentials = self.credentials.clone();
-        let found = match blocking(move || Found::from_files(&credentials)).await {
-            Ok(found) => found,
-            Err(why) => {
+        let found = if self.credentials.keys_are_at_hand() {
+            Found::from_files(self.credentials)
+        } else {
+            let credentials = self.credentials.clone();
+            blocking(move || Found::from_files(&credentials)).await.unwrap_or_else(|why| {
                 self.report.note(format!("the key files could not be read in time ({why:?})"));
                 Found::default()
-            }
+            })
         };
         let held = match self.ask_agent().await {
             Ok(held) => held,

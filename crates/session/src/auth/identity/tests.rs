@@ -7,6 +7,7 @@ use ssh_key::certificate::{Builder, CertType};
 use ssh_key::private::Ed25519Keypair;
 use ssh_key::{LineEnding, PrivateKey};
 
+use super::super::credentials::MemoryKey;
 use super::*;
 
 fn key(seed: u8) -> PrivateKey {
@@ -24,7 +25,7 @@ fn certificate(seed: u8, kind: CertType) -> Certificate {
 /// A key file; `beside` adds the certificate next to it.
 fn file(label: &str, seed: u8, beside: bool) -> FoundKey {
     let text = key(seed).to_openssh(LineEnding::LF).unwrap();
-    let origin = KeyOrigin::Memory(Arc::new(SecretSlice::from(text.as_bytes().to_vec())));
+    let origin = KeyOrigin::Memory(MemoryKey::new(SecretSlice::from(text.as_bytes().to_vec())));
     let opened = KeyFile::open(&origin).unwrap();
     let beside =
         beside.then(|| (PathBuf::from(format!("{label}-cert.pub")), certificate(seed, CertType::User)));

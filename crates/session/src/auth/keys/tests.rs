@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
+use super::super::credentials::{Credentials, MemoryKey};
 use super::*;
 use crate::error::ErrorKind;
 
@@ -223,10 +224,35 @@ fn a_key_in_memory_is_read_like_a_file() {
     let directory = TempDir::new().unwrap();
     let Some(path) = generate(&directory, "key", &["-t", "ed25519", "-N", ""]) else { return };
     let bytes = secrecy::SecretSlice::from(fs::read(&path).unwrap());
-    let Ok(Opened::Private(file)) = KeyFile::open(&KeyOrigin::Memory(Arc::new(bytes))) else { panic!() };
+    let Ok(Opened::Private(file)) = KeyFile::open(&KeyOrigin::Memory(MemoryKey::new(bytes))) else {
+        panic!()
+    };
     assert_eq!(file.label(), "key in memory");
     assert_eq!(file.unlock(None).unwrap().public_key().key_data(), public_of(&path).key_data());
     assert!(file.certificate_beside().unwrap().is_none());
+}
+
+#[test]
+fn a_plain_key_in_memory_is_decoded_once_and_an_encrypted_one_stays_locked() {
+    let directory = TempDir::new().unwrap();
+    let Some(plain) = generate(&directory, "plain", &["-t", "ed25519", "-N", ""]) else { return };
+    let Some(locked) = generate(&directory, "locked", &["-t", "ed25519", "-N", PASSPHRASE]) else { return };
+    let open = |origin: &KeyOrigin| match KeyFile::open(origin).unwrap() {
+        Opened::Private(file) => file,
+        Opened::Public(_) => panic!(),
+    };
+    for (path, once) in [(plain, true), (locked, false)] {
+        let bytes = secrecy::SecretSlice::from(fs::read(&path).unwrap());
+        let credentials = Credentials::new().key_bytes(bytes);
+        assert!(!credentials.keys_are_at_hand());
+        let first = open(&credentials.keys[0]);
+        first.unlock(Some(&PASSPHRASE.to_owned().into())).unwrap();
+        let second = open(&credentials.clone().keys[0]);
+        assert_eq!(Arc::ptr_eq(&first, &second), once);
+        assert_eq!(second.unlocked().is_some(), once);
+        assert_eq!(credentials.keys_are_at_hand(), once);
+        assert!(!credentials.key_file("another").keys_are_at_hand());
+    }
 }
 
 #[test]
