@@ -43,6 +43,10 @@ pub(super) fn describe() -> Result<Machine, Failure> {
 }
 
 impl Machine {
+    pub(super) fn cores(&self) -> usize {
+        self.cores
+    }
+
     /// The load average of the minute before.
     pub(super) fn load(&self) -> &str {
         &self.load

@@ -1,4 +1,5 @@
-//! What a piece of work took: wall time, and the CPU time of every process that it started and waited for.
+//! What a piece of work took: wall time, the CPU time of every process that it started and waited for, and the
+//! server's.
 
 use std::time::Instant;
 
@@ -10,20 +11,26 @@ pub(super) struct Spent {
     pub(super) wall: f64,
     /// User and system time of all processes together.
     pub(super) cpu: f64,
+    /// The same of the server and the processes it had for this work.
+    pub(super) server: f64,
 }
 
 impl Spent {
     /// Measures work that is done by processes. They have to be waited for before it returns, or they do not count.
-    pub(super) fn on(work: impl FnOnce() -> Result<(), Failure>) -> Result<Self, Failure> {
-        let (cpu, started) = (cpu_of_children()?, Instant::now());
+    pub(super) fn on(
+        work: impl FnOnce() -> Result<(), Failure>,
+        server: impl Fn() -> Result<f64, Failure>,
+    ) -> Result<Self, Failure> {
+        let (of_server, cpu, started) = (server()?, cpu_of_children()?, Instant::now());
         work()?;
         let wall = started.elapsed().as_secs_f64();
-        Ok(Self { wall, cpu: cpu_of_children()? - cpu })
+        let cpu = cpu_of_children()? - cpu;
+        Ok(Self { wall, cpu, server: server()? - of_server })
     }
 
     /// As if so much more had been done.
     pub(super) fn times(self, factor: f64) -> Self {
-        Self { wall: self.wall * factor, cpu: self.cpu * factor }
+        Self { wall: self.wall * factor, cpu: self.cpu * factor, server: self.server * factor }
     }
 }
 
@@ -53,20 +60,22 @@ mod tests {
     #[test]
     fn the_cpu_time_of_a_process_and_of_its_own_is_counted() {
         let busy = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done";
-        let spent = Spent::on(|| {
-            shell::capture_ok(Command::new("sh").args(["-c", &format!("sh -c '{busy}'; true")])).map(drop)
-        });
-        let spent = spent.unwrap();
+        let work =
+            || shell::capture_ok(Command::new("sh").args(["-c", &format!("sh -c '{busy}'; true")])).map(drop);
+        let ticks = std::cell::Cell::new(1.0);
+        let spent = Spent::on(work, || Ok(ticks.replace(4.0))).unwrap();
         assert!(spent.cpu > 0.005 && spent.wall > 0.005, "{spent:?}");
+        assert_eq!(spent.server, 3.0);
     }
 
     #[test]
     fn work_that_fails_is_not_measured() {
-        assert!(Spent::on(|| Err(Failure::new("no"))).is_err());
+        assert!(Spent::on(|| Err(Failure::new("no")), || Ok(0.0)).is_err());
     }
 
     #[test]
     fn a_tenth_of_the_work_counts_ten_times() {
-        assert_eq!(Spent { wall: 0.5, cpu: 0.25 }.times(10.0), Spent { wall: 5.0, cpu: 2.5 });
+        let tenth = Spent { wall: 0.5, cpu: 0.25, server: 1.0 };
+        assert_eq!(tenth.times(10.0), Spent { wall: 5.0, cpu: 2.5, server: 10.0 });
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Only ratios from one run count, so each of our programs takes turns with each peer, and what is reported is the
 //! median of the pairs' ratios with its spread. The base's program is built and measured in each run, never quoted.
-//! The table goes to docs/benchmarks.md. No ratio fails anything.
+//! Beside them stands the floor: the server's own CPU time, spread over the cores, below which no client gets here. The
+//! table goes to docs/benchmarks.md. No ratio fails anything.
 
 use std::fmt::Write as _;
 use std::num::NonZeroU32;
@@ -62,7 +63,7 @@ pub(crate) fn run(selection: &Selection) -> Result<Outcome, Failure> {
         if selection.rows.is_empty() || selection.rows.contains(row) {
             for duel in row.prepare(&server, &programs)? {
                 println!("{}", duel.title());
-                let line = duel.fight(selection.pairs)?;
+                let line = duel.fight(&server, machine.cores(), selection.pairs)?;
                 println!("{line}");
                 writeln!(text, "{line}").map_err(|error| Failure::new(error.to_string()))?;
             }

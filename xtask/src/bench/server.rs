@@ -18,11 +18,15 @@ pub(super) const HOST: &str = "bench";
 const MEMORY: &str = "/dev/shm";
 const FOLDER: &str = "rustle-bench-";
 const STARTS_WITHIN: Duration = Duration::from_secs(10);
+/// Linux counts so towards programs on every machine that Rust runs on (`USER_HZ`).
+const TICKS_PER_SECOND: f64 = 100.0;
+/// A connection's processes are gone within milliseconds of its end.
+const GONE_WITHIN: Duration = Duration::from_secs(2);
 
 /// A running `sshd`, for logins as the user who runs this. Dropped, it is ended and its folder removed.
 pub(super) struct Server {
     // In this order they are dropped: the process ends before its folder goes.
-    _process: Process,
+    process: Process,
     folder: Folder,
     port: u16,
     user: String,
@@ -49,7 +53,7 @@ impl Server {
         folder.write("known_hosts", &format!("[127.0.0.1]:{port} {host_key}"))?;
         let process = Process::start(sshd, &folder)?;
         let fingerprint = fingerprint(&folder.join("host_key.pub"))?;
-        Ok(Self { _process: process, folder, port, user, fingerprint })
+        Ok(Self { process, folder, port, user, fingerprint })
     }
 
     pub(super) fn port(&self) -> u16 {
@@ -78,6 +82,20 @@ impl Server {
     /// Where `ssh` may put its control socket.
     pub(super) fn control_socket(&self) -> PathBuf {
         self.folder.join("control")
+    }
+
+    /// The CPU time in seconds that it and its processes have taken, once those of finished work are gone.
+    pub(super) fn cpu(&self) -> Result<f64, Failure> {
+        let id = self.process.0.id();
+        let deadline = Instant::now() + GONE_WITHIN;
+        let children = format!("/proc/{id}/task/{id}/children");
+        // Only a process that was waited for counts. A connection's may be there for a moment after its client's end.
+        while !shell::read(Path::new(&children))?.trim().is_empty() && Instant::now() < deadline {
+            sleep(Duration::from_millis(2));
+        }
+        let stat = shell::read(Path::new(&format!("/proc/{id}/stat")))?;
+        let ticks = ticks_of(&stat).ok_or_else(|| Failure::new(format!("/proc/{id}/stat holds `{stat}`")))?;
+        Ok(ticks as f64 / TICKS_PER_SECOND)
     }
 
     /// A file of so many bytes, in memory where the system has a file system there.
@@ -125,6 +143,17 @@ fn fingerprint(public_key: &Path) -> Result<String, Failure> {
     let printed = shell::capture_ok(Command::new("ssh-keygen").arg("-l").arg("-f").arg(public_key))?;
     let word = printed.split_whitespace().nth(1).map(str::to_owned);
     word.ok_or_else(|| Failure::new(format!("`ssh-keygen -l` printed `{printed}`")))
+}
+
+/// User and system time of a process and of those it waited for: proc(5), fields 14 to 17. The name in the second field
+/// may hold spaces and parentheses.
+fn ticks_of(stat: &str) -> Option<u64> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    let times: Vec<&str> = fields.split_whitespace().skip(11).take(4).collect();
+    if times.len() < 4 {
+        return None;
+    }
+    times.iter().map(|time| time.parse::<u64>().ok()).sum()
 }
 
 fn free_port() -> io::Result<u16> {
@@ -212,6 +241,15 @@ fn remove_left_over(parent: &Path) {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_times_of_a_process_and_its_children_are_added() {
+        let stat = "77 (a) b) S 1 77 77 0 -1 4194560 900 8000 0 3 10 20 300 4000 20 0 1 0 99 1 2";
+        assert_eq!(ticks_of(stat), Some(4330));
+        assert_eq!(ticks_of("77 (cut) S 1 77"), None);
+        let own = fs::read_to_string("/proc/self/stat").unwrap();
+        assert!(ticks_of(&own).is_some(), "{own}");
+    }
 
     #[test]
     fn what_an_interrupted_run_left_is_removed_and_what_is_in_use_is_not() {
