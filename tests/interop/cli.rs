@@ -1,7 +1,7 @@
 //! The `rustle-connect` program against a real sshd, started as a person starts it.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -52,7 +52,7 @@ fn exec_into_head_ends_at_once_and_leaves_nothing_behind() {
             let head = Command::new("head").arg("-1").stdin(exec.stdout.take().unwrap()).output().unwrap();
             assert_eq!(head.stdout, format!("{marker}\n").as_bytes());
             let closed = Instant::now();
-            exec.wait().unwrap();
+            wait(&mut exec).await;
             assert!(closed.elapsed() < Duration::from_secs(4), "{line}: {:?}", closed.elapsed());
             assert_none_left(&marker).await;
         }
@@ -74,7 +74,7 @@ fn exec_that_is_terminated_ends_the_remote_process() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
             run(Command::new("kill").args(["-s", signal, &exec.id().to_string()]));
-            let status = exec.wait().unwrap();
+            let status = wait(&mut exec).await;
             assert_eq!(status.code(), Some(code), "{status}");
             assert_none_left(&marker).await;
         }
@@ -160,10 +160,28 @@ fn destination(user: &str, sshd: &Sshd) -> String {
 fn program_at(home: &Scratch, sshd: &Sshd) -> Command {
     let line = format!("[127.0.0.1]:{} {}\n", sshd.port(), sshd.host_key().public_line());
     let hosts = home.write("hosts", line);
-    let mut program = Command::new(binary());
+    // Where the tests run in a script's background, signals are ignored, and a program inherits that.
+    let mut program = Command::new("env");
+    program.args(["--default-signal=HUP,INT,TERM"]).arg(binary());
     program.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", home.path());
     program.args(["-o", &format!("UserKnownHostsFile={}", hosts.display())]);
     program
+}
+
+/// Waits ten seconds for the program to end; one that does not is killed and fails the test.
+async fn wait(exec: &mut Child) -> ExitStatus {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        if let Some(status) = exec.try_wait().unwrap() {
+            return status;
+        }
+        if Instant::now() >= deadline {
+            exec.kill().unwrap();
+            exec.wait().unwrap();
+            panic!("the program did not end within ten seconds");
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// Builds the program as cargo would for a person, once. `RUSTLE_CONNECT` names one that is built already.
