@@ -20,6 +20,11 @@ impl Ratio {
         ratios.sort_by(f64::total_cmp);
         Some(Self { median: middle(&ratios)?, least: *ratios.first()?, most: *ratios.last()? })
     }
+
+    /// Whether the median keeps to a goal. Both count as they are shown, to two digits: no run tells more.
+    pub(super) fn is_within(self, goal: f64) -> bool {
+        hundredths(self.median) <= hundredths(goal)
+    }
 }
 
 impl fmt::Display for Ratio {
@@ -35,6 +40,10 @@ pub(super) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     middle(&values).unwrap_or_default()
 }
 
+fn hundredths(ratio: f64) -> f64 {
+    (ratio * 100.0).round()
+}
+
 fn middle(sorted: &[f64]) -> Option<f64> {
     let upper = *sorted.get(sorted.len() / 2)?;
     if sorted.len() % 2 == 1 {
@@ -46,6 +55,14 @@ fn middle(sorted: &[f64]) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_goal_is_judged_by_the_digits_shown() {
+        for (ours, is_within) in [(0.9, true), (1.004, true), (1.006, false)] {
+            let ratio = Ratio::of([(ours, 1.0)]).unwrap();
+            assert_eq!(ratio.is_within(1.0), is_within, "{ratio}");
+        }
+    }
 
     #[test]
     fn the_median_is_the_middle_of_the_sorted_values() {

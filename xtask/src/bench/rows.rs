@@ -238,7 +238,7 @@ impl Line {
         let parts = parts.into_iter().filter_map(|(name, most, ratio)| {
             let most = most?;
             let at_floor = name == "wall" && self.spent[0].wall <= self.floor * NEAR;
-            let verdict = match ratio.median <= most {
+            let verdict = match ratio.is_within(most) {
                 true => "met",
                 false if at_floor => "met by the floor",
                 false => "missed",
