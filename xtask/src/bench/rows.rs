@@ -90,7 +90,10 @@ pub(super) fn pipe<'a>(server: &Server, programs: &'a Programs<'a>) -> Result<Ve
     let ours = || of("`rustle-connect exec HOST`", Programs::shipped);
     let ssh = of("`ssh HOST`", Programs::ssh);
     let base = of("base", |programs, line| programs.base(&["pipe", line]));
-    Ok(vec![Duel::new(work, ours(), ssh).wall(0.75).cpu(0.8), Duel::new(work, ours(), base)])
+    Ok(vec![
+        Duel::new(work, ours(), ssh).one_stream().wall(0.75).cpu(0.8),
+        Duel::new(work, ours(), base).one_stream(),
+    ])
 }
 
 /// Whether all of the file arrives; a side that loses some would be measured as a fast one.
@@ -140,9 +143,26 @@ impl<'a> Side<'a> {
         self
     }
 
-    fn measure(&self, server: &Server) -> Result<Spent, Failure> {
-        Ok(Spent::on(&self.run, || server.cpu())?.times(self.scale))
+    fn measure(&self, server: &Server, flow: Flow) -> Result<Spent, Failure> {
+        let spend = || Spent::on(&self.run, || server.cpu());
+        let spent = match flow {
+            Flow::Many => spend()?,
+            Flow::One => {
+                let (spent, alone) = server.watch(spend);
+                Spent { alone, ..spent? }
+            }
+        };
+        Ok(spent.times(self.scale))
     }
+}
+
+/// How a server does the work.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    /// In many processes, or in many turns.
+    Many,
+    /// As one stream of bytes, which one process of it encrypts from beginning to end.
+    One,
 }
 
 /// One piece of work, done by ours and by a peer in turn.
@@ -150,12 +170,19 @@ pub(super) struct Duel<'a> {
     work: &'static str,
     ours: Side<'a>,
     peer: Side<'a>,
+    flow: Flow,
     goal: Goal,
 }
 
 impl<'a> Duel<'a> {
     fn new(work: &'static str, ours: Side<'a>, peer: Side<'a>) -> Self {
-        Self { work, ours, peer, goal: Goal::default() }
+        Self { work, ours, peer, flow: Flow::Many, goal: Goal::default() }
+    }
+
+    /// It is one stream of bytes.
+    fn one_stream(mut self) -> Self {
+        self.flow = Flow::One;
+        self
     }
 
     /// The goal for the wall time.
@@ -185,7 +212,7 @@ impl<'a> Duel<'a> {
         self.warm_up()?;
         let mut spent = Vec::new();
         for _ in 0..pairs.get() {
-            spent.push((self.ours.measure(server)?, self.peer.measure(server)?));
+            spent.push((self.ours.measure(server, self.flow)?, self.peer.measure(server, self.flow)?));
         }
         Line::of(self, &spent, cores)
             .ok_or_else(|| Failure::new(format!("{}: took no measurable time", self.title())))
@@ -206,7 +233,7 @@ pub(super) struct Line {
     spent: [Spent; 2],
     wall: Ratio,
     cpu: Ratio,
-    /// Nobody gets below it: what the server itself took for our side, spread over all cores.
+    /// Nobody gets below it: see [`Spent::floor`], of our side.
     floor: f64,
     goal: Goal,
 }
@@ -221,6 +248,7 @@ impl Line {
             wall: median(pairs.iter().map(|pair| side(pair).wall)),
             cpu: median(pairs.iter().map(|pair| side(pair).cpu)),
             server: median(pairs.iter().map(|pair| side(pair).server)),
+            alone: median(pairs.iter().map(|pair| side(pair).alone)),
         };
         Some(Self {
             work: duel.work,
@@ -228,7 +256,7 @@ impl Line {
             spent: [middle(|pair| pair.0), middle(|pair| pair.1)],
             wall: Ratio::of(pairs.iter().map(|(ours, peer)| (ours.wall, peer.wall)))?,
             cpu: Ratio::of(pairs.iter().map(|(ours, peer)| (ours.cpu, peer.cpu)))?,
-            floor: median(pairs.iter().map(|pair| pair.0.server)) / cores.max(1) as f64,
+            floor: median(pairs.iter().map(|pair| pair.0.floor(cores))),
             goal: duel.goal,
         })
     }
@@ -276,7 +304,8 @@ mod tests {
     }
 
     fn pair(wall: f64, cpu: f64) -> (Spent, Spent) {
-        (Spent { wall, cpu, server: 1.6 }, Spent { wall: 2.0, cpu: 1.0, server: 1.7 })
+        let peer = Spent { wall: 2.0, cpu: 1.0, server: 1.7, alone: 0.0 };
+        (Spent { wall, cpu, server: 1.6, alone: 0.0 }, peer)
     }
 
     #[test]
@@ -301,7 +330,7 @@ mod tests {
     #[test]
     fn without_a_goal_none_is_met_or_missed() {
         let duel = Duel::new("work", idle("ours"), idle("peer"));
-        let one = Spent { wall: 1.0, cpu: 1.0, server: 1.0 };
+        let one = Spent { wall: 1.0, cpu: 1.0, server: 1.0, alone: 0.0 };
         assert!(Line::of(&duel, &[(one, one)], 2).unwrap().to_string().ends_with("| – |"));
         assert!(Line::of(&duel, &[], 2).is_none());
     }
