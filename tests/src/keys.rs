@@ -3,8 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use base64ct::{Base64, Encoding};
-
 use crate::scratch::Scratch;
 use crate::tool::{run, text_of};
 
@@ -62,45 +60,11 @@ impl KeyFile {
     #[must_use]
     pub fn generate_as(folder: &Scratch, name: &str, kind: KeyKind, more: &[&str], passphrase: &str) -> Self {
         let path = folder.join(name);
-        loop {
-            let mut keygen = Command::new("ssh-keygen");
-            keygen.args(["-q", "-C", name, "-N", ""]).args(kind.arguments());
-            run(keygen.arg("-f").arg(&path));
-            let key = Self { path: path.clone() };
-            if !key.has_short_number() {
-                break;
-            }
-            for file in [&key.path, &key.public_path()] {
-                std::fs::remove_file(file).expect("a file just made");
-            }
-        }
-        if !more.is_empty() || !passphrase.is_empty() {
-            let mut keygen = Command::new("ssh-keygen");
-            // Few rounds: as many as it takes by default are for people who keep their key for years.
-            keygen.args(["-q", "-p", "-a", "4", "-P", "", "-N", passphrase]).args(more);
-            run(keygen.arg("-f").arg(&path));
-        }
+        let mut keygen = Command::new("ssh-keygen");
+        // Few rounds: as many as it takes by default are for people who keep their key for years.
+        keygen.args(["-q", "-a", "4", "-C", name, "-N", passphrase]).args(kind.arguments()).args(more);
+        run(keygen.arg("-f").arg(&path));
         Self { path }
-    }
-
-    /// Whether this is one of the 256th part of P-256 keys whose private number has a byte less than the others.
-    /// They have a test of their own; a test that draws its keys should not fail by the draw.
-    fn has_short_number(&self) -> bool {
-        const CURVE: &[u8] = b"nistp256";
-        let text = std::fs::read_to_string(&self.path).expect("a key just made");
-        let base64: String = text.lines().filter(|line| !line.starts_with('-')).collect();
-        let bytes = Base64::decode_vec(&base64).expect("a key file");
-        // The curve's name stands before the public point, the point before the number, each with its length.
-        let Some(at) = bytes.windows(CURVE.len()).rposition(|window| window == CURVE) else { return false };
-        let point = at + CURVE.len();
-        let length = |at: usize| {
-            bytes
-                .get(at..at + 4)
-                .map(|length| u32::from_be_bytes([length[0], length[1], length[2], length[3]]))
-        };
-        let number =
-            length(point).and_then(|point_length| length(point + 4 + usize::try_from(point_length).ok()?));
-        number.is_some_and(|length| length < 32)
     }
 
     /// A private key that is there already, without a passphrase.
