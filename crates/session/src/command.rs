@@ -96,7 +96,9 @@ pub enum Until {
     /// When the server closes the channel, as ssh waits: the process has ended and nobody holds its output.
     #[default]
     Close,
-    /// When the process has ended, with the output that had come; processes it left behind are not waited for.
+    /// When the process has ended; processes it left behind are not waited for. Servers may tell of the end before they
+    /// have sent the last output, so [`output`](Command::output) listens on until the streams end, or have been quiet
+    /// for 50 ms, for 200 ms at most.
     ExitStatus,
 }
 

@@ -46,7 +46,7 @@ const KILLS_AT_ONCE: usize = 2;
 pub enum Ended {
     /// The server closed its channel, as it does when the process has ended and nobody holds its output any more.
     Confirmed,
-    /// A signal was sent and accepted, and no such end was seen in time. The process itself may have ended, while
+    /// A signal was sent, and no such end was seen in time; servers do not say whether they delivered it. The process itself may have ended, while
     /// what it started goes on and holds its output.
     Signalled,
     /// Nothing that could be tried reached it, as far as can be known: it may still run.
@@ -305,6 +305,20 @@ impl ProcessGroup {
         self.state().id
     }
 
+    /// Says that nobody will read standard error. What may hold the report stays.
+    pub(crate) fn drop_stderr(&self, channel: &Channel) {
+        self.look_ahead(channel);
+        let is_awaited = {
+            let scan = self.state();
+            !scan.done && scan.id.is_none()
+        };
+        if is_awaited {
+            channel.intake().keep_errors(REPORT_BEFORE);
+        } else {
+            channel.intake().drop_stream(Stream::Err);
+        }
+    }
+
     /// Looks for the report in what its reader has not come for yet, and leaves it there.
     fn look_ahead(&self, channel: &Channel) {
         let mut scan = self.state();
@@ -312,12 +326,8 @@ impl ProcessGroup {
             return;
         }
         let mut bytes = scan.held.clone();
-        channel.intake().peek_errors(|unread| {
-            for piece in unread {
-                let room = REPORT_BEFORE.saturating_sub(bytes.len());
-                bytes.extend_from_slice(&piece[..piece.len().min(room)]);
-            }
-        });
+        let room = REPORT_BEFORE.saturating_sub(bytes.len());
+        bytes.extend_from_slice(&channel.intake().peek_errors(room));
         if let Some((_, id)) = find_report(&bytes, &self.mark) {
             scan.id = id;
         }

@@ -26,6 +26,8 @@ enum Broken {
     Reader,
     /// Our output cannot be written.
     Ours(Own, io::Error),
+    /// What was kept of the command's output cannot be read back.
+    Kept(Own, io::Error),
 }
 
 /// Runs the streams until the command has ended, and returns its exit code.
@@ -56,6 +58,9 @@ pub(super) async fn run(
             Err(match broken {
                 Broken::Reader => Stop::Quietly(FAILED),
                 Broken::Ours(own, error) => Failure::io(format!("{own} cannot be written"), &error).into(),
+                Broken::Kept(own, error) => {
+                    Failure::io(format!("what was kept for {own} on disk cannot be read back"), &error).into()
+                }
             })
         }
         Err(signal) => Err(end(child, signals, signal, printer).await),
@@ -90,7 +95,9 @@ async fn forward(
     let mut packets = VecDeque::with_capacity(AT_ONCE);
     loop {
         let mut open = take(chunk().await, &mut packets);
-        while open && packets.len() < AT_ONCE {
+        while let Ok(true) = open
+            && packets.len() < AT_ONCE
+        {
             match ready(chunk()).await {
                 Some(next) => open = take(next, &mut packets),
                 None => break,
@@ -98,19 +105,21 @@ async fn forward(
         }
         pace.carried(packets.iter().map(Bytes::len).sum());
         output.write(&mut packets).await.map_err(broken)?;
-        if !open {
+        if !open.map_err(|error| Broken::Kept(own, error))? {
             return output.finish().await.map_err(broken);
         }
     }
 }
 
-/// Keeps a packet; says whether others may follow.
-fn take(next: io::Result<Option<Bytes>>, packets: &mut VecDeque<Bytes>) -> bool {
+/// Keeps a packet; says whether others may follow. Of a channel that was lost, the command's own end tells.
+fn take(next: io::Result<Option<Bytes>>, packets: &mut VecDeque<Bytes>) -> io::Result<bool> {
     match next {
         Ok(Some(packet)) => packets.push_back(packet),
-        Ok(None) | Err(_) => return false,
+        Ok(None) => return Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => return Ok(false),
+        Err(error) => return Err(error),
     }
-    true
+    Ok(true)
 }
 
 /// What a future that may be dropped gives without waiting.
@@ -138,4 +147,19 @@ async fn copy_input(mut to: ChildStdin) -> io::Result<()> {
         to.write_bytes(piece).await?;
     }
     to.shutdown().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_lost_channel_is_an_end_without_a_word() {
+        let mut packets = VecDeque::new();
+        let mut take = |next| take(next, &mut packets).map_err(|error| error.kind());
+        assert_eq!(take(Ok(Some(Bytes::from_static(b"x")))), Ok(true));
+        assert_eq!(take(Ok(None)), Ok(false));
+        assert_eq!(take(Err(io::ErrorKind::ConnectionAborted.into())), Ok(false));
+        assert_eq!(take(Err(io::ErrorKind::StorageFull.into())), Err(io::ErrorKind::StorageFull));
+    }
 }

@@ -18,7 +18,8 @@ use crate::base::{CloseReason, Transport};
 
 /// How long to ask the loop for the list of signature algorithms. The list itself comes right after the key
 /// exchange (RFC 8308 section 2.4), so once `none` has been answered it is there or will not come, and
-/// the base's own second of waiting would be lost on every server that sends none.
+/// the base's own second of waiting would be lost on every server that sends none. A login that begins with a key has
+/// no such answer: there a list that takes longer than this is as good as none.
 const SIG_ALGS_WAIT: Duration = Duration::from_millis(100);
 
 impl Wire for Transport {

@@ -87,7 +87,8 @@ struct State {
     queue: Option<ChannelReadHalf>,
     out: Fifo,
     err: Fifo,
-    err_dropped: bool,
+    /// How much more of standard error is to be kept; `None`: all, for its reader.
+    err_room: Option<usize>,
     replies: VecDeque<bool>,
     eof: bool,
     exit: Option<Exit>,
@@ -157,7 +158,11 @@ impl Intake {
         let mut state = self.state();
         self.sort_queue(&mut state);
         let State { out, err, .. } = &mut *state;
+        // Standard error last, and only where that is not enough: the report of a process group may be at its head.
         for fifo in [out, err] {
+            if self.fits() {
+                break;
+            }
             while let Some(bytes) = fifo.memory.front() {
                 if fifo.spill.waiting + bytes.len() as u64 > self.limits.disk_bytes() {
                     break;
@@ -343,11 +348,20 @@ impl Intake {
         self.state().exit.clone()
     }
 
-    /// Shows the bytes of standard error that are in memory and nobody has read yet; they stay where they are.
-    pub(crate) fn peek_errors<T>(&self, look: impl FnOnce(&VecDeque<Bytes>) -> T) -> T {
+    /// The next bytes of standard error that nobody has read yet, `limit` at most; they stay where they are. Blocking
+    /// where they are on disk, for as long as reading so much takes.
+    pub(crate) fn peek_errors(&self, limit: usize) -> Vec<u8> {
         let mut state = self.state();
         self.sort_queue(&mut state);
-        look(&state.err.memory)
+        let Fifo { spill, memory } = &mut state.err;
+        let mut bytes = spill.peek(self.limits.disk_bytes(), limit).unwrap_or_default();
+        if bytes.len() as u64 == spill.waiting {
+            for piece in memory {
+                let room = limit.saturating_sub(bytes.len());
+                bytes.extend_from_slice(&piece[..piece.len().min(room)]);
+            }
+        }
+        bytes
     }
 
     /// What to do when output arrives after its reader went away, as `SIGPIPE` would for a local process.
@@ -366,7 +380,7 @@ impl Intake {
                 std::mem::take(&mut state.out)
             }
             Stream::Err => {
-                state.err_dropped = true;
+                state.err_room = Some(0);
                 std::mem::take(&mut state.err)
             }
         };
@@ -376,6 +390,29 @@ impl Intake {
         }
         self.room.notify_one();
         self.wakers.tell(News::ALL);
+    }
+
+    /// Says that nobody will read standard error, of which about the first `limit` bytes are kept nevertheless.
+    pub(crate) fn keep_errors(&self, limit: usize) {
+        let mut state = self.state();
+        self.sort_queue(&mut state);
+        let Fifo { spill, memory } = &mut state.err;
+        let mut room = limit.saturating_sub(usize::try_from(spill.waiting).unwrap_or(usize::MAX));
+        let mut kept = 0;
+        while let Some(piece) = memory.get(kept)
+            && piece.len() <= room
+        {
+            room -= piece.len();
+            kept += 1;
+        }
+        // What follows a piece that had no room would leave a gap.
+        state.err_room = Some(if kept < memory.len() { 0 } else { room });
+        let dropped = state.err.memory.split_off(kept);
+        drop(state);
+        for bytes in dropped {
+            self.release(&bytes);
+        }
+        self.room.notify_one();
     }
 
     /// Says that standard output is not wanted, and that the process is nevertheless to go on.
@@ -463,14 +500,26 @@ impl Intake {
                     return News::NONE;
                 }
                 self.out_sorted.fetch_add(1, Ordering::AcqRel);
+                if data.is_empty() {
+                    // Allowed, and no end of file, which is what a reader would take it for.
+                    self.release(&data);
+                    return News::NONE;
+                }
                 state.out.memory.push_back(data);
                 return News::OUT;
             }
             // Types other than stderr (1) are not defined; ssh drops them too.
             ChannelMsg::ExtendedData { data, ext } => {
-                if ext != 1 || state.err_dropped {
+                let has_room = state.err_room.is_none_or(|room| data.len() <= room);
+                if ext != 1 || data.is_empty() || !has_room {
+                    if ext == 1 && !has_room {
+                        state.err_room = Some(0);
+                    }
                     self.release(&data);
                     return News::NONE;
+                }
+                if let Some(room) = &mut state.err_room {
+                    *room -= data.len();
                 }
                 state.err.memory.push_back(data);
                 return News::ERR;
@@ -521,6 +570,62 @@ fn cost(bytes: usize) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn errors(bytes: &'static [u8]) -> ChannelMsg {
+        ChannelMsg::ExtendedData { data: Bytes::from_static(bytes), ext: 1 }
+    }
+
+    #[test]
+    fn an_empty_message_is_no_end_of_a_stream() {
+        let intake = Intake::new(BufferLimits::default());
+        let mut cx = Context::from_waker(Waker::noop());
+        for message in [ChannelMsg::Data { data: Bytes::new() }, errors(b"")] {
+            intake.arrived(0);
+            intake.sort(&mut intake.state(), message);
+        }
+        assert!(intake.poll_data(Stream::Out, &mut cx).is_pending());
+        assert!(intake.poll_data(Stream::Err, &mut cx).is_pending());
+        assert_eq!(intake.queued.load(Ordering::Acquire), 0, "what they cost is given back");
+    }
+
+    #[test]
+    fn of_errors_that_nobody_reads_the_beginning_is_kept() {
+        let intake = Intake::new(BufferLimits::default());
+        let pieces: [&[u8]; 5] = [b"before", b"after", b"a piece too long", b"and", b"more"];
+        for piece in pieces {
+            intake.arrived(piece.len());
+        }
+        intake.sort(&mut intake.state(), errors(b"before"));
+        intake.keep_errors(20);
+        for piece in &pieces[1..] {
+            intake.sort(&mut intake.state(), errors(piece));
+        }
+        assert_eq!(intake.peek_errors(100), b"beforeafter");
+        assert_eq!(intake.peek_errors(8), b"beforeaf");
+        assert_eq!(intake.queued.load(Ordering::Acquire), cost(6) + cost(5), "the rest is given back");
+        intake.drop_stream(Stream::Err);
+        assert_eq!(intake.queued.load(Ordering::Acquire), 0);
+    }
+
+    #[test]
+    fn errors_go_to_disk_last_and_are_seen_there_too() {
+        let limits = BufferLimits::default().memory(1024);
+        let intake = Intake::new(limits);
+        let fill = |message: ChannelMsg, bytes: usize| {
+            intake.arrived(bytes);
+            intake.sort(&mut intake.state(), message);
+        };
+        fill(errors(b"report"), 6);
+        fill(ChannelMsg::Data { data: Bytes::from(vec![0; 4096]) }, 4096);
+        assert!(intake.spill().unwrap());
+        assert_eq!(intake.state().err.memory.len(), 1, "there is room without it");
+        fill(ChannelMsg::ExtendedData { data: Bytes::from(vec![b'x'; 4096]), ext: 1 }, 4096);
+        assert!(intake.spill().unwrap());
+        assert!(intake.state().err.memory.is_empty());
+        assert_eq!(intake.peek_errors(8), b"reportxx");
+        intake.keep_errors(100);
+        assert_eq!(intake.peek_errors(8), b"reportxx");
+    }
 
     #[test]
     fn a_reader_ahead_of_the_loops_count_leaves_no_orphan() {

@@ -34,8 +34,9 @@ pub(crate) enum Undecoded {
     Unsupported(String),
 }
 
-/// The most rounds of bcrypt that a file may ask for. `ssh-keygen` writes 16 or 24, which take a quarter of a second.
-const MAX_ROUNDS: u32 = 10_000;
+/// The most rounds of bcrypt that a file may ask for: about a minute, which a wrong passphrase for a P-256 key costs
+/// twice. `ssh-keygen` writes 16 or 24, which take a quarter of a second.
+const MAX_ROUNDS: u32 = 5_000;
 
 /// Decodes the private key in `text`, whose format is `format`.
 pub(crate) fn decode(text: &str, format: Format, passphrase: Option<&str>) -> Result<PrivateKey, Undecoded> {

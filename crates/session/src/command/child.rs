@@ -143,16 +143,17 @@ impl Child {
     /// [timeout](crate::Command::timeout), the process is ended then, and its status says how.
     ///
     /// # Errors
-    /// [`ErrorKind::Disconnected`] when the connection ends first, [`ErrorKind::Overrun`] when its output was
-    /// not read and ran over, [`ErrorKind::ChannelTimeout`] when its timeout passed and no end of it was seen.
+    /// [`ErrorKind::Disconnected`] when the connection ends first, [`ErrorKind::ChannelClosed`] when this side closed the
+    /// channel, because the reader of its output went away, and no status had come, [`ErrorKind::Overrun`] when its output was not read and
+    /// ran over, [`ErrorKind::ChannelTimeout`] when its timeout passed and no end of it was seen.
     ///
     /// # Cancel safety
     /// Safe: the process goes on, and it may be waited for again.
     pub async fn wait(&mut self) -> Result<ExitStatus> {
         drop(self.stdin.take());
         // Output that was not taken is not going to be read, which is no reason to end the process.
-        if self.stdout.take().is_some() {
-            self.lease.channel().intake().discard_output();
+        if let Some(stdout) = self.stdout.take() {
+            stdout.discard();
         }
         drop(self.stderr.take());
         self.finished().await
@@ -198,8 +199,12 @@ impl Child {
             return Ok(self.status());
         }
         match channel.ended().await {
-            End::Closed | End::Released => Ok(self.status()),
-            End::Lost | End::Overrun => Err(self.session.channel_ended_error("exec", channel).await),
+            End::Closed => Ok(self.status()),
+            // Closed here, when a reader went away: without a status nobody knows how it ended, or whether.
+            End::Released if channel.intake().exit_seen().is_some() => Ok(self.status()),
+            End::Released | End::Lost | End::Overrun => {
+                Err(self.session.channel_ended_error("exec", channel).await)
+            }
         }
     }
 
@@ -246,7 +251,9 @@ impl Child {
         }
     }
 
-    /// Ends the process as a drop does, and says what is known of it afterwards.
+    /// Ends the process as the drop of a command does, and says what is known of it afterwards: `TERM`, its process group
+    /// where that is known, and `KILL`. A subsystem or a terminal, which a drop ends by the end of its input or by closing,
+    /// is sent the signals as well, and gets the rest when the `Child` is gone.
     ///
     /// Takes at most a few seconds; a process that ends on its first signal takes one round trip.
     ///
@@ -311,6 +318,11 @@ impl AsyncWrite for ChildStdin {
 }
 
 impl ChildStdout {
+    /// Dropped, but for the end of the process that follows a drop: said first, since output comes at any moment.
+    fn discard(self) {
+        self.channel.intake().discard_output();
+    }
+
     /// The next bytes as they arrived, without copying; `None` at the end.
     ///
     /// # Errors
@@ -434,9 +446,10 @@ impl Drop for ChildStdout {
 
 impl Drop for ChildStderr {
     fn drop(&mut self) {
-        // The report of the process group is still to be read, by whoever ends the process.
-        if self.group.as_ref().is_none_or(|group| group.id().is_some()) {
-            self.channel.intake().drop_stream(Stream::Err);
+        match &self.group {
+            // The report of the process group may be still to be read, by whoever ends the process.
+            Some(group) => group.drop_stderr(&self.channel),
+            None => self.channel.intake().drop_stream(Stream::Err),
         }
     }
 }

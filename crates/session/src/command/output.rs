@@ -140,6 +140,13 @@ impl fmt::Display for ExitStatus {
     }
 }
 
+/// A command's last output may come after its exit status: OpenSSH sends the status when it hears of the end, and reads
+/// the pipe after that. So long nothing more has to come, though, before that was all,
+const QUIET: Duration = Duration::from_millis(50);
+
+/// and so long at most is listened to what was left behind and goes on writing.
+const AFTER_EXIT: Duration = Duration::from_millis(200);
+
 /// Runs a command and collects its output.
 ///
 /// # Cancel safety
@@ -242,8 +249,13 @@ impl Collected {
         let until_exit = child.until() == Until::ExitStatus;
         let (Some(out), Some(err)) = (&mut self.out, &mut self.err) else { return Ok(()) };
         let mut finished = std::pin::pin!(child.finished_by_itself());
-        let (mut out_open, mut err_open, mut exited) = (true, true, false);
-        while !exited || out_open || err_open {
+        let (mut out_open, mut err_open, mut exited) = (true, true, None);
+        while exited.is_none() || out_open || err_open {
+            let now = Instant::now();
+            let enough = exited.filter(|_| until_exit).map(|at| (now + QUIET).min(at + AFTER_EXIT));
+            if enough.is_some_and(|enough| enough <= now) {
+                break;
+            }
             tokio::select! {
                 biased;
                 bytes = out.chunk(), if out_open => match bytes {
@@ -256,14 +268,11 @@ impl Collected {
                     Ok(None) => err_open = false,
                     Err(error) => return Err(child.stream_error(error).await),
                 },
-                status = &mut finished, if !exited => {
+                status = &mut finished, if exited.is_none() => {
                     status?;
-                    exited = true;
-                    // What came before the exit status has been read: the branches above come first.
-                    if until_exit {
-                        return Ok(());
-                    }
+                    exited = Some(Instant::now());
                 }
+                () = tokio::time::sleep_until(enough.unwrap_or(now)), if enough.is_some() => break,
             }
             if (self.stdout.len() + self.stderr.len()) as u64 > self.limit {
                 return Err(Error::new(

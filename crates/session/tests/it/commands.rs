@@ -182,6 +182,47 @@ async fn until_exit_status_returns_although_the_channel_stays_open() {
     close_and_check(session, server).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn until_exit_status_returns_all_that_came_before_it() {
+    let server = server().command("quick", Reply::stdout("all of it\n").exit(3)).start().await.unwrap();
+    let session = login(&server).await;
+    for _ in 0..300 {
+        let output = session.line("quick").until(Until::ExitStatus).output().await.unwrap();
+        assert_eq!((output.status.code(), &*output.stdout_text()), (Some(3), "all of it\n"));
+    }
+    close_and_check(session, server).await;
+}
+
+#[tokio::test]
+async fn until_exit_status_does_not_listen_for_ever_to_what_goes_on_writing() {
+    let server = server()
+        .command_fn("chatty", |mut call| async move {
+            tokio::spawn(async move { while call.stdout().send("more\n").await.is_ok() {} });
+            Exit::Code(0)
+        })
+        .start()
+        .await
+        .unwrap();
+    let session = login(&server).await;
+    let output = session.line("chatty").until(Until::ExitStatus).output().await.unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    session.abort();
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn waiting_ends_no_process_for_the_output_that_comes_meanwhile() {
+    let server =
+        server().command("chatty", Reply::stdout(vec![b'x'; 500_000]).exit(7)).start().await.unwrap();
+    let session = login(&server).await;
+    for pause in 0..60 {
+        let mut child = session.line("chatty").spawn().await.unwrap();
+        tokio::time::sleep(Duration::from_micros(pause * 50)).await;
+        assert_eq!(child.wait().await.unwrap().code(), Some(7));
+    }
+    close_and_check(session, server).await;
+}
+
 #[tokio::test]
 async fn more_output_than_the_limit_is_an_error_and_ends_the_process() {
     let server = server().start().await.unwrap();

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 #[cfg(unix)]
+use rustle_session::BufferLimits;
+#[cfg(unix)]
 use rustle_session::Reporting;
 use rustle_session::{Ended, ErrorKind, Interruption, TransportOptions};
 use rustle_testserver::{Exit, Fault, Phase, Reply};
@@ -103,6 +105,51 @@ async fn a_reported_process_group_is_killed_whoever_has_its_standard_error() {
     errors.read_to_string(&mut read).await.unwrap();
     assert_eq!(read, "noise\n");
     drop((errors, output));
+    close_and_check(session, server).await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn errors_that_nobody_reads_are_thrown_away_and_the_report_among_them_is_found() {
+    let server = server().shell().start().await.unwrap();
+    let buffers = BufferLimits::default().memory(512 * 1024).disk(1 << 20).pause(Duration::from_millis(300));
+    let session = login_with(&server, TransportOptions::builder().buffers(buffers).build().unwrap()).await;
+    let noisy = |line: &str| {
+        let line = format!("head -c 8000000 /dev/zero >&2; {line}");
+        session.line(line).reporting(Reporting::ProcessGroup)
+    };
+    let mut child = noisy("exit 3").spawn().await.unwrap();
+    assert_eq!(child.wait().await.unwrap().code(), Some(3), "never taken");
+
+    let mut child = noisy("exit 4").spawn().await.unwrap();
+    drop(child.take_stderr());
+    assert_eq!(child.wait().await.unwrap().code(), Some(4), "taken and dropped");
+
+    let mut child = noisy("trap '' TERM; echo up; sleep 1000 & sleep 1000").spawn().await.unwrap();
+    drop(child.take_stderr());
+    let mut output = child.take_stdout().unwrap();
+    assert_eq!(output.chunk().await.unwrap().unwrap(), "up\n");
+    assert_eq!(child.end().await, Ended::Confirmed);
+    drop(output);
+    close_and_check(session, server).await;
+}
+
+#[tokio::test]
+async fn a_channel_closed_here_is_no_end_of_the_process() {
+    let server = server()
+        .command_fn("stubborn", |mut call| async move {
+            while call.stdout().send("more\n").await.is_ok() {}
+            Exit::Code(0)
+        })
+        .start()
+        .await
+        .unwrap();
+    let session = login(&server).await;
+    let mut child = session.line("stubborn").spawn().await.unwrap();
+    drop(child.take_stdout());
+    let error = child.wait().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ChannelClosed, "{error}");
+    drop(child);
     close_and_check(session, server).await;
 }
 

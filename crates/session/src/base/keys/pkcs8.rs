@@ -1,4 +1,4 @@
-//! Encrypted PKCS#8 files, whose scrypt may ask for any amount of memory: looked at before the base's parser pays.
+//! Encrypted PKCS#8 files, which may ask for any amount of memory or time: looked at before the base's parser pays.
 
 use pkcs8::EncryptedPrivateKeyInfoRef;
 use pkcs8::pkcs5::pbes2::Kdf;
@@ -12,19 +12,26 @@ const MAX_MEMORY: u64 = 1024 * 1024 * 1024;
 /// 64 GiB, filled in as many passes as it likes: about two minutes.
 const MAX_FILLED: u64 = 64 * 1024 * 1024 * 1024;
 
-/// The file again, if its passphrase costs what one may cost. PBKDF2 takes no memory, and the parser counts its rounds.
+/// Rounds of PBKDF2: some ten seconds with SHA-256. OpenSSL asks for 2048, OWASP for 600 000.
+const MAX_ROUNDS: u32 = 10_000_000;
+
+/// The file again, if its passphrase costs what one may cost.
 pub(super) fn bounded(text: &str) -> Result<Zeroizing<String>, Undecoded> {
     let bytes = container::bytes(text).ok_or(Undecoded::Damaged)?;
     // Whatever else is wrong with it, the parser says; without parameters it does not get to stretching.
-    let scrypt = EncryptedPrivateKeyInfoRef::try_from(bytes.as_slice()).ok().and_then(|info| {
+    let is_too_costly = EncryptedPrivateKeyInfoRef::try_from(bytes.as_slice()).ok().and_then(|info| {
         match &info.encryption_algorithm.pbes2()?.kdf {
-            Kdf::Scrypt(costs) => {
-                Some((costs.cost_parameter, costs.block_size.into(), costs.parallelization.into()))
-            }
+            Kdf::Scrypt(costs) => Some(scrypt_is_too_costly(
+                costs.cost_parameter,
+                costs.block_size.into(),
+                costs.parallelization.into(),
+            )),
+            Kdf::Pbkdf2(costs) => Some(costs.iteration_count > MAX_ROUNDS),
+            // The parser knows no other.
             _ => None,
         }
     });
-    if scrypt.is_some_and(|(n, r, p)| is_too_costly(n, r, p)) {
+    if is_too_costly == Some(true) {
         return Err(too_costly());
     }
     // Framed anew, so that the parser reads what was looked at here, should a file hold several.
@@ -32,7 +39,7 @@ pub(super) fn bounded(text: &str) -> Result<Zeroizing<String>, Undecoded> {
 }
 
 /// RFC 7914 section 2: a block takes 128 bytes for each `r`; `n` of them are held, `p` times one after the other.
-fn is_too_costly(n: u64, r: u64, p: u64) -> bool {
+fn scrypt_is_too_costly(n: u64, r: u64, p: u64) -> bool {
     let memory = n.max(p).saturating_mul(r).saturating_mul(128);
     n == 0 || memory > MAX_MEMORY || memory.saturating_mul(p) > MAX_FILLED
 }
@@ -75,15 +82,30 @@ OJwQYeFjBwcLPRnook4A/NdccuDhxQWIJEqNowGcGUvGc+hhfNHo7qUAhw==
         assert!(decode(&format!(" {SCRYPT}{GREEDY}"), Format::Pkcs8Encrypted, Some("correct horse")).is_ok());
     }
 
+    /// Made for this test by `openssl pkcs8 -topk8 -iter 16777217`, and used nowhere.
+    const SLOW: &str = "-----BEGIN ENCRYPTED PRIVATE KEY-----
+MIGdMFkGCSqGSIb3DQEFDTBMMCsGCSqGSIb3DQEFDDAeBAhS8uHSquDHzAIEAQAA
+ATAMBggqhkiG9w0CCQUAMB0GCWCGSAFlAwQBKgQQmt2Rl/TldidEPPTown6eVQRA
+l7yrkwEjGw9SGUq0JCUTMQC64qyut4w6jAhm2pfJKSXXBxklwK5h/GAjWjewgJUc
+uPc0cfOK2trnloSdnbfiXA==
+-----END ENCRYPTED PRIVATE KEY-----
+";
+
+    #[test]
+    fn a_file_that_asks_for_minutes_of_stretching_does_not_get_them() {
+        let refused = decode(SLOW, Format::Pkcs8Encrypted, Some("secret"));
+        assert!(matches!(refused, Err(Undecoded::Unsupported(_))), "{refused:?}");
+    }
+
     #[test]
     fn the_costs_of_scrypt_are_counted_in_memory_and_in_time() {
         for (n, r, p) in [(1 << 14, 8, 1), (1 << 20, 8, 1), (1 << 20, 8, 64), (1, 1, 1)] {
-            assert!(!is_too_costly(n, r, p), "{n} {r} {p}");
+            assert!(!scrypt_is_too_costly(n, r, p), "{n} {r} {p}");
         }
         for (n, r, p) in
             [(1 << 21, 8, 1), (1 << 20, 8, 65), (0, 8, 1), (1, 65535, 65535), (u64::MAX, 65535, 65535)]
         {
-            assert!(is_too_costly(n, r, p), "{n} {r} {p}");
+            assert!(scrypt_is_too_costly(n, r, p), "{n} {r} {p}");
         }
     }
 }
