@@ -13,7 +13,6 @@ use std::time::Duration;
 use rustle_session::{Child, Command, ExitStatus, Session};
 
 use crate::failure::{FAILED, Failure, Stop};
-use crate::pace::Pace;
 use crate::plan::{ExecPlan, Format, Input, Line};
 use crate::printer::Printer;
 use crate::prompt::Person;
@@ -26,7 +25,7 @@ const GOODBYE: Duration = Duration::from_millis(250);
 ///
 /// # Cancel safety
 /// Dropped, the remote process is ended as a dropped [`Child`] is.
-pub(crate) async fn run(plan: &ExecPlan, pace: &Pace, printer: &mut Printer) -> Result<u8, Stop> {
+pub(crate) async fn run(plan: &ExecPlan, printer: &mut Printer) -> Result<u8, Stop> {
     let mut signals = Signals::listen()?;
     let person = Arc::new(Person::new(|name| std::env::var_os(name)));
     let setup = plan.host.setup(&person)?;
@@ -50,7 +49,7 @@ pub(crate) async fn run(plan: &ExecPlan, pace: &Pace, printer: &mut Printer) -> 
     let child = unless_interrupted(&mut signals, spawning).await?;
     note_variables(&child, printer);
     let code = match printer.format() {
-        Format::Human => stream::run(child, &mut signals, session.target(), pace, printer).await,
+        Format::Human => stream::run(child, &mut signals, session.target(), printer).await,
         Format::Json => collect::run(child, &mut signals, session.target(), printer).await,
     };
     session.close(GOODBYE).await;

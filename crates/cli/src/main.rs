@@ -9,7 +9,6 @@ mod demo;
 mod exec;
 mod failure;
 mod logging;
-mod pace;
 mod password_file;
 mod plan;
 mod printer;
@@ -20,13 +19,11 @@ mod test_server;
 mod words;
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::{CommandFactory, Parser};
 
 use crate::args::Args;
 use crate::failure::{FAILED, Failure, Stop};
-use crate::pace::Pace;
 use crate::plan::Task;
 use crate::printer::Printer;
 
@@ -52,11 +49,8 @@ fn main() -> ExitCode {
 
 fn carry_out(task: &Task, printer: &mut Printer) -> Result<u8, Stop> {
     match task {
-        Task::Exec(exec) => {
-            let pace = Pace::new();
-            one_thread(&pace, exec::run(exec, &pace, printer))
-        }
-        Task::TestConnection(host) => one_thread(&Pace::new(), test_connection::run(host, printer)),
+        Task::Exec(exec) => one_thread(exec::run(exec, printer)),
+        Task::TestConnection(host) => one_thread(test_connection::run(host, printer)),
         Task::Demo => many_threads(demo::run(printer)),
         Task::TestServer(server) => many_threads(test_server::run(server, printer)),
         Task::Completions(shell) => {
@@ -69,14 +63,8 @@ fn carry_out(task: &Task, printer: &mut Printer) -> Result<u8, Stop> {
 }
 
 /// One connection is one flow of work: a second thread would only pass it back and forth.
-fn one_thread<T>(pace: &Arc<Pace>, work: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
-    let mut builder = tokio::runtime::Builder::new_current_thread();
-    // Elsewhere the system's sleep may take ten times as long as it is asked for.
-    if cfg!(target_os = "linux") {
-        let pace = Arc::clone(pace);
-        builder.on_thread_park(move || pace.before_waiting());
-    }
-    run_on(builder, work)
+fn one_thread<T>(work: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
+    run_on(tokio::runtime::Builder::new_current_thread(), work)
 }
 
 /// A server and its client in one process work at the same time.

@@ -15,7 +15,6 @@ use super::output::{AT_ONCE, Output};
 use super::own::Own;
 use super::{end, exit_code};
 use crate::failure::{FAILED, Failure, Stop};
-use crate::pace::Pace;
 use crate::printer::Printer;
 use crate::signals::Signals;
 
@@ -38,12 +37,11 @@ pub(super) async fn run(
     mut child: Child,
     signals: &mut Signals,
     target: &str,
-    pace: &Pace,
     printer: &mut Printer,
 ) -> Result<u8, Stop> {
     let (stdin, stdout, stderr) = (child.take_stdin(), child.take_stdout(), child.take_stderr());
     let finished = async {
-        tokio::try_join!(forward_stdout(stdout, pace), forward_stderr(stderr, pace))?;
+        tokio::try_join!(forward_stdout(stdout), forward_stderr(stderr))?;
         Ok::<_, Broken>(child.wait().await)
     };
     let outcome = tokio::select! {
@@ -68,25 +66,21 @@ pub(super) async fn run(
 }
 
 /// Copies standard output until it ends.
-async fn forward_stdout(from: Option<ChildStdout>, pace: &Pace) -> Result<(), Broken> {
+async fn forward_stdout(from: Option<ChildStdout>) -> Result<(), Broken> {
     let Some(mut from) = from else { return Ok(()) };
-    forward(async || from.chunk().await, Own::Stdout, pace).await
+    forward(async || from.chunk().await, Own::Stdout).await
 }
 
 /// Copies standard error until it ends.
-async fn forward_stderr(from: Option<ChildStderr>, pace: &Pace) -> Result<(), Broken> {
+async fn forward_stderr(from: Option<ChildStderr>) -> Result<(), Broken> {
     let Some(mut from) = from else { return Ok(()) };
-    forward(async || from.chunk().await, Own::Stderr, pace).await
+    forward(async || from.chunk().await, Own::Stderr).await
 }
 
 /// Writes what `chunk` gives to one of our own streams, all that is there at a time. A stream that is lost ends
 /// too: how, the command's own end says. A reader that has gone is noticed when there is something to write, as it
 /// is between local processes: a command that says nothing more may still have work to do.
-async fn forward(
-    mut chunk: impl AsyncFnMut() -> io::Result<Option<Bytes>>,
-    own: Own,
-    pace: &Pace,
-) -> Result<(), Broken> {
+async fn forward(mut chunk: impl AsyncFnMut() -> io::Result<Option<Bytes>>, own: Own) -> Result<(), Broken> {
     let broken = |error: io::Error| match error.kind() {
         io::ErrorKind::BrokenPipe => Broken::Reader,
         _ => Broken::Ours(own, error),
@@ -103,7 +97,6 @@ async fn forward(
                 None => break,
             }
         }
-        pace.carried(packets.iter().map(Bytes::len).sum());
         output.write(&mut packets).await.map_err(broken)?;
         if !open.map_err(|error| Broken::Kept(own, error))? {
             return output.finish().await.map_err(broken);
