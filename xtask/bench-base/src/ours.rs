@@ -30,6 +30,7 @@ async fn main() -> Result<(), Problem> {
             exec_all(login.log_in().await?, count, at_once, reporting).await
         }
         Work::Pipe { command } => pipe(login.log_in().await?, &command).await,
+        Work::Drain { .. } => Err("only the base's program drains".into()),
     }
 }
 

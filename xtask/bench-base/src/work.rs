@@ -48,6 +48,8 @@ pub(crate) enum Work {
     },
     /// Copy the standard output of a command to /dev/null, and print how many bytes there were.
     Pipe { command: String },
+    /// Take so many bytes of a command's output from the socket and forget them undeciphered: what no client can beat.
+    Drain { command: String, bytes: u64 },
 }
 
 /// How many each of so many workers does, so that together they do all.

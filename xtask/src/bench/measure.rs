@@ -13,8 +13,6 @@ pub(super) struct Spent {
     pub(super) cpu: f64,
     /// The same of the server and the processes it had for this work.
     pub(super) server: f64,
-    /// The part of that which one process took that alone could do the work; 0 where nobody looked.
-    pub(super) alone: f64,
 }
 
 impl Spent {
@@ -27,23 +25,13 @@ impl Spent {
         work()?;
         let wall = started.elapsed().as_secs_f64();
         let cpu = cpu_of_children()? - cpu;
-        Ok(Self { wall, cpu, server: server()? - of_server, alone: 0.0 })
+        Ok(Self { wall, cpu, server: server()? - of_server })
     }
 
     /// As if so much more had been done.
     pub(super) fn times(self, factor: f64) -> Self {
         let times = |seconds| seconds * factor;
-        Self {
-            wall: times(self.wall),
-            cpu: times(self.cpu),
-            server: times(self.server),
-            alone: times(self.alone),
-        }
-    }
-
-    /// Nobody gets below it: all that the server did, spread over the cores, and what one process of it did in turn.
-    pub(super) fn floor(&self, cores: usize) -> f64 {
-        self.alone.max(self.server / cores.max(1) as f64)
+        Self { wall: times(self.wall), cpu: times(self.cpu), server: times(self.server) }
     }
 }
 
@@ -88,14 +76,7 @@ mod tests {
 
     #[test]
     fn a_tenth_of_the_work_counts_ten_times() {
-        let tenth = Spent { wall: 0.5, cpu: 0.25, server: 1.0, alone: 0.5 };
-        assert_eq!(tenth.times(10.0), Spent { wall: 5.0, cpu: 2.5, server: 10.0, alone: 5.0 });
-    }
-
-    #[test]
-    fn the_floor_is_what_the_cores_cannot_share_out() {
-        let spent = |alone| Spent { wall: 2.0, cpu: 1.0, server: 1.6, alone };
-        assert_eq!(spent(0.5).floor(2), 0.8);
-        assert_eq!(spent(1.2).floor(2), 1.2);
+        let tenth = Spent { wall: 0.5, cpu: 0.25, server: 1.0 };
+        assert_eq!(tenth.times(10.0), Spent { wall: 5.0, cpu: 2.5, server: 10.0 });
     }
 }

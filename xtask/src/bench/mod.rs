@@ -3,7 +3,8 @@
 //! Only ratios from one run count, so each of our programs takes turns with each peer, and what is reported is the
 //! median of the pairs' ratios with its spread. The base's program is built and measured in each run, never quoted.
 //! Beside them stands the floor, below which no client gets here: the server's own CPU time spread over the cores, or,
-//! where one of its processes does the work alone, the time of that one. The table goes to docs/benchmarks.md. No ratio fails anything.
+//! for a single stream, the time of a client that takes the same bytes from the socket and does nothing with them. The
+//! table goes to docs/benchmarks.md. No ratio fails anything.
 
 use std::fmt::Write as _;
 use std::num::NonZeroU32;

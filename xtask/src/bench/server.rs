@@ -5,8 +5,7 @@ use std::io::{BufWriter, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread::{self, sleep};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 use std::{env, io};
 
@@ -23,8 +22,6 @@ const STARTS_WITHIN: Duration = Duration::from_secs(10);
 const TICKS_PER_SECOND: f64 = 100.0;
 /// A connection's processes are gone within milliseconds of its end.
 const GONE_WITHIN: Duration = Duration::from_secs(2);
-/// Often enough to miss little, seldom enough to cost nothing: a look is a few files of /proc.
-const LOOKED_AT_EVERY: Duration = Duration::from_millis(20);
 
 /// A running `sshd`, for logins as the user who runs this. Dropped, it is ended and its folder removed.
 pub(super) struct Server {
@@ -101,26 +98,6 @@ impl Server {
         Ok(ticks as f64 / TICKS_PER_SECOND)
     }
 
-    /// What the busiest of its processes took in CPU seconds while this work was done. Looked at now and then, so it may
-    /// be a few hundredths of a second more.
-    pub(super) fn watch<T>(&self, work: impl FnOnce() -> T) -> (T, f64) {
-        let id = self.process.0.id();
-        let (working, done) = mpsc::channel::<()>();
-        let (result, ticks) = thread::scope(|scope| {
-            let watcher = scope.spawn(move || {
-                let mut most = busiest_below(id);
-                while done.recv_timeout(LOOKED_AT_EVERY) == Err(RecvTimeoutError::Timeout) {
-                    most = busiest_below(id).max(most);
-                }
-                most
-            });
-            let result = work();
-            drop(working);
-            (result, watcher.join().unwrap_or_default())
-        });
-        (result, ticks as f64 / TICKS_PER_SECOND)
-    }
-
     /// A file of so many bytes, in memory where the system has a file system there.
     pub(super) fn file(&self, size: u64) -> Result<PathBuf, Failure> {
         let path = self.folder.join("data");
@@ -168,29 +145,13 @@ fn fingerprint(public_key: &Path) -> Result<String, Failure> {
     word.ok_or_else(|| Failure::new(format!("`ssh-keygen -l` printed `{printed}`")))
 }
 
-/// User and system time of a process and of those it waited for.
+/// User and system time of a process and of those it waited for: proc(5), fields 14 to 17. The name in the second field
+/// may hold spaces and parentheses.
 fn ticks_of(stat: &str) -> Option<u64> {
-    Some(times_of(stat)?.iter().sum())
-}
-
-/// User and system time of a process, then those of the processes it waited for: proc(5), fields 14 to 17. The name in
-/// the second field may hold spaces and parentheses.
-fn times_of(stat: &str) -> Option<[u64; 4]> {
     let (_, fields) = stat.rsplit_once(')')?;
-    let times: Option<Vec<u64>> =
-        fields.split_whitespace().skip(11).take(4).map(|time| time.parse().ok()).collect();
-    times?.try_into().ok()
-}
-
-/// The most that one descendant of a process has taken by itself. Processes that end meanwhile count no more.
-fn busiest_below(id: u32) -> u64 {
-    let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
-    let busiest = children.split_whitespace().filter_map(|child| child.parse().ok()).map(|child: u32| {
-        let stat = fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
-        let own = times_of(&stat).map_or(0, |[user, system, ..]| user + system);
-        own.max(busiest_below(child))
-    });
-    busiest.max().unwrap_or(0)
+    let times: Vec<u64> =
+        fields.split_whitespace().skip(11).take(4).map_while(|time| time.parse().ok()).collect();
+    (times.len() == 4).then(|| times.iter().sum())
 }
 
 fn free_port() -> io::Result<u16> {
@@ -283,31 +244,11 @@ mod tests {
     fn the_times_of_a_process_and_its_children_are_added() {
         let stat = "77 (a) b) S 1 77 77 0 -1 4194560 900 8000 0 3 10 20 300 4000 20 0 1 0 99 1 2";
         assert_eq!(ticks_of(stat), Some(4330));
-        assert_eq!(times_of(stat), Some([10, 20, 300, 4000]));
         assert_eq!(ticks_of("77 (cut) S 1 77"), None);
         if cfg!(target_os = "linux") {
             let own = fs::read_to_string("/proc/self/stat").unwrap();
             assert!(ticks_of(&own).is_some(), "{own}");
         }
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn the_busiest_descendant_is_found() {
-        use std::io::{BufRead, BufReader};
-
-        let line = "while :; do :; done & echo $!; wait";
-        let mut child = Command::new("sh").args(["-c", line]).stdout(Stdio::piped()).spawn().unwrap();
-        let mut busy = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut busy).unwrap();
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while busiest_below(child.id()) < 2 && Instant::now() < deadline {
-            sleep(Duration::from_millis(10));
-        }
-        let found = busiest_below(child.id());
-        assert!(Command::new("kill").arg(busy.trim()).status().unwrap().success());
-        child.wait().unwrap();
-        assert!(found >= 2, "{found} ticks");
     }
 
     #[test]
