@@ -11,7 +11,7 @@ use std::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    fault::{Action, Phase},
+    fault::{Action, Phase, Trigger},
     link::LinkControl,
     server::Shared,
 };
@@ -42,6 +42,12 @@ pub(crate) enum Reached {
     Lost,
 }
 
+impl Reached {
+    fn or(self, other: Self) -> Self {
+        if matches!(self, Self::Go) { other } else { self }
+    }
+}
+
 impl Connection {
     pub(crate) fn new(number: usize, shared: Arc<Shared>, link: Arc<LinkControl>) -> Arc<Self> {
         let gone = shared.stopping.child_token();
@@ -58,21 +64,23 @@ impl Connection {
     /// Lets the faults scripted for this phase strike. A stall is the wire's: nothing gets out or in any more, so
     /// whatever is answered from now on stays unheard.
     pub(crate) fn reach(&self, phase: Phase) -> Reached {
-        let Some(action) = self.shared.faults.strike(phase, self.number) else { return Reached::Go };
-        tracing::debug!(connection = self.number, %phase, ?action, "fault strikes");
-        self.shared.keeper.touch();
-        match action {
-            Action::Cut(how) => {
-                self.link.cut(how);
-                Reached::Lost
+        let actions = self.shared.faults.strike(self.number, |trigger| *trigger == Trigger::Phase(phase));
+        let mut reached = Reached::Go;
+        for action in actions {
+            tracing::debug!(connection = self.number, %phase, %action, "fault strikes");
+            self.shared.keeper.touch();
+            match action {
+                Action::Cut(how) => {
+                    self.link.cut(how);
+                    reached = Reached::Lost;
+                }
+                Action::Stall => self.link.stall(),
+                // A cut goes before all else, and the fault scripted first before those after it.
+                Action::Withhold => reached = reached.or(Reached::Withhold),
+                Action::Refuse { code, text } => reached = reached.or(Reached::Refuse { code, text }),
             }
-            Action::Stall => {
-                self.link.stall();
-                Reached::Go
-            }
-            Action::Withhold => Reached::Withhold,
-            Action::Refuse { code, text } => Reached::Refuse { code, text },
         }
+        reached
     }
 
     /// As [`reach`](Self::reach), for phases that the server itself begins: what was queued before goes out first.
@@ -80,7 +88,7 @@ impl Connection {
     /// The base tells nobody when a queued message has gone out, so a short pause has to do; under paused time it ends
     /// exactly when all else has come to rest.
     pub(crate) async fn reach_settled(&self, phase: Phase) -> Reached {
-        if !self.shared.faults.watches(phase, self.number) {
+        if !self.shared.faults.watches(self.number, |trigger| *trigger == Trigger::Phase(phase)) {
             return Reached::Go;
         }
         tokio::time::sleep(SETTLE).await;

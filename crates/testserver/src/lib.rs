@@ -44,7 +44,7 @@ pub use command::Reply;
 pub use duplex::Duplex;
 pub use error::{Error, ErrorKind};
 pub use exit::{Exit, Signal};
-pub use fault::{Cut, Fault, Phase};
+pub use fault::{Cut, Fault, Moment, Phase};
 pub use keys::HostKeyKind;
 pub use network::Network;
 pub use pipe::Stdin;

@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use crate::{
-    fault::{Action, ByteFault, Cut, Faults},
+    fault::{Action, Cut, Due, Faults},
     record::Keeper,
 };
 
@@ -38,8 +38,8 @@ struct State {
     mode: Mode,
     sent: u64,
     received: u64,
-    send_faults: VecDeque<ByteFault>,
-    receive_faults: VecDeque<ByteFault>,
+    send_faults: VecDeque<Due<u64>>,
+    receive_faults: VecDeque<Due<u64>>,
     wakers: Vec<Waker>,
 }
 
@@ -115,8 +115,8 @@ impl LinkControl {
     /// Fires the faults due at the bytes sent so far; says how many more bytes may go before the next one.
     fn due_for_sending(&self, state: &mut State) -> u64 {
         while let Some(fault) = state.send_faults.front() {
-            if fault.after > state.sent {
-                return fault.after - state.sent;
+            if fault.at > state.sent {
+                return fault.at - state.sent;
             }
             let fault = state.send_faults.pop_front();
             self.fire(state, fault);
@@ -125,14 +125,14 @@ impl LinkControl {
     }
 
     fn due_for_receiving(&self, state: &mut State) {
-        while state.receive_faults.front().is_some_and(|fault| fault.after <= state.received) {
+        while state.receive_faults.front().is_some_and(|fault| fault.at <= state.received) {
             let fault = state.receive_faults.pop_front();
             self.fire(state, fault);
         }
     }
 
-    fn fire(&self, state: &mut State, fault: Option<ByteFault>) {
-        let Some(action) = fault.and_then(|fault| self.faults.strike_bytes(&fault, self.connection)) else {
+    fn fire(&self, state: &mut State, fault: Option<Due<u64>>) {
+        let Some(action) = fault.and_then(|fault| self.faults.strike_due(&fault, self.connection)) else {
             return;
         };
         self.keeper.touch();

@@ -1,0 +1,227 @@
+//! All faults of one server: whose turn it is, and whether each has struck.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::{Action, Fault, Phase, Trigger};
+use crate::error::{Error, ErrorKind};
+
+/// All faults of one server, and how often each has struck.
+#[derive(Debug, Default)]
+pub(crate) struct Faults {
+    armed: Mutex<List>,
+}
+
+#[derive(Debug, Default)]
+struct List {
+    faults: Vec<Armed>,
+    added: usize,
+}
+
+#[derive(Debug)]
+struct Armed {
+    /// Its place in the order of adding, which forgiving others does not change.
+    id: usize,
+    fault: Fault,
+    seen: usize,
+    fired: usize,
+}
+
+/// A fault whose moment on one connection is known beforehand: so many bytes, so much time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Due<T> {
+    pub(crate) at: T,
+    id: usize,
+}
+
+impl Faults {
+    pub(crate) fn add(&self, fault: Fault) {
+        let mut list = self.lock();
+        let id = list.added;
+        list.added += 1;
+        list.faults.push(Armed { id, fault, seen: 0, fired: 0 });
+    }
+
+    /// Forgets faults that have not fired.
+    pub(crate) fn forgive(&self) {
+        self.lock().faults.retain(|armed| armed.fired > 0);
+    }
+
+    /// What to do now that `connection` (counted from 1) has come to a moment: the actions of all faults that wait for
+    /// it and whose turn it is, in the order in which they were added.
+    pub(crate) fn strike(&self, connection: usize, is_now: impl Fn(&Trigger) -> bool) -> Vec<Action> {
+        let mut list = self.lock();
+        list.faults
+            .iter_mut()
+            .filter(|armed| is_now(&armed.fault.trigger))
+            .filter_map(|armed| armed.turn(connection))
+            .collect()
+    }
+
+    /// Whether a fault waits for such a moment on this connection.
+    pub(crate) fn watches(&self, connection: usize, is_such: impl Fn(&Trigger) -> bool) -> bool {
+        self.lock()
+            .faults
+            .iter()
+            .any(|armed| is_such(&armed.fault.trigger) && armed.fault.matches_connection(connection))
+    }
+
+    /// The faults that strike `connection` at moments known beforehand, the first one first.
+    pub(crate) fn schedule<T: Ord>(
+        &self,
+        connection: usize,
+        moment: impl Fn(&Trigger) -> Option<T>,
+    ) -> Vec<Due<T>> {
+        let mut due: Vec<Due<T>> = self
+            .lock()
+            .faults
+            .iter()
+            .filter(|armed| armed.fault.matches_connection(connection))
+            .filter_map(|armed| Some(Due { at: moment(&armed.fault.trigger)?, id: armed.id }))
+            .collect();
+        due.sort_by(|one, other| one.at.cmp(&other.at));
+        due
+    }
+
+    /// The faults that strike `connection` by bytes sent to it, given where its identification line ends.
+    ///
+    /// The phases before the key exchange are such: accept is 0 bytes, banner half a line, key exchange a whole one.
+    pub(crate) fn by_bytes_sent(&self, connection: usize, identification: usize) -> Vec<Due<u64>> {
+        let line = identification as u64;
+        self.schedule(connection, |trigger| match trigger {
+            Trigger::Phase(Phase::Accept) => Some(0),
+            Trigger::Phase(Phase::Banner) => Some(line / 2),
+            Trigger::Phase(Phase::KeyExchange) => Some(line),
+            Trigger::BytesSent(bytes) => Some(*bytes),
+            _ => None,
+        })
+    }
+
+    /// The faults that strike `connection` by bytes received from it.
+    pub(crate) fn by_bytes_received(&self, connection: usize) -> Vec<Due<u64>> {
+        self.schedule(connection, |trigger| match trigger {
+            Trigger::BytesReceived(bytes) => Some(*bytes),
+            _ => None,
+        })
+    }
+
+    /// Notes that the turn of a fault known beforehand has come; says what it does, if it strikes.
+    pub(crate) fn strike_due<T>(&self, due: &Due<T>, connection: usize) -> Option<Action> {
+        let mut list = self.lock();
+        list.faults.iter_mut().find(|armed| armed.id == due.id).and_then(|armed| armed.turn(connection))
+    }
+
+    /// How many times faults have struck, all together.
+    pub(crate) fn fired(&self) -> usize {
+        self.lock().faults.iter().map(|armed| armed.fired).sum()
+    }
+
+    /// An error that names the faults which never struck.
+    pub(crate) fn verify(&self) -> Result<(), Error> {
+        let unfired: Vec<String> = self
+            .lock()
+            .faults
+            .iter()
+            .filter(|armed| armed.fired == 0)
+            .map(|armed| armed.fault.to_string())
+            .collect();
+        if unfired.is_empty() {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Expectation,
+            format!(
+                "scripted, but never happened: {}; drive the client there, or call expect_unfired()",
+                unfired.join("; ")
+            ),
+        ))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, List> {
+        self.armed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Armed {
+    fn turn(&mut self, connection: usize) -> Option<Action> {
+        if !self.fault.matches_connection(connection) {
+            return None;
+        }
+        self.seen += 1;
+        if self.fault.nth.is_some_and(|n| n != self.seen) || self.fault.limit.is_some_and(|n| self.fired >= n)
+        {
+            return None;
+        }
+        self.fired += 1;
+        Some(self.fault.action.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::Cut;
+
+    fn at(phase: Phase) -> impl Fn(&Trigger) -> bool {
+        move |trigger| *trigger == Trigger::Phase(phase)
+    }
+
+    #[test]
+    fn fault_strikes_only_its_connection_and_turn() {
+        let faults = Faults::default();
+        faults.add(Fault::refuse_channel().on_connection(2).nth(2));
+        assert_eq!(faults.strike(1, at(Phase::ChannelOpen)), []);
+        assert_eq!(faults.strike(2, at(Phase::ChannelOpen)), []);
+        assert!(matches!(faults.strike(2, at(Phase::ChannelOpen))[..], [Action::Refuse { code: 2, .. }]));
+        assert_eq!(faults.strike(2, at(Phase::ChannelOpen)), []);
+        assert!(faults.verify().is_ok());
+    }
+
+    #[test]
+    fn unfired_fault_is_named_until_forgiven() {
+        let faults = Faults::default();
+        faults.add(Fault::cut(Phase::Request, Cut::Rst).on_connection(3));
+        let error = faults.verify().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Expectation);
+        assert!(error.to_string().contains("cut (RST) in phase request on connection 3"), "{error}");
+        faults.forgive();
+        assert!(faults.verify().is_ok());
+    }
+
+    #[test]
+    fn phases_before_the_key_exchange_are_byte_positions() {
+        let faults = Faults::default();
+        faults.add(Fault::stall(Phase::KeyExchange));
+        faults.add(Fault::stall(Phase::Banner));
+        let positions: Vec<u64> = faults.by_bytes_sent(1, 20).iter().map(|fault| fault.at).collect();
+        assert_eq!(positions, [10, 20]);
+    }
+
+    #[test]
+    fn faults_of_one_moment_all_strike() {
+        let faults = Faults::default();
+        faults.add(Fault::stall(Phase::Request));
+        faults.add(Fault::withhold_request());
+        faults.add(Fault::withhold_channel_open());
+        assert_eq!(faults.strike(1, at(Phase::Request)), [Action::Stall, Action::Withhold]);
+        assert_eq!(faults.fired(), 2);
+    }
+
+    #[test]
+    fn number_of_times_is_a_limit() {
+        let faults = Faults::default();
+        faults.add(Fault::withhold_request().times(2));
+        let struck: usize = (0..5).map(|_| faults.strike(1, at(Phase::Request)).len()).sum();
+        assert_eq!(struck, 2);
+    }
+
+    #[test]
+    fn forgiving_one_fault_leaves_the_moment_of_another() {
+        let faults = Faults::default();
+        faults.add(Fault::cut(Phase::Close, Cut::Fin));
+        faults.add(Fault::stall_after(9).times(2));
+        let due = faults.by_bytes_sent(1, 20).remove(0);
+        assert_eq!(faults.strike_due(&due, 1), Some(Action::Stall));
+        faults.forgive();
+        assert_eq!(faults.strike_due(&due, 1), Some(Action::Stall));
+    }
+}
