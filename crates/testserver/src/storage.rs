@@ -1,0 +1,211 @@
+//! What SFTP serves: a tree of files, in memory or on disk, that knows nothing of SFTP.
+//!
+//! Paths are bytes. `/` is the root of the tree and what a relative path begins at. `.`, `..` and symbolic links are
+//! resolved as POSIX says, on the tree and not as text, and an absolute link begins at the tree's root too: no path
+//! leads out. The last part of a path is followed if it is a link only where an operation says so.
+//!
+//! Every call returns at once or after one local file operation; nothing here waits for a client.
+
+mod attributes;
+mod error;
+
+use std::fmt;
+
+use bytes::Bytes;
+
+pub(crate) use attributes::{Attributes, Changes, FileKind, FileSystem};
+pub(crate) use error::StorageError;
+
+/// A tree of files, shared by all sessions of a server.
+pub(crate) trait Storage: fmt::Debug + Send + Sync {
+    /// Opens a file, links followed; with [`OpenOptions::exclusive`], links are not followed and nothing may be there.
+    /// A directory is refused as [`IsADirectory`](StorageError::IsADirectory), and what is neither as `Unsupported`.
+    fn open(&self, path: &[u8], options: OpenOptions) -> Result<Box<dyn OpenFile>, StorageError>;
+
+    /// What is known of a file: of the one a link leads to, or of the link itself.
+    fn attributes(&self, path: &[u8], links: Links) -> Result<Attributes, StorageError>;
+
+    /// Changes what is asked for and leaves the rest. The parts are applied in the order size, mode, times, owner, as
+    /// OpenSSH does, and the first that fails ends it.
+    fn set_attributes(&self, path: &[u8], links: Links, changes: &Changes) -> Result<(), StorageError>;
+
+    /// Begins a listing of a directory: of the names that are in it now, ordered by their bytes, after `.` and `..`.
+    fn list(&self, path: &[u8]) -> Result<Box<dyn Listing>, StorageError>;
+
+    /// Makes a directory. Without a mode it is 0777, less the umask.
+    fn make_directory(&self, path: &[u8], mode: Option<u32>) -> Result<(), StorageError>;
+
+    /// Removes an empty directory.
+    fn remove_directory(&self, path: &[u8]) -> Result<(), StorageError>;
+
+    /// Removes a file or a link, never a directory. A file that is open stays readable and writable until it is closed.
+    fn remove_file(&self, path: &[u8]) -> Result<(), StorageError>;
+
+    /// Moves a file, link or directory. What is at `to` is replaced in one step, or is a reason to refuse.
+    fn rename(&self, from: &[u8], to: &[u8], existing: Existing) -> Result<(), StorageError>;
+
+    /// Makes a symbolic link at `link` that reads `target`, which need not exist.
+    fn make_symlink(&self, target: &[u8], link: &[u8]) -> Result<(), StorageError>;
+
+    /// What a symbolic link reads.
+    fn read_link(&self, path: &[u8]) -> Result<Bytes, StorageError>;
+
+    /// Gives a file, or a symbolic link, another name. Directories have one name only.
+    fn make_hard_link(&self, existing: &[u8], link: &[u8]) -> Result<(), StorageError>;
+
+    /// The absolute path without `.`, `..` or links. The last part need not exist; the empty path is the root.
+    fn real_path(&self, path: &[u8]) -> Result<Bytes, StorageError>;
+
+    /// The size of the file system that holds this path, links followed, and what is left of it.
+    fn file_system(&self, path: &[u8]) -> Result<FileSystem, StorageError>;
+}
+
+/// An open file. Dropping it closes it.
+pub(crate) trait OpenFile: fmt::Debug + Send + Sync {
+    /// Up to `length` bytes from `offset` on, at most [`LONGEST_READ`]; fewer only at the end of the file, none past it.
+    fn read_at(&self, offset: u64, length: usize) -> Result<Bytes, StorageError>;
+
+    /// Writes all of `data` at `offset`, or at the end if the file was opened to append. When space runs out, what
+    /// fitted has been written and the error is [`NoSpace`](StorageError::NoSpace).
+    fn write_at(&self, offset: u64, data: &[u8]) -> Result<(), StorageError>;
+
+    /// What is known of the file.
+    fn attributes(&self) -> Result<Attributes, StorageError>;
+
+    /// As [`Storage::set_attributes`]. To set the size, the file has to be open for writing.
+    fn set_attributes(&self, changes: &Changes) -> Result<(), StorageError>;
+
+    /// Returns when all that was written is on the disk, if there is one.
+    fn sync(&self) -> Result<(), StorageError>;
+
+    /// As [`Storage::file_system`].
+    fn file_system(&self) -> Result<FileSystem, StorageError>;
+}
+
+/// A directory being listed.
+pub(crate) trait Listing: fmt::Debug + Send {
+    /// The next entries, at most `most` and at least one, or none at the end. Attributes are those of this moment, links
+    /// not followed; what was removed since the listing began is left out.
+    fn next(&mut self, most: usize) -> Result<Vec<Entry>, StorageError>;
+}
+
+/// One name in a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) name: Bytes,
+    pub(crate) attributes: Attributes,
+}
+
+/// What one read returns at most, whatever it asks for: more than any SFTP packet holds, so only a bound for memory.
+pub(crate) const LONGEST_READ: usize = 1 << 20;
+
+/// Whether the last part of a path is followed if it is a symbolic link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Links {
+    Follow,
+    Keep,
+}
+
+/// What a rename does to what is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Existing {
+    /// Fails with [`Exists`](StorageError::Exists), as SFTP's own RENAME.
+    Refuse,
+    /// Replaces a file by a file and an empty directory by a directory, as rename(2).
+    Replace,
+}
+
+/// How to open a file. Without [`write`](Self::write) or [`append`](Self::append) it is opened for reading, as open(2)
+/// does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct OpenOptions {
+    read: bool,
+    write: bool,
+    append: bool,
+    create: bool,
+    truncate: bool,
+    exclusive: bool,
+    mode: Option<u32>,
+}
+
+impl OpenOptions {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    pub(crate) fn read(mut self) -> Self {
+        self.read = true;
+        self
+    }
+
+    pub(crate) fn write(mut self) -> Self {
+        self.write = true;
+        self
+    }
+
+    /// For writing, each write at the end as it is then.
+    pub(crate) fn append(mut self) -> Self {
+        self.append = true;
+        self
+    }
+
+    /// Makes the file if it is not there.
+    pub(crate) fn create(mut self) -> Self {
+        self.create = true;
+        self
+    }
+
+    /// Empties the file. Needs [`write`](Self::write) or [`append`](Self::append).
+    pub(crate) fn truncate(mut self) -> Self {
+        self.truncate = true;
+        self
+    }
+
+    /// Together with [`create`](Self::create): refuses what is there already, be it a link that leads nowhere.
+    /// Alone it means nothing.
+    pub(crate) fn exclusive(mut self) -> Self {
+        self.exclusive = true;
+        self
+    }
+
+    /// The permission bits of a new file, before the umask; 0666 otherwise.
+    pub(crate) fn mode(mut self, mode: u32) -> Self {
+        self.mode = Some(mode);
+        self
+    }
+}
+
+/// How much [`copy_data`] moves at a time.
+const COPY: usize = 256 * 1024;
+
+/// Copies from one open file to another, the whole rest if no length is given, and says how many bytes that were: fewer
+/// than `length` if the source ends before.
+///
+/// # Errors
+/// Both are the same file, which could grow for as long as it is read; or reading or writing failed, and what was
+/// copied until then stays.
+pub(crate) fn copy_data(
+    from: &dyn OpenFile,
+    mut read_at: u64,
+    length: Option<u64>,
+    to: &dyn OpenFile,
+    mut write_at: u64,
+) -> Result<u64, StorageError> {
+    let (source, target) = (from.attributes()?, to.attributes()?);
+    if source.inode.is_some() && source.inode == target.inode {
+        return Err(StorageError::Invalid("a file cannot be copied into itself"));
+    }
+    let mut copied = 0;
+    loop {
+        let left = length.map_or(u64::MAX, |length| length - copied);
+        let data = from.read_at(read_at, usize::try_from(left).unwrap_or(COPY).min(COPY))?;
+        if data.is_empty() {
+            return Ok(copied);
+        }
+        to.write_at(write_at, &data)?;
+        let moved = data.len() as u64;
+        copied += moved;
+        read_at = read_at.checked_add(moved).ok_or(StorageError::TooLarge)?;
+        write_at = write_at.checked_add(moved).ok_or(StorageError::TooLarge)?;
+    }
+}
