@@ -7,8 +7,11 @@ use crate::tidy::graph::Graphs;
 use crate::tidy::source::Source;
 
 /// The packages, and their folders.
-const CRATES: [(&str, &str); 2] =
-    [("rustle-trust", "crates/trust/src/"), ("rustle-ssh-config", "crates/ssh-config/src/")];
+const CRATES: [(&str, &str); 3] = [
+    ("rustle-trust", "crates/trust/src/"),
+    ("rustle-ssh-config", "crates/ssh-config/src/"),
+    ("rustle-sftp-proto", "crates/sftp-proto/src/"),
+];
 const RUNTIMES: [&str; 4] = ["tokio", "async-std", "smol", "async-io"];
 const CLOCKS: [&str; 4] = ["Instant", "SystemTime", "Utc", "Local"];
 
@@ -63,6 +66,7 @@ mod tests {
     fn a_crate_of_values_that_awaits_or_reads_a_clock_is_refused() {
         assert_eq!(count("crates/trust/src/a.rs", "fn f() { let t = std::time::SystemTime::now(); }"), 1);
         assert_eq!(count("crates/ssh-config/src/a.rs", "async fn f() { g().await }"), 2);
+        assert_eq!(count("crates/sftp-proto/src/a.rs", "fn f() { Instant::now(); }"), 1);
         assert_eq!(count("crates/trust/src/a.rs", "fn f(now: SystemTime) {}"), 0);
         assert_eq!(count("crates/session/src/a.rs", "async fn f() { Instant::now(); }"), 0);
     }

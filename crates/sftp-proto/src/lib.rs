@@ -1,0 +1,71 @@
+//! SFTP version 3 as values: packets to bytes, bytes to packets.
+//!
+//! The protocol is that of draft-ietf-secsh-filexfer-02 as OpenSSH speaks it, with every extension of OpenSSH's
+//! `PROTOCOL` file. Both sides are here: a server decodes [`ClientPacket`]s and encodes [`ServerPacket`]s, a client the
+//! other way round. The crate opens nothing, awaits nothing and reads no clock.
+//!
+//! - **Byte exact.** Paths, names and handles are bytes and come back as they came. What they mean is the caller's.
+//! - **No copies of file data.** Decoding slices the packet; encoding leaves the data of a WRITE or a DATA apart, in a
+//!   [`Frame`] of a head and a payload.
+//! - **Limits before allocation.** The [`Framer`] cuts a stream into packets, for any split of it. What its peer says
+//!   about lengths and counts is held against [`Limits`] first; each excess is an [`Error`] with its own kind.
+//!
+//! Where OpenSSH and the draft differ, OpenSSH is followed, since the world was built against it:
+//!
+//! - SYMLINK carries the target first and then the link, the reverse of the draft (`PROTOCOL`, section 4.1). The
+//!   fields of [`Request::Symlink`] have names, so that nobody needs to remember which.
+//! - Bytes after the last field of a packet are passed over, as OpenSSH does on both sides. Attribute flags that the
+//!   draft does not name are ignored.
+//! - A STATUS may end after its code, as servers of versions before 3 send it.
+//!
+//! ```
+//! use bytes::Bytes;
+//! use rustle_sftp_proto::{ClientPacket, Framer, Handle, Limits, Reply, Request, ServerPacket};
+//!
+//! // A client asks.
+//! let read = Request::Read { handle: Handle::new(&b"\0\0\0\x01"[..]), offset: 0, length: 32 * 1024 };
+//! let asked = ClientPacket::Request { id: 7, request: read }.encode()?;
+//!
+//! // A server takes bytes as they come and answers.
+//! let mut framer = Framer::new(Limits::default());
+//! framer.push(asked.to_bytes());
+//! let packet = framer.next_packet()?.expect("a whole packet");
+//! let ClientPacket::Request { id, request } = ClientPacket::decode(packet, framer.limits())? else { panic!() };
+//! assert!(matches!(request, Request::Read { length: 32_768, .. }));
+//! let answer = ServerPacket::Reply { id, reply: Reply::Data(Bytes::from_static(b"hello")) }.encode()?;
+//!
+//! // The data was not copied: it is the frame's second part.
+//! assert_eq!(answer.payload(), "hello");
+//! # Ok::<(), rustle_sftp_proto::Error>(())
+//! ```
+
+mod attributes;
+mod error;
+mod extended;
+mod extension;
+mod flags;
+mod frame;
+mod framer;
+mod handle;
+mod limits;
+mod name;
+mod reply;
+mod request;
+mod status;
+mod version;
+mod wire;
+
+pub use attributes::{Attributes, FileKind};
+pub use error::{Error, ErrorKind};
+pub use extended::{ExtendedRequest, FileSystem, OwnerNames, ServerLimits};
+pub use extension::Extension;
+pub use flags::OpenFlags;
+pub use frame::Frame;
+pub use framer::Framer;
+pub use handle::Handle;
+pub use limits::Limits;
+pub use name::NameEntry;
+pub use reply::{Reply, ServerPacket};
+pub use request::{ClientPacket, Request};
+pub use status::{Status, StatusCode};
+pub use version::{ExtensionPair, Hello, VERSION};

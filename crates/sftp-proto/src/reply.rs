@@ -1,0 +1,161 @@
+//! What a server sends.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::{
+    attributes::Attributes,
+    error::Error,
+    frame::Frame,
+    handle::Handle,
+    limits::Limits,
+    name::NameEntry,
+    status::{Status, StatusCode},
+    version::Hello,
+    wire::{Reader, put_length, put_packet},
+};
+
+/// A packet from a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServerPacket {
+    /// SSH_FXP_VERSION, the answer to INIT.
+    Version(Hello),
+    /// Any other.
+    Reply {
+        /// Which request it answers.
+        id: u32,
+        /// The answer.
+        reply: Reply,
+    },
+}
+
+/// An answer (draft section 7).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reply {
+    /// SSH_FXP_STATUS.
+    Status(Status),
+    /// SSH_FXP_HANDLE.
+    Handle(Handle),
+    /// SSH_FXP_DATA.
+    Data(Bytes),
+    /// SSH_FXP_NAME.
+    Name(Vec<NameEntry>),
+    /// SSH_FXP_ATTRS.
+    Attributes(Attributes),
+    /// SSH_FXP_EXTENDED_REPLY. What the body is depends on the request: [`FileSystem`](crate::FileSystem),
+    /// [`ServerLimits`](crate::ServerLimits) or [`OwnerNames`](crate::OwnerNames).
+    Extended(Bytes),
+    /// A type that version 3 does not have as an answer.
+    Unknown {
+        /// The packet's type.
+        kind: u8,
+        /// All that follows the id.
+        body: Bytes,
+    },
+}
+
+impl ServerPacket {
+    /// Reads a packet as [`Framer::next_packet`](crate::Framer::next_packet) returns it. Its parts are slices of it.
+    ///
+    /// # Errors
+    /// It ends inside a field, or is beyond a limit. The error has the request's id if that could be read.
+    pub fn decode(packet: Bytes, limits: &Limits) -> Result<Self, Error> {
+        let mut reader = Reader::new(packet, limits);
+        let kind = reader.u8("type")?;
+        if kind == VERSION {
+            return Ok(Self::Version(Hello::decode(&mut reader)?));
+        }
+        let id = reader.u32("id")?;
+        let reply = Reply::decode(kind, reader).map_err(|error| error.of_request(id))?;
+        Ok(Self::Reply { id, reply })
+    }
+
+    /// Writes it, the data of a DATA apart.
+    ///
+    /// # Errors
+    /// A part does not fit the 32 bits of its length.
+    pub fn encode(&self) -> Result<Frame, Error> {
+        let mut head = BytesMut::with_capacity(64);
+        let payload = self.encode_into(&mut head)?;
+        Ok(Frame::new(head, payload))
+    }
+
+    /// Appends it to `out`, all but its data, which is returned and goes next.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode); `out` is then as it was.
+    pub fn encode_into(&self, out: &mut BytesMut) -> Result<Bytes, Error> {
+        put_packet(out, |out| match self {
+            Self::Version(hello) => {
+                out.put_u8(VERSION);
+                hello.encode(out)?;
+                Ok(Bytes::new())
+            }
+            Self::Reply { id, reply } => {
+                out.put_u8(reply.kind());
+                out.put_u32(*id);
+                reply.encode(out)
+            }
+        })
+    }
+}
+
+impl Reply {
+    /// The packet's type on the wire.
+    #[must_use]
+    pub fn kind(&self) -> u8 {
+        match self {
+            Self::Status(_) => STATUS,
+            Self::Handle(_) => HANDLE,
+            Self::Data(_) => DATA,
+            Self::Name(_) => NAME,
+            Self::Attributes(_) => ATTRS,
+            Self::Extended(_) => EXTENDED_REPLY,
+            Self::Unknown { kind, .. } => *kind,
+        }
+    }
+
+    fn decode(kind: u8, mut reader: Reader<'_>) -> Result<Self, Error> {
+        let reader = &mut reader;
+        Ok(match kind {
+            STATUS => Self::Status(Status::decode(reader)?),
+            HANDLE => Self::Handle(Handle::decode(reader)?),
+            DATA => Self::Data(reader.data("data")?),
+            NAME => Self::Name(NameEntry::decode_list(reader)?),
+            ATTRS => Self::Attributes(Attributes::decode(reader)?),
+            EXTENDED_REPLY => Self::Extended(reader.rest()),
+            kind => Self::Unknown { kind, body: reader.rest() },
+        })
+    }
+
+    fn encode(&self, out: &mut BytesMut) -> Result<Bytes, Error> {
+        match self {
+            Self::Status(status) => status.encode(out)?,
+            Self::Handle(handle) => handle.encode(out)?,
+            Self::Data(data) => {
+                put_length(out, "data", data.len())?;
+                return Ok(data.clone());
+            }
+            Self::Name(names) => NameEntry::encode_list(names, out)?,
+            Self::Attributes(attributes) => attributes.encode(out)?,
+            Self::Extended(body) | Self::Unknown { body, .. } => return Ok(body.clone()),
+        }
+        Ok(Bytes::new())
+    }
+}
+
+impl From<StatusCode> for Reply {
+    /// A STATUS with the text that OpenSSH has for the code.
+    fn from(code: StatusCode) -> Self {
+        Self::Status(code.into())
+    }
+}
+
+/// The packet types of draft section 3.
+const VERSION: u8 = 2;
+const STATUS: u8 = 101;
+const HANDLE: u8 = 102;
+const DATA: u8 = 103;
+const NAME: u8 = 104;
+const ATTRS: u8 = 105;
+const EXTENDED_REPLY: u8 = 201;

@@ -1,0 +1,8 @@
+//! The codec as its users see it: round trips, hostile bytes, and packets written by hand from the draft.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail where they stand, as tests do")]
+
+mod hostile;
+mod properties;
+mod values;
+mod vectors;
