@@ -1,5 +1,7 @@
 //! Setting up a server.
 
+pub(crate) mod forwarding;
+
 use std::{sync::Arc, time::Duration};
 
 use crate::{
@@ -245,8 +247,8 @@ impl Builder {
                 "shell() needs a Unix with /bin/sh; use builtins() or command() in tests for this platform",
             ));
         }
-        if cfg!(not(unix)) && self.settings.direct_streamlocal {
-            return Err(Error::new(ErrorKind::Unsupported, "direct_streamlocal() needs a Unix"));
+        if let Some(setting) = self.needs_unix_sockets().filter(|_| cfg!(not(unix))) {
+            return Err(Error::new(ErrorKind::Unsupported, format!("{setting} needs a Unix")));
         }
         if self.host_keys.is_empty() {
             self.host_keys.push(HostKeySource::Generated(HostKeyKind::Ed25519));

@@ -1,7 +1,7 @@
 //! A command as the code that answers it sees it: its text, its streams, its signals.
 
 use std::{
-    io,
+    fmt, io,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -9,14 +9,19 @@ use std::{
 
 use bytes::Bytes;
 use russh::{ChannelWriteHalf, server::Msg};
+use secrecy::{ExposeSecret, SecretString};
 use tokio::{io::AsyncWrite, sync::mpsc};
 
 use crate::{
     connection::{Connection, Reached},
     exit::Signal,
     fault::Phase,
+    forward::{
+        open::{Opener, Originator},
+        stream::ChannelStream,
+    },
     pipe::Stdin,
-    record::Pty,
+    record::{ChannelKind, Pty},
 };
 
 /// One run of a command, handed to the closure given to [`command_fn`](crate::Builder::command_fn).
@@ -32,6 +37,60 @@ pub struct Call {
     pub(crate) stdout: Output,
     pub(crate) stderr: Output,
     pub(crate) signals: Signals,
+    pub(crate) x11: Option<X11Request>,
+    pub(crate) opener: Opener,
+}
+
+/// What a client asked for with `x11-req` (RFC 4254 section 6.3.1).
+#[derive(Clone)]
+pub struct X11Request {
+    pub(crate) connections: X11Connections,
+    pub(crate) protocol: String,
+    pub(crate) cookie: SecretString,
+    pub(crate) screen: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum X11Connections {
+    One,
+    Any,
+}
+
+impl X11Request {
+    /// Whether the client wants to see no more than one connection.
+    #[must_use]
+    pub fn is_single_connection(&self) -> bool {
+        self.connections == X11Connections::One
+    }
+
+    /// The authentication protocol, such as `MIT-MAGIC-COOKIE-1`.
+    #[must_use]
+    pub fn protocol(&self) -> &str {
+        &self.protocol
+    }
+
+    /// The cookie in hexadecimal, with which a connection to the display has to begin.
+    #[must_use]
+    pub fn cookie(&self) -> &str {
+        self.cookie.expose_secret()
+    }
+
+    /// The number of the screen.
+    #[must_use]
+    pub fn screen(&self) -> u32 {
+        self.screen
+    }
+}
+
+/// Without the cookie.
+impl fmt::Debug for X11Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("X11Request")
+            .field("connections", &self.connections)
+            .field("protocol", &self.protocol)
+            .field("screen", &self.screen)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Call {
@@ -80,6 +139,98 @@ impl Call {
     /// No signal is lost when this future is dropped.
     pub async fn signal(&mut self) -> Signal {
         self.signals.next().await
+    }
+
+    /// What the client asked for with `x11-req`, if that was granted.
+    #[must_use]
+    pub fn x11(&self) -> Option<&X11Request> {
+        self.x11.as_ref()
+    }
+
+    /// Opens a channel to the client's agent, `auth-agent@openssh.com`.
+    ///
+    /// This and its like open what they are told to, whether the client has asked for it or not: a good client refuses
+    /// what it has not.
+    ///
+    /// ```
+    /// use rustle_testserver::{Call, Exit, TestServer};
+    /// use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    ///
+    /// let builder = TestServer::builder().agent_forwarding().command_fn("ask the agent", async |call: Call| {
+    ///     let Ok(mut agent) = call.open_agent().await else { return Exit::Code(1) };
+    ///     // SSH_AGENTC_REQUEST_IDENTITIES, answered by SSH_AGENT_IDENTITIES_ANSWER.
+    ///     let mut answer = [0; 5];
+    ///     match (agent.write_all(&[0, 0, 0, 1, 11]).await, agent.read_exact(&mut answer).await) {
+    ///         (Ok(()), Ok(_)) if answer[4] == 12 => Exit::SUCCESS,
+    ///         _ => Exit::Code(2),
+    ///     }
+    /// });
+    /// ```
+    ///
+    /// # Errors
+    /// The client refused the channel ([`ConnectionRefused`](io::ErrorKind::ConnectionRefused)), or the connection is gone.
+    ///
+    /// # Cancel safety
+    /// The client may see the channel opened when this future is dropped, and closed right after.
+    pub fn open_agent(&self) -> impl Future<Output = io::Result<ChannelStream>> + Send + use<> {
+        self.open(ChannelKind::Agent, Originator::test())
+    }
+
+    /// Opens a channel to the client's display, `x11` (RFC 4254 section 6.3.2), for a program said to be at this address
+    /// and port. What it sends first must show the [cookie](X11Request::cookie).
+    ///
+    /// # Errors
+    /// As of [`open_agent`](Self::open_agent).
+    ///
+    /// # Cancel safety
+    /// The client may see the channel opened when this future is dropped, and closed right after.
+    pub fn open_x11(
+        &self,
+        address: &str,
+        port: u16,
+    ) -> impl Future<Output = io::Result<ChannelStream>> + Send + use<> {
+        let from = Originator { address: address.to_owned(), port: u32::from(port) };
+        self.open(ChannelKind::X11, from)
+    }
+
+    /// Opens a `forwarded-tcpip` channel, as if somebody had connected to this address and port of the server.
+    ///
+    /// # Errors
+    /// As of [`open_agent`](Self::open_agent).
+    ///
+    /// # Cancel safety
+    /// The client may see the channel opened when this future is dropped, and closed right after.
+    pub fn open_forwarded_tcpip(
+        &self,
+        address: &str,
+        port: u16,
+    ) -> impl Future<Output = io::Result<ChannelStream>> + Send + use<> {
+        let kind = ChannelKind::ForwardedTcpip(address.to_owned(), u32::from(port));
+        self.open(kind, Originator::test())
+    }
+
+    /// Opens a `forwarded-streamlocal@openssh.com` channel, as if somebody had connected to this path of the server.
+    ///
+    /// # Errors
+    /// As of [`open_agent`](Self::open_agent).
+    ///
+    /// # Cancel safety
+    /// The client may see the channel opened when this future is dropped, and closed right after.
+    pub fn open_forwarded_streamlocal(
+        &self,
+        path: &str,
+    ) -> impl Future<Output = io::Result<ChannelStream>> + Send + use<> {
+        self.open(ChannelKind::ForwardedStreamlocal(path.to_owned()), Originator::test())
+    }
+
+    /// Borrows nothing, so that the call's streams can be used meanwhile.
+    fn open(
+        &self,
+        kind: ChannelKind,
+        from: Originator,
+    ) -> impl Future<Output = io::Result<ChannelStream>> + Send + use<> {
+        let opener = self.opener.clone();
+        async move { opener.stream(kind, from).await }
     }
 
     /// All parts at once, to use them side by side.

@@ -127,7 +127,8 @@ struct Entry {
     answer: Answer,
 }
 
-enum Pattern {
+/// What a text is compared with.
+pub(crate) enum Pattern {
     Exact(Vec<u8>),
     /// Literal pieces that must follow each other, anything between them.
     Wildcard(Vec<Vec<u8>>),
@@ -147,8 +148,7 @@ impl Script {
     }
 
     pub(crate) fn matching(&mut self, pattern: &str, answer: Answer) {
-        let pieces = pattern.split('*').map(|piece| piece.as_bytes().to_vec()).collect();
-        self.entries.push(Entry { pattern: Pattern::Wildcard(pieces), answer });
+        self.entries.push(Entry { pattern: Pattern::wildcard(pattern), answer });
     }
 
     pub(crate) fn find(&self, command: &[u8]) -> Option<Answer> {
@@ -178,7 +178,12 @@ impl Answer {
 }
 
 impl Pattern {
-    fn matches(&self, command: &[u8]) -> bool {
+    /// `*` stands for any run of bytes.
+    pub(crate) fn wildcard(pattern: &str) -> Self {
+        Self::Wildcard(pattern.split('*').map(|piece| piece.as_bytes().to_vec()).collect())
+    }
+
+    pub(crate) fn matches(&self, command: &[u8]) -> bool {
         match self {
             Self::Exact(text) => text == command,
             Self::Wildcard(pieces) => matches_pieces(pieces, command),

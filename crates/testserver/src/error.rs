@@ -35,6 +35,8 @@ pub enum ErrorKind {
     Configuration,
     /// What was asked for does not exist on this platform.
     Unsupported,
+    /// A channel to the client could not be opened: nobody asked for it, or the client refused it.
+    Channel,
     /// A wait ended before the record showed what was waited for.
     Timeout,
     /// A scripted fault never fired, or an assertion on the record did not hold.
@@ -52,6 +54,10 @@ impl Error {
 
     pub(crate) fn host_key(doing: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self { kind: ErrorKind::HostKey, message: format!("cannot {doing}"), source: Some(source.into()) }
+    }
+
+    pub(crate) fn channel(doing: &str, source: io::Error) -> Self {
+        Self { kind: ErrorKind::Channel, message: format!("cannot {doing}"), source: Some(Box::new(source)) }
     }
 
     pub(crate) fn timeout(waited: Duration, record: &dyn fmt::Display) -> Self {

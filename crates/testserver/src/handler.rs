@@ -5,18 +5,22 @@ use std::{collections::HashMap, sync::Arc};
 use russh::{
     Channel, ChannelId, ChannelOpenFailure,
     keys::Certificate,
-    server::{self, Auth, ChannelOpenHandle, Msg, PublicKeyOffer, Response, Session, VerifiedPublicKey},
+    server::{
+        self, Auth, ChannelOpenHandle, Handle, Msg, PublicKeyOffer, Response, Session, VerifiedPublicKey,
+    },
 };
 use tokio::sync::oneshot;
 
 use crate::{
     auth::{Progress, Proof},
+    builder::forwarding::Grant,
     builtin,
+    call::{X11Connections, X11Request},
     connection::{Connection, Reached, SessionSlot},
     driver,
     fault::Phase,
-    forward::Forward,
-    record::{ChannelKind, CommandKind, Pty, TerminalSize},
+    forward::{Forward, open::Opener, target::Found},
+    record::{ChannelKind, CommandKind, ForwardPlace, Pty, TerminalSize},
     session_channel::{Program, SessionChannel, Start},
 };
 
@@ -41,6 +45,8 @@ struct Waiting {
     number: usize,
     env: Vec<(String, String)>,
     pty: Option<Pty>,
+    agent: Grant,
+    x11: Option<X11Request>,
     start: Option<oneshot::Sender<Start>>,
 }
 
@@ -120,6 +126,8 @@ impl Handler {
             user: self.user.clone(),
             env: std::mem::take(&mut waiting.env),
             pty: waiting.pty.take(),
+            agent: waiting.agent,
+            x11: waiting.x11.take(),
             program,
         });
         // The channel's task is gone only when the channel is.
@@ -151,15 +159,32 @@ impl Handler {
         let allowed = match kind {
             ChannelKind::DirectTcpip(..) => settings.direct_tcpip,
             ChannelKind::DirectStreamlocal(_) => settings.direct_streamlocal,
-            ChannelKind::Session => false,
+            _ => false,
         };
-        if allowed {
-            let connection = Arc::clone(&self.connection);
-            driver::serve_channel(&self.connection, Forward { connection, channel, reply, kind }.serve());
-        } else {
-            self.refuse(reply, ChannelOpenFailure::AdministrativelyProhibited).await;
+        let target = settings.forwarding.targets.find(&kind).or_else(|| allowed.then_some(Found::Real));
+        match target {
+            Some(target) => {
+                let connection = Arc::clone(&self.connection);
+                let forward = Forward { connection, channel, reply, kind, target };
+                driver::serve_channel(&self.connection, forward.serve());
+            }
+            None => self.refuse(reply, ChannelOpenFailure::AdministrativelyProhibited).await,
         }
         Ok(())
+    }
+
+    /// Listens for the client, if the server does that. The base answers with what this returns.
+    async fn listen(&self, name: &str, place: ForwardPlace, handle: Handle) -> Option<Option<u16>> {
+        let shared = &self.connection.shared;
+        shared.keeper.global_request(name);
+        let opener = Opener { connection: Arc::clone(&self.connection), handle };
+        shared.forwards.begin(opener, place).await
+    }
+
+    async fn cancel(&self, name: &str, place: &ForwardPlace) -> bool {
+        let shared = &self.connection.shared;
+        shared.keeper.global_request(name);
+        shared.forwards.cancel(&self.connection, place).await
     }
 
     fn open_session(&mut self, channel: Channel<Msg>, session: &Session, slot: SessionSlot) {
@@ -167,7 +192,17 @@ impl Handler {
         let number =
             self.connection.shared.keeper.channel_opened(self.connection.number, ChannelKind::Session);
         let (start, started) = oneshot::channel();
-        self.channels.insert(id, Waiting { number, env: Vec::new(), pty: None, start: Some(start) });
+        self.channels.insert(
+            id,
+            Waiting {
+                number,
+                env: Vec::new(),
+                pty: None,
+                agent: Grant::Refused,
+                x11: None,
+                start: Some(start),
+            },
+        );
         let (read, write) = channel.split();
         driver::serve_channel(
             &self.connection,
@@ -361,51 +396,77 @@ impl server::Handler for Handler {
     async fn x11_request(
         &mut self,
         channel: ChannelId,
-        _single_connection: bool,
-        _auth_protocol: &str,
-        _auth_cookie: &str,
-        _screen: u32,
+        single_connection: bool,
+        protocol: &str,
+        cookie: &str,
+        screen: u32,
         session: &mut Session,
     ) -> Result<(), HandlerError> {
-        self.refuse_request(channel, session, "x11-req")
+        let granted = self.connection.shared.settings.forwarding.x11 == Grant::Granted;
+        let Some(waiting) = self.channels.get_mut(&channel).filter(|_| granted) else {
+            return self.refuse_request(channel, session, "x11-req");
+        };
+        waiting.x11 = Some(X11Request {
+            connections: if single_connection { X11Connections::One } else { X11Connections::Any },
+            protocol: protocol.to_owned(),
+            cookie: cookie.to_owned().into(),
+            screen,
+        });
+        self.connection.shared.keeper.request_granted(waiting.number, "x11-req");
+        Ok(session.channel_success(channel)?)
+    }
+
+    /// The base answers with what this returns.
+    async fn agent_request(
+        &mut self,
+        channel: ChannelId,
+        _session: &mut Session,
+    ) -> Result<bool, HandlerError> {
+        let (name, keeper) = ("auth-agent-req@openssh.com", &self.connection.shared.keeper);
+        let Some(waiting) = self.channels.get_mut(&channel) else { return Ok(false) };
+        waiting.agent = self.connection.shared.settings.forwarding.agent;
+        match waiting.agent {
+            Grant::Granted => keeper.request_granted(waiting.number, name),
+            Grant::Refused => keeper.request_refused(waiting.number, name),
+        }
+        Ok(waiting.agent == Grant::Granted)
     }
 
     async fn tcpip_forward(
         &mut self,
-        _address: &str,
-        _port: &mut u32,
-        _session: &mut Session,
+        address: &str,
+        port: &mut u32,
+        session: &mut Session,
     ) -> Result<bool, HandlerError> {
-        self.connection.shared.keeper.global_request("tcpip-forward");
-        Ok(false)
+        let place = ForwardPlace::Tcpip(address.to_owned(), *port);
+        let begun = self.listen("tcpip-forward", place, session.handle()).await;
+        if let Some(Some(chosen)) = begun {
+            *port = u32::from(chosen);
+        }
+        Ok(begun.is_some())
     }
 
     async fn cancel_tcpip_forward(
         &mut self,
-        _address: &str,
-        _port: u32,
+        address: &str,
+        port: u32,
         _session: &mut Session,
     ) -> Result<bool, HandlerError> {
-        self.connection.shared.keeper.global_request("cancel-tcpip-forward");
-        Ok(false)
+        Ok(self.cancel("cancel-tcpip-forward", &ForwardPlace::Tcpip(address.to_owned(), port)).await)
     }
 
-    async fn streamlocal_forward(
-        &mut self,
-        _path: &str,
-        _session: &mut Session,
-    ) -> Result<bool, HandlerError> {
-        self.connection.shared.keeper.global_request("streamlocal-forward@openssh.com");
-        Ok(false)
+    async fn streamlocal_forward(&mut self, path: &str, session: &mut Session) -> Result<bool, HandlerError> {
+        let place = ForwardPlace::Streamlocal(path.to_owned());
+        Ok(self.listen("streamlocal-forward@openssh.com", place, session.handle()).await.is_some())
     }
 
     async fn cancel_streamlocal_forward(
         &mut self,
-        _path: &str,
+        path: &str,
         _session: &mut Session,
     ) -> Result<bool, HandlerError> {
-        self.connection.shared.keeper.global_request("cancel-streamlocal-forward@openssh.com");
-        Ok(false)
+        let place = ForwardPlace::Streamlocal(path.to_owned());
+        Ok(self.cancel("cancel-streamlocal-forward@openssh.com", &place).await)
     }
 }
 

@@ -41,19 +41,20 @@ mod user;
 
 pub use algorithms::Algorithms;
 pub use builder::Builder;
-pub use call::{Call, Output, Signals};
+pub use call::{Call, Output, Signals, X11Request};
 pub use command::Reply;
 pub use duplex::Duplex;
 pub use error::{Error, ErrorKind};
 pub use exit::{Exit, Signal};
 pub use fault::{Cut, Fault, Moment, Phase};
+pub use forward::{stream::ChannelStream, target::Target};
 pub use keys::HostKeyKind;
 pub use network::Network;
 pub use pipe::Stdin;
 pub use raw::{RawScript, RawServer};
 pub use record::{
     AuthAttempt, AuthOutcome, ChannelKind, ChannelRecord, CommandKind, CommandRecord, ConnectionRecord, End,
-    Pty, Record, TerminalSize,
+    ForwardPlace, ForwardRecord, ForwardState, Pty, Record, TerminalSize,
 };
 pub use server::TestServer;
 pub use user::{Method, Round, User};

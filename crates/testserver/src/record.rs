@@ -1,5 +1,6 @@
 //! The evidence: what clients did, as the server saw it. Never what they proved themselves with.
 
+mod forwards;
 mod keeper;
 
 use std::fmt;
@@ -9,6 +10,7 @@ use crate::{
     user::Method,
 };
 
+pub use forwards::{ForwardPlace, ForwardRecord, ForwardState};
 pub(crate) use keeper::{Keeper, Started};
 
 /// A snapshot of what has happened so far, from [`TestServer::record`](crate::TestServer::record).
@@ -22,6 +24,8 @@ pub struct Record {
     commands: Vec<CommandRecord>,
     global_requests: Vec<String>,
     channels_refused: usize,
+    channels_refused_by_client: usize,
+    forwards: Vec<ForwardRecord>,
     eofs: usize,
     closes: usize,
 }
@@ -85,6 +89,14 @@ pub enum ChannelKind {
     DirectTcpip(String, u32),
     /// `direct-streamlocal@openssh.com`, to this path.
     DirectStreamlocal(String),
+    /// `forwarded-tcpip`, opened by the server: somebody connected to this address (as the client asked for it) and port.
+    ForwardedTcpip(String, u32),
+    /// `forwarded-streamlocal@openssh.com`, opened by the server: somebody connected to this path.
+    ForwardedStreamlocal(String),
+    /// `auth-agent@openssh.com`, opened by the server, to the client's agent.
+    Agent,
+    /// `x11`, opened by the server, to the client's display.
+    X11,
 }
 
 /// One channel that was opened.
@@ -96,6 +108,7 @@ pub struct ChannelRecord {
     signals: Vec<Signal>,
     window_changes: Vec<TerminalSize>,
     refused_requests: Vec<String>,
+    granted_requests: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -194,7 +207,7 @@ impl Record {
         self.channels.iter().filter(|channel| channel.is_open()).count()
     }
 
-    /// How many channel opens were refused.
+    /// How many channels that clients wanted to open were refused.
     #[must_use]
     pub fn channels_refused(&self) -> usize {
         self.channels_refused
@@ -293,6 +306,9 @@ impl fmt::Display for Record {
             self.eofs,
             self.closes
         )?;
+        for forward in &self.forwards {
+            writeln!(f, "  {forward}")?;
+        }
         for command in &self.commands {
             let state = match (&command.exit, command.is_running()) {
                 (_, true) => "running".to_owned(),
@@ -392,6 +408,12 @@ impl ChannelRecord {
     #[must_use]
     pub fn window_changes(&self) -> &[TerminalSize] {
         &self.window_changes
+    }
+
+    /// The names of the requests on it that were granted, of those for forwarding: `auth-agent-req@openssh.com`, `x11-req`.
+    #[must_use]
+    pub fn granted_requests(&self) -> &[String] {
+        &self.granted_requests
     }
 
     /// The names of the requests on it that were refused.

@@ -19,13 +19,17 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     auth::{self, Accounts},
-    builder::Builder,
+    builder::{Builder, forwarding::Forwarding},
     command::{Answer, Script},
     connection::Connection,
     driver,
     duplex::Duplex,
     error::{Error, ErrorKind},
     fault::{Cut, Fault, Faults},
+    forward::{
+        remote::{Forwards, Visited},
+        stream::ChannelStream,
+    },
     keys::{self, HostKeyKind, HostKeySource},
     link::LinkControl,
     network::Network,
@@ -65,6 +69,7 @@ pub(crate) struct Shared {
     pub(crate) accounts: Accounts,
     pub(crate) faults: Arc<Faults>,
     pub(crate) keeper: Arc<Keeper>,
+    pub(crate) forwards: Forwards,
     pub(crate) directory: TempDir,
     /// Cancelled when the server stops.
     pub(crate) stopping: CancellationToken,
@@ -100,6 +105,7 @@ pub(crate) struct Settings {
     pub(crate) sftp: bool,
     pub(crate) direct_tcpip: bool,
     pub(crate) direct_streamlocal: bool,
+    pub(crate) forwarding: Forwarding,
     pub(crate) max_sessions: Option<usize>,
     pub(crate) accept_env: Option<Vec<String>>,
     pub(crate) auth_attempts: usize,
@@ -123,6 +129,7 @@ impl Default for Settings {
             sftp: false,
             direct_tcpip: false,
             direct_streamlocal: false,
+            forwarding: Forwarding::default(),
             max_sessions: None,
             accept_env: None,
             // The base's number for "no limit".
@@ -174,6 +181,7 @@ impl TestServer {
             accounts,
             faults,
             keeper: Arc::default(),
+            forwards: Forwards::default(),
             directory,
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -284,6 +292,30 @@ impl TestServer {
     /// Faults that have not fired until now need not fire any more, and will not.
     pub fn expect_unfired(&self) {
         self.shared.faults.forgive();
+    }
+
+    /// Connects to a port that a client has asked the server to listen on, without a socket: the client sees a
+    /// `forwarded-tcpip` channel.
+    ///
+    /// # Errors
+    /// No client has asked for that port, or it refused the channel.
+    ///
+    /// # Cancel safety
+    /// The client may see the channel opened when this future is dropped, and closed right after.
+    pub async fn connect_to_forward(&self, port: u16) -> Result<ChannelStream, Error> {
+        self.shared.forwards.visit(&Visited::Port(port)).await
+    }
+
+    /// Connects to a path that a client has asked the server to listen on, as it gave it, without a socket: the client
+    /// sees a `forwarded-streamlocal@openssh.com` channel.
+    ///
+    /// # Errors
+    /// No client has asked for that path, or it refused the channel.
+    ///
+    /// # Cancel safety
+    /// The client may see the channel opened when this future is dropped, and closed right after.
+    pub async fn connect_to_forwarded_socket(&self, path: &str) -> Result<ChannelStream, Error> {
+        self.shared.forwards.visit(&Visited::Path(path)).await
     }
 
     /// Cuts every connection there is.

@@ -9,18 +9,23 @@ use russh::{
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-#[cfg(unix)]
-use crate::process::{Process, Shell};
 use crate::{
+    builder::forwarding::Grant,
     builtin,
-    call::{Call, Output, Signals, Stream},
+    call::{Call, Output, Signals, Stream, X11Request},
     command::Answer,
     connection::{Connection, Reached, SessionSlot},
     exit::{Exit, Signal},
     fault::Phase,
+    forward::open::Opener,
     pipe::{self, Stdin, StdinFeed},
     record::{CommandKind, Pty, Started, TerminalSize},
     sftp,
+};
+#[cfg(unix)]
+use crate::{
+    forward::agent::AgentSocket,
+    process::{Process, Shell},
 };
 
 /// What a session channel has been asked to run.
@@ -30,6 +35,8 @@ pub(crate) struct Start {
     pub(crate) user: String,
     pub(crate) env: Vec<(String, String)>,
     pub(crate) pty: Option<Pty>,
+    pub(crate) agent: Grant,
+    pub(crate) x11: Option<X11Request>,
     pub(crate) program: Program,
 }
 
@@ -159,20 +166,22 @@ impl Runner {
             stdout: self.output(Stream::Stdout),
             stderr: self.output(Stream::Stderr),
             signals,
+            x11: start.x11,
+            opener: self.opener(),
         };
-        self.program(start.program, call, command).await;
+        self.program(start.program, call, start.agent, command).await;
         keeper.gone(command);
         if !self.hangup.is_cancelled() {
             self.close().await;
         }
     }
 
-    async fn program(&self, program: Program, call: Call, command: usize) {
+    async fn program(&self, program: Program, call: Call, agent: Grant, command: usize) {
         match program {
             Program::Scripted(answer) => self.answer(answer.play(call), command).await,
             Program::Builtin(words) => self.answer(builtin::run(words, call), command).await,
             Program::NotFound => self.answer(not_found(call), command).await,
-            Program::Shell(line) => self.shell(line.as_deref(), call, command).await,
+            Program::Shell(line) => self.shell(line.as_deref(), call, agent, command).await,
             Program::Sftp => {
                 sftp::serve(&self.connection, call, &self.hangup).await;
                 self.report(command, &Exit::SUCCESS).await;
@@ -188,7 +197,16 @@ impl Runner {
     }
 
     #[cfg(unix)]
-    async fn shell(&self, line: Option<&[u8]>, mut call: Call, command: usize) {
+    async fn shell(&self, line: Option<&[u8]>, mut call: Call, agent: Grant, command: usize) {
+        let agent = match agent {
+            Grant::Granted => AgentSocket::new()
+                .inspect_err(|error| tracing::warn!(%error, "no socket for the client's agent"))
+                .ok(),
+            Grant::Refused => None,
+        };
+        if let Some(agent) = &agent {
+            call.env.push(("SSH_AUTH_SOCK".to_owned(), agent.path().to_string_lossy().into_owned()));
+        }
         let shell = Shell { command: line, directory: self.connection.shared.directory.path() };
         match Process::spawn(&shell, &call) {
             Ok(process) => {
@@ -199,7 +217,18 @@ impl Runner {
                         self.report(command, &exit).await;
                     }
                 };
-                tokio::join!(process.run(call, &self.hangup, exited), report);
+                let ran = async { tokio::join!(process.run(call, &self.hangup, exited), report) };
+                let opener = self.opener();
+                let asked = async {
+                    match &agent {
+                        Some(agent) => agent.serve(&opener).await,
+                        None => std::future::pending().await,
+                    }
+                };
+                tokio::select! {
+                    ((), ()) = ran => {}
+                    never = asked => match never {},
+                }
             }
             Err(error) => {
                 let failed = async {
@@ -212,7 +241,7 @@ impl Runner {
     }
 
     #[cfg(not(unix))]
-    async fn shell(&self, _line: Option<&[u8]>, call: Call, command: usize) {
+    async fn shell(&self, _line: Option<&[u8]>, call: Call, _agent: Grant, command: usize) {
         self.answer(not_found(call), command).await;
     }
 
@@ -242,6 +271,10 @@ impl Runner {
         }
         drop(self.write.eof().await);
         drop(self.write.close().await);
+    }
+
+    fn opener(&self) -> Opener {
+        Opener { connection: Arc::clone(&self.connection), handle: self.handle.clone() }
     }
 
     fn output(&self, stream: Stream) -> Output {

@@ -12,7 +12,7 @@ use crate::{
     exit::{Exit, Signal},
     record::{
         AuthAttempt, AuthOutcome, ChannelKind, ChannelRecord, CommandKind, CommandRecord, ConnectionRecord,
-        End, Presence, Pty, Record, TerminalSize,
+        End, ForwardPlace, ForwardRecord, ForwardState, Presence, Pty, Record, TerminalSize,
     },
     user::Method,
 };
@@ -109,6 +109,28 @@ impl Keeper {
         self.change(|record| record.channels_refused += 1);
     }
 
+    pub(crate) fn channel_refused_by_client(&self) {
+        self.change(|record| record.channels_refused_by_client += 1);
+    }
+
+    /// Somebody listens for a client; returns the forward's number.
+    pub(crate) fn forward_begun(&self, connection: usize, place: ForwardPlace, port: Option<u16>) -> usize {
+        self.change(|record| {
+            record.forwards.push(ForwardRecord::new(connection, place, port, ForwardState::Listening));
+            record.forwards.len()
+        })
+    }
+
+    pub(crate) fn forward_refused(&self, connection: usize, place: ForwardPlace) {
+        self.change(|record| {
+            record.forwards.push(ForwardRecord::new(connection, place, None, ForwardState::Refused));
+        });
+    }
+
+    pub(crate) fn forward_ended(&self, forward: usize) {
+        self.change(|record| record.forwards.get_mut(forward.wrapping_sub(1)).map(ForwardRecord::end));
+    }
+
     /// A new channel; returns its number.
     pub(crate) fn channel_opened(&self, connection: usize, kind: ChannelKind) -> usize {
         self.change(|record| {
@@ -119,6 +141,7 @@ impl Keeper {
                 signals: Vec::new(),
                 window_changes: Vec::new(),
                 refused_requests: Vec::new(),
+                granted_requests: Vec::new(),
             });
             record.channels.len()
         })
@@ -134,6 +157,10 @@ impl Keeper {
 
     pub(crate) fn window_change(&self, channel: usize, size: TerminalSize) {
         self.channel(channel, |record| record.window_changes.push(size));
+    }
+
+    pub(crate) fn request_granted(&self, channel: usize, name: &str) {
+        self.channel(channel, |record| record.granted_requests.push(name.to_owned()));
     }
 
     pub(crate) fn request_refused(&self, channel: usize, name: &str) {

@@ -6,12 +6,15 @@ use std::{
 };
 
 use russh::{
-    Channel, ChannelMsg, Limits,
-    client::{self, AuthResult, Config, Handle, Msg},
+    Channel, ChannelMsg, ChannelOpenFailure, Limits,
+    client::{self, AuthResult, ChannelOpenHandle, Config, Handle, Msg},
     keys::{PrivateKey, PrivateKeyWithHashAlg, PublicKeyOrCertificate},
 };
 use rustle_testserver::{TestServer, User};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::mpsc,
+};
 
 /// No test waits longer than this for anything.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
@@ -21,10 +24,27 @@ pub(crate) fn alice() -> User {
     User::new("alice").password("wonderland")
 }
 
-/// Trusts any host key and keeps it.
+/// Trusts any host key and keeps it. Hands on the channels that the server opens, or refuses them.
 #[derive(Clone, Default)]
 pub(crate) struct Trusting {
     seen: Arc<Mutex<Vec<String>>>,
+    opened: Arc<Mutex<Option<mpsc::UnboundedSender<Opened>>>>,
+}
+
+/// A channel that the server has opened: what for, where and for whom as far as it says, and the channel.
+pub(crate) type Opened = (&'static str, String, Channel<Msg>);
+
+impl Trusting {
+    async fn take(&self, kind: &'static str, about: String, channel: Channel<Msg>, reply: ChannelOpenHandle) {
+        let taker = self.opened.lock().unwrap().clone();
+        match taker {
+            Some(taker) => {
+                reply.accept().await;
+                taker.send((kind, about, channel)).unwrap();
+            }
+            None => reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await,
+        }
+    }
 }
 
 impl client::Handler for Trusting {
@@ -35,6 +55,53 @@ impl client::Handler for Trusting {
             self.seen.lock().unwrap().push(key.to_openssh().unwrap());
         }
         Ok(true)
+    }
+
+    async fn server_channel_open_forwarded_tcpip(
+        &mut self,
+        channel: Channel<Msg>,
+        address: &str,
+        port: u32,
+        originator: &str,
+        _originator_port: u32,
+        reply: ChannelOpenHandle,
+        _session: &mut client::Session,
+    ) -> Result<(), russh::Error> {
+        self.take("forwarded-tcpip", format!("{address} {port} {originator}"), channel, reply).await;
+        Ok(())
+    }
+
+    async fn server_channel_open_forwarded_streamlocal(
+        &mut self,
+        channel: Channel<Msg>,
+        path: &str,
+        reply: ChannelOpenHandle,
+        _session: &mut client::Session,
+    ) -> Result<(), russh::Error> {
+        self.take("forwarded-streamlocal", path.to_owned(), channel, reply).await;
+        Ok(())
+    }
+
+    async fn server_channel_open_agent_forward(
+        &mut self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _session: &mut client::Session,
+    ) -> Result<(), russh::Error> {
+        self.take("agent", String::new(), channel, reply).await;
+        Ok(())
+    }
+
+    async fn server_channel_open_x11(
+        &mut self,
+        channel: Channel<Msg>,
+        address: &str,
+        port: u32,
+        reply: ChannelOpenHandle,
+        _session: &mut client::Session,
+    ) -> Result<(), russh::Error> {
+        self.take("x11", format!("{address} {port}"), channel, reply).await;
+        Ok(())
     }
 }
 
@@ -113,6 +180,13 @@ impl Client {
 
     pub(crate) fn host_key(&self) -> String {
         self.trusting.seen.lock().unwrap().last().cloned().unwrap()
+    }
+
+    /// The channels that the server opens from now on; without this they are refused.
+    pub(crate) fn take_channels(&self) -> mpsc::UnboundedReceiver<Opened> {
+        let (opened, incoming) = mpsc::unbounded_channel();
+        *self.trusting.opened.lock().unwrap() = Some(opened);
+        incoming
     }
 
     pub(crate) async fn open(&self) -> Channel<Msg> {

@@ -12,5 +12,10 @@ mod forwards;
 mod network;
 #[cfg(unix)]
 mod openssh;
+#[cfg(unix)]
+mod openssh_forwards;
 mod raw;
+mod remote_forwards;
+mod server_opened;
 mod sftp;
+mod targets;

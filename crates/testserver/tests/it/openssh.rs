@@ -13,13 +13,13 @@ use tokio::process::Command;
 use crate::client::LIMIT;
 
 /// A directory with a key and a known_hosts for a server.
-struct Home {
+pub(crate) struct Home {
     directory: TempDir,
 }
 
 /// Says so if it is not.
 #[expect(clippy::print_stdout, reason = "what was skipped, and why, is for the person who runs the tests")]
-fn installed(program: &str) -> bool {
+pub(crate) fn installed(program: &str) -> bool {
     let found = std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|directory| directory.join(program).exists()));
     if !found {
@@ -29,7 +29,7 @@ fn installed(program: &str) -> bool {
 }
 
 impl Home {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let home = Self { directory: tempfile::tempdir().unwrap() };
         let made = Command::new("ssh-keygen")
             .args(["-q", "-t", "ed25519", "-N", "", "-f"])
@@ -41,20 +41,20 @@ impl Home {
         home
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
-    fn user(&self) -> User {
+    pub(crate) fn user(&self) -> User {
         User::new("bob").public_key(std::fs::read_to_string(self.path("key.pub")).unwrap())
     }
 
-    fn trust(&self, server: &TestServer) {
+    pub(crate) fn trust(&self, server: &TestServer) {
         std::fs::write(self.path("known_hosts"), server.known_hosts_line()).unwrap();
     }
 
     /// Arguments that keep the user's own configuration out.
-    fn options(&self, port: u16) -> Vec<String> {
+    pub(crate) fn options(&self, port: u16) -> Vec<String> {
         let path = |name: &str| self.path(name).display().to_string();
         vec![
             "-F/dev/null".into(),
@@ -68,7 +68,13 @@ impl Home {
         ]
     }
 
-    async fn run(&self, program: &str, port: u16, args: &[&str], stdin: impl Into<Stdio>) -> Output {
+    pub(crate) async fn run(
+        &self,
+        program: &str,
+        port: u16,
+        args: &[&str],
+        stdin: impl Into<Stdio>,
+    ) -> Output {
         let run = Command::new(program)
             .args(self.options(port))
             .args(args)
@@ -79,11 +85,11 @@ impl Home {
     }
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-fn file(path: &Path, data: &[u8]) -> std::fs::File {
+pub(crate) fn file(path: &Path, data: &[u8]) -> std::fs::File {
     std::fs::write(path, data).unwrap();
     std::fs::File::open(path).unwrap()
 }

@@ -1,0 +1,123 @@
+//! Carries bytes between a channel and a stream until both directions have ended, or one side is gone.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, server::Msg};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    connection::{Connection, Reached},
+    fault::Phase,
+    forward::stream::Far,
+    pipe::{self, Stdin, StdinFeed},
+};
+
+/// One read of a socket.
+const PIECE: usize = 64 * 1024;
+
+/// What a channel leads to.
+pub(crate) struct Line {
+    bytes: Box<dyn Both>,
+    /// Cancelled when nobody is there to read any more. A socket does not tell; a write to it fails.
+    gone: CancellationToken,
+}
+
+trait Both: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Both for T {}
+
+impl Line {
+    pub(crate) fn socket(socket: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
+        Self { bytes: Box::new(socket), gone: CancellationToken::new() }
+    }
+
+    pub(crate) fn code(far: Far) -> Self {
+        Self { bytes: Box::new(far.bytes), gone: far.dropped }
+    }
+}
+
+/// Each direction ends by itself, the channel when both have. The client's close ends all, once what it sent before has
+/// been delivered.
+pub(crate) async fn carry(connection: &Arc<Connection>, channel: Channel<Msg>, line: Line) {
+    let Line { bytes, gone } = line;
+    let (mut read, write) = channel.split();
+    let (from_target, to_target) = tokio::io::split(bytes);
+    let (feed, received) = pipe::stdin();
+    let outward = async {
+        tokio::select! {
+            () = outwards(received, to_target) => {}
+            () = gone.cancelled() => {}
+        }
+    };
+    let inward = inwards(connection, from_target, &write);
+    let closed = listen(connection, &mut read, &feed);
+    tokio::pin!(outward, inward, closed);
+    let (mut delivered, mut answered) = (false, false);
+    while !(delivered && answered) {
+        tokio::select! {
+            () = &mut outward, if !delivered => delivered = true,
+            () = &mut inward, if !answered => answered = true,
+            () = &mut closed => break,
+        }
+    }
+    if delivered && answered {
+        drop(write.close().await);
+    } else if !delivered {
+        // The client may close as soon as it has sent the last byte; the target still gets it.
+        feed.end();
+        tokio::select! {
+            () = outward => {}
+            () = connection.gone.cancelled() => {}
+        }
+    }
+}
+
+/// What the client sends, to the target; then its end.
+async fn outwards(mut received: Stdin, mut sink: impl AsyncWrite + Unpin) {
+    while let Some(chunk) = received.chunk().await {
+        if sink.write_all(&chunk).await.is_err() {
+            return;
+        }
+    }
+    // A target that is gone needs no end.
+    drop(sink.shutdown().await);
+}
+
+/// What the target sends, to the client; then its end.
+async fn inwards(connection: &Connection, mut source: impl AsyncRead + Unpin, write: &ChannelWriteHalf<Msg>) {
+    let mut buffer = BytesMut::new();
+    loop {
+        buffer.reserve(PIECE);
+        match source.read_buf(&mut buffer).await {
+            Ok(0) | Err(_) => break,
+            Ok(_) => {
+                let data: Bytes = buffer.split().freeze();
+                let lost = matches!(connection.reach_settled(Phase::Data).await, Reached::Lost);
+                if lost || write.data_bytes(data).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+    drop(write.eof().await);
+}
+
+/// Queues what the client sends, so that a target which does not read holds up nobody else.
+async fn listen(connection: &Connection, read: &mut ChannelReadHalf, feed: &StdinFeed) {
+    loop {
+        let message = tokio::select! {
+            message = read.wait() => message,
+            () = connection.gone.cancelled() => return,
+        };
+        match message {
+            Some(ChannelMsg::Data { data }) => {
+                connection.reach(Phase::Data);
+                feed.push(data);
+            }
+            Some(ChannelMsg::Eof) => feed.end(),
+            Some(ChannelMsg::Close) | None => return,
+            Some(_) => {}
+        }
+    }
+}
