@@ -36,6 +36,11 @@ impl Accounts {
         self.accounts.iter().find(|account| account.name == name).map(Arc::clone)
     }
 
+    /// What this user's start-up files print.
+    pub(crate) fn startup_noise(&self, name: &str) -> Bytes {
+        self.find(name).map_or_else(Bytes::new, |account| account.startup_noise.clone())
+    }
+
     /// Every method some user has: what a server offers to a user it does not know, so that names cannot be guessed.
     pub(crate) fn methods(&self) -> Vec<Method> {
         [Method::PublicKey, Method::Password, Method::KeyboardInteractive]
@@ -114,6 +119,20 @@ impl Progress {
                     (Auth::Accept, AuthOutcome::Accepted)
                 }
             }
+        }
+    }
+
+    /// Turns away somebody who has shown all there is to show, and begins anew.
+    pub(crate) fn turn_away(&mut self, accounts: &Accounts, methods: Option<&[Method]>) -> Auth {
+        let account = self.user.as_deref().and_then(|name| accounts.find(name));
+        *self = Self { user: self.user.take(), ..Self::default() };
+        match methods {
+            Some(methods) => {
+                let kinds: Vec<MethodKind> = methods.iter().copied().map(kind).collect();
+                let methods = MethodSet::from(kinds.as_slice());
+                Auth::Reject { proceed_with_methods: Some(methods), partial_success: false }
+            }
+            None => self.refusal(accounts, account.as_deref(), Partial::No),
         }
     }
 

@@ -1,8 +1,11 @@
 //! Setting up a server.
 
 pub(crate) mod forwarding;
+mod limits;
 
 use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
 
 use crate::{
     algorithms::Algorithms,
@@ -17,6 +20,8 @@ use crate::{
     server::{Settings, TestServer},
     user::User,
 };
+
+pub(crate) use limits::Limits;
 
 /// How a [`TestServer`] is to be; see [`TestServer::builder`].
 #[must_use]
@@ -207,10 +212,32 @@ impl Builder {
 
     /// Starts a new key exchange each time so many bytes have been sent, or received, since the last.
     ///
-    /// The base rekeys by these numbers only and not on demand; in the middle of a transfer, a number smaller than the
-    /// transfer is the way to have it.
+    /// The base rekeys by these numbers only and not on demand. A number smaller than a transfer has it in the middle of
+    /// that, and 1 has a storm: a new key exchange after each burst of messages. Counting begins at the login.
     pub fn rekey_after(mut self, bytes: usize) -> Self {
         self.settings.rekey_after = bytes;
+        self
+    }
+
+    /// Prints this on standard output before anything a command, login shell or subsystem prints: what a `.bashrc` with
+    /// an `echo` does, and breaks SFTP and `scp` with. A [user](User::startup_noise)'s own goes before it.
+    ///
+    /// ```
+    /// use rustle_testserver::{TestServer, User};
+    ///
+    /// let builder = TestServer::builder()
+    ///     .startup_noise("Welcome!\n")
+    ///     .startup_noise_stderr("stdin: is not a tty\n")
+    ///     .user(User::new("bob").password("x").startup_noise("bob's own greeting\n"));
+    /// ```
+    pub fn startup_noise(mut self, stdout: impl Into<Bytes>) -> Self {
+        self.settings.noise.stdout = stdout.into();
+        self
+    }
+
+    /// As [`startup_noise`](Self::startup_noise), on standard error.
+    pub fn startup_noise_stderr(mut self, stderr: impl Into<Bytes>) -> Self {
+        self.settings.noise.stderr = stderr.into();
         self
     }
 

@@ -313,7 +313,7 @@ impl Output {
 
     fn admit(reached: &Reached) -> io::Result<()> {
         match reached {
-            Reached::Lost => Err(io::ErrorKind::ConnectionAborted.into()),
+            Reached::Lost | Reached::Leaving => Err(io::ErrorKind::ConnectionAborted.into()),
             _ => Ok(()),
         }
     }

@@ -2,18 +2,21 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
+use russh::server::Handle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    fault::{Action, Phase, Trigger},
+    fault::{Action, Ending, Farewell, Phase, RequestKind, Trigger},
     link::LinkControl,
+    record::End,
     server::Shared,
+    startups::StartupSlot,
 };
 
 /// Long enough for a few queued messages to reach the socket on a busy machine.
@@ -27,6 +30,12 @@ pub(crate) struct Connection {
     pub(crate) gone: CancellationToken,
     /// The tasks of its channels.
     pub(crate) tasks: TaskTracker,
+    /// The way into the engine, once it runs.
+    pub(crate) engine: OnceLock<Handle>,
+    /// How it ends, where that is decided before it does.
+    ending: OnceLock<End>,
+    /// Its place among those that are not logged in, until it is.
+    startup: Mutex<Option<StartupSlot>>,
     sessions: AtomicUsize,
 }
 
@@ -34,10 +43,12 @@ pub(crate) struct Connection {
 pub(crate) enum Reached {
     /// On with it.
     Go,
-    /// This request gets no answer.
-    Withhold,
+    /// This request gets no answer, or a late one.
+    Withhold(Option<Duration>),
     /// This channel is refused.
     Refuse { code: u32, text: String },
+    /// A goodbye is on its way; no answer comes before it.
+    Leaving,
     /// The connection has been cut.
     Lost,
 }
@@ -49,7 +60,12 @@ impl Reached {
 }
 
 impl Connection {
-    pub(crate) fn new(number: usize, shared: Arc<Shared>, link: Arc<LinkControl>) -> Arc<Self> {
+    pub(crate) fn new(
+        number: usize,
+        shared: Arc<Shared>,
+        link: Arc<LinkControl>,
+        startup: StartupSlot,
+    ) -> Arc<Self> {
         let gone = shared.stopping.child_token();
         Arc::new(Self {
             number,
@@ -57,6 +73,9 @@ impl Connection {
             link,
             gone,
             tasks: TaskTracker::new(),
+            engine: OnceLock::new(),
+            ending: OnceLock::new(),
+            startup: Mutex::new(Some(startup)),
             sessions: AtomicUsize::new(0),
         })
     }
@@ -64,20 +83,21 @@ impl Connection {
     /// Lets the faults scripted for this phase strike. A stall is the wire's: nothing gets out or in any more, so
     /// whatever is answered from now on stays unheard.
     pub(crate) fn reach(&self, phase: Phase) -> Reached {
-        let actions = self.shared.faults.strike(self.number, |trigger| *trigger == Trigger::Phase(phase));
         let mut reached = Reached::Go;
-        for action in actions {
-            tracing::debug!(connection = self.number, %phase, %action, "fault strikes");
-            self.shared.keeper.touch();
+        for action in self.strike(&Trigger::Phase(phase)) {
             match action {
                 Action::Cut(how) => {
                     self.link.cut(how);
                     reached = Reached::Lost;
                 }
-                Action::Stall => self.link.stall(),
                 // A cut goes before all else, and the fault scripted first before those after it.
-                Action::Withhold => reached = reached.or(Reached::Withhold),
+                Action::Withhold(time) => reached = reached.or(Reached::Withhold(time)),
                 Action::Refuse { code, text } => reached = reached.or(Reached::Refuse { code, text }),
+                Action::Disconnect(farewell) => {
+                    self.leave(farewell);
+                    reached = reached.or(Reached::Leaving);
+                }
+                wire => self.link.apply(wire),
             }
         }
         reached
@@ -93,6 +113,50 @@ impl Connection {
         }
         tokio::time::sleep(SETTLE).await;
         self.reach(phase)
+    }
+
+    /// Whether a fault refuses this request.
+    pub(crate) fn refuses(&self, kind: RequestKind) -> bool {
+        !self.strike(&Trigger::Request(kind)).is_empty()
+    }
+
+    /// Whether a fault leaves this out at the end of a command.
+    pub(crate) fn omits(&self, ending: Ending) -> bool {
+        !self.strike(&Trigger::Ending(ending)).is_empty()
+    }
+
+    /// What faults do at a moment that is none of the wire's.
+    pub(crate) fn strike(&self, moment: &Trigger) -> Vec<Action> {
+        let actions = self.shared.faults.strike(self.number, |trigger| trigger == moment);
+        for action in &actions {
+            tracing::debug!(connection = self.number, %moment, %action, "fault strikes");
+            self.shared.keeper.touch();
+        }
+        actions
+    }
+
+    /// Says goodbye as soon as the engine can.
+    pub(crate) fn leave(&self, farewell: Farewell) {
+        self.link.apply(Action::Disconnect(farewell));
+    }
+
+    /// Sets down how the connection ends; the first word counts.
+    pub(crate) fn ends_as(&self, end: End) {
+        self.ending.get_or_init(|| end);
+    }
+
+    /// How the connection was decided to end.
+    pub(crate) fn ending(&self) -> Option<End> {
+        self.ending.get().cloned()
+    }
+
+    /// Somebody is in: the connection does not count among those that start up any more.
+    pub(crate) fn logged_in(&self) {
+        drop(self.startup.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    pub(crate) fn is_starting(&self) -> bool {
+        self.startup.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// Takes one of the session slots, to be given back when the guard is dropped.

@@ -6,6 +6,7 @@ use russh::server::ChannelOpenHandle;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream},
     net::{TcpListener, TcpStream},
+    sync::oneshot,
 };
 
 use crate::{
@@ -14,9 +15,11 @@ use crate::{
     fault::Cut,
     handler::{Handler, HandlerError},
     link::{Link, LinkControl},
+    listening::Accepting,
     network,
     record::End,
     server::Shared,
+    timeline,
 };
 
 /// How long a client may take to close after the server has.
@@ -25,14 +28,21 @@ const LINGER: Duration = Duration::from_secs(2);
 /// How much a simulated network buffers at the server's end.
 const SOCKET_BUFFER: usize = 256 * 1024;
 
-/// Accepts connections until the server stops.
-pub(crate) fn accept(shared: &Arc<Shared>, listener: TcpListener) {
+/// Accepts connections until the server stops, or until it is to stop listening.
+pub(crate) fn accept(shared: &Arc<Shared>, listener: TcpListener) -> Accepting {
     let owner = Arc::clone(shared);
-    // Owned by the server's tracker; ended by its `stopping` token; `TestServer::stop` waits for it.
+    let stop = shared.stopping.child_token();
+    let stopping = stop.clone();
+    let (closed, stopped) = oneshot::channel::<()>();
+    // Owned by the server's tracker; ended by a child of its `stopping` token; `TestServer::stop` and whoever stops
+    // the listening wait for it.
     shared.tasks.spawn(async move {
+        // Dropped after the listener, to tell that it is closed.
+        let _closed = closed;
+        let listener = listener;
         loop {
             let accepted = tokio::select! {
-                () = owner.stopping.cancelled() => return,
+                () = stopping.cancelled() => return,
                 accepted = listener.accept() => accepted,
             };
             match accepted {
@@ -51,12 +61,17 @@ pub(crate) fn accept(shared: &Arc<Shared>, listener: TcpListener) {
             }
         }
     });
+    Accepting { stop, stopped }
 }
 
 /// Makes a connection that needs no socket.
 pub(crate) fn connect(shared: &Arc<Shared>) -> Duplex {
     let (client, server) = crate::duplex::pair();
-    serve(shared, server);
+    if shared.is_door_open() {
+        serve(shared, server);
+    } else {
+        server.reset();
+    }
     client
 }
 
@@ -77,6 +92,25 @@ pub(crate) fn withhold(connection: &Arc<Connection>, reply: ChannelOpenHandle) {
     connection.tasks.spawn(async move {
         gone.cancelled().await;
         drop(reply);
+    });
+}
+
+/// Does something later, if the connection still is there then.
+pub(crate) fn later(
+    connection: &Arc<Connection>,
+    delay: Duration,
+    act: impl Future<Output = ()> + Send + 'static,
+) {
+    let gone = connection.gone.clone();
+    // Owned by the connection's tracker; ended by its `gone` token; the connection's own task waits for it.
+    connection.tasks.spawn(async move {
+        tokio::select! {
+            () = gone.cancelled() => {}
+            () = async {
+                tokio::time::sleep(delay).await;
+                act.await;
+            } => {}
+        }
     });
 }
 
@@ -107,13 +141,12 @@ fn serve(shared: &Arc<Shared>, stream: impl Wire) {
     // Owned by the server's tracker; ended by the client, a fault, or the server's `stopping` token, which cuts the
     // wire under it; `TestServer::stop` waits for it.
     tasks.spawn(async move {
-        let link = LinkControl::new(
-            number,
-            shared.identification().len() + 2,
-            Arc::clone(&shared.faults),
-            Arc::clone(&shared.keeper),
-        );
-        let connection = Connection::new(number, Arc::clone(&shared), Arc::clone(&link));
+        let startup = match shared.startups.enter() {
+            Ok(startup) => startup,
+            Err(line) => return turn_away(&shared, stream, number, &line).await,
+        };
+        let link = LinkControl::new(number, &shared);
+        let connection = Connection::new(number, Arc::clone(&shared), Arc::clone(&link), startup);
         shared.register(&connection);
         let (wire, returned) = Link::new(stream, Arc::clone(&link));
         let result = {
@@ -121,6 +154,7 @@ fn serve(shared: &Arc<Shared>, stream: impl Wire) {
             tokio::pin!(run);
             tokio::select! {
                 result = &mut run => result,
+                never = timeline::follow(&connection) => match never {},
                 () = shared.stopping.cancelled() => {
                     link.cut(Cut::Fin);
                     run.await
@@ -130,13 +164,16 @@ fn serve(shared: &Arc<Shared>, stream: impl Wire) {
         connection.gone.cancel();
         connection.tasks.close();
         connection.tasks.wait().await;
+        connection.logged_in();
         shared.forget(number);
         let cut = link.was_cut();
         let end = match (cut, result) {
             (Some(_), _) if shared.stopping.is_cancelled() => End::Stopped,
-            (Some(how), _) => End::Cut(how),
-            (None, Ok(())) => End::Client,
-            (None, Err(error)) => end_of(&error),
+            (cut, result) => connection.ending().unwrap_or_else(|| match (cut, result) {
+                (Some(how), _) => End::Cut(how),
+                (None, Ok(())) => End::Client,
+                (None, Err(error)) => end_of(&error),
+            }),
         };
         tracing::debug!(connection = number, ?end, "connection ended");
         if let Ok(stream) = returned.await {
@@ -145,19 +182,34 @@ fn serve(shared: &Arc<Shared>, stream: impl Wire) {
     });
 }
 
+/// Says why there is no place, and closes.
+async fn turn_away(shared: &Arc<Shared>, mut stream: impl Wire, number: usize, line: &str) {
+    // As sshd: whether the client hears it is not its concern.
+    drop(stream.write_all(line.as_bytes()).await);
+    shared.keeper.sent(number, line.len() as u64);
+    finish(shared, stream, Some(Cut::Fin), number, End::TurnedAway).await;
+}
+
 /// Runs the SSH engine over the wire, through the simulated network if there is one.
 async fn run(connection: &Arc<Connection>, wire: Link<impl Wire>) -> Result<(), HandlerError> {
     let shared = &connection.shared;
-    let config = shared.engine_config();
-    let handler = Handler::new(Arc::clone(connection));
-    let Some(network) = &shared.settings.network else {
-        return russh::server::run_stream(config, wire, handler).await?.await;
-    };
+    let Some(line) = shared.line() else { return engine(connection, wire).await };
     let (near, far): (DuplexStream, DuplexStream) = tokio::io::duplex(SOCKET_BUFFER);
     let mut random = shared.random();
-    let engine = async { russh::server::run_stream(config, near, handler).await?.await };
-    let (result, ()) = tokio::join!(engine, network::relay(network, wire, far, &mut random));
+    let (result, ()) = tokio::join!(engine(connection, near), network::relay(&line, wire, far, &mut random));
     result
+}
+
+async fn engine(
+    connection: &Arc<Connection>,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+) -> Result<(), HandlerError> {
+    let config = connection.shared.engine_config();
+    let session = russh::server::run_stream(config, stream, Handler::new(Arc::clone(connection))).await?;
+    // Set nowhere else.
+    drop(connection.engine.set(session.handle()));
+    connection.link.engine_runs();
+    session.await
 }
 
 /// Ends the stream as the client is to see it.
@@ -187,6 +239,7 @@ async fn finish(shared: &Arc<Shared>, mut stream: impl Wire, cut: Option<Cut>, n
 fn end_of(error: &HandlerError) -> End {
     match error {
         HandlerError::Base(russh::Error::Disconnect | russh::Error::HUP) => End::Client,
+        HandlerError::Base(russh::Error::KeepaliveTimeout) => End::Unresponsive,
         HandlerError::Base(russh::Error::IO(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
             End::Client
         }

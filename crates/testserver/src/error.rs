@@ -71,7 +71,8 @@ impl Error {
 
     /// Says which seed brings the same run again.
     pub(crate) fn with_seed(mut self, seed: u64) -> Self {
-        self.message.push_str(&format!("seed: {seed}"));
+        let separator = if self.message.ends_with('\n') { "" } else { "; " };
+        self.message.push_str(&format!("{separator}seed: {seed}"));
         self
     }
 

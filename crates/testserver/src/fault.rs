@@ -1,22 +1,30 @@
 //! Faults: what the server does wrong on purpose, when, and whether it did.
 
 mod action;
+mod answers;
 mod armed;
+mod reason;
 mod trigger;
+mod wire;
 
 use std::fmt;
 
-pub(crate) use action::Action;
-pub use action::Cut;
+pub(crate) use action::{Action, Drip};
+pub use action::{Cut, Direction};
 pub(crate) use armed::{Due, Faults};
-pub(crate) use trigger::Trigger;
-pub use trigger::{Moment, Phase};
+pub use reason::DisconnectReason;
+pub(crate) use reason::Farewell;
+pub(crate) use trigger::{Ending, Trigger};
+pub use trigger::{Moment, Phase, RequestKind};
 
-/// Something the server does wrong, each time its turn comes unless [`once`](Fault::once),
+/// Something the server does wrong at a [`Moment`], each time its turn comes unless [`once`](Fault::once),
 /// [`nth`](Fault::nth) or [`on_connection`](Fault::on_connection) says otherwise.
 ///
 /// A fault that was scripted and never fired is an error: [`TestServer::stop`](crate::TestServer::stop) returns it,
 /// and dropping the server panics with it, so that a test cannot pass by missing what it was written for.
+///
+/// A server takes any number of them, and all whose moment it is strike. Where two contradict each other, a cut wins,
+/// then the one given first.
 ///
 /// ```
 /// use rustle_testserver::{Cut, Fault, Phase};
@@ -42,11 +50,11 @@ impl Fault {
         Self::new(when.into().0, Action::Cut(how))
     }
 
-    /// Falls silent at this moment, the whole connection, until [`TestServer::resume`](crate::TestServer::resume):
-    /// nothing is read any more and nothing sent, while the socket stays open.
+    /// Falls silent at this moment, the whole connection, until [`TestServer::resume`](crate::TestServer::resume)
+    /// or for [so long](Self::for_time): nothing is read any more and nothing sent, while the socket stays open.
     #[must_use]
     pub fn stall(when: impl Into<Moment>) -> Self {
-        Self::new(when.into().0, Action::Stall)
+        Self::new(when.into().0, Action::Stall(None))
     }
 
     /// Cuts the connection when exactly this many bytes have been sent to the client.
@@ -61,40 +69,16 @@ impl Fault {
         Self::stall(Moment::sent(bytes_sent))
     }
 
-    /// Cuts the connection when this many bytes, or a few more, have been received from the client.
+    /// Cuts the connection when exactly this many bytes have been received from the client.
     #[must_use]
     pub fn cut_after_received(bytes: u64, how: Cut) -> Self {
         Self::cut(Moment::received(bytes), how)
     }
 
-    /// Falls silent when this many bytes, or a few more, have been received from the client.
+    /// Falls silent when exactly this many bytes have been received from the client.
     #[must_use]
     pub fn stall_after_received(bytes: u64) -> Self {
         Self::stall(Moment::received(bytes))
-    }
-
-    /// Leaves a channel open unanswered, while all else on the connection goes on.
-    #[must_use]
-    pub fn withhold_channel_open() -> Self {
-        Self::new(Trigger::Phase(Phase::ChannelOpen), Action::Withhold)
-    }
-
-    /// Leaves a request for a command, shell or subsystem unanswered (and does not run it), while all else goes on.
-    #[must_use]
-    pub fn withhold_request() -> Self {
-        Self::new(Trigger::Phase(Phase::Request), Action::Withhold)
-    }
-
-    /// Refuses a channel as OpenSSH does past its MaxSessions: reason code 2 and the text "open failed".
-    #[must_use]
-    pub fn refuse_channel() -> Self {
-        Self::refuse_channel_with(2, "open failed")
-    }
-
-    /// Refuses a channel with this reason code (RFC 4254 section 5.1) and text.
-    #[must_use]
-    pub fn refuse_channel_with(code: u32, text: impl Into<String>) -> Self {
-        Self::new(Trigger::Phase(Phase::ChannelOpen), Action::Refuse { code, text: text.into() })
     }
 
     /// Only on the n-th connection the server accepts, counted from 1.

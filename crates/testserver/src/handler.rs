@@ -1,6 +1,6 @@
 //! What the SSH engine calls: each callback decides at once or hands on, since it runs inside the connection's one loop.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use russh::{
     Channel, ChannelId, ChannelOpenFailure,
@@ -18,10 +18,11 @@ use crate::{
     call::{X11Connections, X11Request},
     connection::{Connection, Reached, SessionSlot},
     driver,
-    fault::Phase,
+    fault::{Action, DisconnectReason, Farewell, Phase, RequestKind, Trigger},
     forward::{Forward, open::Opener, target::Found},
-    record::{ChannelKind, CommandKind, ForwardPlace, Pty, TerminalSize},
+    record::{AuthOutcome, ChannelKind, CommandKind, ForwardPlace, Pty, TerminalSize},
     session_channel::{Program, SessionChannel, Start},
+    user::Method,
 };
 
 /// Why a connection ends from inside a callback.
@@ -37,6 +38,9 @@ pub(crate) struct Handler {
     connection: Arc<Connection>,
     progress: Progress,
     user: String,
+    /// Requests to be authenticated so far, and how many of them failed as `max_auth_tries` counts.
+    attempts: usize,
+    failures: usize,
     channels: HashMap<ChannelId, Waiting>,
 }
 
@@ -52,14 +56,24 @@ struct Waiting {
 
 impl Handler {
     pub(crate) fn new(connection: Arc<Connection>) -> Self {
-        Self { connection, progress: Progress::default(), user: String::new(), channels: HashMap::new() }
+        Self {
+            connection,
+            progress: Progress::default(),
+            user: String::new(),
+            attempts: 0,
+            failures: 0,
+            channels: HashMap::new(),
+        }
     }
 
     async fn authenticate(&mut self, user: &str, proof: Proof<'_>) -> Result<Auth, HandlerError> {
-        if matches!(self.connection.reach(Phase::Authentication), Reached::Lost) {
-            return Err(HandlerError::Cut);
+        match self.connection.reach(Phase::Authentication) {
+            Reached::Lost => return Err(HandlerError::Cut),
+            // The base cannot leave an attempt unanswered.
+            Reached::Leaving => return Ok(self.progress.turn_away(&self.connection.shared.accounts, None)),
+            Reached::Go | Reached::Withhold(_) | Reached::Refuse { .. } => {}
         }
-        let shared = &self.connection.shared;
+        let shared = Arc::clone(&self.connection.shared);
         let delay = shared.settings.auth_delay;
         if !delay.is_zero() {
             tokio::select! {
@@ -67,20 +81,52 @@ impl Handler {
                 () = self.connection.gone.cancelled() => return Err(HandlerError::Cut),
             }
         }
-        let (auth, outcome) = self.progress.decide(&shared.accounts, user, &proof);
+        let (auth, outcome) = self.decide(user, &proof);
         shared.keeper.auth(self.connection.number, user, proof.method(), outcome);
+        self.attempts += 1;
+        // As sshd counts: a first attempt by `none` is free.
+        if outcome == AuthOutcome::Refused && (self.attempts > 1 || proof.method() != Method::None) {
+            self.failures += 1;
+            if shared.settings.limits.max_auth_tries.is_some_and(|most| self.failures >= most) {
+                self.connection.leave(Farewell {
+                    reason: DisconnectReason::ProtocolError,
+                    text: "Too many authentication failures".to_owned(),
+                });
+            }
+        }
         if auth == Auth::Accept {
             user.clone_into(&mut self.user);
         }
         Ok(auth)
     }
 
-    /// Decides about a channel; the answer goes out when the callback returns, or never.
-    async fn admit(&self, reply: ChannelOpenHandle) -> Result<Option<ChannelOpenHandle>, HandlerError> {
+    fn decide(&mut self, user: &str, proof: &Proof<'_>) -> (Auth, AuthOutcome) {
+        let accounts = &self.connection.shared.accounts;
+        let (auth, outcome) = self.progress.decide(accounts, user, proof);
+        if outcome != AuthOutcome::Accepted {
+            return (auth, outcome);
+        }
+        let refused = self.connection.strike(&Trigger::Login).into_iter().find_map(|action| match action {
+            Action::RefuseLogin(methods) => Some(methods),
+            _ => None,
+        });
+        match refused {
+            Some(methods) => (self.progress.turn_away(accounts, methods.as_deref()), AuthOutcome::Refused),
+            None => (auth, outcome),
+        }
+    }
+
+    /// Decides about a channel. What is admitted is to be answered after this time; the other answers go out when the
+    /// callback returns, or never.
+    async fn admit(
+        &self,
+        reply: ChannelOpenHandle,
+    ) -> Result<Option<(ChannelOpenHandle, Duration)>, HandlerError> {
         match self.connection.reach(Phase::ChannelOpen) {
-            Reached::Go => Ok(Some(reply)),
+            Reached::Go => Ok(Some((reply, Duration::ZERO))),
             Reached::Lost => Err(HandlerError::Cut),
-            Reached::Withhold => {
+            Reached::Withhold(Some(time)) => Ok(Some((reply, time))),
+            Reached::Withhold(None) | Reached::Leaving => {
                 driver::withhold(&self.connection, reply);
                 Ok(None)
             }
@@ -104,23 +150,23 @@ impl Handler {
         kind: CommandKind,
         text: &[u8],
     ) -> Result<(), HandlerError> {
-        match self.connection.reach(Phase::Request) {
+        let delay = match self.connection.reach(Phase::Request) {
             Reached::Lost => return Err(HandlerError::Cut),
-            Reached::Withhold => return Ok(()),
-            Reached::Go | Reached::Refuse { .. } => {}
-        }
+            Reached::Withhold(None) | Reached::Leaving => return Ok(()),
+            Reached::Withhold(Some(time)) => time,
+            Reached::Go | Reached::Refuse { .. } => Duration::ZERO,
+        };
+        let refused = self.connection.refuses(request_kind(kind));
         let Some(waiting) = self.channels.get_mut(&channel) else {
             return Ok(session.channel_failure(channel)?);
         };
-        let program = self.connection.shared.program(kind, text);
+        let program = if refused { None } else { self.connection.shared.program(kind, text) };
         // RFC 4254 section 6.5: only one of these requests can succeed per channel.
-        let start = program.zip(waiting.start.take());
+        let start = program.and_then(|program| Some((program, waiting.start.take()?)));
         let Some((program, start)) = start else {
-            self.connection.shared.keeper.request_refused(waiting.number, request_name(kind));
-            return Ok(session.channel_failure(channel)?);
+            return self.refuse_request(channel, session, request_kind(kind).as_str());
         };
-        session.channel_success(channel)?;
-        let sent = start.send(Start {
+        let order = Start {
             kind,
             text: text.to_vec(),
             user: self.user.clone(),
@@ -129,9 +175,19 @@ impl Handler {
             agent: waiting.agent,
             x11: waiting.x11.take(),
             program,
-        });
-        // The channel's task is gone only when the channel is.
-        drop(sent);
+        };
+        if delay.is_zero() {
+            session.channel_success(channel)?;
+            // The channel's task is gone only when the channel is.
+            drop(start.send(order));
+        } else {
+            let handle = session.handle();
+            driver::later(&self.connection, delay, async move {
+                // As above; and a connection that is gone needs no answer.
+                let _ = handle.channel_success(channel).await;
+                drop(start.send(order));
+            });
+        }
         Ok(())
     }
 
@@ -154,7 +210,7 @@ impl Handler {
         reply: ChannelOpenHandle,
         kind: ChannelKind,
     ) -> Result<(), HandlerError> {
-        let Some(reply) = self.admit(reply).await? else { return Ok(()) };
+        let Some((reply, delay)) = self.admit(reply).await? else { return Ok(()) };
         let settings = &self.connection.shared.settings;
         let allowed = match kind {
             ChannelKind::DirectTcpip(..) => settings.direct_tcpip,
@@ -166,7 +222,11 @@ impl Handler {
             Some(target) => {
                 let connection = Arc::clone(&self.connection);
                 let forward = Forward { connection, channel, reply, kind, target };
-                driver::serve_channel(&self.connection, forward.serve());
+                if delay.is_zero() {
+                    driver::serve_channel(&self.connection, forward.serve());
+                } else {
+                    driver::later(&self.connection, delay, forward.serve());
+                }
             }
             None => self.refuse(reply, ChannelOpenFailure::AdministrativelyProhibited).await,
         }
@@ -265,6 +325,7 @@ impl server::Handler for Handler {
     }
 
     async fn auth_succeeded(&mut self, session: &mut Session) -> Result<(), HandlerError> {
+        self.connection.logged_in();
         let keeper = &self.connection.shared.keeper;
         keeper.logged_in(self.connection.number, &self.user, session.remote_sshid());
         Ok(())
@@ -276,11 +337,15 @@ impl server::Handler for Handler {
         reply: ChannelOpenHandle,
         session: &mut Session,
     ) -> Result<(), HandlerError> {
-        let Some(reply) = self.admit(reply).await? else { return Ok(()) };
+        let Some((reply, delay)) = self.admit(reply).await? else { return Ok(()) };
         match self.connection.take_session() {
             Some(slot) => {
                 self.open_session(channel, session, slot);
-                reply.accept().await;
+                if delay.is_zero() {
+                    reply.accept().await;
+                } else {
+                    driver::later(&self.connection, delay, reply.accept());
+                }
             }
             // As OpenSSH answers past its MaxSessions: code 2 and this text.
             None => {
@@ -344,6 +409,9 @@ impl server::Handler for Handler {
         modes: &[(russh::Pty, u32)],
         session: &mut Session,
     ) -> Result<(), HandlerError> {
+        if self.connection.refuses(RequestKind::Pty) {
+            return self.refuse_request(channel, session, "pty-req");
+        }
         let size = TerminalSize { columns, rows, pixel_width, pixel_height };
         let modes = modes.iter().map(|(mode, value)| (*mode as u8, *value)).collect();
         match self.channels.get_mut(&channel) {
@@ -362,7 +430,8 @@ impl server::Handler for Handler {
         value: &str,
         session: &mut Session,
     ) -> Result<(), HandlerError> {
-        if !self.connection.shared.settings.accepts_env(name) {
+        let refused = self.connection.refuses(RequestKind::Env);
+        if refused || !self.connection.shared.settings.accepts_env(name) {
             return self.refuse_request(channel, session, "env");
         }
         if let Some(waiting) = self.channels.get_mut(&channel) {
@@ -500,10 +569,10 @@ impl crate::server::Shared {
     }
 }
 
-fn request_name(kind: CommandKind) -> &'static str {
+fn request_kind(kind: CommandKind) -> RequestKind {
     match kind {
-        CommandKind::Exec => "exec",
-        CommandKind::Shell => "shell",
-        CommandKind::Subsystem => "subsystem",
+        CommandKind::Exec => RequestKind::Exec,
+        CommandKind::Shell => RequestKind::Shell,
+        CommandKind::Subsystem => RequestKind::Subsystem,
     }
 }

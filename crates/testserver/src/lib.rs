@@ -25,6 +25,7 @@ mod forward;
 mod handler;
 mod keys;
 mod link;
+mod listening;
 mod network;
 mod pipe;
 #[cfg(unix)]
@@ -35,8 +36,10 @@ mod record;
 mod server;
 mod session_channel;
 mod sftp;
+mod startups;
 #[expect(dead_code, unused_imports, reason = "the SFTP engine that serves it is not in the server yet")]
 mod storage;
+mod timeline;
 mod user;
 
 pub use algorithms::Algorithms;
@@ -46,7 +49,7 @@ pub use command::Reply;
 pub use duplex::Duplex;
 pub use error::{Error, ErrorKind};
 pub use exit::{Exit, Signal};
-pub use fault::{Cut, Fault, Moment, Phase};
+pub use fault::{Cut, Direction, DisconnectReason, Fault, Moment, Phase, RequestKind};
 pub use forward::{stream::ChannelStream, target::Target};
 pub use keys::HostKeyKind;
 pub use network::Network;

@@ -1,30 +1,56 @@
-//! A network between the client and the server: round trip, rate and jitter.
+//! A network between the client and the server: round trip, rates, queue, jitter and loss.
 
-use std::{future::Future, io, time::Duration};
+use std::{
+    future::Future,
+    io,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::{Bytes, BytesMut};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    sync::mpsc,
+    sync::{Notify, mpsc},
     time::Instant,
 };
 
 use crate::random::Random;
 
-/// How the network in front of the server behaves. Bytes are late, never lost; as many are under way as the rate and
-/// the round trip make.
+/// How the network in front of the server behaves. No byte is lost for good and none overtakes another: what a real
+/// network loses, TCP sends again, and all behind it waits. As many bytes are under way as the rate and the round trip
+/// make.
 ///
 /// ```
 /// use std::time::Duration;
 /// use rustle_testserver::Network;
 ///
 /// let across_the_ocean = Network::new().round_trip(Duration::from_millis(100)).rate(12_500_000);
+/// let home_line = Network::new()
+///     .round_trip(Duration::from_millis(30))
+///     .rate_to_client(6_250_000)
+///     .rate_to_server(1_250_000)
+///     .queue(64 * 1024);
+/// let bad_wifi = Network::new()
+///     .jitter(Duration::from_millis(20))
+///     .loss(200, Duration::from_millis(300));
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Network {
     round_trip: Duration,
     jitter: Duration,
-    rate: Option<u64>,
+    to_client: Option<u64>,
+    to_server: Option<u64>,
+    queue: Option<usize>,
+    loss: Option<Loss>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Loss {
+    one_in: u64,
+    recovery: Duration,
 }
 
 impl Network {
@@ -50,35 +76,105 @@ impl Network {
 
     /// The rate each way, in bytes per second; 0 is none, that is no limit.
     #[must_use]
-    pub fn rate(mut self, bytes_per_second: u64) -> Self {
-        self.rate = (bytes_per_second > 0).then_some(bytes_per_second);
+    pub fn rate(self, bytes_per_second: u64) -> Self {
+        self.rate_to_client(bytes_per_second).rate_to_server(bytes_per_second)
+    }
+
+    /// The rate from the server to the client, in bytes per second; 0 is none, that is no limit.
+    #[must_use]
+    pub fn rate_to_client(mut self, bytes_per_second: u64) -> Self {
+        self.to_client = (bytes_per_second > 0).then_some(bytes_per_second);
         self
     }
 
-    /// The bytes under way each way before the sender has to wait: what the rate fills in a round trip, and a router's
-    /// queue on top. Without a rate, so much that no test waits for it.
-    fn capacity(&self) -> usize {
-        const QUEUE: u64 = 256 * 1024;
+    /// The rate from the client to the server, in bytes per second; 0 is none, that is no limit.
+    #[must_use]
+    pub fn rate_to_server(mut self, bytes_per_second: u64) -> Self {
+        self.to_server = (bytes_per_second > 0).then_some(bytes_per_second);
+        self
+    }
+
+    /// How many bytes the slowest router on the way holds, each way, on top of what is on the line: a sender that is
+    /// faster than the rate waits when it is full. 256 KiB otherwise, which is long for a slow line; without a rate
+    /// nothing queues.
+    #[must_use]
+    pub fn queue(mut self, bytes: usize) -> Self {
+        self.queue = Some(bytes);
+        self
+    }
+
+    /// Loses one piece (of up to 16 KiB) in so many on average, from the server's seed: it comes that much later, and
+    /// all behind it waits for it, as TCP's retransmission has it. `one_in` of 0 loses nothing.
+    #[must_use]
+    pub fn loss(mut self, one_in: u64, recovery: Duration) -> Self {
+        self.loss = (one_in > 0).then_some(Loss { one_in, recovery });
+        self
+    }
+
+    fn rate_of(&self, way: Way) -> Option<u64> {
+        match way {
+            Way::ToClient => self.to_client,
+            Way::ToServer => self.to_server,
+        }
+    }
+
+    /// The bytes under way before the sender has to wait: what the rate fills in a round trip, and a router's queue on
+    /// top. Without a rate, so much that no test waits for it.
+    fn capacity(&self, way: Way) -> usize {
+        const QUEUE: usize = 256 * 1024;
         const UNLIMITED: usize = 64 * 1024 * 1024;
-        let Some(rate) = self.rate else { return UNLIMITED };
+        let Some(rate) = self.rate_of(way) else { return UNLIMITED };
         let product = u128::from(rate) * (self.round_trip + self.jitter).as_millis() / 1000;
-        usize::try_from(product + u128::from(QUEUE)).unwrap_or(UNLIMITED).min(UNLIMITED)
+        let product = usize::try_from(product).unwrap_or(UNLIMITED);
+        product.saturating_add(self.queue.unwrap_or(QUEUE)).clamp(1, UNLIMITED)
+    }
+
+    /// How much later than the line alone would have it a piece arrives.
+    fn delay(&self, random: &mut Random) -> Duration {
+        let lost = self.loss.filter(|loss| random.next().is_multiple_of(loss.one_in));
+        self.round_trip / 2 + random.up_to(self.jitter) + lost.map_or(Duration::ZERO, |loss| loss.recovery)
     }
 }
 
-/// Carries bytes between the two ends until both directions have ended or one has broken.
-pub(crate) async fn relay<A, B>(network: &Network, near: A, far: B, random: &mut Random)
+/// The network of one server, which may change while it is used.
+#[derive(Debug)]
+pub(crate) struct Line {
+    network: Mutex<Network>,
+}
+
+impl Line {
+    pub(crate) fn new(network: Network) -> Self {
+        Self { network: Mutex::new(network) }
+    }
+
+    pub(crate) fn set(&self, network: Network) {
+        *self.network.lock().unwrap_or_else(PoisonError::into_inner) = network;
+    }
+
+    fn now(&self) -> Network {
+        self.network.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    ToClient,
+    ToServer,
+}
+
+/// Carries bytes between the client and the server until both directions have ended or one has broken.
+pub(crate) async fn relay<A, B>(line: &Line, client: A, server: B, random: &mut Random)
 where
     A: AsyncRead + AsyncWrite,
     B: AsyncRead + AsyncWrite,
 {
-    let (near_read, near_write) = tokio::io::split(near);
-    let (far_read, far_write) = tokio::io::split(far);
+    let (client_read, client_write) = tokio::io::split(client);
+    let (server_read, server_write) = tokio::io::split(server);
     let mut other = random.fork();
     // Either end breaking ends both: a socket that is reset is so in both directions.
     drop(tokio::try_join!(
-        one_way(network, near_read, far_write, random),
-        one_way(network, far_read, near_write, &mut other)
+        one_way(line, Way::ToServer, client_read, server_write, random),
+        one_way(line, Way::ToClient, server_read, client_write, &mut other)
     ));
 }
 
@@ -92,28 +188,32 @@ struct Piece {
 const PIECE: usize = 16 * 1024;
 
 async fn one_way(
-    network: &Network,
+    line: &Line,
+    way: Way,
     mut source: impl AsyncRead + Unpin,
     mut sink: impl AsyncWrite + Unpin,
     random: &mut Random,
 ) -> io::Result<()> {
     let (enter, mut leave) = mpsc::unbounded_channel::<Piece>();
-    let room = tokio::sync::Semaphore::new(network.capacity());
+    let under_way = AtomicUsize::new(0);
+    let left = Notify::new();
     let entering = async {
         let mut line_free = Instant::now();
         let mut last_due = line_free;
         loop {
             let mut buffer = BytesMut::with_capacity(PIECE);
             let read = source.read_buf(&mut buffer).await?;
-            let length = u32::try_from(read).unwrap_or(u32::MAX);
-            // The semaphore is never closed.
-            if let Ok(permit) = room.acquire_many(length).await {
-                permit.forget();
+            // A piece larger than the whole queue goes alone.
+            while under_way.load(Ordering::Acquire) > 0
+                && under_way.load(Ordering::Acquire) + read > line.now().capacity(way)
+            {
+                left.notified().await;
             }
+            under_way.fetch_add(read, Ordering::AcqRel);
+            let network = line.now();
             let now = Instant::now();
-            line_free = line_free.max(now) + transmission(network.rate, read);
-            let delay = network.round_trip / 2 + random.up_to(network.jitter);
-            last_due = last_due.max(line_free + delay);
+            line_free = line_free.max(now) + transmission(network.rate_of(way), read);
+            last_due = last_due.max(line_free + network.delay(random));
             let data = (read > 0).then(|| buffer.freeze());
             let ended = data.is_none();
             if enter.send(Piece { due: last_due, data }).is_err() || ended {
@@ -127,7 +227,8 @@ async fn one_way(
             match piece.data {
                 Some(data) => {
                     sink.write_all(&data).await?;
-                    room.add_permits(data.len());
+                    under_way.fetch_sub(data.len(), Ordering::AcqRel);
+                    left.notify_one();
                 }
                 None => return sink.shutdown().await,
             }
@@ -155,11 +256,13 @@ fn transmission(rate: Option<u64>, bytes: usize) -> Duration {
 mod tests {
     use super::*;
 
+    /// How long so many bytes take to the server.
     async fn time_to_carry(network: Network, bytes: usize) -> Duration {
         let (client, near) = tokio::io::duplex(1024);
         let (far, server) = tokio::io::duplex(1024);
+        let line = Line::new(network);
         let begin = Instant::now();
-        let carry = async { relay(&network, near, far, &mut Random::new(7)).await };
+        let carry = async { relay(&line, near, far, &mut Random::new(7)).await };
         let send = async {
             let (_keep, mut client) = tokio::io::split(client);
             client.write_all(&vec![7; bytes]).await.unwrap();
@@ -198,5 +301,69 @@ mod tests {
         let first = time_to_carry(network.clone(), 5000).await;
         assert_eq!(first, time_to_carry(network, 5000).await);
         assert!(first > Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_way_has_its_rate() {
+        let elapsed = time_to_carry(Network::new().rate_to_server(1_000_000), 1_000_000).await;
+        assert!((990..=1010).contains(&elapsed.as_millis()), "{elapsed:?}");
+        let elapsed = time_to_carry(Network::new().rate_to_client(10), 1_000_000).await;
+        assert!(elapsed < Duration::from_millis(20), "{elapsed:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lost_piece_comes_later_and_all_behind_it_waits() {
+        let network = Network::new().loss(1, Duration::from_secs(1));
+        let elapsed = time_to_carry(network, 10).await;
+        assert!((1000..=1005).contains(&elapsed.as_millis()), "{elapsed:?}");
+        // Some 60 pieces of 16 KiB, or more and smaller ones: some are lost, and they recover side by side.
+        let some = time_to_carry(Network::new().loss(20, Duration::from_secs(1)), 1_000_000).await;
+        assert!((1000..=1100).contains(&some.as_millis()), "{some:?}");
+        let none = time_to_carry(Network::new().loss(0, Duration::from_secs(1)), 1_000_000).await;
+        assert!(none < Duration::from_millis(20), "{none:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn full_queue_holds_the_sender_up() {
+        async fn time_to_send(queue: usize) -> Duration {
+            let (mut client, near) = tokio::io::duplex(1024);
+            let (far, server) = tokio::io::duplex(1 << 20);
+            let line = Line::new(Network::new().rate(10_000).queue(queue));
+            let begin = Instant::now();
+            let elapsed = tokio::select! {
+                () = async { relay(&line, near, far, &mut Random::new(7)).await } => panic!("ended"),
+                sent = client.write_all(&[7; 100_000]) => sent.map(|()| begin.elapsed()).unwrap(),
+            };
+            drop(server);
+            elapsed
+        }
+        // The sender is done when all but the queue is on the line, about.
+        assert!(time_to_send(100_000).await < Duration::from_millis(500));
+        let slow = time_to_send(10_000).await;
+        assert!((8_500..=9_500).contains(&slow.as_millis()), "{slow:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn change_takes_effect_on_what_comes_later() {
+        let (mut client, near) = tokio::io::duplex(1024);
+        let (far, mut server) = tokio::io::duplex(1024);
+        let line = Line::new(Network::new().round_trip(Duration::from_secs(2)));
+        let mut random = Random::new(7);
+        let talk = async {
+            let begin = Instant::now();
+            client.write_all(b"a").await.unwrap();
+            server.read_u8().await.unwrap();
+            let before = begin.elapsed();
+            line.set(Network::new());
+            client.write_all(b"b").await.unwrap();
+            server.read_u8().await.unwrap();
+            (before, begin.elapsed())
+        };
+        let (before, after) = tokio::select! {
+            times = talk => times,
+            () = relay(&line, near, far, &mut random) => panic!("ended"),
+        };
+        assert!((1000..=1005).contains(&before.as_millis()), "{before:?}");
+        assert!(after - before < Duration::from_millis(5), "{after:?}");
     }
 }

@@ -48,6 +48,14 @@ pub enum End {
     Client,
     /// A fault, or a call such as `cut_all`, cut it.
     Cut(crate::fault::Cut),
+    /// The server said goodbye (SSH_MSG_DISCONNECT) for this reason: a fault, or a limit.
+    Disconnected(crate::fault::DisconnectReason),
+    /// There was no place for it, as set by `max_startups`.
+    TurnedAway,
+    /// Nobody logged in within the time set by `login_grace`.
+    LoginGrace,
+    /// The client did not answer, as set by `client_alive`.
+    Unresponsive,
     /// The server was stopped.
     Stopped,
     /// It broke: the text says why.

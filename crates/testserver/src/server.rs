@@ -12,14 +12,14 @@ use std::{
     time::Duration,
 };
 
-use russh::{Limits, MethodSet, Preferred, SshId, keys::PrivateKey, server::Config};
+use bytes::Bytes;
+use russh::{MethodSet, Preferred, SshId, keys::PrivateKey, server::Config};
 use tempfile::TempDir;
-use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     auth::{self, Accounts},
-    builder::{Builder, forwarding::Forwarding},
+    builder::{Builder, Limits, forwarding::Forwarding},
     command::{Answer, Script},
     connection::Connection,
     driver,
@@ -32,9 +32,11 @@ use crate::{
     },
     keys::{self, HostKeyKind, HostKeySource},
     link::LinkControl,
-    network::Network,
+    listening::Port,
+    network::{Line, Network},
     random::Random,
     record::{Keeper, Record},
+    startups::Startups,
 };
 
 /// An SSH and SFTP server inside the test process.
@@ -58,8 +60,8 @@ use crate::{
 /// # }).unwrap();
 /// ```
 pub struct TestServer {
-    shared: Arc<Shared>,
-    addr: SocketAddr,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) port: Port,
     verified: AtomicBool,
 }
 
@@ -75,6 +77,10 @@ pub(crate) struct Shared {
     pub(crate) stopping: CancellationToken,
     /// Every task but those of channels, which belong to their connections.
     pub(crate) tasks: TaskTracker,
+    /// The connections that are not logged in yet.
+    pub(crate) startups: Arc<Startups>,
+    /// The simulated network, if the server was given one.
+    line: Option<Arc<Line>>,
     preferred: Preferred,
     seed: u64,
     live: Mutex<Live>,
@@ -86,7 +92,15 @@ struct Live {
     generation: usize,
     links: HashMap<usize, Arc<LinkControl>>,
     flow: Flow,
+    door: Door,
     random: Random,
+}
+
+/// Whether connections through memory are accepted; the port has its own door.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Door {
+    Open,
+    Closed,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -115,7 +129,16 @@ pub(crate) struct Settings {
     pub(crate) window: u32,
     pub(crate) rekey_after: usize,
     pub(crate) network: Option<Network>,
+    pub(crate) noise: Noise,
+    pub(crate) limits: Limits,
     pub(crate) seed: Option<u64>,
+}
+
+/// What the start-up files of a login shell print.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Noise {
+    pub(crate) stdout: Bytes,
+    pub(crate) stderr: Bytes,
 }
 
 impl Default for Settings {
@@ -142,6 +165,8 @@ impl Default for Settings {
             // RFC 4253 section 9 recommends 1 GiB.
             rekey_after: 1 << 30,
             network: None,
+            noise: Noise::default(),
+            limits: Limits::default(),
             seed: None,
         }
     }
@@ -171,11 +196,11 @@ impl TestServer {
             .prefix("rustle-testserver-")
             .tempdir()
             .map_err(|source| Error::io("make the server's temporary directory", source))?;
-        let listener = TcpListener::bind(("127.0.0.1", 0))
-            .await
-            .map_err(|source| Error::io("listen on 127.0.0.1", source))?;
-        let addr = listener.local_addr().map_err(|source| Error::io("learn the port listened on", source))?;
+        let (addr, listener) = Port::open().map_err(|source| Error::io("listen on 127.0.0.1", source))?;
         let seed = seed(settings.seed)?;
+        let mut random = Random::new(seed);
+        let startups = Startups::new(settings.limits.max_startups.clone(), random.fork());
+        let line = settings.network.clone().map(|network| Arc::new(Line::new(network)));
         let shared = Arc::new(Shared {
             settings,
             accounts,
@@ -185,6 +210,8 @@ impl TestServer {
             directory,
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            startups,
+            line,
             preferred,
             seed,
             live: Mutex::new(Live {
@@ -192,23 +219,24 @@ impl TestServer {
                 generation: 0,
                 links: HashMap::new(),
                 flow: Flow::Flowing,
-                random: Random::new(seed),
+                door: Door::Open,
+                random,
             }),
         });
-        driver::accept(&shared, listener);
-        Ok(Self { shared, addr, verified: AtomicBool::new(false) })
+        let port = Port::new(addr, driver::accept(&shared, listener));
+        Ok(Self { shared, port, verified: AtomicBool::new(false) })
     }
 
     /// Where it listens.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
-        self.addr
+        self.port.addr()
     }
 
     /// The port it listens on, of 127.0.0.1.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.addr.port()
+        self.port.addr().port()
     }
 
     /// A connection to it that goes through memory, not through a socket; with it, tests run under paused time.
@@ -341,6 +369,24 @@ impl TestServer {
         }
     }
 
+    /// From now on the network in front of the server behaves like this, for connections that are there too: what is
+    /// under way keeps its time, what comes later follows the new rules.
+    ///
+    /// # Errors
+    /// The server was not given a [`network`](Builder::network) to begin with; `Network::new()` does nothing and will do.
+    pub fn set_network(&self, network: Network) -> Result<(), Error> {
+        match &self.shared.line {
+            Some(line) => {
+                line.set(network);
+                Ok(())
+            }
+            None => Err(Error::new(
+                ErrorKind::Configuration,
+                "a server without a network cannot change it; start it with Builder::network(Network::new())",
+            )),
+        }
+    }
+
     /// Shows another host key of this sort to new connections, on the same port.
     ///
     /// # Errors
@@ -374,14 +420,14 @@ impl TestServer {
         self.shared.tasks.close();
         self.shared.tasks.wait().await;
         self.verified.store(true, Ordering::Release);
-        self.shared.faults.verify()
+        self.shared.faults.verify().map_err(|error| error.with_seed(self.shared.seed))
     }
 }
 
 impl fmt::Debug for TestServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TestServer")
-            .field("addr", &self.addr)
+            .field("addr", &self.addr())
             .field("seed", &self.shared.seed)
             .finish_non_exhaustive()
     }
@@ -396,7 +442,7 @@ impl Drop for TestServer {
             return;
         }
         if let Err(error) = self.shared.faults.verify() {
-            panic!("{error} (seed {})", self.shared.seed);
+            panic!("{}", error.with_seed(self.shared.seed));
         }
     }
 }
@@ -417,7 +463,7 @@ impl Shared {
             auth_rejection_time: Duration::ZERO,
             auth_rejection_time_initial: None,
             keys: self.live().host_keys.clone(),
-            limits: Limits {
+            limits: russh::Limits {
                 rekey_write_limit: self.settings.rekey_after,
                 rekey_read_limit: self.settings.rekey_after,
                 // The base measures this by the real clock, which a test may have paused; bytes decide alone.
@@ -427,7 +473,8 @@ impl Shared {
             preferred: self.preferred.clone(),
             max_auth_attempts: self.settings.auth_attempts,
             inactivity_timeout: None,
-            keepalive_interval: None,
+            keepalive_interval: self.settings.limits.client_alive.map(|alive| alive.interval),
+            keepalive_max: self.settings.limits.client_alive.map_or(0, |alive| alive.count),
             ..Config::default()
         })
     }
@@ -442,6 +489,29 @@ impl Shared {
 
     pub(crate) fn forget(&self, connection: usize) {
         self.live().links.remove(&connection);
+    }
+
+    pub(crate) fn line(&self) -> Option<Arc<Line>> {
+        self.line.clone()
+    }
+
+    pub(crate) fn open_door(&self) {
+        self.live().door = Door::Open;
+    }
+
+    pub(crate) fn close_door(&self) {
+        self.live().door = Door::Closed;
+    }
+
+    pub(crate) fn is_door_open(&self) -> bool {
+        self.live().door == Door::Open
+    }
+
+    /// What this user's login shell prints before anything else, on standard output and on standard error.
+    pub(crate) fn startup_noise(&self, user: &str) -> (Bytes, Bytes) {
+        let own = self.accounts.startup_noise(user);
+        let stdout = [own.as_ref(), self.settings.noise.stdout.as_ref()].concat();
+        (stdout.into(), self.settings.noise.stderr.clone())
     }
 
     pub(crate) fn random(&self) -> Random {

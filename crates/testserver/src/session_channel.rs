@@ -16,7 +16,7 @@ use crate::{
     command::Answer,
     connection::{Connection, Reached, SessionSlot},
     exit::{Exit, Signal},
-    fault::Phase,
+    fault::{Ending, Phase},
     forward::open::Opener,
     pipe::{self, Stdin, StdinFeed},
     record::{CommandKind, Pty, Started, TerminalSize},
@@ -111,7 +111,9 @@ async fn listen(
         };
         match message {
             Some(ChannelMsg::Data { data }) => {
-                connection.reach(Phase::Data);
+                if matches!(connection.reach(Phase::Data), Reached::Lost | Reached::Leaving) {
+                    return;
+                }
                 feed.push(data);
             }
             Some(ChannelMsg::Eof) => feed.end(),
@@ -157,7 +159,7 @@ impl Runner {
             env: &start.env,
             pty: start.pty.as_ref(),
         });
-        let call = Call {
+        let mut call = Call {
             command: start.text,
             user: start.user,
             env: start.env,
@@ -169,10 +171,30 @@ impl Runner {
             x11: start.x11,
             opener: self.opener(),
         };
+        self.make_noise(&mut call).await;
         self.program(start.program, call, start.agent, command).await;
         keeper.gone(command);
         if !self.hangup.is_cancelled() {
             self.close().await;
+        }
+    }
+
+    /// What the login shell's start-up files print before they let the command run.
+    async fn make_noise(&self, call: &mut Call) {
+        let (stdout, stderr) = self.connection.shared.startup_noise(call.user());
+        let noise = async {
+            if !stdout.is_empty() {
+                call.stdout.send(stdout).await?;
+            }
+            if !stderr.is_empty() {
+                call.stderr.send(stderr).await?;
+            }
+            std::io::Result::Ok(())
+        };
+        tokio::select! {
+            // A connection that is gone needs no noise; the program finds that out by itself.
+            _ = noise => {}
+            () = self.hangup.cancelled() => {}
         }
     }
 
@@ -252,6 +274,9 @@ impl Runner {
             return;
         }
         self.connection.shared.keeper.exited(command, exit);
+        if self.connection.omits(Ending::ExitStatus) {
+            return;
+        }
         let id: ChannelId = self.write.id();
         // A connection that is gone needs no exit status.
         match exit {
@@ -266,11 +291,18 @@ impl Runner {
     }
 
     async fn close(&self) {
-        if matches!(self.connection.reach_settled(Phase::Close).await, Reached::Lost) {
+        if !matches!(self.connection.reach_settled(Phase::Close).await, Reached::Go) {
             return;
         }
-        drop(self.write.eof().await);
-        drop(self.write.close().await);
+        if !self.connection.omits(Ending::Eof) {
+            drop(self.write.eof().await);
+        }
+        if self.connection.omits(Ending::Close) {
+            // The channel stays open until the client closes it, or is gone.
+            self.hangup.cancelled().await;
+        } else {
+            drop(self.write.close().await);
+        }
     }
 
     fn opener(&self) -> Opener {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use bytes::Bytes;
 use russh::keys::PublicKey;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -65,6 +66,7 @@ pub struct User {
     authorities: Vec<String>,
     rounds: Vec<Round>,
     steps: Vec<Method>,
+    startup_noise: Bytes,
 }
 
 impl User {
@@ -79,6 +81,7 @@ impl User {
             authorities: Vec::new(),
             rounds: Vec::new(),
             steps: Vec::new(),
+            startup_noise: Bytes::new(),
         }
     }
 
@@ -127,6 +130,14 @@ impl User {
         self
     }
 
+    /// Prints this on standard output before anything this user's commands, login shells and subsystems print; see
+    /// [`Builder::startup_noise`](crate::Builder::startup_noise).
+    #[must_use]
+    pub fn startup_noise(mut self, stdout: impl Into<Bytes>) -> Self {
+        self.startup_noise = stdout.into();
+        self
+    }
+
     /// The user's name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -145,6 +156,7 @@ impl User {
             authorities,
             rounds: self.rounds,
             steps: self.steps,
+            startup_noise: self.startup_noise,
         };
         for step in &account.steps {
             if !account.has(*step) {
@@ -240,7 +252,7 @@ impl Round {
         }
     }
 
-    pub(crate) fn accepts(&self, answers: &[bytes::Bytes]) -> bool {
+    pub(crate) fn accepts(&self, answers: &[Bytes]) -> bool {
         answers.len() == self.prompts.len()
             && self
                 .prompts
@@ -271,6 +283,7 @@ pub(crate) struct Account {
     pub(crate) authorities: Vec<PublicKey>,
     pub(crate) rounds: Vec<Round>,
     pub(crate) steps: Vec<Method>,
+    pub(crate) startup_noise: Bytes,
 }
 
 impl Account {

@@ -1,6 +1,9 @@
 //! All faults of one server: whose turn it is, and whether each has struck.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use super::{Action, Fault, Phase, Trigger};
 use crate::error::{Error, ErrorKind};
@@ -104,6 +107,14 @@ impl Faults {
         })
     }
 
+    /// The faults that strike `connection` so long after it was accepted.
+    pub(crate) fn by_time(&self, connection: usize) -> Vec<Due<Duration>> {
+        self.schedule(connection, |trigger| match trigger {
+            Trigger::Elapsed(time) => Some(*time),
+            _ => None,
+        })
+    }
+
     /// Notes that the turn of a fault known beforehand has come; says what it does, if it strikes.
     pub(crate) fn strike_due<T>(&self, due: &Due<T>, connection: usize) -> Option<Action> {
         let mut list = self.lock();
@@ -202,7 +213,7 @@ mod tests {
         faults.add(Fault::stall(Phase::Request));
         faults.add(Fault::withhold_request());
         faults.add(Fault::withhold_channel_open());
-        assert_eq!(faults.strike(1, at(Phase::Request)), [Action::Stall, Action::Withhold]);
+        assert_eq!(faults.strike(1, at(Phase::Request)), [Action::Stall(None), Action::Withhold(None)]);
         assert_eq!(faults.fired(), 2);
     }
 
@@ -220,8 +231,8 @@ mod tests {
         faults.add(Fault::cut(Phase::Close, Cut::Fin));
         faults.add(Fault::stall_after(9).times(2));
         let due = faults.by_bytes_sent(1, 20).remove(0);
-        assert_eq!(faults.strike_due(&due, 1), Some(Action::Stall));
+        assert_eq!(faults.strike_due(&due, 1), Some(Action::Stall(None)));
         faults.forgive();
-        assert_eq!(faults.strike_due(&due, 1), Some(Action::Stall));
+        assert_eq!(faults.strike_due(&due, 1), Some(Action::Stall(None)));
     }
 }

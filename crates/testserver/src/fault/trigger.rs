@@ -1,6 +1,6 @@
 //! When a fault strikes.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 /// Where in a connection's life a fault strikes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -39,13 +39,16 @@ impl fmt::Display for Phase {
     }
 }
 
-/// When a fault strikes: in a [`Phase`], or when so many bytes have gone one way.
+/// When a fault strikes: in a [`Phase`], a [`Duration`] after the connection was accepted (by tokio's clock, which a test
+/// may have paused), or when so many bytes have gone one way.
 ///
 /// ```
+/// use std::time::Duration;
 /// use rustle_testserver::{Cut, Fault, Moment, Phase};
 ///
 /// let in_the_middle_of_a_download = Fault::cut(Moment::sent(1 << 20), Cut::Rst);
 /// let when_a_channel_is_opened = Fault::cut(Phase::ChannelOpen, Cut::Rst);
+/// let after_a_minute = Fault::cut(Duration::from_secs(60), Cut::Silence);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Moment(pub(crate) Trigger);
@@ -57,7 +60,7 @@ impl Moment {
         Self(Trigger::BytesSent(bytes))
     }
 
-    /// When this many bytes have been received from the client, or a few more.
+    /// When exactly this many bytes have been received from the client, as they go over the wire.
     #[must_use]
     pub fn received(bytes: u64) -> Self {
         Self(Trigger::BytesReceived(bytes))
@@ -70,6 +73,50 @@ impl From<Phase> for Moment {
     }
 }
 
+impl From<Duration> for Moment {
+    fn from(since_accept: Duration) -> Self {
+        Self(Trigger::Elapsed(since_accept))
+    }
+}
+
+/// What a client asks for on a session channel, of what can be refused (RFC 4254 section 6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RequestKind {
+    /// `pty-req`
+    Pty,
+    /// `env`
+    Env,
+    /// `exec`
+    Exec,
+    /// `shell`
+    Shell,
+    /// `subsystem`
+    Subsystem,
+}
+
+impl RequestKind {
+    /// The name on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pty => "pty-req",
+            Self::Env => "env",
+            Self::Exec => "exec",
+            Self::Shell => "shell",
+            Self::Subsystem => "subsystem",
+        }
+    }
+}
+
+/// What is sent when a command has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    ExitStatus,
+    Eof,
+    Close,
+}
+
 /// What brings a fault's turn. A new sort of moment is a variant here, and a call of `Faults::strike` (or a list of
 /// `Due` moments made when the connection begins) where that moment comes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,8 +125,16 @@ pub(crate) enum Trigger {
     Phase(Phase),
     /// Exactly this many bytes have been sent to the client.
     BytesSent(u64),
-    /// This many bytes have been received from the client, or a few more.
+    /// Exactly this many bytes have been received from the client.
     BytesReceived(u64),
+    /// So much time has passed since the connection was accepted.
+    Elapsed(Duration),
+    /// Someone is about to be let in.
+    Login,
+    /// Such a request has come on a session channel.
+    Request(RequestKind),
+    /// A command has ended, and this is to be sent.
+    Ending(Ending),
 }
 
 /// As the error about an unfired fault goes on after the action.
@@ -89,6 +144,12 @@ impl fmt::Display for Trigger {
             Self::Phase(phase) => write!(f, "in phase {phase}"),
             Self::BytesSent(bytes) => write!(f, "after {bytes} bytes sent"),
             Self::BytesReceived(bytes) => write!(f, "after {bytes} bytes received"),
+            Self::Elapsed(time) => write!(f, "{time:?} after accept"),
+            Self::Login => f.write_str("of a login"),
+            Self::Request(kind) => write!(f, "of a request ({})", kind.as_str()),
+            Self::Ending(Ending::ExitStatus) => f.write_str("at the exit status of a command"),
+            Self::Ending(Ending::Eof) => f.write_str("at the EOF of a command"),
+            Self::Ending(Ending::Close) => f.write_str("at the CLOSE of a command"),
         }
     }
 }

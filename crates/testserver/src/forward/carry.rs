@@ -93,7 +93,7 @@ async fn inwards(connection: &Connection, mut source: impl AsyncRead + Unpin, wr
             Ok(0) | Err(_) => break,
             Ok(_) => {
                 let data: Bytes = buffer.split().freeze();
-                let lost = matches!(connection.reach_settled(Phase::Data).await, Reached::Lost);
+                let lost = !matches!(connection.reach_settled(Phase::Data).await, Reached::Go);
                 if lost || write.data_bytes(data).await.is_err() {
                     return;
                 }
@@ -112,7 +112,9 @@ async fn listen(connection: &Connection, read: &mut ChannelReadHalf, feed: &Stdi
         };
         match message {
             Some(ChannelMsg::Data { data }) => {
-                connection.reach(Phase::Data);
+                if matches!(connection.reach(Phase::Data), Reached::Lost | Reached::Leaving) {
+                    return;
+                }
                 feed.push(data);
             }
             Some(ChannelMsg::Eof) => feed.end(),

@@ -7,13 +7,13 @@ use std::{
 
 use russh::{
     Channel, ChannelMsg, ChannelOpenFailure, Limits,
-    client::{self, AuthResult, ChannelOpenHandle, Config, Handle, Msg},
+    client::{self, AuthResult, ChannelOpenHandle, Config, DisconnectReason, Handle, Msg},
     keys::{PrivateKey, PrivateKeyWithHashAlg, PublicKeyOrCertificate},
 };
 use rustle_testserver::{TestServer, User};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::mpsc,
+    sync::{mpsc, watch},
 };
 
 /// No test waits longer than this for anything.
@@ -24,11 +24,13 @@ pub(crate) fn alice() -> User {
     User::new("alice").password("wonderland")
 }
 
-/// Trusts any host key and keeps it. Hands on the channels that the server opens, or refuses them.
+/// Trusts any host key and keeps it, and how the connection ended. Hands on the channels that the server opens, or
+/// refuses them.
 #[derive(Clone, Default)]
 pub(crate) struct Trusting {
     seen: Arc<Mutex<Vec<String>>>,
     opened: Arc<Mutex<Option<mpsc::UnboundedSender<Opened>>>>,
+    ended: watch::Sender<Option<String>>,
 }
 
 /// A channel that the server has opened: what for, where and for whom as far as it says, and the channel.
@@ -102,6 +104,20 @@ impl client::Handler for Trusting {
     ) -> Result<(), russh::Error> {
         self.take("x11", format!("{address} {port}"), channel, reply).await;
         Ok(())
+    }
+
+    async fn disconnected(&mut self, reason: DisconnectReason<russh::Error>) -> Result<(), russh::Error> {
+        let text = match &reason {
+            DisconnectReason::ReceivedDisconnect(info) => {
+                format!("{:?}: {}", info.reason_code, info.message)
+            }
+            DisconnectReason::Error(error) => error.to_string(),
+        };
+        self.ended.send_replace(Some(text));
+        match reason {
+            DisconnectReason::ReceivedDisconnect(_) => Ok(()),
+            DisconnectReason::Error(error) => Err(error),
+        }
     }
 }
 
@@ -187,6 +203,13 @@ impl Client {
         let (opened, incoming) = mpsc::unbounded_channel();
         *self.trusting.opened.lock().unwrap() = Some(opened);
         incoming
+    }
+
+    /// How the connection ended, once it has: the goodbye's reason and text, or the error.
+    pub(crate) async fn ended(&self) -> String {
+        let mut ended = self.trusting.ended.subscribe();
+        let ended = tokio::time::timeout(LIMIT, ended.wait_for(Option::is_some)).await;
+        ended.expect("still connected").unwrap().clone().unwrap()
     }
 
     pub(crate) async fn open(&self) -> Channel<Msg> {

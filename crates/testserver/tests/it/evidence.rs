@@ -17,17 +17,19 @@ fn panic_text(run: impl FnOnce()) -> String {
 
 #[tokio::test]
 async fn fault_that_never_fired_is_an_error_of_stop() {
-    let server = TestServer::builder().fault(Fault::cut(Phase::Data, Cut::Fin)).start().await.unwrap();
+    let server =
+        TestServer::builder().seed(17).fault(Fault::cut(Phase::Data, Cut::Fin)).start().await.unwrap();
     let error = server.stop().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Expectation);
     assert!(error.to_string().contains("cut (FIN) in phase data"), "{error}");
+    assert!(error.to_string().contains("seed: 17"), "{error}");
 }
 
 #[tokio::test]
 async fn fault_that_never_fired_panics_on_drop_and_is_named() {
     let server = TestServer::builder().seed(5).fault(Fault::stall_after(7)).start().await.unwrap();
     let text = panic_text(|| drop(server));
-    assert!(text.contains("stall after 7 bytes sent") && text.contains("seed 5"), "{text}");
+    assert!(text.contains("stall after 7 bytes sent") && text.contains("seed: 5"), "{text}");
 }
 
 #[tokio::test]

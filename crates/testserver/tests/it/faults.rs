@@ -204,11 +204,45 @@ async fn cut_after_bytes_lets_exactly_so_many_through() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn cut_after_received_bytes_takes_exactly_so_many() {
+    let server = with(Fault::cut_after_received(100, Cut::Fin)).await;
+    let mut stream = server.duplex();
+    stream.write_all(b"SSH-2.0-Probe\r\n").await.unwrap();
+    stream.write_all(&[0; 1000]).await.unwrap();
+    let (_, ended) = hear(stream).await;
+    assert!(ended.unwrap());
+    server.wait_until_idle(LIMIT).await.unwrap();
+    assert_eq!(server.record().bytes_in(), 100);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn stall_after_sent_bytes_stops_a_download() {
+    let server = with(Fault::stall_after(1 << 20)).await;
+    let client = Client::alice_in_memory(&server).await;
+    assert!(timeout(HOURS, client.output("bytes 8000000")).await.is_err());
+    assert_eq!(server.record().bytes_out(), 1 << 20);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn stall_after_received_bytes_stops_an_upload() {
     let server = with(Fault::stall_after_received(1 << 20)).await;
     let client = Client::alice_in_memory(&server).await;
     let channel = client.exec("cat").await;
     assert!(timeout(HOURS, channel.data_bytes(vec![0; 8 << 20])).await.is_err());
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_channel_looks_like_max_sessions() {
+    let server = with(Fault::refuse_channel()).await;
+    let client = Client::alice_in_memory(&server).await;
+    let refused = client.handle.channel_open_session().await.unwrap_err().to_string();
+    server.stop().await.unwrap();
+    let server = TestServer::builder().user(alice()).max_sessions(0).start().await.unwrap();
+    let full = Client::alice_in_memory(&server).await;
+    assert_eq!(full.handle.channel_open_session().await.unwrap_err().to_string(), refused);
     server.stop().await.unwrap();
 }
 
@@ -293,4 +327,22 @@ async fn rekeying_in_the_middle_of_a_transfer_loses_nothing() {
     assert!(with > without + 15 * 500, "{with} bytes with rekeying, {without} without");
     plain.stop().await.unwrap();
     server.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn rekeying_after_every_message_loses_nothing() {
+    async fn bytes_out(rekey_after: usize) -> u64 {
+        let server = TestServer::builder().user(alice()).builtins().rekey_after(rekey_after);
+        let server = server.start().await.unwrap();
+        let client = Client::alice_in_memory(&server).await;
+        for _ in 0..5 {
+            assert_eq!(client.output("bytes 100000").await.stdout.len(), 100_000);
+        }
+        let bytes = server.record().bytes_out();
+        server.stop().await.unwrap();
+        bytes
+    }
+    let (storm, calm) = (bytes_out(1).await, bytes_out(1 << 30).await);
+    // Each key exchange costs some 2 KiB.
+    assert!(storm > calm + 10 * 2048, "{storm} bytes with rekeying, {calm} without");
 }

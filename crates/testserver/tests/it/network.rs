@@ -45,3 +45,62 @@ async fn cut_reaches_a_client_behind_the_network() {
     server.wait_until_idle(LIMIT).await.unwrap();
     server.stop().await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn upload_and_download_have_rates_of_their_own() {
+    let network = Network::new().rate_to_client(1_000_000).rate_to_server(100_000).queue(10_000);
+    let server = TestServer::builder().user(alice()).builtins().network(network).start().await.unwrap();
+    let client = Client::alice_in_memory(&server).await;
+    let begin = Instant::now();
+    assert_eq!(client.output("bytes 1000000").await.stdout.len(), 1_000_000);
+    let down = begin.elapsed();
+    assert!((1.0..1.2).contains(&down.as_secs_f64()), "{down:?}");
+    let channel = client.exec("wc -c").await;
+    let begin = Instant::now();
+    channel.data_bytes(vec![7; 1_000_000]).await.unwrap();
+    channel.eof().await.unwrap();
+    assert_eq!(collect(channel).await.text().trim(), "1000000");
+    let up = begin.elapsed();
+    assert!((10.0..10.5).contains(&up.as_secs_f64()), "{up:?}");
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn network_changes_under_a_connection() {
+    let server =
+        TestServer::builder().user(alice()).builtins().network(Network::new()).start().await.unwrap();
+    let client = Client::alice_in_memory(&server).await;
+    let begin = Instant::now();
+    client.output("true").await;
+    assert!(begin.elapsed() < Duration::from_millis(50), "{:?}", begin.elapsed());
+    server.set_network(Network::new().round_trip(Duration::from_secs(10))).unwrap();
+    let begin = Instant::now();
+    client.output("true").await;
+    assert!((20..21).contains(&begin.elapsed().as_secs()), "{:?}", begin.elapsed());
+    server.stop().await.unwrap();
+
+    let without = TestServer::builder().start().await.unwrap();
+    let error = without.set_network(Network::new()).unwrap_err();
+    assert_eq!(error.kind(), rustle_testserver::ErrorKind::Configuration);
+    without.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn lost_pieces_delay_by_the_seed_and_lose_nothing() {
+    async fn time_of_commands(seed: u64) -> Duration {
+        let network = Network::new().loss(20, Duration::from_millis(200));
+        let server = TestServer::builder().user(alice()).builtins().seed(seed).network(network);
+        let server = server.start().await.unwrap();
+        let client = Client::alice_in_memory(&server).await;
+        let begin = Instant::now();
+        for _ in 0..50 {
+            assert_eq!(client.output("echo here").await.text(), "here\n");
+        }
+        server.stop().await.unwrap();
+        begin.elapsed()
+    }
+    let first = time_of_commands(1).await;
+    // Some two hundred pieces, of which one in twenty is lost.
+    assert!((1.0..4.0).contains(&first.as_secs_f64()), "{first:?}");
+    assert_eq!(time_of_commands(1).await, first);
+}

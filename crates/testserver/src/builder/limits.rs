@@ -1,0 +1,90 @@
+//! The limits an `sshd` puts on its clients, by the names in sshd_config(5).
+
+use std::time::Duration;
+
+use super::Builder;
+use crate::startups::MaxStartups;
+
+/// What `sshd` would take from its configuration.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Limits {
+    pub(crate) max_startups: Option<MaxStartups>,
+    pub(crate) max_auth_tries: Option<usize>,
+    pub(crate) login_grace: Option<Duration>,
+    pub(crate) client_alive: Option<ClientAlive>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ClientAlive {
+    pub(crate) interval: Duration,
+    pub(crate) count: usize,
+}
+
+impl Builder {
+    /// Turns connections away at the door while too many others have not logged in yet, as OpenSSH's `MaxStartups`:
+    /// with `start` of them, a new one is dropped with a probability of `rate` per cent, which grows evenly to certainty
+    /// at `full`. No limit otherwise.
+    ///
+    /// Whoever is dropped hears "Not allowed at this time", as from OpenSSH since 9.8 (before, and from
+    /// [`max_startups_text`](Self::max_startups_text), "Exceeded MaxStartups"), instead of the identification line. The
+    /// chances come from the server's seed. `rate` above 100 counts as 100, `full` below `start` as `start`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use rustle_testserver::TestServer;
+    ///
+    /// let as_sshd_by_default = TestServer::builder()
+    ///     .max_startups(10, 30, 100)
+    ///     .max_auth_tries(6)
+    ///     .login_grace(Duration::from_secs(120))
+    ///     .max_sessions(10);
+    /// let one_at_a_time = TestServer::builder().max_startups(1, 100, 1).max_startups_text("Exceeded MaxStartups");
+    /// let watches_its_clients = TestServer::builder().client_alive(Duration::from_secs(15), 3);
+    /// ```
+    pub fn max_startups(mut self, start: usize, rate: u8, full: usize) -> Self {
+        let text = self.settings.limits.max_startups.take().map(|limit| limit.text);
+        self.settings.limits.max_startups = Some(MaxStartups {
+            start,
+            rate: rate.min(100),
+            full: full.max(start),
+            text: text.unwrap_or_else(|| "Not allowed at this time".to_owned()),
+        });
+        self
+    }
+
+    /// What [`max_startups`](Self::max_startups) says to those it drops, without the end of the line. Without that
+    /// limit, drops everybody.
+    pub fn max_startups_text(mut self, text: impl Into<String>) -> Self {
+        let limit = self.settings.limits.max_startups.take();
+        let limit = limit.unwrap_or(MaxStartups { start: 0, rate: 100, full: 0, text: String::new() });
+        self.settings.limits.max_startups = Some(MaxStartups { text: text.into(), ..limit });
+        self
+    }
+
+    /// Ends a connection at its n-th failed attempt to authenticate by a disconnect (code 2, "Too many authentication
+    /// failures"), as OpenSSH's `MaxAuthTries`: a first attempt by `none` and partial successes are free. No limit
+    /// otherwise.
+    ///
+    /// Where `sshd` sends the disconnect in the place of the last failure, the base sends that failure first.
+    pub fn max_auth_tries(mut self, n: usize) -> Self {
+        self.settings.limits.max_auth_tries = Some(n.max(1));
+        self
+    }
+
+    /// Ends a connection without a word when nobody has logged in on it for so long, as OpenSSH's `LoginGraceTime`
+    /// (without the up to four seconds more that it adds at random). No limit otherwise.
+    pub fn login_grace(mut self, time: Duration) -> Self {
+        self.settings.limits.login_grace = Some(time);
+        self
+    }
+
+    /// Asks a client that has been silent for so long whether it lives, and ends the connection without a word when
+    /// `count` such requests in a row have stayed without any sign of it, as OpenSSH's `ClientAliveInterval` and
+    /// `ClientAliveCountMax`. With a count of 0 it asks and never ends. Asks nobody otherwise.
+    ///
+    /// `sshd` begins to ask after the login, the base after the key exchange.
+    pub fn client_alive(mut self, interval: Duration, count: usize) -> Self {
+        self.settings.limits.client_alive = Some(ClientAlive { interval, count });
+        self
+    }
+}
