@@ -7,14 +7,23 @@
 //! Every call returns at once or after one local file operation; nothing here waits for a client.
 
 mod attributes;
+mod directory;
 mod error;
+mod memory;
+#[cfg(test)]
+mod tests;
+mod walk;
 
 use std::fmt;
 
 use bytes::Bytes;
 
+use crate::storage::walk::{Last, Slash};
+
 pub(crate) use attributes::{Attributes, Changes, FileKind, FileSystem};
+pub(crate) use directory::Directory;
 pub(crate) use error::StorageError;
+pub(crate) use memory::Memory;
 
 /// A tree of files, shared by all sessions of a server.
 pub(crate) trait Storage: fmt::Debug + Send + Sync {
@@ -172,6 +181,47 @@ impl OpenOptions {
     pub(crate) fn mode(mut self, mode: u32) -> Self {
         self.mode = Some(mode);
         self
+    }
+
+    fn check(self) -> Result<(), StorageError> {
+        if self.truncate && !self.writes() {
+            return Err(StorageError::Invalid("a file that is not opened for writing cannot be emptied"));
+        }
+        Ok(())
+    }
+
+    fn reads(self) -> bool {
+        self.read || !self.writes()
+    }
+
+    fn writes(self) -> bool {
+        self.write || self.append
+    }
+
+    fn only_new(self) -> bool {
+        self.create && self.exclusive
+    }
+
+    /// How the last part of the path is to be taken.
+    fn last(self) -> Last {
+        if self.only_new() { Last::Name } else { Last::Target }
+    }
+
+    /// Whether a file may be made under a name that is free.
+    fn may_make(self, slash: Slash) -> Result<(), StorageError> {
+        match slash {
+            _ if !self.create => Err(StorageError::NotFound),
+            Slash::Yes => Err(StorageError::IsADirectory),
+            Slash::No => Ok(()),
+        }
+    }
+
+    fn may_read(self) -> Result<(), StorageError> {
+        if self.reads() { Ok(()) } else { Err(StorageError::PermissionDenied) }
+    }
+
+    fn may_write(self) -> Result<(), StorageError> {
+        if self.writes() { Ok(()) } else { Err(StorageError::PermissionDenied) }
     }
 }
 
