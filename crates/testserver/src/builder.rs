@@ -161,7 +161,8 @@ impl Builder {
     }
 
     /// After so many refused attempts on a connection (the probe by `none` included), the next one is answered by a
-    /// disconnect, code 14. No limit otherwise.
+    /// disconnect, code 14, whatever it shows: the base's own rule. No limit otherwise. For OpenSSH's rule, see
+    /// [`max_auth_tries`](Self::max_auth_tries).
     pub fn auth_attempts(mut self, n: usize) -> Self {
         self.settings.auth_attempts = n;
         self

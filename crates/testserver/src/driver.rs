@@ -105,12 +105,10 @@ pub(crate) fn later(
     // Owned by the connection's tracker; ended by its `gone` token; the connection's own task waits for it.
     connection.tasks.spawn(async move {
         tokio::select! {
-            () = gone.cancelled() => {}
-            () = async {
-                tokio::time::sleep(delay).await;
-                act.await;
-            } => {}
+            () = gone.cancelled() => return,
+            () = tokio::time::sleep(delay) => {}
         }
+        act.await;
     });
 }
 

@@ -1,4 +1,6 @@
-//! The server: started, asked, disturbed, stopped.
+//! The server: started, asked, stopped.
+
+mod disturb;
 
 use std::{
     collections::HashMap,
@@ -25,12 +27,12 @@ use crate::{
     driver,
     duplex::Duplex,
     error::{Error, ErrorKind},
-    fault::{Cut, Fault, Faults},
+    fault::Faults,
     forward::{
         remote::{Forwards, Visited},
         stream::ChannelStream,
     },
-    keys::{self, HostKeyKind, HostKeySource},
+    keys::{self, HostKeySource},
     link::LinkControl,
     listening::Port,
     network::{Line, Network},
@@ -306,22 +308,6 @@ impl TestServer {
         waited.map_err(|error| error.with_seed(self.shared.seed))
     }
 
-    /// Does this wrong from now on. Faults by bytes, and those before the key exchange, strike new connections only.
-    pub fn add_fault(&self, fault: Fault) {
-        self.shared.faults.add(fault);
-    }
-
-    /// How often faults have struck so far.
-    #[must_use]
-    pub fn faults_fired(&self) -> usize {
-        self.shared.faults.fired()
-    }
-
-    /// Faults that have not fired until now need not fire any more, and will not.
-    pub fn expect_unfired(&self) {
-        self.shared.faults.forgive();
-    }
-
     /// Connects to a port that a client has asked the server to listen on, without a socket: the client sees a
     /// `forwarded-tcpip` channel.
     ///
@@ -344,68 +330,6 @@ impl TestServer {
     /// The client may see the channel opened when this future is dropped, and closed right after.
     pub async fn connect_to_forwarded_socket(&self, path: &str) -> Result<ChannelStream, Error> {
         self.shared.forwards.visit(&Visited::Path(path)).await
-    }
-
-    /// Cuts every connection there is.
-    pub fn cut_all(&self, how: Cut) {
-        for link in self.shared.links() {
-            link.cut(how);
-        }
-    }
-
-    /// Falls silent on every connection, present and future, until [`resume`](Self::resume).
-    pub fn stall(&self) {
-        self.shared.live().flow = Flow::Stalled;
-        for link in self.shared.links() {
-            link.stall();
-        }
-    }
-
-    /// Goes on where [`stall`](Self::stall) or a fault stopped it.
-    pub fn resume(&self) {
-        self.shared.live().flow = Flow::Flowing;
-        for link in self.shared.links() {
-            link.resume();
-        }
-    }
-
-    /// From now on the network in front of the server behaves like this, for connections that are there too: what is
-    /// under way keeps its time, what comes later follows the new rules.
-    ///
-    /// # Errors
-    /// The server was not given a [`network`](Builder::network) to begin with; `Network::new()` does nothing and will do.
-    pub fn set_network(&self, network: Network) -> Result<(), Error> {
-        match &self.shared.line {
-            Some(line) => {
-                line.set(network);
-                Ok(())
-            }
-            None => Err(Error::new(
-                ErrorKind::Configuration,
-                "a server without a network cannot change it; start it with Builder::network(Network::new())",
-            )),
-        }
-    }
-
-    /// Shows another host key of this sort to new connections, on the same port.
-    ///
-    /// # Errors
-    /// The key cannot be generated.
-    pub fn swap_host_key(&self, kind: HostKeyKind) -> Result<(), Error> {
-        let mut live = self.shared.live();
-        live.generation += 1;
-        live.host_keys = vec![HostKeySource::Generated(kind).load(live.generation)?];
-        Ok(())
-    }
-
-    /// As a host that was installed anew: every connection is reset, and new ones on the same port see another key.
-    ///
-    /// # Errors
-    /// The key cannot be generated.
-    pub fn restart_with(&self, kind: HostKeyKind) -> Result<(), Error> {
-        self.swap_host_key(kind)?;
-        self.cut_all(Cut::Rst);
-        Ok(())
     }
 
     /// Ends every connection and process, and returns when nothing is left.

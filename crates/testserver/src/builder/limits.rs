@@ -65,7 +65,8 @@ impl Builder {
     /// failures"), as OpenSSH's `MaxAuthTries`: a first attempt by `none` and partial successes are free. No limit
     /// otherwise.
     ///
-    /// Where `sshd` sends the disconnect in the place of the last failure, the base sends that failure first.
+    /// Where `sshd` sends the disconnect in the place of the last failure, the base sends that failure first: a client
+    /// with nothing left to try may leave before it reads the goodbye.
     pub fn max_auth_tries(mut self, n: usize) -> Self {
         self.settings.limits.max_auth_tries = Some(n.max(1));
         self

@@ -109,3 +109,37 @@ async fn one_seed_gives_one_record_under_paused_time() {
     }
     assert!(records.iter().all(|record| *record == records[0]), "{records:#?}");
 }
+
+/// Set in the process that [`seed_comes_from_the_environment`] starts.
+const CHILD: &str = "RUSTLE_TEST_SEED_CHILD";
+
+#[tokio::test]
+async fn seed_of_a_child_is_that_of_its_environment() {
+    if let Ok(expected) = std::env::var(CHILD) {
+        let server = TestServer::builder().start().await.unwrap();
+        assert_eq!(server.seed().to_string(), expected);
+        let given = TestServer::builder().seed(5).start().await.unwrap();
+        assert_eq!(given.seed(), 5, "what the test says goes before");
+    }
+}
+
+#[test]
+fn seed_comes_from_the_environment() {
+    let run = |seed: &str| {
+        std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "evidence::seed_of_a_child_is_that_of_its_environment"])
+            .env("RUSTLE_TEST_SEED", seed)
+            .env(CHILD, "123456789")
+            .output()
+            .unwrap()
+    };
+    let right = run("123456789");
+    assert!(right.status.success(), "{}", String::from_utf8_lossy(&right.stdout));
+    assert!(!run("4").status.success(), "a wrong seed passes: the child did not run");
+    let nonsense = run("three");
+    assert!(
+        String::from_utf8_lossy(&nonsense.stdout).contains("is no number below 2^64"),
+        "{}",
+        String::from_utf8_lossy(&nonsense.stdout)
+    );
+}

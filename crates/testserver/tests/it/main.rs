@@ -17,6 +17,8 @@ mod network;
 #[cfg(unix)]
 mod openssh;
 #[cfg(unix)]
+mod openssh_faults;
+#[cfg(unix)]
 mod openssh_forwards;
 mod raw;
 mod remote_forwards;
