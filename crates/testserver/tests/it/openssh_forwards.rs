@@ -27,14 +27,17 @@ fn forwarding(home: &Home, server: &TestServer, what: &[&str]) -> Child {
         .unwrap()
 }
 
-/// Waits for a socket's file, which another program makes.
-async fn appeared(path: &Path) {
-    let there = async {
-        while !path.exists() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+/// Connects to a socket as soon as another program listens on it, which is a moment after its file appears.
+async fn connected(path: &Path) -> UnixStream {
+    let connected = async {
+        loop {
+            match UnixStream::connect(path).await {
+                Ok(stream) => return stream,
+                Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
         }
     };
-    tokio::time::timeout(LIMIT, there).await.expect("no socket");
+    tokio::time::timeout(LIMIT, connected).await.expect("no socket")
 }
 
 #[tokio::test]
@@ -63,8 +66,7 @@ async fn ssh_reaches_scripted_targets() {
     let socket = home.path("local");
     let local = format!("{}:db.internal:5432", socket.display());
     let mut client = forwarding(&home, &server, &["-L", &local]);
-    appeared(&socket).await;
-    let mut stream = UnixStream::connect(&socket).await.unwrap();
+    let mut stream = connected(&socket).await;
     stream.write_all(b"through ssh -L").await.unwrap();
     stream.shutdown().await.unwrap();
     let mut answer = String::new();
@@ -145,7 +147,7 @@ async fn shell_finds_the_agent_of_ssh() {
         .kill_on_drop(true)
         .spawn()
         .unwrap();
-    appeared(&socket).await;
+    drop(connected(&socket).await);
     let added = Command::new("ssh-add")
         .arg("-q")
         .arg(home.path("key"))
