@@ -15,6 +15,7 @@ use crate::soak::Scale;
 mod apt;
 mod bench;
 mod ci;
+mod clients;
 mod cross;
 mod demo;
 mod dependants;
@@ -27,6 +28,7 @@ mod shell;
 mod soak;
 mod test;
 mod tidy;
+mod venv;
 
 /// The chores of this workspace.
 #[derive(Parser)]
@@ -46,6 +48,8 @@ enum Chore {
     Tidy,
     /// Run the suite against a real OpenSSH `sshd` that it starts itself. Needs root on Linux.
     Interop,
+    /// Run the embedded server against clients that are not ours, in C, Python and JavaScript. Needs Linux.
+    Clients,
     /// Run every test at its full length, those against a real `sshd` too. Takes minutes; not part of CI.
     Soak,
     /// Measure this client against `ssh` and the bare base on an `sshd` that it starts itself. Not part of CI.
@@ -66,6 +70,7 @@ fn main() -> ExitCode {
         Chore::Ci(selection) => ci::run(&selection),
         Chore::Tidy => tidy::run(),
         Chore::Interop => interop::run(Scale::Short),
+        Chore::Clients => clients::run(),
         Chore::Soak => soak::run(),
         Chore::Bench(selection) => bench::run(&selection),
         Chore::Cross { target, package } => cross::run(target, &package),

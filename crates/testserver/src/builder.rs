@@ -131,6 +131,9 @@ impl Builder {
     }
 
     /// Serves SFTP over the server's temporary directory, [`TestServer::directory`], which clients see as `/`.
+    ///
+    /// Links are made as OpenSSH makes them, with the target first, against the draft. Clients that do so only for
+    /// OpenSSH (asyncssh, ssh2 for Node.js) need an [`identification`](Self::identification) that says OpenSSH.
     pub fn sftp_temp_dir(mut self) -> Self {
         self.settings.sftp = true;
         self

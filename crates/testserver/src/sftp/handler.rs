@@ -199,7 +199,12 @@ impl russh_sftp::server::Handler for Directory {
             let entry = entry.map_err(status)?;
             // A file that was removed since it was listed is left out.
             if let Ok(metadata) = entry.metadata() {
-                files.push(Entry::new(entry.file_name().to_string_lossy(), attributes(&metadata)));
+                let mut entry = Entry::new(entry.file_name().to_string_lossy(), attributes(&metadata));
+                // The base knows two sorts of files. OpenSSH's client shows this line as it comes.
+                if metadata.is_symlink() && entry.longname.starts_with('-') {
+                    entry.longname.replace_range(..1, "l");
+                }
+                files.push(entry);
             }
         }
         if files.is_empty() { Err(StatusCode::Eof.into()) } else { Ok(Name { id, files }) }
@@ -240,7 +245,8 @@ impl russh_sftp::server::Handler for Directory {
     }
 
     /// The base names the arguments as the draft does; OpenSSH's client and server have them the other way round
-    /// (OpenSSH PROTOCOL, section 4.1), and all others follow.
+    /// (OpenSSH PROTOCOL, section 4.1), and so has this server. asyncssh and ssh2 follow only where the server's
+    /// identification is OpenSSH's.
     async fn symlink(&mut self, id: u32, target: String, link: String) -> Answer<Status> {
         symlink(&target, &self.entry(&link)?)?;
         Ok(ok(id))

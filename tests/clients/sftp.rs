@@ -1,0 +1,176 @@
+//! SFTP by the client libraries, on each engine that serves it. `openssh_sftp.rs` has OpenSSH's own clients.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rustle_testserver::{TestServer, User};
+use serde_json::{Value, json};
+
+use crate::bulk::{BULK, assert_whole, file};
+use crate::frame::{LIMIT, LONG_LIMIT, Prepared, clients, finish};
+use crate::library::{Library, assert_let_in, bytes, hex};
+use crate::openssh::Home;
+
+/// What serves SFTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Engine {
+    /// The base's, over the server's directory.
+    Base,
+}
+
+impl Engine {
+    pub(crate) const ALL: [Self; 1] = [Self::Base];
+
+    pub(crate) async fn server(self) -> TestServer {
+        // asyncssh and ssh2 swap the two arguments of SYMLINK for a server that calls itself OpenSSH; OpenSSH's own client
+        // and paramiko always do. So only under that name do all of them mean the same.
+        let builder =
+            TestServer::builder().user(User::new("alice").none()).identification("SSH-2.0-OpenSSH_9.2");
+        match self {
+            Self::Base => builder.sftp_temp_dir(),
+        }
+        .start()
+        .await
+        .unwrap()
+    }
+}
+
+/// A name beyond ASCII, and what it is renamed to.
+const TEXT_NAMES: [&str; 2] = ["na\u{ef}ve \u{1f980}", "\u{65e5}\u{672c}"];
+
+/// Makes a tree of files and folders; gives back what is in it.
+pub(crate) fn make_tree(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    fs::create_dir_all(root.join("sub/deeper")).unwrap();
+    fs::write(root.join("empty"), "").unwrap();
+    fs::write(root.join("small"), "content").unwrap();
+    fs::write(root.join("sub/na\u{ef}ve file"), "\u{1f980}").unwrap();
+    // More than one packet, and no multiple of one.
+    fs::write(root.join("sub/deeper/large"), (0..300_001_u32).flat_map(u32::to_be_bytes).collect::<Vec<_>>())
+        .unwrap();
+    // More than one answer to a request for names.
+    fs::create_dir(root.join("many")).unwrap();
+    for number in 0..150 {
+        fs::write(root.join(format!("many/{number}")), number.to_string()).unwrap();
+    }
+    tree_of(root)
+}
+
+/// The files below a folder, with their content.
+pub(crate) fn tree_of(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![root.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let content = fs::read(&path).unwrap();
+                found.insert(path.strip_prefix(root).unwrap().to_path_buf(), content);
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn asyncssh_works_on_files() {
+    clients(LIMIT, async |prepared| library_works(Library::Asyncssh, &prepared).await);
+}
+
+#[test]
+fn paramiko_works_on_files() {
+    clients(LIMIT, async |prepared| library_works(Library::Paramiko, &prepared).await);
+}
+
+#[test]
+fn ssh2_works_on_files() {
+    clients(LIMIT, async |prepared| library_works(Library::Ssh2, &prepared).await);
+}
+
+async fn library_works(library: Library, prepared: &Prepared) {
+    for engine in Engine::ALL {
+        let home = Home::new();
+        let server = engine.server().await;
+        let mut tree = make_tree(&home.path("tree"));
+        home.folder().write("small", "content");
+        let [name, other] = TEXT_NAMES;
+        let steps = [
+            json!({"do": "tree", "from": home.path("tree"), "there": "there", "rename": "small", "as": "renamed",
+                "to": home.path("back")}),
+            json!({"do": "put", "file": home.path("small"), "there": "target"}),
+            json!({"do": "links", "target": "target", "link": "link"}),
+            json!({"do": "names", "name": hex(name), "other": hex(other)}),
+            json!({"do": "many", "count": 200}),
+        ];
+        let Some(answers) = library.ask(prepared, &server, "alice", &json!({"by": ["none"]}), &steps).await
+        else {
+            return;
+        };
+        assert_let_in(&answers);
+        assert_eq!(answers.len(), 1 + steps.len());
+        let listed = answers[1]["names"].as_array().unwrap().iter().map(bytes).collect::<Vec<_>>();
+        assert_eq!(listed, [b"empty".as_slice(), b"many", b"small", b"sub"], "{library:?}, {engine:?}");
+        let renamed = tree.remove(Path::new("small")).unwrap();
+        tree.insert("renamed".into(), renamed);
+        assert!(tree_of(&home.path("back")) == tree, "{library:?}, {engine:?}");
+        let links = json!({"readlink": "target", "mode": 0o640, "mtime": 1_100_000_000, "is_link": true,
+            "missing": "no such file"});
+        assert_eq!(answers[3], links, "{library:?}, {engine:?}");
+        assert_names(&answers[4], name.as_bytes(), other.as_bytes());
+        assert_eq!(answers[5], json!({"right": 200}), "{library:?}, {engine:?}");
+        finish(server).await;
+    }
+}
+
+/// The names that were listed before and after the renaming, and what was read by the first.
+fn assert_names(answer: &Value, name: &[u8], other: &[u8]) {
+    let expected = json!({"listed": [hex(name)], "renamed": [hex(other)], "read": hex("content")});
+    assert_eq!(*answer, expected);
+}
+
+#[test]
+fn asyncssh_moves_bulk_and_takes_it_up_again() {
+    clients(LONG_LIMIT, async |prepared| library_moves(Library::Asyncssh, &prepared).await);
+}
+
+#[test]
+fn paramiko_moves_bulk_and_takes_it_up_again() {
+    clients(LONG_LIMIT, async |prepared| library_moves(Library::Paramiko, &prepared).await);
+}
+
+#[test]
+fn ssh2_moves_bulk_and_takes_it_up_again() {
+    clients(LONG_LIMIT, async |prepared| library_moves(Library::Ssh2, &prepared).await);
+}
+
+async fn library_moves(library: Library, prepared: &Prepared) {
+    use std::io::Read;
+
+    // Where the file that is taken up again was left: inside a packet.
+    let left_at = BULK.bytes() - 5_000_001;
+    for engine in Engine::ALL {
+        let home = Home::new();
+        let server = engine.server().await;
+        let (back, part) = (home.path("back"), home.path("part"));
+        let mut head = fs::File::open(file(&BULK)).unwrap().take(left_at);
+        std::io::copy(&mut head, &mut fs::File::create(&part).unwrap()).unwrap();
+        let steps = [
+            json!({"do": "put", "file": file(&BULK), "there": "bulk"}),
+            json!({"do": "get", "file": back, "there": "bulk"}),
+            json!({"do": "put", "file": part, "there": "part"}),
+            json!({"do": "resume", "file": file(&BULK), "there": "part", "to": part}),
+        ];
+        let Some(answers) = library.ask(prepared, &server, "alice", &json!({"by": ["none"]}), &steps).await
+        else {
+            return;
+        };
+        assert_let_in(&answers);
+        assert_eq!(answers[1], json!({"size": BULK.bytes()}), "{library:?}, {engine:?}");
+        assert_eq!(answers[4], json!({"sent_from": left_at}), "{library:?}, {engine:?}");
+        assert_whole(&back, &BULK);
+        assert_whole(&part, &BULK);
+        finish(server).await;
+    }
+}
