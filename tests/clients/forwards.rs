@@ -12,8 +12,8 @@ use crate::library::{Library, assert_let_in, bytes, hex};
 use crate::openssh::{self, Home};
 
 /// What the near side says, and what it hears from one that answers in upper case once it has heard all.
-const SAID: &[u8] = b"there and back \x00\xff";
-const HEARD: &[u8] = b"THERE AND BACK \x00\xff";
+pub(crate) const SAID: &[u8] = b"there and back \x00\xff";
+pub(crate) const HEARD: &[u8] = b"THERE AND BACK \x00\xff";
 
 async fn server() -> TestServer {
     TestServer::builder()
@@ -64,7 +64,7 @@ impl Targets {
 }
 
 /// Hears the other side out, and only then answers: the end of one direction leaves the other open.
-async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
+pub(crate) async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     let mut heard = Vec::new();
     stream.read_to_end(&mut heard).await.unwrap();
     stream.write_all(&heard.to_ascii_uppercase()).await.unwrap();
@@ -72,7 +72,7 @@ async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
 }
 
 /// Says its line, ends its side, and hears the other out.
-async fn talk(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Vec<u8> {
+pub(crate) async fn talk(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Vec<u8> {
     stream.write_all(SAID).await.unwrap();
     stream.shutdown().await.unwrap();
     let mut heard = Vec::new();

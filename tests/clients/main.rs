@@ -22,4 +22,5 @@ mod openssh;
 mod openssh_sftp;
 mod openssh_tools;
 mod rekeys;
+mod reverse;
 mod sftp;

@@ -283,7 +283,7 @@ async def main():
             known_hosts=asyncssh.import_known_hosts(f"[127.0.0.1]:{port} {request['host_key']}"),
             client_keys=[key] if key else () if "agent" in login else None,
             agent_path=login.get("agent"),
-            agent_forwarding=request.get("forward_agent", False),
+            agent_forwarding=any("forward_agent" in step for step in request["steps"]),
             password=login.get("password"),
             client_factory=lambda: client,
             **more,

@@ -7,10 +7,8 @@ import hashlib
 import json
 import logging
 import os
-import socket
 import stat
 import sys
-import threading
 
 import paramiko
 from paramiko.agent import AgentRequestHandler
@@ -53,8 +51,6 @@ def log_in(transport, user, login, rounds):
                 key.load_certificate(login["certificate"])
             transport.auth_publickey(user, key)
         elif proof == "agent":
-            # The library finds its agent by the environment alone.
-            os.environ["SSH_AUTH_SOCK"] = login["agent"]
             transport.auth_publickey(user, paramiko.Agent().get_keys()[0])
         elif proof == "password":
             transport.auth_password(user, login["password"], fallback=False)
@@ -311,6 +307,9 @@ def main():
     transport = kind(("127.0.0.1", request["port"]))
     transport.auth_timeout = login.get("older_transport", transport.auth_timeout)
     transport.set_log_channel("rustle")
+    if "agent" in login:
+        # The library finds its agent by the environment alone.
+        os.environ["SSH_AUTH_SOCK"] = login["agent"]
     rounds = []
     try:
         transport.start_client(timeout=WAIT)

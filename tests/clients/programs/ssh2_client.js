@@ -128,8 +128,12 @@ async function listen(client, step) {
   const [, accept] = await accepted;
   const channel = accept();
   const closed = once(channel, 'close');
-  const heard = await all(channel);
-  channel.end(heard.toString('latin1').toUpperCase());
+  // By events: a loop over the channel would end its other direction too.
+  const pieces = [];
+  channel.on('data', (piece) => pieces.push(piece));
+  await once(channel, 'end');
+  const heard = Buffer.concat(pieces);
+  channel.end(Buffer.from(heard.toString('latin1').replace(/[a-z]/g, (letter) => letter.toUpperCase()), 'latin1'));
   await closed;
   if (byPath) await ask(client, 'openssh_unforwardInStreamLocal', step.path);
   else await ask(client, 'unforwardIn', step.host, port);
