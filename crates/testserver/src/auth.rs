@@ -1,6 +1,6 @@
 //! The decision at each attempt to authenticate, over the rounds and steps of one connection.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use russh::{
@@ -22,18 +22,25 @@ pub(crate) struct Progress {
     round: usize,
 }
 
-/// What the server knows about those who may log in.
+/// What the server knows about those who may log in. A running server may be told of more.
 pub(crate) struct Accounts {
-    accounts: Vec<Arc<Account>>,
+    accounts: Mutex<Vec<Arc<Account>>>,
 }
 
 impl Accounts {
     pub(crate) fn new(accounts: Vec<Account>) -> Self {
-        Self { accounts: accounts.into_iter().map(Arc::new).collect() }
+        Self { accounts: Mutex::new(accounts.into_iter().map(Arc::new).collect()) }
+    }
+
+    /// One more, in the place of whoever had this name.
+    pub(crate) fn add(&self, account: Account) {
+        let mut accounts = self.lock();
+        accounts.retain(|known| known.name != account.name);
+        accounts.push(Arc::new(account));
     }
 
     fn find(&self, name: &str) -> Option<Arc<Account>> {
-        self.accounts.iter().find(|account| account.name == name).map(Arc::clone)
+        self.lock().iter().find(|account| account.name == name).map(Arc::clone)
     }
 
     /// What this user's start-up files print.
@@ -43,9 +50,10 @@ impl Accounts {
 
     /// Every method some user has: what a server offers to a user it does not know, so that names cannot be guessed.
     pub(crate) fn methods(&self) -> Vec<Method> {
+        let accounts = self.lock();
         [Method::PublicKey, Method::Password, Method::KeyboardInteractive]
             .into_iter()
-            .filter(|method| self.accounts.iter().any(|account| account.has(*method)))
+            .filter(|method| accounts.iter().any(|account| account.has(*method)))
             .collect()
     }
 
@@ -60,6 +68,10 @@ impl Accounts {
                 .collect(),
             None => self.methods(),
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Account>>> {
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -52,13 +52,13 @@ impl Builder {
 
     /// Answers this command, compared byte for byte. Of several that match, the one given last wins; scripted commands
     /// go before built-in ones, and those before the shell.
-    pub fn command(mut self, command: impl AsRef<str>, reply: Reply) -> Self {
+    pub fn command(self, command: impl AsRef<str>, reply: Reply) -> Self {
         self.settings.script.exact(command.as_ref(), Answer::Reply(reply));
         self
     }
 
     /// Answers each command that matches the pattern, in which `*` stands for any run of bytes.
-    pub fn command_matching(mut self, pattern: impl AsRef<str>, reply: Reply) -> Self {
+    pub fn command_matching(self, pattern: impl AsRef<str>, reply: Reply) -> Self {
         self.settings.script.matching(pattern.as_ref(), Answer::Reply(reply));
         self
     }
@@ -76,7 +76,7 @@ impl Builder {
     ///     }
     /// });
     /// ```
-    pub fn command_fn<F, Fut>(mut self, pattern: impl AsRef<str>, answer: F) -> Self
+    pub fn command_fn<F, Fut>(self, pattern: impl AsRef<str>, answer: F) -> Self
     where
         F: Fn(Call) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Exit> + Send + 'static,
@@ -102,7 +102,7 @@ impl Builder {
     }
 
     /// Answers the request for this subsystem by code.
-    pub fn subsystem_fn<F, Fut>(mut self, name: impl AsRef<str>, answer: F) -> Self
+    pub fn subsystem_fn<F, Fut>(self, name: impl AsRef<str>, answer: F) -> Self
     where
         F: Fn(Call) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Exit> + Send + 'static,

@@ -1,6 +1,12 @@
 //! Scripted commands: which text is answered, and with what.
 
-use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 
@@ -116,10 +122,11 @@ impl Default for Reply {
     }
 }
 
-/// The commands a server was told to answer, in the order given; the last that matches wins.
+/// The commands a server was told to answer, in the order given; the last that matches wins. A running server may be
+/// told more.
 #[derive(Default)]
 pub(crate) struct Script {
-    entries: Vec<Entry>,
+    entries: Mutex<Vec<Entry>>,
 }
 
 struct Entry {
@@ -143,20 +150,24 @@ pub(crate) enum Answer {
 }
 
 impl Script {
-    pub(crate) fn exact(&mut self, command: &str, answer: Answer) {
-        self.entries.push(Entry { pattern: Pattern::Exact(command.as_bytes().to_vec()), answer });
+    pub(crate) fn exact(&self, command: &str, answer: Answer) {
+        self.lock().push(Entry { pattern: Pattern::Exact(command.as_bytes().to_vec()), answer });
     }
 
-    pub(crate) fn matching(&mut self, pattern: &str, answer: Answer) {
-        self.entries.push(Entry { pattern: Pattern::wildcard(pattern), answer });
+    pub(crate) fn matching(&self, pattern: &str, answer: Answer) {
+        self.lock().push(Entry { pattern: Pattern::wildcard(pattern), answer });
     }
 
     pub(crate) fn find(&self, command: &[u8]) -> Option<Answer> {
-        self.entries
+        self.lock()
             .iter()
             .rev()
             .find(|entry| entry.pattern.matches(command))
             .map(|entry| entry.answer.clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -193,7 +204,7 @@ impl Pattern {
 
 impl fmt::Debug for Script {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Script({} commands)", self.entries.len())
+        write!(f, "Script({} commands)", self.lock().len())
     }
 }
 
@@ -217,7 +228,7 @@ mod tests {
     use super::*;
 
     fn matches(pattern: &str, command: &str) -> bool {
-        let mut script = Script::default();
+        let script = Script::default();
         script.matching(pattern, Answer::Reply(Reply::new()));
         script.find(command.as_bytes()).is_some()
     }
@@ -235,7 +246,7 @@ mod tests {
 
     #[test]
     fn last_matching_entry_wins() {
-        let mut script = Script::default();
+        let script = Script::default();
         script.matching("*", Answer::Reply(Reply::new().exit(1)));
         script.exact("id", Answer::Reply(Reply::new().exit(2)));
         let Some(Answer::Reply(reply)) = script.find(b"id") else { panic!("not found") };

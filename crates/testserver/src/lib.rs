@@ -26,6 +26,7 @@ mod handler;
 mod keys;
 mod link;
 mod listening;
+mod live;
 mod network;
 mod pipe;
 #[cfg(unix)]
@@ -55,6 +56,7 @@ pub use exit::{Exit, Signal};
 pub use fault::{Cut, Direction, DisconnectReason, Fault, Moment, Phase, RequestKind};
 pub use forward::{stream::ChannelStream, target::Target};
 pub use keys::HostKeyKind;
+pub use live::FaultReport;
 pub use network::Network;
 pub use pipe::Stdin;
 pub use raw::{RawScript, RawServer};

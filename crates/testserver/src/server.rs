@@ -452,6 +452,18 @@ impl Shared {
 }
 
 impl TestServer {
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.shared.settings
+    }
+
+    pub(crate) fn accounts(&self) -> &Accounts {
+        &self.shared.accounts
+    }
+
+    pub(crate) fn fault_table(&self) -> &Faults {
+        &self.shared.faults
+    }
+
     fn public_keys(&self) -> Vec<russh::keys::PublicKey> {
         self.shared.live().host_keys.iter().map(|key| key.public_key().clone()).collect()
     }

@@ -6,7 +6,10 @@ use std::{
 };
 
 use super::{Action, Fault, Phase, Trigger};
-use crate::error::{Error, ErrorKind};
+use crate::{
+    error::{Error, ErrorKind},
+    live::FaultReport,
+};
 
 /// All faults of one server, and how often each has struck.
 #[derive(Debug, Default)]
@@ -124,6 +127,12 @@ impl Faults {
     /// How many times faults have struck, all together.
     pub(crate) fn fired(&self) -> usize {
         self.lock().faults.iter().map(|armed| armed.fired).sum()
+    }
+
+    /// Each fault, and how often it has struck.
+    pub(crate) fn reports(&self) -> Vec<FaultReport> {
+        let list = self.lock();
+        list.faults.iter().map(|armed| FaultReport::new(armed.fault.to_string(), armed.fired)).collect()
     }
 
     /// An error that names the faults which never struck.

@@ -13,6 +13,7 @@ mod fault_wire;
 mod faults;
 mod forwards;
 mod limits;
+mod live;
 mod network;
 #[cfg(unix)]
 mod openssh;
