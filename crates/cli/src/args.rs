@@ -17,6 +17,12 @@ Environment:
   RUSTLE_CONNECTION_TIMEOUT  as --connection-timeout
   SSH_AUTH_SOCK, SSH_ASKPASS, SSH_ASKPASS_REQUIRE, NO_COLOR  as in ssh and elsewhere";
 
+const TEST_SERVER_ENDS: &str = "\
+Exit codes:
+  0      it was ended, and every scripted fault had happened
+  255    it could not start, or a scripted fault never happened
+  128+n  it was ended by signal n";
+
 /// Run commands on hosts over SSH, and test connections to them.
 #[derive(Debug, Parser)]
 #[command(
@@ -94,14 +100,19 @@ pub(crate) struct DemoArgs {
     pub(crate) output: OutputArgs,
 }
 
-/// Run an SSH server for tests on 127.0.0.1, until standard input ends or Ctrl-C is pressed.
+/// Run an SSH server for tests on 127.0.0.1, until whoever started it ends, or Ctrl-C is pressed.
 ///
-/// It prints one line of JSON: its address, host key, known_hosts line, user and password. It answers a few
-/// commands by itself (true, false, exit, echo, cat, sleep, yes, sha256sum, wc -c, env, pwd) and serves SFTP.
+/// It prints one line of JSON: its address, host key, known_hosts lines, users, and where its control listens. It
+/// answers a few commands by itself (true, false, exit, echo, cat, sleep, yes, sha256sum, wc -c, env, pwd) and serves
+/// SFTP; a script says what else it does. See docs/test-server.md for the script and the control.
 #[derive(Debug, clap::Args)]
+#[command(after_help = TEST_SERVER_ENDS)]
 pub(crate) struct TestServerArgs {
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+    /// How the server is to be: users, commands, faults and more, in TOML
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["login", "password_file", "authorized_keys", "real_shell"])]
+    pub(crate) script: Option<PathBuf>,
     /// The user who may log in
     #[arg(long, value_name = "USER", default_value = "test")]
     pub(crate) login: String,
@@ -114,6 +125,12 @@ pub(crate) struct TestServerArgs {
     /// Run other commands with /bin/sh, with the rights of whoever started this server
     #[arg(long)]
     pub(crate) real_shell: bool,
+    /// Run on when the parent or standard input ends, until a signal or the control ends it
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// Take it as it comes where a scripted fault never happened
+    #[arg(long)]
+    pub(crate) allow_unfired: bool,
 }
 
 /// Print a completion script for a shell.

@@ -79,10 +79,28 @@ pub(crate) struct HostPlan {
 }
 
 pub(crate) struct TestServerPlan {
+    pub(crate) script: Option<PathBuf>,
     pub(crate) login: String,
     pub(crate) password: Option<PasswordFile>,
     pub(crate) authorized_keys: Option<PathBuf>,
     pub(crate) others: OtherCommands,
+    pub(crate) life: Life,
+    pub(crate) unfired: Unfired,
+}
+
+/// How long the test server runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// As long as whoever started it.
+    OfItsParent,
+    UntilTold,
+}
+
+/// What a scripted fault that never happened is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unfired {
+    AnError,
+    Fine,
 }
 
 /// What the test server does about commands that are not built in.
@@ -224,10 +242,13 @@ fn timeout(text: &OsString) -> Result<u32, Failure> {
 
 fn test_server(args: TestServerArgs) -> TestServerPlan {
     TestServerPlan {
+        script: args.script,
         login: args.login,
         password: args.password_file.map(PasswordFile::new),
         authorized_keys: args.authorized_keys,
         others: if args.real_shell { OtherCommands::RunWithShell } else { OtherCommands::Refuse },
+        life: if args.keep { Life::UntilTold } else { Life::OfItsParent },
+        unfired: if args.allow_unfired { Unfired::Fine } else { Unfired::AnError },
     }
 }
 

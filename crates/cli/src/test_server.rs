@@ -1,69 +1,115 @@
 //! `test-server`: the embedded server as a process of its own, for tests in any language.
 
+mod announcement;
+mod control;
 mod driver;
+mod parent;
+mod script;
 
-use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
 
 use rustle_testserver::{TestServer, User};
 use secrecy::ExposeSecret;
-use serde::Serialize;
 
 use crate::failure::{Failure, IO, Stop};
-use crate::plan::{OtherCommands, TestServerPlan};
+use crate::plan::{Life, OtherCommands, TestServerPlan, Unfired};
 use crate::printer::Printer;
 use crate::signals::Signals;
 
-/// The line that tells how to reach it.
-#[derive(Serialize)]
-struct Announcement<'a> {
-    address: String,
-    host: String,
-    port: u16,
-    host_key: String,
-    known_hosts: String,
-    users: [Login<'a>; 1],
-}
+use self::announcement::{Announcement, Login};
+use self::control::Control;
+use self::parent::Parent;
+use self::script::{Script, Setup};
 
-#[derive(Serialize)]
-struct Login<'a> {
-    name: &'a str,
-    /// Left out where the caller has it already.
-    password: Option<&'a str>,
-}
-
-/// Runs the server until standard input ends or a signal comes.
+/// Runs the server until its parent is gone, it is told to end, or a signal comes.
 ///
 /// # Cancel safety
 /// Dropped, the server ends.
 pub(crate) async fn run(plan: &TestServerPlan, printer: &mut Printer) -> Result<u8, Stop> {
     let mut signals = Signals::listen()?;
-    let made = random_password()?;
-    let given = plan.password.as_ref().map(crate::password_file::PasswordFile::read).transpose()?;
-    let password = given.as_ref().map_or(made.as_str(), |given| given.expose_secret());
-    let mut user = User::new(&plan.login).password(password);
-    for key in authorized_keys(plan)? {
-        user = user.public_key(key);
-    }
-    let mut builder = TestServer::builder().user(user).builtins().sftp_temp_dir().direct_tcpip();
-    if plan.others == OtherCommands::RunWithShell {
-        builder = builder.shell();
-    }
-    let server = builder.start().await.map_err(|error| refused(&error))?;
-    let address = server.addr();
-    printer.json(&Announcement {
-        address: address.to_string(),
-        host: address.ip().to_string(),
-        port: address.port(),
-        host_key: server.host_key_openssh(),
-        known_hosts: server.known_hosts_line().trim_end().to_owned(),
-        users: [Login { name: &plan.login, password: given.is_none().then_some(made.as_str()) }],
-    })?;
-    let code = tokio::select! {
-        () = driver::end_of_input() => 0,
-        signal = signals.next() => signal.exit_code(),
+    // Before anything that takes time: a parent that is gone by then could not be told from one that never was.
+    let parent = match plan.life {
+        Life::OfItsParent => Some(Parent::watch()?),
+        Life::UntilTold => None,
     };
-    server.stop().await.map_err(|error| refused(&error))?;
-    Ok(code)
+    let (builder, users) = setup(plan)?;
+    let server = Arc::new(builder.start().await.map_err(|error| refused(&error))?);
+    let ended = serve(&server, users, parent, &mut signals, printer).await;
+    if ended.is_err() || plan.unfired == Unfired::Fine {
+        server.expect_unfired();
+    }
+    // The control has ended, and held the only other one.
+    if let Some(server) = Arc::into_inner(server) {
+        server.stop().await.map_err(|error| refused(&error))?;
+    }
+    ended
+}
+
+async fn serve(
+    server: &Arc<TestServer>,
+    users: Vec<Login>,
+    parent: Option<Parent>,
+    signals: &mut Signals,
+    printer: &mut Printer,
+) -> Result<u8, Stop> {
+    let control = Control::start(server).await?;
+    let told = printer.json(&Announcement::new(server, &control, users)).map_err(Stop::from);
+    let ended = match told {
+        Ok(()) => Ok(tokio::select! {
+            () = gone(parent) => 0,
+            () = control.told_to_stop() => 0,
+            signal = signals.next() => signal.exit_code(),
+        }),
+        Err(stop) => Err(stop),
+    };
+    control.end().await;
+    ended
+}
+
+async fn gone(parent: Option<Parent>) {
+    match parent {
+        Some(parent) => parent.gone().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What the command line or the script asks for, and who may log in.
+fn setup(plan: &TestServerPlan) -> Result<(rustle_testserver::Builder, Vec<Login>), Failure> {
+    let Some(path) = &plan.script else {
+        let Setup { mut builder, .. } = Script::default().setup(Path::new("."))?;
+        if plan.others == OtherCommands::RunWithShell {
+            builder = builder.shell();
+        }
+        let (user, login) = one_user(plan)?;
+        return Ok((builder.user(user), vec![login]));
+    };
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let Setup { builder, users } = Script::read(path)?.setup(folder)?;
+    if users.is_empty() {
+        let (user, login) = one_user(plan)?;
+        return Ok((builder.user(user), vec![login]));
+    }
+    Ok((builder, users.into_iter().map(Login::known).collect()))
+}
+
+/// The user of whoever names none, or names it on the command line.
+fn one_user(plan: &TestServerPlan) -> Result<(User, Login), Failure> {
+    let given = plan.password.as_ref().map(crate::password_file::PasswordFile::read).transpose()?;
+    let (password, login) = match given {
+        Some(given) => (given.expose_secret().to_owned(), Login::known(plan.login.clone())),
+        None => {
+            let made = random_password()?;
+            (made.clone(), Login::made(plan.login.clone(), made))
+        }
+    };
+    let mut user = User::new(&plan.login).password(password);
+    if let Some(path) = &plan.authorized_keys {
+        for key in script::authorized_keys(path)? {
+            user = user.public_key(key);
+        }
+    }
+    Ok((user, login))
 }
 
 /// 128 bits, for whoever reads the announcement.
@@ -74,14 +120,6 @@ pub(crate) fn random_password() -> Result<String, Failure> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-fn authorized_keys(plan: &TestServerPlan) -> Result<Vec<String>, Failure> {
-    let Some(path) = &plan.authorized_keys else { return Ok(Vec::new()) };
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::io(format!("the file {} cannot be read", path.display()), &error))?;
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    Ok(lines.map(str::to_owned).collect())
-}
-
 pub(crate) fn refused(error: &rustle_testserver::Error) -> Failure {
     let mut message = error.to_string();
     let mut source = std::error::Error::source(error);
@@ -90,11 +128,4 @@ pub(crate) fn refused(error: &rustle_testserver::Error) -> Failure {
         source = cause.source();
     }
     Failure::new("TEST_SERVER", message)
-}
-
-/// Reads standard input to its end and throws it away. Blocks.
-fn drain() {
-    let mut buffer = [0; 1024];
-    let mut input = std::io::stdin().lock();
-    while matches!(input.read(&mut buffer), Ok(count) if count > 0) {}
 }

@@ -1,29 +1,29 @@
-//! `test-server`: it says how to reach it, serves, and ends with its input.
+//! `test-server`: it says how to reach it, serves as scripted, does as its control says, and ends with its parent.
 
-use std::process::Stdio;
+mod control;
+mod documented;
+mod endings;
+#[cfg(unix)]
+mod examples;
+mod faults;
+mod script;
+mod served;
+mod users;
 
-use tokio::io::{AsyncBufReadExt, BufReader};
+use crate::host::{finish, program};
 
-use crate::host::{finish, program, wait};
+use served::Served;
 
 #[tokio::test]
 async fn what_it_announces_is_enough_to_log_in_and_it_ends_with_its_input() {
-    let mut server = program(&["test-server"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
-    let line = lines.next_line().await.unwrap().unwrap();
-    let told: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let server = Served::start(&[]).await;
     let directory = tempfile::tempdir().unwrap();
     let known_hosts = directory.path().join("known_hosts");
-    std::fs::write(&known_hosts, format!("{}\n", told["known_hosts"].as_str().unwrap())).unwrap();
+    std::fs::write(&known_hosts, format!("{}\n", server.told("known_hosts"))).unwrap();
     let option = format!("UserKnownHostsFile=\"{}\"", known_hosts.display().to_string().replace('\\', "/"));
-    let url =
-        format!("ssh://{}@{}", told["users"][0]["name"].as_str().unwrap(), told["address"].as_str().unwrap());
-    let password = format!("{}\n", told["users"][0]["password"].as_str().unwrap());
+    let user = &server.announced["users"][0];
+    let url = format!("ssh://{}@{}", user["name"].as_str().unwrap(), server.told("address"));
+    let password = format!("{}\n", user["password"].as_str().unwrap());
     let exec = [
         "exec",
         "--config",
@@ -41,7 +41,17 @@ async fn what_it_announces_is_enough_to_log_in_and_it_ends_with_its_input() {
     command.env("HOME", directory.path()).env("USERPROFILE", directory.path());
     let ran = finish(command, password.as_bytes()).await;
     assert_eq!((ran.code, ran.stdout(), ran.stderr.as_str()), (Some(0), "hello\n", ""));
-    drop(server.stdin.take());
-    let ended = wait(server).await;
+    let ended = server.end().await;
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+}
+
+#[tokio::test]
+async fn a_script_leaves_no_room_for_the_options_it_replaces() {
+    for option in
+        [&["--login", "me"][..], &["--password-file", "x"], &["--authorized-keys", "x"], &["--real-shell"]]
+    {
+        let ran = finish(program(&[&["test-server", "--script", "none.toml"], option].concat()), b"").await;
+        assert_eq!((ran.code, ran.stdout()), (Some(255), ""), "{option:?}");
+        assert!(ran.stderr.contains("cannot be used with"), "{}", ran.stderr);
+    }
 }

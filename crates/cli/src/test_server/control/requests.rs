@@ -1,0 +1,204 @@
+//! What may be asked, and how each is done.
+
+use std::time::Duration;
+
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::{Method, Request, StatusCode};
+use rustle_testserver::TestServer;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use super::answer::{Answer, Refusal, value};
+use super::evidence::{Evidence, FaultEvidence};
+use super::{State, gate, wait};
+use crate::failure::Failure;
+use crate::test_server::refused;
+use crate::test_server::script::{Command, Fault, HostKeyKind, How, User, What, in_json};
+
+/// The largest body: a command's output in base64, and more than any script.
+const LARGEST: usize = 1024 * 1024;
+/// How long a body may take.
+const BODY: Duration = Duration::from_secs(10);
+
+/// Every place, with the one or two methods it has.
+const PLACES: [(&str, &str); 11] = [
+    ("/record", "GET"),
+    ("/wait", "GET"),
+    ("/faults", "GET, POST"),
+    ("/commands", "POST"),
+    ("/users", "POST"),
+    ("/stall", "POST"),
+    ("/resume", "POST"),
+    ("/cut", "POST"),
+    ("/restart", "POST"),
+    ("/expect-unfired", "POST"),
+    ("/stop", "POST"),
+];
+
+/// Answers one request.
+pub(super) async fn answer(state: &State, request: Request<Incoming>) -> Answer {
+    match done(state, request).await {
+        Ok(answer) => answer,
+        Err(refusal) => refusal.into_answer(),
+    }
+}
+
+async fn done(state: &State, request: Request<Incoming>) -> Result<Answer, Refusal> {
+    gate::check(&request, state.port, &state.token)?;
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    check_place(&path, &method)?;
+    let query = request.uri().query().unwrap_or_default().to_owned();
+    let body = body(request.into_body()).await?;
+    let server = state.server.as_ref();
+    match (path.as_str(), method == Method::GET) {
+        ("/record", _) => Ok(value(&Evidence::of(&server.record()))),
+        ("/wait", _) => wait::until(state, &query).await,
+        ("/faults", true) => Ok(value(&faults(server))),
+        ("/faults", false) => {
+            server.add_fault(read::<Fault>(&body)?.into_fault());
+            Ok(value(&faults(server)))
+        }
+        ("/commands", _) => add_command(server, read(&body)?),
+        ("/users", _) => add_user(server, read(&body)?),
+        ("/stall", _) => {
+            server.stall();
+            fine()
+        }
+        ("/resume", _) => {
+            server.resume();
+            fine()
+        }
+        ("/cut", _) => {
+            server.cut_all(read::<CutKeys>(&body)?.how.into());
+            fine()
+        }
+        ("/restart", _) => restart(server, read(&body)?),
+        ("/expect-unfired", _) => {
+            server.expect_unfired();
+            fine()
+        }
+        _ => stop(state),
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CutKeys {
+    #[serde(default)]
+    how: How,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RestartKeys {
+    #[serde(default)]
+    host_key: Which,
+    kind: Option<HostKeyKind>,
+}
+
+#[derive(Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Which {
+    #[default]
+    Same,
+    Other,
+}
+
+fn fine() -> Result<Answer, Refusal> {
+    Ok(value(&json!({})))
+}
+
+fn faults(server: &TestServer) -> serde_json::Value {
+    let faults = server.faults();
+    json!({ "faults": faults.iter().map(FaultEvidence::of).collect::<Vec<_>>() })
+}
+
+fn add_command(server: &TestServer, command: Command) -> Result<Answer, Refusal> {
+    match command.into_parts() {
+        (What::Exact(text), reply) => server.add_command(text, reply),
+        (What::Pattern(pattern), reply) => server.add_command_matching(pattern, reply),
+        (What::LoginShell, _) => {
+            return Err(Refusal::new(
+                StatusCode::CONFLICT,
+                Failure::new("NOT_WHILE_RUNNING", "the login shell of a running server cannot be changed")
+                    .hint("script it in the file for --script"),
+            ));
+        }
+    }
+    fine()
+}
+
+fn add_user(server: &TestServer, user: User) -> Result<Answer, Refusal> {
+    let user = user.into_user(None).map_err(Refusal::bad)?;
+    server.add_user(user).map_err(|error| Refusal::bad(refused(&error)))?;
+    fine()
+}
+
+fn restart(server: &TestServer, keys: RestartKeys) -> Result<Answer, Refusal> {
+    match (keys.host_key, keys.kind) {
+        (Which::Same, None) => server.cut_all(How::Rst.into()),
+        (Which::Same, Some(_)) => {
+            let failure = Failure::new("BAD_REQUEST", "`kind` is the kind of another host key")
+                .hint("add \"host_key\": \"other\", or leave `kind` out");
+            return Err(Refusal::bad(failure));
+        }
+        (Which::Other, kind) => server
+            .restart_with(kind.unwrap_or_default().into())
+            .map_err(|error| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, refused(&error)))?,
+    }
+    Ok(value(&json!({
+        "host_key": server.host_key_openssh(),
+        "known_hosts": server.known_hosts_line().trim_end(),
+    })))
+}
+
+/// The server stops whatever the answer is: whoever asked is done with it.
+fn stop(state: &State) -> Result<Answer, Refusal> {
+    let verdict = state.server.verify();
+    state.told_to_stop.cancel();
+    match verdict {
+        Ok(()) => fine(),
+        Err(error) => Err(Refusal::new(StatusCode::CONFLICT, Failure::new("UNFIRED", error.to_string()))),
+    }
+}
+
+fn check_place(path: &str, method: &Method) -> Result<(), Refusal> {
+    let Some((_, methods)) = PLACES.iter().find(|(place, _)| *place == path) else {
+        let known = PLACES.map(|(place, _)| place).join(", ");
+        let failure = Failure::new("NOT_FOUND", format!("there is no {path:?} here"))
+            .hint(format!("known here: {known}"));
+        return Err(Refusal::new(StatusCode::NOT_FOUND, failure));
+    };
+    if methods.split(", ").any(|known| known == method.as_str()) {
+        return Ok(());
+    }
+    let failure = Failure::new("METHOD_NOT_ALLOWED", format!("{path} takes {methods}"));
+    Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, failure).allow(methods))
+}
+
+async fn body(body: Incoming) -> Result<Bytes, Refusal> {
+    let read = tokio::time::timeout(BODY, Limited::new(body, LARGEST).collect()).await;
+    match read {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            Failure::new("BODY_TOO_LARGE", format!("the body has more than {LARGEST} bytes")),
+        )),
+        Ok(Err(error)) => {
+            Err(Refusal::bad(Failure::new("BAD_REQUEST", format!("the body cannot be read: {error}"))))
+        }
+        Err(_) => Err(Refusal::new(
+            StatusCode::REQUEST_TIMEOUT,
+            Failure::new("BODY_TIMEOUT", format!("the body did not arrive within {BODY:?}")),
+        )),
+    }
+}
+
+/// No body at all is one without keys.
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    let body = if body.is_empty() { b"{}" } else { body };
+    serde_json::from_slice(body).map_err(|error| Refusal::bad(in_json("BAD_REQUEST", &error)))
+}

@@ -1,0 +1,204 @@
+//! `--script FILE.toml`: how the server is to be, as docs/test-server.md describes it.
+//!
+//! A key that is not known is an error with its place. What the file leaves out is as without a script.
+
+mod complaint;
+mod fault;
+mod reply;
+mod secret;
+mod server;
+mod units;
+mod user;
+
+use std::path::Path;
+
+use rustle_testserver::{Builder, TestServer};
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use self::server::{AlgorithmKeys, ForwardKeys, HostKey, LimitKeys, NetworkKeys, SftpKeys};
+use crate::failure::Failure;
+
+pub(super) use self::complaint::in_json;
+pub(super) use self::fault::{Fault, How};
+pub(super) use self::reply::{Command, What};
+pub(super) use self::server::HostKeyKind;
+pub(super) use self::units::Time;
+pub(super) use self::user::{User, authorized_keys};
+
+/// The largest file that is read: a script is written by hand, and longer output belongs into `--real-shell`.
+const LARGEST: u64 = 16 * 1024 * 1024;
+
+/// The file.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Script {
+    seed: Option<u64>,
+    banner: Option<String>,
+    identification: Option<String>,
+    builtins: Option<bool>,
+    shell: Option<bool>,
+    accept_env: Option<Vec<String>>,
+    #[serde(default)]
+    host_keys: Vec<HostKey>,
+    #[serde(default)]
+    algorithms: AlgorithmKeys,
+    #[serde(default)]
+    limits: LimitKeys,
+    #[serde(default)]
+    network: NetworkKeys,
+    #[serde(default)]
+    sftp: SftpKeys,
+    #[serde(default)]
+    forwards: ForwardKeys,
+    #[serde(default)]
+    users: Vec<User>,
+    #[serde(default)]
+    commands: Vec<Command>,
+    #[serde(default)]
+    faults: Vec<Fault>,
+}
+
+/// What a script makes of a server, and whom it lets in.
+pub(super) struct Setup {
+    pub(super) builder: Builder,
+    /// The names of the script's users; none if it has none.
+    pub(super) users: Vec<String>,
+}
+
+impl Script {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// It cannot be read, or is not a script: the message has the line and the column.
+    pub(super) fn read(path: &Path) -> Result<Self, Failure> {
+        let place = path.display();
+        let refused = |error| Failure::io(format!("the script {place} cannot be read"), &error);
+        // A file named by mistake may be of any size.
+        let length = std::fs::metadata(path).map_err(refused)?.len();
+        if length > LARGEST {
+            return Err(Failure::new(
+                complaint::CODE,
+                format!("the script {place} has {length} bytes, more than {LARGEST}"),
+            ));
+        }
+        // There may be passwords in it. (The parser's own copies are not wiped.)
+        let text = Zeroizing::new(std::fs::read_to_string(path).map_err(refused)?);
+        toml::from_str(&text).map_err(|error| complaint::in_script(path, &text, &error))
+    }
+
+    /// The server that it describes. Paths in it are relative to `folder`.
+    ///
+    /// # Errors
+    /// A file that it names cannot be read.
+    pub(super) fn setup(self, folder: &Path) -> Result<Setup, Failure> {
+        let mut builder = TestServer::builder();
+        if let Some(seed) = self.seed {
+            builder = builder.seed(seed);
+        }
+        if let Some(banner) = self.banner {
+            builder = builder.banner(banner);
+        }
+        if let Some(line) = self.identification {
+            builder = builder.identification(line);
+        }
+        if self.builtins.unwrap_or(true) {
+            builder = builder.builtins();
+        }
+        if self.shell.unwrap_or(false) {
+            builder = builder.shell();
+        }
+        if let Some(names) = self.accept_env {
+            builder = builder.accept_env(names);
+        }
+        for key in self.host_keys {
+            builder = key.apply(builder, folder)?;
+        }
+        builder = self.algorithms.apply(builder);
+        builder = self.limits.apply(builder);
+        builder = self.network.apply(builder);
+        builder = self.sftp.apply(builder);
+        builder = self.forwards.apply(builder);
+        let mut users = Vec::new();
+        for user in self.users {
+            users.push(user.name().to_owned());
+            builder = builder.user(user.into_user(Some(folder))?);
+        }
+        for command in self.commands {
+            builder = command.apply(builder);
+        }
+        for fault in self.faults {
+            builder = builder.fault(fault.into_fault());
+        }
+        Ok(Setup { builder, users })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(text: &str) -> String {
+        let error = toml::from_str::<Script>(text).err().expect("a script that should be refused");
+        let failure = complaint::in_script(Path::new("s.toml"), text, &error);
+        failure.lines().into_iter().map(|(label, line)| format!("{label}: {line}\n")).collect()
+    }
+
+    #[test]
+    fn an_unknown_key_is_told_with_its_place_and_the_nearest_name() {
+        let told = refusal("seed = 1\n\n[[users]]\nname = \"a\"\n  pasword = \"b\"\n");
+        assert!(told.starts_with("error: s.toml:5:3: there is no key `pasword` here\n"), "{told}");
+        assert!(told.contains("hint: did you mean `password`? known here: "), "{told}");
+        let told = refusal("[network]\nzzz = 1\n");
+        assert!(told.contains("s.toml:2:1: there is no key `zzz` here"), "{told}");
+        assert!(told.contains("hint: known here: round_trip, jitter, rate"), "{told}");
+        let told = refusal("[[faults]]\nkind = \"cutt\"\n");
+        assert!(told.contains("s.toml:2:8: there is no `cutt` here\nhint: did you mean `cut`?"), "{told}");
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_told_with_its_place() {
+        for (text, told) in [
+            ("[[commands]]\nstdout = \"x\"\n", "one of `exact`, `pattern` and `login_shell`"),
+            ("[[commands]]\nexact = \"a\"\npattern = \"b\"\n", "one of `exact`, `pattern` and `login_shell`"),
+            ("[[commands]]\nexact = \"a\"\nexit = 1\nsignal = \"TERM\"\n", "ends in one way"),
+            ("[[commands]]\nexact = \"a\"\nstdout = \"\"\nstdout_base64 = \"\"\n", "`stdout_base64`"),
+            ("[[commands]]\nexact = \"a\"\nstderr_base64 = \"?\"\n", "is not base64"),
+            ("[[users]]\npassword = \"x\"\n", "the key `name` is missing"),
+            ("[[users]]\nname = \"a\"\npassword = \"x\"\npassword_file = \"y\"\n", "`password_file`"),
+            ("[[faults]]\nkind = \"cut\"\nphase = \"data\"\n", "needs the key `how`"),
+            ("[[faults]]\nkind = \"withhold_request\"\nbytes = 1\n", "takes no key `bytes`"),
+            ("[limits]\nauth_delay = 3\n", "a time is written with its unit"),
+            ("[limits]\nauth_delay = \"3 weeks\"\n", "a time is written with its unit"),
+            ("[network]\nrate = \"fast\"\n", "a rate is written as"),
+            ("seed = 1\nseed = 2\n", "duplicate key"),
+        ] {
+            let refusal = refusal(text);
+            assert!(refusal.contains(told), "{text}: {refusal}");
+            assert!(refusal.starts_with("error: s.toml:"), "{text}: {refusal}");
+        }
+    }
+
+    #[test]
+    fn no_refusal_repeats_a_password() {
+        for text in [
+            "[[users]]\nname = \"a\"\npassword = 31337\n",
+            "[[users]]\nname = \"a\"\npassword = [\"s31337\"]\n",
+            "[[users]]\nname = \"a\"\npassword = { s31337 = 1 }\n",
+            "[[users]]\nname = \"a\"\npassword = s31337\n",
+            "[[users]]\nname = \"a\"\npassword = \"s31337\n",
+            "[[users]]\nname = \"a\"\npassword = \"s31337\\q\"\n",
+            "[[users]]\nname = \"a\"\nrounds = [{ prompts = [{ text = \"?\", answer = 31337 }] }]\n",
+            "[[users]]\nname = \"a\"\npassword = \"s31337\"\nnam = 1\n",
+            "[[users]]\nname = 1\npassword = \"s31337\"\n",
+        ] {
+            assert!(!refusal(text).contains("31337"), "{text}: {}", refusal(text));
+        }
+    }
+
+    #[test]
+    fn an_empty_file_is_a_script() {
+        let setup = toml::from_str::<Script>("").unwrap().setup(Path::new(".")).unwrap();
+        assert!(setup.users.is_empty());
+    }
+}

@@ -1,0 +1,224 @@
+//! The page `docs/test-server.md` tells the truth: its keys are the program's, its example runs, and each key that it
+//! describes has a test that sees it act.
+
+use std::collections::BTreeSet;
+
+use crate::host::{finish, program};
+
+use super::served::{Served, output};
+
+const PAGE: &str = include_str!("../../../../../docs/test-server.md");
+
+/// Each table of the file: its prefix in the page's list of keys, and a script with a key in it that does not exist.
+const TABLES: [(&str, &str); 12] = [
+    ("", "no_such = 1"),
+    ("host_keys[].", "host_keys = [{ no_such = 1 }]"),
+    ("algorithms.", "[algorithms]\nno_such = 1"),
+    ("limits.", "[limits]\nno_such = 1"),
+    ("network.", "[network]\nno_such = 1"),
+    ("sftp.", "[sftp]\nno_such = 1"),
+    ("forwards.", "[forwards]\nno_such = 1"),
+    ("users[].", "[[users]]\nno_such = 1"),
+    ("users[].rounds[].", "[[users]]\nname = \"a\"\nrounds = [{ no_such = 1 }]"),
+    ("users[].rounds[].prompts[].", "[[users]]\nname = \"a\"\nrounds = [{ prompts = [{ no_such = 1 }] }]"),
+    ("commands[].", "[[commands]]\nno_such = 1"),
+    ("faults[].", "[[faults]]\nno_such = 1"),
+];
+
+/// Where each key is seen to act: the test, and its keys. Keys that only hold others are seen by those.
+const SEEN: [(&str, &[&str]); 15] = [
+    ("seed_banner_and_identification_are_those_of_the_script", &["seed", "banner", "identification"]),
+    ("host_keys_are_of_the_kinds_or_from_the_files_named", &["host_keys[].kind", "host_keys[].file"]),
+    (
+        "algorithms_are_those_of_the_script",
+        &[
+            "algorithms.key_exchange",
+            "algorithms.ciphers",
+            "algorithms.macs",
+            "algorithms.host_keys",
+            "algorithms.strict_kex",
+        ],
+    ),
+    (
+        "sessions_and_attempts_have_their_limits",
+        &["limits.max_sessions", "limits.auth_attempts", "limits.auth_delay"],
+    ),
+    ("windows_and_new_keys_come_as_often_as_the_script_says", &["limits.window", "limits.rekey_after"]),
+    ("the_network_is_as_slow_as_the_script_says", &["network.round_trip", "network.rate", "network.jitter"]),
+    (
+        "what_is_served_by_itself_can_be_switched_off",
+        &["builtins", "accept_env", "sftp.serve", "forwards.direct_tcpip"],
+    ),
+    ("a_real_shell_and_unix_sockets_are_there_where_asked_for", &["shell", "forwards.direct_streamlocal"]),
+    (
+        "each_way_in_that_a_script_can_name_lets_its_user_in",
+        &[
+            "users[].name",
+            "users[].none",
+            "users[].password",
+            "users[].password_file",
+            "users[].public_keys",
+            "users[].authorized_keys",
+            "users[].steps",
+            "users[].rounds[].name",
+            "users[].rounds[].instruction",
+            "users[].rounds[].prompts[].text",
+            "users[].rounds[].prompts[].answer",
+            "users[].rounds[].prompts[].echo",
+        ],
+    ),
+    ("a_certificate_of_the_named_authority_lets_its_principal_in", &["users[].certificate_authorities"]),
+    (
+        "commands_answer_and_end_as_scripted",
+        &[
+            "commands[].exact",
+            "commands[].pattern",
+            "commands[].login_shell",
+            "commands[].stdout",
+            "commands[].stdout_base64",
+            "commands[].stderr",
+            "commands[].stderr_base64",
+            "commands[].delay",
+            "commands[].exit",
+            "commands[].signal",
+            "commands[].no_exit_status",
+            "commands[].never_ends",
+        ],
+    ),
+    ("a_connection_is_cut_in_each_phase_by_its_name", &["faults[].kind", "faults[].phase", "faults[].how"]),
+    (
+        "a_connection_is_cut_or_stalls_after_so_many_bytes",
+        &["faults[].bytes", "faults[].sent", "faults[].received", "faults[].times"],
+    ),
+    (
+        "answers_are_withheld_or_refusals",
+        &["faults[].code", "faults[].text", "faults[].nth", "faults[].once", "faults[].on_connection"],
+    ),
+    // Tables and lists, which are seen by the keys in them.
+    (
+        "",
+        &[
+            "host_keys",
+            "algorithms",
+            "limits",
+            "network",
+            "sftp",
+            "forwards",
+            "users",
+            "users[].rounds",
+            "users[].rounds[].prompts",
+            "commands",
+            "faults",
+        ],
+    ),
+];
+
+/// The tests themselves, in which the names above have to stand.
+const TESTS: [&str; 3] = [include_str!("script.rs"), include_str!("users.rs"), include_str!("faults.rs")];
+
+/// What the program says it knows, when it is shown a script with something that it does not know.
+async fn known(script: &str) -> BTreeSet<String> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("script.toml");
+    std::fs::write(&path, script).unwrap();
+    let ran = finish(program(&["test-server", "--script", &path.display().to_string()]), b"").await;
+    assert_eq!(ran.code, Some(255), "{script}");
+    let (_, names) = ran.stderr.split_once("known here: ").unwrap_or_else(|| panic!("{}", ran.stderr));
+    names.trim().split(", ").map(str::to_owned).collect()
+}
+
+/// The names in backquotes in the first column of the table under this heading.
+fn rows(heading: &str) -> BTreeSet<String> {
+    let (_, section) = PAGE.split_once(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("no {heading:?}"));
+    let section = section.split("\n## ").next().unwrap().split("\n### ").next().unwrap();
+    let cells = section.lines().filter_map(|line| line.strip_prefix("| `"));
+    cells.map(|rest| rest.split('`').next().unwrap().to_owned()).collect()
+}
+
+/// The first block of this language under this heading.
+fn block(heading: &str, language: &str) -> String {
+    let (_, section) = PAGE.split_once(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("no {heading:?}"));
+    let (_, text) = section.split_once(&format!("```{language}\n")).unwrap();
+    text.split_once("\n```").unwrap().0.to_owned()
+}
+
+#[tokio::test]
+async fn the_page_lists_the_keys_that_the_program_knows() {
+    let mut program_knows = BTreeSet::new();
+    for (prefix, script) in TABLES {
+        program_knows.extend(known(script).await.into_iter().map(|key| format!("{prefix}{key}")));
+    }
+    assert_eq!(program_knows, rows("### Every key"));
+}
+
+#[tokio::test]
+async fn the_page_lists_the_faults_and_phases_that_the_program_knows() {
+    assert_eq!(known("[[faults]]\nkind = \"no_such\"").await, rows("### Every fault"));
+    let phases = known("[[faults]]\nkind = \"cut\"\nphase = \"no_such\"").await;
+    assert_eq!(phases, rows("### Phases"));
+}
+
+#[test]
+fn every_key_of_the_page_is_seen_to_act() {
+    let seen: BTreeSet<String> =
+        SEEN.iter().flat_map(|(_, keys)| *keys).map(|key| (*key).to_owned()).collect();
+    assert_eq!(seen, rows("### Every key"));
+    for (test, keys) in SEEN.iter().filter(|(test, _)| !test.is_empty()) {
+        let text = TESTS.iter().find(|text| text.contains(&format!("async fn {test}(")));
+        let text = text.unwrap_or_else(|| panic!("there is no test {test}"));
+        for key in *keys {
+            let name = key.rsplit('.').next().unwrap().trim_end_matches("[]");
+            assert!(text.contains(&format!("{name} = ")), "{key} does not stand in the file of {test}");
+        }
+    }
+    for kind in rows("### Every fault") {
+        let seen = [format!("\"{kind}\""), format!("\\\"{kind}\\\"")];
+        assert!(seen.iter().any(|text| TESTS[2].contains(text)), "no test of the fault {kind}");
+    }
+}
+
+#[tokio::test]
+async fn the_pages_example_runs() {
+    let script = block("## The script", "toml");
+    let directory = tempfile::tempdir().unwrap();
+    let server = Served::script_in(directory, &script, &["--allow-unfired"]).await;
+    let session = server.session("alice", "wonderland").await;
+    assert_eq!(output(&session, "uname -a").await, "Linux web-1 6.1.0\n");
+    let restart = session.raw("systemctl restart nginx").output().await.unwrap();
+    assert_eq!(
+        (restart.status.code(), restart.stderr_text().as_ref()),
+        (Some(5), "Unit nginx.service not found.\n")
+    );
+    let ended = server.end().await;
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+}
+
+#[tokio::test]
+async fn the_pages_places_are_the_controls() {
+    let server = Served::start(&[]).await;
+    let answer = server.get("/no-such").await;
+    let hint = answer.json["error"]["hint"].as_str().unwrap();
+    let known: BTreeSet<String> =
+        hint.strip_prefix("known here: ").unwrap().split(", ").map(str::to_owned).collect();
+    let told: BTreeSet<String> =
+        rows("### Places").iter().map(|place| place.split(' ').nth(1).unwrap().to_owned()).collect();
+    assert_eq!(known, told);
+    let waits = server.get("/wait?no_such=1").await;
+    let hint = waits.json["error"]["hint"].as_str().unwrap();
+    let known: BTreeSet<String> =
+        hint.strip_prefix("known here: ").unwrap().split(", ").map(str::to_owned).collect();
+    assert_eq!(known, rows("### What can be waited for"));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_pages_announcement_has_the_keys_of_the_real_one() {
+    let server = Served::start(&[]).await;
+    let shown: serde_json::Value = serde_json::from_str(&block("## The line", "json")).unwrap();
+    let keys =
+        |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
+    assert_eq!(keys(&shown), keys(&server.announced));
+    assert_eq!(keys(&shown["control"]), keys(&server.announced["control"]));
+    assert_eq!(keys(&shown["users"][0]), keys(&server.announced["users"][0]));
+    server.stop().await;
+}

@@ -1,0 +1,126 @@
+//! Faults of a script: each kind by its name, seen at a client.
+
+use std::time::{Duration, Instant};
+
+use rustle_session::{ErrorKind, Session};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::served::{LIMIT, Served, output};
+
+const ALICE: &str = "[[users]]\nname = \"alice\"\npassword = \"wonderland\"\n";
+
+async fn served(fault: &str) -> Served {
+    Served::script(&format!("{ALICE}[[faults]]\n{fault}\n")).await
+}
+
+async fn alice(server: &Served) -> Session {
+    server.session("alice", "wonderland").await
+}
+
+/// Every fault has happened, and the server says so.
+async fn struck(server: Served) {
+    let faults = server.get("/faults").await.json;
+    let fired = faults["faults"].as_array().unwrap().iter().all(|fault| fault["fired"].as_u64().unwrap() > 0);
+    assert!(fired, "{faults}");
+    server.stop().await;
+}
+
+/// How many bytes a new connection gets before it ends or falls silent; and which of the two.
+async fn greeting(server: &Served) -> (usize, &'static str) {
+    let mut stream = TcpStream::connect(("127.0.0.1", server.port())).await.unwrap();
+    // The server's next message answers this; it may be cut before it gets it.
+    drop(stream.write_all(b"SSH-2.0-Test\r\n").await);
+    let mut buffer = [0; 1024];
+    let mut total = 0;
+    loop {
+        match tokio::time::timeout(Duration::from_millis(300), stream.read(&mut buffer)).await {
+            Err(_) => return (total, "silence"),
+            Ok(Ok(0)) => return (total, "fin"),
+            Ok(Err(_)) => return (total, "rst"),
+            Ok(Ok(count)) => total += count,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_connection_is_cut_in_each_phase_by_its_name() {
+    for (phase, how) in [("accept", "fin"), ("banner", "fin"), ("key_exchange", "silence")] {
+        let server = served(&format!("kind = \"cut\"\nphase = \"{phase}\"\nhow = \"{how}\"")).await;
+        let (bytes, end) = greeting(&server).await;
+        assert_eq!((bytes == 0, end), (phase == "accept", how), "{phase}");
+        struck(server).await;
+    }
+    let server = served("kind = \"cut\"\nphase = \"authentication\"\nhow = \"rst\"").await;
+    let setup = server.setup("alice").password("wonderland".into()).resolve().unwrap();
+    assert!(setup.connect().await.is_err());
+    struck(server).await;
+    for phase in ["channel_open", "request", "data", "close"] {
+        let server = served(&format!("kind = \"cut\"\nphase = \"{phase}\"\nhow = \"rst\"")).await;
+        let session = alice(&server).await;
+        // A connection that is cut when its channel closes may have brought the command's end before.
+        let ran = session.raw("echo a").output().await;
+        assert!(ran.is_err() || phase == "close", "{phase}: {ran:?}");
+        tokio::time::timeout(LIMIT, session.closed()).await.expect(phase);
+        struck(server).await;
+    }
+}
+
+#[tokio::test]
+async fn a_connection_is_cut_or_stalls_after_so_many_bytes() {
+    let server = served("kind = \"cut_after\"\nbytes = 10\nhow = \"fin\"").await;
+    assert_eq!(greeting(&server).await, (10, "fin"));
+    struck(server).await;
+    let server = served("kind = \"stall_after\"\nbytes = \"10B\"").await;
+    assert_eq!(greeting(&server).await, (10, "silence"));
+    struck(server).await;
+    let server = served("kind = \"stall\"\nphase = \"banner\"").await;
+    assert_eq!(greeting(&server).await.1, "silence");
+    struck(server).await;
+    let server = served("kind = \"cut\"\nsent = 11\nhow = \"fin\"\ntimes = 2").await;
+    assert_eq!(greeting(&server).await, (11, "fin"));
+    assert_eq!(greeting(&server).await, (11, "fin"));
+    alice(&server).await;
+    struck(server).await;
+    let server = served("kind = \"cut\"\nreceived = 4\nhow = \"fin\"").await;
+    assert!(server.setup("alice").password("wonderland".into()).resolve().unwrap().connect().await.is_err());
+    struck(server).await;
+    let server = served("kind = \"cut_after_received\"\nbytes = \"64KiB\"\nhow = \"rst\"").await;
+    let session = alice(&server).await;
+    let cut = session.raw("wc -c").stdin(vec![0; 1 << 20]).output().await.unwrap_err();
+    assert_eq!(cut.kind(), ErrorKind::Disconnected, "{cut}");
+    struck(server).await;
+    let server = served("kind = \"stall_after_received\"\nbytes = \"64KiB\"").await;
+    let session = alice(&server).await;
+    let counting = session.raw("wc -c").stdin(vec![0; 1 << 20]).output();
+    assert!(tokio::time::timeout(Duration::from_millis(500), counting).await.is_err());
+    struck(server).await;
+}
+
+#[tokio::test]
+async fn answers_are_withheld_or_refusals() {
+    for kind in ["withhold_channel_open", "withhold_request"] {
+        let server = served(&format!("kind = \"{kind}\"\nonce = true")).await;
+        let session = alice(&server).await;
+        let start = Instant::now();
+        let waiting = session.raw("true").output();
+        assert!(tokio::time::timeout(Duration::from_millis(300), waiting).await.is_err(), "{kind}");
+        assert!(start.elapsed() >= Duration::from_millis(300));
+        // Once, so that the next is answered on the same connection.
+        assert_eq!(output(&session, "echo next").await, "next\n", "{kind}");
+        struck(server).await;
+    }
+    let server = served("kind = \"refuse_channel\"\nnth = 2").await;
+    let session = alice(&server).await;
+    assert_eq!(output(&session, "echo 1").await, "1\n");
+    let refused = session.raw("true").output().await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::ChannelLimit, "{refused}");
+    assert_eq!(output(&session, "echo 3").await, "3\n");
+    struck(server).await;
+    let server =
+        served("kind = \"refuse_channel_with\"\ncode = 1\ntext = \"by policy\"\non_connection = 2").await;
+    assert_eq!(output(&alice(&server).await, "echo first").await, "first\n");
+    let refused = alice(&server).await.raw("true").output().await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::ChannelProhibited, "{refused}");
+    struck(server).await;
+}
