@@ -41,7 +41,7 @@ pub(crate) async fn run(plan: &TestServerPlan, printer: &mut Printer) -> Result<
     }
     // The control has ended, and held the only other one.
     if let Some(server) = Arc::into_inner(server) {
-        server.stop().await.map_err(|error| refused(&error))?;
+        server.stop().await.map_err(|error| unfired(&error))?;
     }
     ended
 }
@@ -118,6 +118,11 @@ pub(crate) fn random_password() -> Result<String, Failure> {
     getrandom::fill(&mut bytes)
         .map_err(|error| Failure::new(IO, format!("the system gives no random bytes: {error}")))?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// What the library advises is for Rust.
+fn unfired(error: &rustle_testserver::Error) -> Failure {
+    refused(error).hint("POST /expect-unfired or --allow-unfired take it as it comes")
 }
 
 pub(crate) fn refused(error: &rustle_testserver::Error) -> Failure {

@@ -4,6 +4,7 @@
 
 mod complaint;
 mod fault;
+mod forward;
 mod reply;
 mod secret;
 mod server;
@@ -16,7 +17,8 @@ use rustle_testserver::{Builder, TestServer};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use self::server::{AlgorithmKeys, ForwardKeys, HostKey, LimitKeys, NetworkKeys, SftpKeys};
+use self::forward::ForwardKeys;
+use self::server::{AlgorithmKeys, HostKey, LimitKeys, NetworkKeys, SftpKeys};
 use crate::failure::Failure;
 
 pub(super) use self::complaint::in_json;

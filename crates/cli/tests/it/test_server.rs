@@ -6,6 +6,7 @@ mod endings;
 #[cfg(unix)]
 mod examples;
 mod faults;
+mod forwards;
 mod script;
 mod served;
 mod users;

@@ -13,13 +13,13 @@ pub(super) type Answer = Response<Full<Bytes>>;
 /// Why a request is not done.
 pub(super) struct Refusal {
     status: StatusCode,
-    failure: Failure,
+    failure: Box<Failure>,
     allow: Option<&'static str>,
 }
 
 impl Refusal {
     pub(super) fn new(status: StatusCode, failure: Failure) -> Self {
-        Self { status, failure, allow: None }
+        Self { status, failure: Box::new(failure), allow: None }
     }
 
     /// Something that the sender should have known.

@@ -5,7 +5,7 @@
 
 use rustle_testserver::{
     AuthAttempt, AuthOutcome, ChannelKind, ChannelRecord, CommandKind, CommandRecord, ConnectionRecord, Cut,
-    End, Exit, FaultReport, Pty, Record, TerminalSize,
+    End, Exit, FaultReport, ForwardPlace, ForwardRecord, ForwardState, Pty, Record, TerminalSize,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -17,10 +17,13 @@ pub(super) struct Evidence {
     auth_attempts: Vec<Value>,
     channels: Vec<Value>,
     commands: Vec<Value>,
+    forwards: Vec<Value>,
     global_requests: Vec<String>,
     connections_open: usize,
     channels_open: usize,
     channels_refused: usize,
+    channels_refused_by_client: usize,
+    forwards_open: usize,
     running: usize,
     eofs: usize,
     closes: usize,
@@ -42,10 +45,13 @@ impl Evidence {
             auth_attempts: record.auth_attempts().iter().map(attempt).collect(),
             channels: numbered(record.channels(), channel),
             commands: numbered(record.commands(), command),
+            forwards: record.forwards().iter().map(forward).collect(),
             global_requests: record.global_requests().to_vec(),
             connections_open: record.connections_open(),
             channels_open: record.channels_open(),
             channels_refused: record.channels_refused(),
+            channels_refused_by_client: record.channels_refused_by_client(),
+            forwards_open: record.forwards_open(),
             running: record.processes_running(),
             eofs: record.eofs(),
             closes: record.closes(),
@@ -124,12 +130,42 @@ fn channel(number: usize, channel: &ChannelRecord) -> Value {
             ChannelKind::DirectStreamlocal(path) => {
                 json!({ "type": "direct-streamlocal@openssh.com", "path": path })
             }
+            ChannelKind::ForwardedTcpip(address, port) => {
+                json!({ "type": "forwarded-tcpip", "host": address, "port": port })
+            }
+            ChannelKind::ForwardedStreamlocal(path) => {
+                json!({ "type": "forwarded-streamlocal@openssh.com", "path": path })
+            }
+            ChannelKind::Agent => json!({ "type": "auth-agent@openssh.com" }),
+            ChannelKind::X11 => json!({ "type": "x11" }),
             other => json!({ "type": "other", "what": format!("{other:?}") }),
         },
         "open": channel.is_open(),
         "signals": channel.signals().iter().map(|signal| signal.name()).collect::<Vec<_>>(),
         "window_changes": channel.window_changes().iter().copied().map(size).collect::<Vec<_>>(),
         "refused_requests": channel.refused_requests(),
+        "granted_requests": channel.granted_requests(),
+    })
+}
+
+fn forward(forward: &ForwardRecord) -> Value {
+    let (host, asked, path) = match forward.place() {
+        ForwardPlace::Tcpip(host, port) => (Some(host), Some(port), None),
+        ForwardPlace::Streamlocal(path) => (None, None, Some(path)),
+        _ => (None, None, None),
+    };
+    json!({
+        "connection": forward.connection(),
+        "host": host,
+        "port_asked": asked,
+        "path": path,
+        "port": forward.port(),
+        "state": match forward.state() {
+            ForwardState::Refused => "refused",
+            ForwardState::Listening => "listening",
+            ForwardState::Ended => "ended",
+            _ => "other",
+        },
     })
 }
 

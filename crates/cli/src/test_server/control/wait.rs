@@ -36,9 +36,10 @@ const TOTALS: [(&str, Count); 9] = [
 ];
 
 /// What there is at the moment: just so many.
-const PRESENT: [(&str, Count); 3] = [
+const PRESENT: [(&str, Count); 4] = [
     ("connections_open", |record| record.connections_open() as u64),
     ("channels_open", |record| record.channels_open() as u64),
+    ("forwards_open", |record| record.forwards_open() as u64),
     ("running", |record| record.processes_running() as u64),
 ];
 

@@ -1,4 +1,4 @@
-//! The server itself: host keys, algorithms, limits, the network before it, files and forwards.
+//! The server itself: host keys, algorithms, limits, the network before it, and files.
 
 use std::path::{Path, PathBuf};
 
@@ -78,13 +78,6 @@ enum Files {
     #[default]
     Directory,
     None,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ForwardKeys {
-    direct_tcpip: Option<bool>,
-    direct_streamlocal: Option<bool>,
 }
 
 impl HostKey {
@@ -195,17 +188,5 @@ impl SftpKeys {
             Files::Directory => builder.sftp_temp_dir(),
             Files::None => builder,
         }
-    }
-}
-
-impl ForwardKeys {
-    pub(super) fn apply(self, mut builder: Builder) -> Builder {
-        if self.direct_tcpip.unwrap_or(true) {
-            builder = builder.direct_tcpip();
-        }
-        if self.direct_streamlocal.unwrap_or(false) {
-            builder = builder.direct_streamlocal();
-        }
-        builder
     }
 }

@@ -10,7 +10,7 @@ use super::served::{Served, output};
 const PAGE: &str = include_str!("../../../../../docs/test-server.md");
 
 /// Each table of the file: its prefix in the page's list of keys, and a script with a key in it that does not exist.
-const TABLES: [(&str, &str); 12] = [
+const TABLES: [(&str, &str); 13] = [
     ("", "no_such = 1"),
     ("host_keys[].", "host_keys = [{ no_such = 1 }]"),
     ("algorithms.", "[algorithms]\nno_such = 1"),
@@ -18,6 +18,7 @@ const TABLES: [(&str, &str); 12] = [
     ("network.", "[network]\nno_such = 1"),
     ("sftp.", "[sftp]\nno_such = 1"),
     ("forwards.", "[forwards]\nno_such = 1"),
+    ("forwards.targets[].", "[forwards]\ntargets = [{ no_such = 1 }]"),
     ("users[].", "[[users]]\nno_such = 1"),
     ("users[].rounds[].", "[[users]]\nname = \"a\"\nrounds = [{ no_such = 1 }]"),
     ("users[].rounds[].prompts[].", "[[users]]\nname = \"a\"\nrounds = [{ prompts = [{ no_such = 1 }] }]"),
@@ -26,7 +27,7 @@ const TABLES: [(&str, &str); 12] = [
 ];
 
 /// Where each key is seen to act: the test, and its keys. Keys that only hold others are seen by those.
-const SEEN: [(&str, &[&str]); 15] = [
+const SEEN: [(&str, &[&str]); 17] = [
     ("seed_banner_and_identification_are_those_of_the_script", &["seed", "banner", "identification"]),
     ("host_keys_are_of_the_kinds_or_from_the_files_named", &["host_keys[].kind", "host_keys[].file"]),
     (
@@ -50,6 +51,21 @@ const SEEN: [(&str, &[&str]); 15] = [
         &["builtins", "accept_env", "sftp.serve", "forwards.direct_tcpip"],
     ),
     ("a_real_shell_and_unix_sockets_are_there_where_asked_for", &["shell", "forwards.direct_streamlocal"]),
+    (
+        "targets_answer_as_the_script_says",
+        &[
+            "forwards.targets[].host",
+            "forwards.targets[].port",
+            "forwards.targets[].path",
+            "forwards.targets[].answer",
+            "forwards.targets[].text",
+            "forwards.targets[].code",
+        ],
+    ),
+    (
+        "openssh_has_granted_what_the_script_grants",
+        &["forwards.remote_tcpip", "forwards.remote_streamlocal", "forwards.agent", "forwards.x11"],
+    ),
     (
         "each_way_in_that_a_script_can_name_lets_its_user_in",
         &[
@@ -104,6 +120,7 @@ const SEEN: [(&str, &[&str]); 15] = [
             "network",
             "sftp",
             "forwards",
+            "forwards.targets",
             "users",
             "users[].rounds",
             "users[].rounds[].prompts",
@@ -114,7 +131,12 @@ const SEEN: [(&str, &[&str]); 15] = [
 ];
 
 /// The tests themselves, in which the names above have to stand.
-const TESTS: [&str; 3] = [include_str!("script.rs"), include_str!("users.rs"), include_str!("faults.rs")];
+const TESTS: [&str; 4] = [
+    include_str!("script.rs"),
+    include_str!("users.rs"),
+    include_str!("faults.rs"),
+    include_str!("forwards.rs"),
+];
 
 /// What the program says it knows, when it is shown a script with something that it does not know.
 async fn known(script: &str) -> BTreeSet<String> {

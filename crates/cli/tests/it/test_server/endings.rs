@@ -63,7 +63,7 @@ async fn what_a_script_has_wrong_is_told_with_its_place_in_either_format() {
     snapshot!("test_server_script", normal(ran.told()));
     let ran = finish(program(&["test-server", "--format", "json", "--script", &path]), b"").await;
     snapshot!("test_server_script_json", normal(ran.told()));
-    let server = Served::script(FAULT).await;
+    let server = Served::script(&format!("seed = 7\n{FAULT}")).await;
     let ran = server.end().await;
     snapshot!("test_server_unfired", ran.told());
 }
