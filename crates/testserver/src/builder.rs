@@ -189,10 +189,31 @@ impl Builder {
         self
     }
 
-    /// Has a freshly generated host key of this sort. May be called again for a server with several keys.
+    /// Has a generated host key of this sort. May be called again for a server with several keys, which all differ.
     /// Without any, the server has an Ed25519 key.
+    ///
+    /// A process makes few keys and all its servers share them, since some take seconds to make; so two servers may well
+    /// have the same key. Where a test has to tell them apart, there is [`fresh_host_key`](Self::fresh_host_key).
+    ///
+    /// ```
+    /// use rustle_testserver::{HostKeyKind, TestServer};
+    ///
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    /// # runtime.block_on(async {
+    /// let one = TestServer::builder().host_key(HostKeyKind::Ed25519).start().await?;
+    /// let other = TestServer::builder().fresh_host_key(HostKeyKind::Ed25519).start().await?;
+    /// assert_ne!(one.host_key_openssh(), other.host_key_openssh());
+    /// # Ok::<(), rustle_testserver::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub fn host_key(mut self, kind: HostKeyKind) -> Self {
         self.host_keys.push(HostKeySource::Generated(kind));
+        self
+    }
+
+    /// Has a host key of this sort that is made for this server alone.
+    pub fn fresh_host_key(mut self, kind: HostKeyKind) -> Self {
+        self.host_keys.push(HostKeySource::Fresh(kind));
         self
     }
 

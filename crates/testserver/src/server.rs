@@ -32,7 +32,7 @@ use crate::{
         remote::{Forwards, Visited},
         stream::ChannelStream,
     },
-    keys::{self, HostKeySource},
+    keys::{self, HostKeySource, KeyRing},
     link::LinkControl,
     listening::Port,
     network::{Line, Network},
@@ -91,7 +91,7 @@ pub(crate) struct Shared {
 /// What changes while the server runs.
 struct Live {
     host_keys: Vec<PrivateKey>,
-    generation: usize,
+    keys: KeyRing,
     links: HashMap<usize, Arc<LinkControl>>,
     flow: Flow,
     door: Door,
@@ -193,7 +193,8 @@ impl TestServer {
         host_keys: Vec<HostKeySource>,
         faults: Arc<Faults>,
     ) -> Result<Self, Error> {
-        let host_keys = host_keys.iter().map(|source| source.load(0)).collect::<Result<_, _>>()?;
+        let mut keys = KeyRing::default();
+        let host_keys = host_keys.iter().map(|source| keys.load(source)).collect::<Result<_, _>>()?;
         let directory = tempfile::Builder::new()
             .prefix("rustle-testserver-")
             .tempdir()
@@ -218,7 +219,7 @@ impl TestServer {
             seed,
             live: Mutex::new(Live {
                 host_keys,
-                generation: 0,
+                keys,
                 links: HashMap::new(),
                 flow: Flow::Flowing,
                 door: Door::Open,

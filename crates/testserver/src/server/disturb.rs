@@ -4,7 +4,7 @@ use super::{Flow, TestServer};
 use crate::{
     error::{Error, ErrorKind},
     fault::{Cut, Fault},
-    keys::{HostKeyKind, HostKeySource},
+    keys::HostKeyKind,
     network::Network,
 };
 
@@ -66,14 +66,13 @@ impl TestServer {
         }
     }
 
-    /// Shows another host key of this sort to new connections, on the same port.
+    /// Shows another host key of this sort to new connections, on the same port: one that this server has not had.
     ///
     /// # Errors
     /// The key cannot be generated.
     pub fn swap_host_key(&self, kind: HostKeyKind) -> Result<(), Error> {
         let mut live = self.shared.live();
-        live.generation += 1;
-        live.host_keys = vec![HostKeySource::Generated(kind).load(live.generation)?];
+        live.host_keys = vec![live.keys.another(kind)?];
         Ok(())
     }
 

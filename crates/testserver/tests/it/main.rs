@@ -24,6 +24,7 @@ mod openssh_forwards;
 mod raw;
 mod remote_forwards;
 mod restart;
+mod scale;
 mod server_opened;
 mod sftp;
 mod targets;
