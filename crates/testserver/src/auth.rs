@@ -1,6 +1,14 @@
 //! The decision at each attempt to authenticate, over the rounds and steps of one connection.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+pub(crate) mod certificate;
+pub(crate) mod codes;
+pub(crate) mod dialog;
+pub(crate) mod scripts;
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use russh::{
@@ -10,8 +18,12 @@ use russh::{
 };
 
 use crate::{
+    auth::{
+        certificate::Restrictions,
+        dialog::{Conversation, Turn, Verdict},
+    },
     record::AuthOutcome,
-    user::{Account, Method},
+    user::{Account, Method, PasswordCheck},
 };
 
 /// How far the user of one connection has got.
@@ -19,7 +31,9 @@ use crate::{
 pub(crate) struct Progress {
     user: Option<String>,
     steps_passed: usize,
-    round: usize,
+    /// In a lock that nobody else takes: the code in it need not be shareable between threads.
+    conversation: Mutex<Option<Conversation>>,
+    restrictions: Restrictions,
 }
 
 /// What the server knows about those who may log in. A running server may be told of more.
@@ -57,15 +71,22 @@ impl Accounts {
             .collect()
     }
 
+    /// How long this user waits for an answer, if that is said.
+    pub(crate) fn delay(&self, name: &str) -> Option<Duration> {
+        self.find(name)?.delay
+    }
+
+    /// What the server sets for this user's commands.
+    pub(crate) fn env(&self, name: &str) -> Vec<(String, String)> {
+        self.find(name).map(|account| account.env.clone()).unwrap_or_default()
+    }
+
     fn methods_for(&self, account: Option<&Account>, progress: &Progress) -> Vec<Method> {
         match account {
             Some(account) if !account.steps.is_empty() => {
                 account.steps.get(progress.steps_passed).copied().into_iter().collect()
             }
-            Some(account) => [Method::PublicKey, Method::Password, Method::KeyboardInteractive]
-                .into_iter()
-                .filter(|method| account.has(*method))
-                .collect(),
+            Some(account) => account.offered(),
             None => self.methods(),
         }
     }
@@ -95,11 +116,19 @@ impl Proof<'_> {
             Self::Answers(_) => Method::KeyboardInteractive,
         }
     }
+
+    /// Whether something was shown that might have been guessed or stolen.
+    fn is_guess(&self) -> bool {
+        !matches!(self, Self::None | Self::KeyOffer(_))
+    }
 }
 
 impl Progress {
     /// Decides, and says what to record.
-    pub(crate) fn decide(
+    ///
+    /// # Cancel safety
+    /// The attempt is lost when this future is dropped, and the conversation it belongs to.
+    pub(crate) async fn decide(
         &mut self,
         accounts: &Accounts,
         name: &str,
@@ -110,24 +139,28 @@ impl Progress {
             *self = Self { user: Some(name.to_owned()), ..Self::default() };
         }
         let account = accounts.find(name);
-        let method = proof.method();
-        let verdict = match account.as_deref() {
-            Some(account) if self.may_use(account, method) => self.check(account, proof),
-            _ => Verdict::Wrong,
+        let finding = match &account {
+            Some(account) if account.is_locked() => Finding::Wrong(AuthOutcome::Locked),
+            Some(account) if self.may_use(account, proof.method()) => self.check(account, proof).await,
+            _ => Finding::Wrong(AuthOutcome::Refused),
         };
-        match verdict {
-            Verdict::Welcome => (Auth::Accept, AuthOutcome::KeyWelcome),
-            Verdict::Ask(auth) => (auth, AuthOutcome::Asked),
-            Verdict::Wrong => {
-                self.round = 0;
-                (self.refusal(accounts, account.as_deref(), Partial::No), AuthOutcome::Refused)
+        match finding {
+            Finding::Welcome => (Auth::Accept, AuthOutcome::KeyWelcome),
+            Finding::Ask(auth) => (auth, AuthOutcome::Asked),
+            Finding::Wrong(outcome) => {
+                if let Some(account) = account.as_deref().filter(|_| proof.is_guess()) {
+                    account.count_refusal();
+                }
+                (self.refusal(accounts, account.as_deref(), Partial::No), outcome)
             }
-            Verdict::Right => {
-                self.round = 0;
+            Finding::Right => {
                 self.steps_passed += 1;
                 if account.as_deref().is_some_and(|account| self.steps_passed < account.steps.len()) {
                     (self.refusal(accounts, account.as_deref(), Partial::Yes), AuthOutcome::Partial)
                 } else {
+                    if let Some(account) = account.as_deref() {
+                        account.forget_refusals();
+                    }
                     (Auth::Accept, AuthOutcome::Accepted)
                 }
             }
@@ -148,38 +181,42 @@ impl Progress {
         }
     }
 
+    /// What the user must leave alone, by the certificate shown.
+    pub(crate) fn restrictions(&self) -> &Restrictions {
+        &self.restrictions
+    }
+
     fn may_use(&self, account: &Account, method: Method) -> bool {
         account.has(method)
             && (account.steps.is_empty() || account.steps.get(self.steps_passed) == Some(&method))
     }
 
-    fn check(&mut self, account: &Account, proof: &Proof<'_>) -> Verdict {
+    async fn check(&mut self, account: &Arc<Account>, proof: &Proof<'_>) -> Finding {
+        let conversation = self.conversation.get_mut().unwrap_or_else(PoisonError::into_inner);
         match proof {
-            Proof::None => Verdict::Right,
-            Proof::Password(password) => Verdict::right_if(account.accepts_password(password)),
+            Proof::Answers(answers) => return converse(conversation, account, answers.as_deref()).await,
+            // RFC 4256 section 3.1: another request ends the conversation.
+            _ => *conversation = None,
+        }
+        match proof {
+            Proof::None => Finding::Right,
+            Proof::Password(password) => match account.check_password(password) {
+                PasswordCheck::Right => Finding::Right,
+                PasswordCheck::Wrong => Finding::Wrong(AuthOutcome::Refused),
+                PasswordCheck::Expired => Finding::Wrong(AuthOutcome::Expired),
+            },
             Proof::KeyOffer(key) if account.accepts_key(key) || !account.authorities.is_empty() => {
-                Verdict::Welcome
+                Finding::Welcome
             }
-            Proof::KeyOffer(_) => Verdict::Wrong,
-            Proof::Key(key) => Verdict::right_if(account.accepts_key(key)),
-            Proof::Certificate(certificate) => Verdict::right_if(accepts_certificate(account, certificate)),
-            Proof::Answers(answers) => self.next_round(account, answers.as_deref()),
-        }
-    }
-
-    fn next_round(&mut self, account: &Account, answers: Option<&[Bytes]>) -> Verdict {
-        match answers {
-            None => self.round = 0,
-            Some(answers) => {
-                if !account.rounds.get(self.round).is_some_and(|round| round.accepts(answers)) {
-                    return Verdict::Wrong;
+            Proof::Key(key) if account.accepts_key(key) => Finding::Right,
+            Proof::Certificate(certificate) => match certificate::admit(account, certificate) {
+                Some(restrictions) => {
+                    self.restrictions = restrictions;
+                    Finding::Right
                 }
-                self.round += 1;
-            }
-        }
-        match account.rounds.get(self.round) {
-            Some(round) => Verdict::Ask(round.to_auth()),
-            None => Verdict::Right,
+                None => Finding::Wrong(AuthOutcome::Refused),
+            },
+            Proof::KeyOffer(_) | Proof::Key(_) | Proof::Answers(_) => Finding::Wrong(AuthOutcome::Refused),
         }
     }
 
@@ -193,16 +230,32 @@ impl Progress {
     }
 }
 
-enum Verdict {
+enum Finding {
     Right,
-    Wrong,
+    Wrong(AuthOutcome),
     Welcome,
     Ask(Auth),
 }
 
-impl Verdict {
-    fn right_if(right: bool) -> Self {
-        if right { Self::Right } else { Self::Wrong }
+/// Begins a conversation, or goes on with it.
+async fn converse(
+    conversation: &mut Option<Conversation>,
+    account: &Arc<Account>,
+    answers: Option<&[Bytes]>,
+) -> Finding {
+    if answers.is_none() {
+        *conversation = account.converse();
+    }
+    let Some(going_on) = conversation else { return Finding::Wrong(AuthOutcome::Refused) };
+    let verdict = match going_on.next(answers).await {
+        Turn::Ask(auth) => return Finding::Ask(auth),
+        Turn::Done(verdict) => verdict,
+    };
+    *conversation = None;
+    match verdict {
+        Verdict::Right => Finding::Right,
+        Verdict::Wrong => Finding::Wrong(AuthOutcome::Refused),
+        Verdict::Replayed => Finding::Wrong(AuthOutcome::Replayed),
     }
 }
 
@@ -219,13 +272,4 @@ pub(crate) fn kind(method: Method) -> MethodKind {
         Method::PublicKey => MethodKind::PublicKey,
         Method::KeyboardInteractive => MethodKind::KeyboardInteractive,
     }
-}
-
-/// The base has checked the certificate's own signature and its dates; this checks who signed it, for whom and as what.
-fn accepts_certificate(account: &Account, certificate: &Certificate) -> bool {
-    certificate.cert_type().is_user()
-        && account.authorities.iter().any(|authority| authority.key_data() == certificate.signature_key())
-        // PROTOCOL.certkeys: no principals at all means any; sshd asks for one by default, and so does this.
-        && certificate.valid_principals().contains(&account.name)
-        && certificate.critical_options().iter().next().is_none()
 }

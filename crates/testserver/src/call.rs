@@ -106,7 +106,7 @@ impl Call {
         &self.user
     }
 
-    /// The environment the client set.
+    /// The environment: what the [user](crate::User::env) has here, and then what the client set.
     #[must_use]
     pub fn env(&self) -> &[(String, String)] {
         &self.env

@@ -12,16 +12,15 @@ use russh::{
 use tokio::sync::oneshot;
 
 use crate::{
-    auth::{Progress, Proof},
+    auth::{Progress, Proof, certificate::Permit},
     builder::forwarding::Grant,
-    builtin,
     call::{X11Connections, X11Request},
     connection::{Connection, Reached, SessionSlot},
     driver,
     fault::{Action, DisconnectReason, Farewell, Phase, RequestKind, Trigger},
     forward::{Forward, open::Opener, target::Found},
     record::{AuthOutcome, ChannelKind, CommandKind, ForwardPlace, Pty, TerminalSize},
-    session_channel::{Program, SessionChannel, Start},
+    session_channel::{SessionChannel, Start},
     user::Method,
 };
 
@@ -74,18 +73,22 @@ impl Handler {
             Reached::Go | Reached::Withhold(_) | Reached::Refuse { .. } => {}
         }
         let shared = Arc::clone(&self.connection.shared);
-        let delay = shared.settings.auth_delay;
+        let delay = shared.accounts.delay(user).unwrap_or(shared.settings.auth_delay);
         if !delay.is_zero() {
             tokio::select! {
                 () = tokio::time::sleep(delay) => {}
                 () = self.connection.gone.cancelled() => return Err(HandlerError::Cut),
             }
         }
-        let (auth, outcome) = self.decide(user, &proof);
+        let gone = self.connection.gone.clone();
+        let (auth, outcome) = tokio::select! {
+            decided = self.decide(user, &proof) => decided,
+            () = gone.cancelled() => return Err(HandlerError::Cut),
+        };
         shared.keeper.auth(self.connection.number, user, proof.method(), outcome);
         self.attempts += 1;
         // As sshd counts: a first attempt by `none` is free.
-        if outcome == AuthOutcome::Refused && (self.attempts > 1 || proof.method() != Method::None) {
+        if outcome.is_refusal() && (self.attempts > 1 || proof.method() != Method::None) {
             self.failures += 1;
             if shared.settings.limits.max_auth_tries.is_some_and(|most| self.failures >= most) {
                 self.connection.leave(Farewell {
@@ -100,9 +103,9 @@ impl Handler {
         Ok(auth)
     }
 
-    fn decide(&mut self, user: &str, proof: &Proof<'_>) -> (Auth, AuthOutcome) {
+    async fn decide(&mut self, user: &str, proof: &Proof<'_>) -> (Auth, AuthOutcome) {
         let accounts = &self.connection.shared.accounts;
-        let (auth, outcome) = self.progress.decide(accounts, user, proof);
+        let (auth, outcome) = self.progress.decide(accounts, user, proof).await;
         if outcome != AuthOutcome::Accepted {
             return (auth, outcome);
         }
@@ -160,21 +163,27 @@ impl Handler {
         let Some(waiting) = self.channels.get_mut(&channel) else {
             return Ok(session.channel_failure(channel)?);
         };
-        let program = if refused { None } else { self.connection.shared.program(kind, text) };
+        let shared = &self.connection.shared;
+        let ordered = if refused { None } else { shared.order(kind, text, self.progress.restrictions()) };
         // RFC 4254 section 6.5: only one of these requests can succeed per channel.
-        let start = program.and_then(|program| Some((program, waiting.start.take()?)));
-        let Some((program, start)) = start else {
+        let start = ordered.and_then(|ordered| Some((ordered, waiting.start.take()?)));
+        let Some((ordered, start)) = start else {
             return self.refuse_request(channel, session, request_kind(kind).as_str());
         };
+        let set = std::mem::take(&mut waiting.env);
+        let mut env = shared.accounts.env(&self.user);
+        env.extend(set.iter().cloned());
+        env.extend(ordered.original.map(|text| ("SSH_ORIGINAL_COMMAND".to_owned(), text)));
         let order = Start {
             kind,
-            text: text.to_vec(),
+            text: ordered.text,
             user: self.user.clone(),
-            env: std::mem::take(&mut waiting.env),
+            set,
+            env,
             pty: waiting.pty.take(),
             agent: waiting.agent,
             x11: waiting.x11.take(),
-            program,
+            program: ordered.program,
         };
         if delay.is_zero() {
             session.channel_success(channel)?;
@@ -217,7 +226,12 @@ impl Handler {
             ChannelKind::DirectStreamlocal(_) => settings.direct_streamlocal,
             _ => false,
         };
-        let target = settings.forwarding.targets.find(&kind).or_else(|| allowed.then_some(Found::Real));
+        let target = settings
+            .forwarding
+            .targets
+            .find(&kind)
+            .or_else(|| allowed.then_some(Found::Real))
+            .filter(|_| self.progress.restrictions().permits(Permit::PortForwarding));
         match target {
             Some(target) => {
                 let connection = Arc::clone(&self.connection);
@@ -237,6 +251,10 @@ impl Handler {
     async fn listen(&self, name: &str, place: ForwardPlace, handle: Handle) -> Option<Option<u16>> {
         let shared = &self.connection.shared;
         shared.keeper.global_request(name);
+        if !self.progress.restrictions().permits(Permit::PortForwarding) {
+            shared.keeper.forward_refused(self.connection.number, place);
+            return None;
+        }
         let opener = Opener { connection: Arc::clone(&self.connection), handle };
         shared.forwards.begin(opener, place).await
     }
@@ -409,7 +427,7 @@ impl server::Handler for Handler {
         modes: &[(russh::Pty, u32)],
         session: &mut Session,
     ) -> Result<(), HandlerError> {
-        if self.connection.refuses(RequestKind::Pty) {
+        if self.connection.refuses(RequestKind::Pty) || !self.progress.restrictions().permits(Permit::Pty) {
             return self.refuse_request(channel, session, "pty-req");
         }
         let size = TerminalSize { columns, rows, pixel_width, pixel_height };
@@ -471,7 +489,8 @@ impl server::Handler for Handler {
         screen: u32,
         session: &mut Session,
     ) -> Result<(), HandlerError> {
-        let granted = self.connection.shared.settings.forwarding.x11 == Grant::Granted;
+        let granted = self.connection.shared.settings.forwarding.x11 == Grant::Granted
+            && self.progress.restrictions().permits(Permit::X11Forwarding);
         let Some(waiting) = self.channels.get_mut(&channel).filter(|_| granted) else {
             return self.refuse_request(channel, session, "x11-req");
         };
@@ -493,7 +512,9 @@ impl server::Handler for Handler {
     ) -> Result<bool, HandlerError> {
         let (name, keeper) = ("auth-agent-req@openssh.com", &self.connection.shared.keeper);
         let Some(waiting) = self.channels.get_mut(&channel) else { return Ok(false) };
-        waiting.agent = self.connection.shared.settings.forwarding.agent;
+        if self.progress.restrictions().permits(Permit::AgentForwarding) {
+            waiting.agent = self.connection.shared.settings.forwarding.agent;
+        }
         match waiting.agent {
             Grant::Granted => keeper.request_granted(waiting.number, name),
             Grant::Refused => keeper.request_refused(waiting.number, name),
@@ -536,36 +557,6 @@ impl server::Handler for Handler {
     ) -> Result<bool, HandlerError> {
         let place = ForwardPlace::Streamlocal(path.to_owned());
         Ok(self.cancel("cancel-streamlocal-forward@openssh.com", &place).await)
-    }
-}
-
-/// Which program answers a request; `None` refuses it.
-impl crate::server::Shared {
-    pub(crate) fn program(&self, kind: CommandKind, text: &[u8]) -> Option<Program> {
-        let settings = &self.settings;
-        match kind {
-            CommandKind::Exec => Some(
-                settings
-                    .script
-                    .find(text)
-                    .map(Program::Scripted)
-                    .or_else(|| {
-                        settings.builtins.then(|| builtin::parse(text).map(Program::Builtin)).flatten()
-                    })
-                    .or_else(|| settings.shell.then(|| Program::Shell(Some(text.to_vec()))))
-                    .unwrap_or(Program::NotFound),
-            ),
-            CommandKind::Shell => settings
-                .shell_script
-                .clone()
-                .map(Program::Scripted)
-                .or_else(|| settings.shell.then_some(Program::Shell(None))),
-            CommandKind::Subsystem => settings
-                .subsystems
-                .find(text)
-                .map(Program::Scripted)
-                .or_else(|| (settings.sftp && text == b"sftp").then_some(Program::Sftp)),
-        }
     }
 }
 

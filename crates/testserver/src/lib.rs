@@ -31,6 +31,7 @@ mod network;
 mod pipe;
 #[cfg(unix)]
 mod process;
+mod program;
 mod random;
 mod raw;
 mod record;
@@ -47,6 +48,10 @@ mod timeline;
 mod user;
 
 pub use algorithms::Algorithms;
+pub use auth::{
+    codes::OneTimeCodes,
+    dialog::{Answers, Dialog, Verdict},
+};
 pub use builder::Builder;
 pub use call::{Call, Output, Signals, X11Request};
 pub use command::Reply;

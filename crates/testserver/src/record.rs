@@ -85,6 +85,19 @@ pub enum AuthOutcome {
     Asked,
     /// Wrong, unknown, or not this user's way in.
     Refused,
+    /// A code that was right once, and had been used.
+    Replayed,
+    /// A password that was right, and had expired.
+    Expired,
+    /// Refused whatever it was, after too many refusals.
+    Locked,
+}
+
+impl AuthOutcome {
+    /// Whether the client was told that it failed, and may not even go on with another step.
+    pub(crate) fn is_refusal(self) -> bool {
+        matches!(self, Self::Refused | Self::Replayed | Self::Expired | Self::Locked)
+    }
 }
 
 /// What a channel was opened for.

@@ -33,6 +33,9 @@ pub(crate) struct Start {
     pub(crate) kind: CommandKind,
     pub(crate) text: Vec<u8>,
     pub(crate) user: String,
+    /// What the client has set.
+    pub(crate) set: Vec<(String, String)>,
+    /// That and what the server sets.
     pub(crate) env: Vec<(String, String)>,
     pub(crate) pty: Option<Pty>,
     pub(crate) agent: Grant,
@@ -156,7 +159,7 @@ impl Runner {
             channel: self.channel,
             what: start.kind,
             text: &start.text,
-            env: &start.env,
+            env: &start.set,
             pty: start.pty.as_ref(),
         });
         let mut call = Call {

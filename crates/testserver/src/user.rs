@@ -1,12 +1,25 @@
 //! Who may log in, and what each has to show.
 
-use std::fmt;
+mod account;
+mod round;
+
+use std::{fmt, time::Duration};
 
 use bytes::Bytes;
 use russh::keys::PublicKey;
-use secrecy::{ExposeSecret, SecretString};
 
-use crate::error::{Error, ErrorKind};
+use crate::{
+    auth::{
+        codes::OneTimeCodes,
+        dialog::{Dialog, Verdict},
+        scripts::Interactive,
+    },
+    error::{Error, ErrorKind},
+};
+
+pub(crate) use account::{Account, PasswordCheck};
+use account::{Parts, Password};
+pub use round::Round;
 
 /// An authentication method, by its name on the wire (RFC 4252 section 5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -61,12 +74,16 @@ impl fmt::Display for Method {
 pub struct User {
     name: String,
     none: Option<()>,
-    passwords: Vec<SecretString>,
+    passwords: Vec<Password>,
     keys: Vec<String>,
     authorities: Vec<String>,
-    rounds: Vec<Round>,
+    interactive: Option<Interactive>,
     steps: Vec<Method>,
     startup_noise: Bytes,
+    methods: Vec<Method>,
+    delay: Option<Duration>,
+    lock_after: Option<u32>,
+    env: Vec<(String, String)>,
 }
 
 impl User {
@@ -79,9 +96,13 @@ impl User {
             passwords: Vec::new(),
             keys: Vec::new(),
             authorities: Vec::new(),
-            rounds: Vec::new(),
+            interactive: None,
             steps: Vec::new(),
             startup_noise: Bytes::new(),
+            methods: Vec::new(),
+            delay: None,
+            lock_after: None,
+            env: Vec::new(),
         }
     }
 
@@ -95,8 +116,27 @@ impl User {
     /// Accepts this password. Several may be given.
     #[must_use]
     pub fn password(mut self, password: impl Into<String>) -> Self {
-        self.passwords.push(SecretString::from(password.into()));
+        self.passwords.push(Password::good(password.into()));
         self
+    }
+
+    /// Accepts this password from the n-th time that it is shown, and refuses it before, as a server does whose
+    /// directory service is not there yet. Counted over all connections, and whatever else is shown meanwhile.
+    #[must_use]
+    pub fn password_from_attempt(mut self, password: impl Into<String>, n: u32) -> Self {
+        self.passwords.push(Password::from_attempt(password.into(), n));
+        self
+    }
+
+    /// Has this password, which must be changed before anything else. By keyboard-interactive the user is asked for a new
+    /// one as PAM asks: the current password again, the new one, and that again. A mismatch asks anew, three times at
+    /// most. The new one is then good for this server, by either method, and the old one no longer. Shown by the method
+    /// `password`, an expired password is refused: the message that asks for a change there (RFC 4252 section 8) is not
+    /// one the base can send; a [`RawServer`](crate::RawServer) can.
+    #[must_use]
+    pub fn expired_password(mut self, password: impl Into<String>) -> Self {
+        self.passwords.push(Password::expired(password.into()));
+        self.keyboard_interactive_password()
     }
 
     /// Accepts this key, written as in `authorized_keys` or a `.pub` file. Several may be given.
@@ -107,6 +147,11 @@ impl User {
     }
 
     /// Accepts certificates for this user (as principal) signed by this authority, written as in a `.pub` file.
+    ///
+    /// They are honoured as by sshd: dates, principals, the critical options `force-command` and `source-address` (every
+    /// client counts as one at 127.0.0.1; any other option refuses the certificate), and the extensions `permit-pty`,
+    /// `permit-port-forwarding`, `permit-agent-forwarding` and `permit-X11-forwarding`, without which these are refused.
+    /// A certificate outside its dates is refused by the base before this server hears of it, and is not in the record.
     ///
     /// A server that trusts an authority answers every key offered to it with "try it" and decides when it sees
     /// the signature, since the base does not say at the offer whether a certificate is behind it.
@@ -119,7 +164,85 @@ impl User {
     /// Asks these rounds of questions, one after the other; all must be answered as scripted.
     #[must_use]
     pub fn keyboard_interactive(mut self, rounds: impl IntoIterator<Item = Round>) -> Self {
-        self.rounds = rounds.into_iter().collect();
+        let rounds: Vec<Round> = rounds.into_iter().collect();
+        self.interactive = (!rounds.is_empty()).then_some(Interactive::Rounds(rounds));
+        self
+    }
+
+    /// Asks for the user's password by keyboard-interactive, as servers with PAM do.
+    #[must_use]
+    pub fn keyboard_interactive_password(mut self) -> Self {
+        self.interactive = Some(Interactive::Password);
+        self
+    }
+
+    /// Asks for one of these codes by keyboard-interactive. A code that was used before is refused, and shows in the
+    /// record as [`Replayed`](crate::AuthOutcome::Replayed).
+    #[must_use]
+    pub fn one_time_codes(mut self, codes: OneTimeCodes) -> Self {
+        self.interactive = Some(Interactive::Codes(codes));
+        self
+    }
+
+    /// Asks by keyboard-interactive whatever this code asks, as often as it likes, and takes its verdict.
+    ///
+    /// ```
+    /// use rustle_testserver::{Dialog, Round, User, Verdict};
+    ///
+    /// let user = User::new("alice").keyboard_interactive_fn(async |mut dialog: Dialog| {
+    ///     let first = dialog.ask(Round::new().question("2 + 2 = ")).await;
+    ///     let (text, wanted) = match first.text(0) {
+    ///         "4" => ("And 4 + 4 = ", "8"),
+    ///         _ => ("Once more, 1 + 1 = ", "2"),
+    ///     };
+    ///     match dialog.ask(Round::new().prompt(text, wanted)).await.are_right() {
+    ///         true => Verdict::Right,
+    ///         false => Verdict::Wrong,
+    ///     }
+    /// });
+    /// ```
+    ///
+    /// The connection does nothing else while the code waits for anything but an answer.
+    #[must_use]
+    pub fn keyboard_interactive_fn<F, Fut>(mut self, code: F) -> Self
+    where
+        F: Fn(Dialog) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Verdict> + Send + 'static,
+    {
+        self.interactive = Some(Interactive::closure(code));
+        self
+    }
+
+    /// Takes only these methods, and lists them to clients in this order. Otherwise each that the user has something to
+    /// show for: publickey, password, keyboard-interactive.
+    #[must_use]
+    pub fn methods(mut self, methods: impl IntoIterator<Item = Method>) -> Self {
+        self.methods = methods.into_iter().collect();
+        self
+    }
+
+    /// Waits this long before each answer to an attempt by this user, instead of the server's
+    /// [`auth_delay`](crate::Builder::auth_delay).
+    #[must_use]
+    pub fn auth_delay(mut self, delay: Duration) -> Self {
+        self.delay = Some(delay);
+        self
+    }
+
+    /// Lets the user in no more, whatever is shown, after so many refused attempts in a row, over all connections: as
+    /// pam_faillock does. The probe by `none` and the offer of a key do not count. The attempts refused for this show in
+    /// the record as [`Locked`](crate::AuthOutcome::Locked).
+    #[must_use]
+    pub fn lock_after(mut self, refusals: u32) -> Self {
+        self.lock_after = Some(refusals);
+        self
+    }
+
+    /// Sets a variable for every command of this user, as the server's own files would; what the client sets goes over
+    /// it.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.env.push((name.into(), value.into()));
         self
     }
 
@@ -148,18 +271,23 @@ impl User {
         let keys = self.keys.iter().map(|line| parse_key(&self.name, line)).collect::<Result<_, _>>()?;
         let authorities =
             self.authorities.iter().map(|line| parse_key(&self.name, line)).collect::<Result<_, _>>()?;
-        let account = Account {
+        let wanted: Vec<Method> = self.steps.iter().chain(&self.methods).copied().collect();
+        let account = Account::new(Parts {
             name: self.name,
             none: self.none.is_some(),
-            passwords: self.passwords,
             keys,
             authorities,
-            rounds: self.rounds,
             steps: self.steps,
             startup_noise: self.startup_noise,
-        };
-        for step in &account.steps {
-            if !account.has(*step) {
+            methods: self.methods,
+            delay: self.delay,
+            env: self.env,
+            interactive: self.interactive,
+            lock_after: self.lock_after,
+            passwords: self.passwords,
+        });
+        for step in wanted {
+            if !account.has(step) {
                 return Err(Error::new(
                     ErrorKind::Configuration,
                     format!(
@@ -177,131 +305,6 @@ impl User {
 impl fmt::Debug for User {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("User").field("name", &self.name).field("steps", &self.steps).finish_non_exhaustive()
-    }
-}
-
-/// One round of keyboard-interactive questions (RFC 4256 section 3.2); one without prompts is legal, and some servers end with it.
-#[derive(Clone, Default)]
-pub struct Round {
-    name: String,
-    instruction: String,
-    prompts: Vec<Prompt>,
-}
-
-#[derive(Clone)]
-struct Prompt {
-    text: String,
-    echo: Echo,
-    answer: SecretString,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Echo {
-    On,
-    Off,
-}
-
-impl Round {
-    /// A round with no name, instruction or prompt.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// The name shown above the questions.
-    #[must_use]
-    pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
-        self
-    }
-
-    /// The instruction shown above the questions.
-    #[must_use]
-    pub fn instruction(mut self, instruction: impl Into<String>) -> Self {
-        self.instruction = instruction.into();
-        self
-    }
-
-    /// A question whose answer may be seen as it is typed.
-    #[must_use]
-    pub fn prompt(self, text: impl Into<String>, answer: impl Into<String>) -> Self {
-        self.push(text.into(), Echo::On, answer.into())
-    }
-
-    /// A question whose answer must not be seen as it is typed.
-    #[must_use]
-    pub fn hidden_prompt(self, text: impl Into<String>, answer: impl Into<String>) -> Self {
-        self.push(text.into(), Echo::Off, answer.into())
-    }
-
-    fn push(mut self, text: String, echo: Echo, answer: String) -> Self {
-        self.prompts.push(Prompt { text, echo, answer: SecretString::from(answer) });
-        self
-    }
-
-    pub(crate) fn to_auth(&self) -> russh::server::Auth {
-        russh::server::Auth::Partial {
-            name: self.name.clone().into(),
-            instructions: self.instruction.clone().into(),
-            prompts: self
-                .prompts
-                .iter()
-                .map(|prompt| (prompt.text.clone().into(), prompt.echo == Echo::On))
-                .collect::<Vec<_>>()
-                .into(),
-        }
-    }
-
-    pub(crate) fn accepts(&self, answers: &[Bytes]) -> bool {
-        answers.len() == self.prompts.len()
-            && self
-                .prompts
-                .iter()
-                .zip(answers)
-                .all(|(prompt, answer)| prompt.answer.expose_secret().as_bytes() == answer.as_ref())
-    }
-}
-
-/// The questions, never the answers.
-impl fmt::Debug for Round {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let prompts: Vec<&str> = self.prompts.iter().map(|prompt| prompt.text.as_str()).collect();
-        f.debug_struct("Round")
-            .field("name", &self.name)
-            .field("instruction", &self.instruction)
-            .field("prompts", &prompts)
-            .finish()
-    }
-}
-
-/// A [`User`] whose keys have been read.
-pub(crate) struct Account {
-    pub(crate) name: String,
-    pub(crate) none: bool,
-    pub(crate) passwords: Vec<SecretString>,
-    pub(crate) keys: Vec<PublicKey>,
-    pub(crate) authorities: Vec<PublicKey>,
-    pub(crate) rounds: Vec<Round>,
-    pub(crate) steps: Vec<Method>,
-    pub(crate) startup_noise: Bytes,
-}
-
-impl Account {
-    pub(crate) fn has(&self, method: Method) -> bool {
-        match method {
-            Method::None => self.none,
-            Method::Password => !self.passwords.is_empty(),
-            Method::PublicKey => !self.keys.is_empty() || !self.authorities.is_empty(),
-            Method::KeyboardInteractive => !self.rounds.is_empty(),
-        }
-    }
-
-    pub(crate) fn accepts_password(&self, password: &str) -> bool {
-        self.passwords.iter().any(|known| known.expose_secret() == password)
-    }
-
-    pub(crate) fn accepts_key(&self, key: &PublicKey) -> bool {
-        self.keys.iter().any(|known| known.key_data() == key.key_data())
     }
 }
 

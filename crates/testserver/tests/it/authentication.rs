@@ -19,11 +19,11 @@ use tokio::time::Instant;
 
 use crate::client::{Client, alice};
 
-fn new_key() -> PrivateKey {
+pub(crate) fn new_key() -> PrivateKey {
     PrivateKey::random(&mut UnwrapErr(getrandom::SysRng), Algorithm::Ed25519).unwrap()
 }
 
-fn outcomes(server: &TestServer) -> Vec<(String, Method, AuthOutcome)> {
+pub(crate) fn outcomes(server: &TestServer) -> Vec<(String, Method, AuthOutcome)> {
     server
         .record()
         .auth_attempts()
@@ -32,7 +32,7 @@ fn outcomes(server: &TestServer) -> Vec<(String, Method, AuthOutcome)> {
         .collect()
 }
 
-fn remaining(result: &AuthResult) -> (Vec<MethodKind>, bool) {
+pub(crate) fn remaining(result: &AuthResult) -> (Vec<MethodKind>, bool) {
     match result {
         AuthResult::Success => panic!("not refused"),
         AuthResult::Failure { remaining_methods, partial_success } => {

@@ -2,7 +2,7 @@
 
 use rustle_testserver::{Call, Exit, Reply, Signal, TestServer};
 
-use crate::client::{Client, alice};
+use crate::client::{Client, alice, collect};
 
 #[tokio::test]
 async fn scripted_command_gives_its_output_and_exit_code() {
@@ -64,7 +64,7 @@ async fn closure_answers_with_the_input_it_read() {
     let channel = client.exec("shout hello ").await;
     channel.data_bytes(&b"world"[..]).await.unwrap();
     channel.eof().await.unwrap();
-    assert_eq!(crate::client::collect(channel).await.text(), "HELLO WORLD");
+    assert_eq!(collect(channel).await.text(), "HELLO WORLD");
     server.stop().await.unwrap();
 }
 
@@ -76,5 +76,16 @@ async fn shell_runs_in_the_servers_directory() {
     let client = Client::alice(&server).await;
     let output = client.output("cat note; echo \" $USER\"; echo oops >&2; exit 3").await;
     assert_eq!((output.text(), output.errors(), output.code), ("here alice\n", "oops\n", Some(3)));
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn refused_request_leaves_the_channel_for_another() {
+    let server = TestServer::builder().user(alice()).builtins().start().await.unwrap();
+    let client = Client::alice(&server).await;
+    let channel = client.open().await;
+    channel.request_subsystem(true, "no such subsystem").await.unwrap();
+    channel.exec(true, "echo instead").await.unwrap();
+    assert_eq!(collect(channel).await.text(), "instead\n");
     server.stop().await.unwrap();
 }

@@ -3,6 +3,7 @@
 
 mod authentication;
 mod builtins;
+mod certificates;
 mod channels;
 mod client;
 mod commands;
@@ -28,3 +29,4 @@ mod scale;
 mod server_opened;
 mod sftp;
 mod targets;
+mod users;

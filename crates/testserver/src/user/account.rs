@@ -1,0 +1,176 @@
+//! A user whose keys have been read, and what changes as clients try to be that user.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use russh::keys::PublicKey;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::{
+    auth::{dialog::Conversation, scripts::Interactive},
+    user::Method,
+};
+
+/// A [`User`](crate::User) as the server keeps them.
+pub(crate) struct Account {
+    pub(crate) name: String,
+    pub(crate) none: bool,
+    pub(crate) keys: Vec<PublicKey>,
+    pub(crate) authorities: Vec<PublicKey>,
+    pub(crate) steps: Vec<Method>,
+    pub(crate) startup_noise: Bytes,
+    pub(crate) delay: Option<Duration>,
+    pub(crate) env: Vec<(String, String)>,
+    methods: Vec<Method>,
+    interactive: Option<Interactive>,
+    lock_after: Option<u32>,
+    passwords: Mutex<Vec<Password>>,
+    refusals: AtomicU32,
+}
+
+/// What the account is made of, beside its keys.
+pub(crate) struct Parts {
+    pub(crate) name: String,
+    pub(crate) none: bool,
+    pub(crate) keys: Vec<PublicKey>,
+    pub(crate) authorities: Vec<PublicKey>,
+    pub(crate) steps: Vec<Method>,
+    pub(crate) startup_noise: Bytes,
+    pub(crate) methods: Vec<Method>,
+    pub(crate) delay: Option<Duration>,
+    pub(crate) env: Vec<(String, String)>,
+    pub(crate) interactive: Option<Interactive>,
+    pub(crate) lock_after: Option<u32>,
+    pub(crate) passwords: Vec<Password>,
+}
+
+/// A password, and when it is good.
+#[derive(Clone)]
+pub(crate) struct Password {
+    secret: SecretString,
+    validity: Validity,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Validity {
+    Good,
+    /// Good after it has been shown so many times.
+    After(u32),
+    Expired,
+}
+
+/// What came of looking at a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PasswordCheck {
+    Right,
+    Wrong,
+    Expired,
+}
+
+impl Password {
+    pub(crate) fn good(secret: String) -> Self {
+        Self { secret: secret.into(), validity: Validity::Good }
+    }
+
+    /// Good from the n-th time it is shown.
+    pub(crate) fn from_attempt(secret: String, n: u32) -> Self {
+        Self { secret: secret.into(), validity: Validity::After(n.saturating_sub(1)) }
+    }
+
+    pub(crate) fn expired(secret: String) -> Self {
+        Self { secret: secret.into(), validity: Validity::Expired }
+    }
+
+    fn is(&self, shown: &str) -> bool {
+        self.secret.expose_secret() == shown
+    }
+}
+
+impl Account {
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self {
+            name: parts.name,
+            none: parts.none,
+            keys: parts.keys,
+            authorities: parts.authorities,
+            steps: parts.steps,
+            startup_noise: parts.startup_noise,
+            delay: parts.delay,
+            env: parts.env,
+            methods: parts.methods,
+            interactive: parts.interactive,
+            lock_after: parts.lock_after,
+            passwords: Mutex::new(parts.passwords),
+            refusals: AtomicU32::new(0),
+        }
+    }
+
+    pub(crate) fn has(&self, method: Method) -> bool {
+        let has = match method {
+            Method::None => self.none,
+            Method::Password => !self.passwords().is_empty(),
+            Method::PublicKey => !self.keys.is_empty() || !self.authorities.is_empty(),
+            Method::KeyboardInteractive => self.interactive.is_some(),
+        };
+        has && (self.methods.is_empty() || self.methods.contains(&method))
+    }
+
+    /// The methods that a client is told of, in order.
+    pub(crate) fn offered(&self) -> Vec<Method> {
+        let all = [Method::PublicKey, Method::Password, Method::KeyboardInteractive];
+        let listed = if self.methods.is_empty() { all.as_slice() } else { &self.methods };
+        listed.iter().copied().filter(|method| *method != Method::None && self.has(*method)).collect()
+    }
+
+    pub(crate) fn accepts_key(&self, key: &PublicKey) -> bool {
+        self.keys.iter().any(|known| known.key_data() == key.key_data())
+    }
+
+    pub(crate) fn check_password(&self, shown: &str) -> PasswordCheck {
+        let mut passwords = self.passwords();
+        let Some(password) = passwords.iter_mut().find(|password| password.is(shown)) else {
+            return PasswordCheck::Wrong;
+        };
+        match password.validity {
+            Validity::Good | Validity::After(0) => PasswordCheck::Right,
+            Validity::After(n) => {
+                password.validity = Validity::After(n - 1);
+                PasswordCheck::Wrong
+            }
+            Validity::Expired => PasswordCheck::Expired,
+        }
+    }
+
+    /// Puts a new password, good from now on, in the place of one.
+    pub(crate) fn change_password(&self, current: &str, new: &str) {
+        for password in self.passwords().iter_mut().filter(|password| password.is(current)) {
+            *password = Password::good(new.to_owned());
+        }
+    }
+
+    pub(crate) fn converse(self: &Arc<Self>) -> Option<Conversation> {
+        self.interactive.as_ref().map(|interactive| interactive.begin(self))
+    }
+
+    pub(crate) fn is_locked(&self) -> bool {
+        self.lock_after.is_some_and(|limit| self.refusals.load(Ordering::Acquire) >= limit)
+    }
+
+    pub(crate) fn count_refusal(&self) {
+        self.refusals.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(crate) fn forget_refusals(&self) {
+        self.refusals.store(0, Ordering::Release);
+    }
+
+    fn passwords(&self) -> MutexGuard<'_, Vec<Password>> {
+        self.passwords.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
