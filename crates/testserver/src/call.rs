@@ -21,7 +21,7 @@ use crate::{
         stream::ChannelStream,
     },
     pipe::Stdin,
-    record::{ChannelKind, Pty},
+    record::{ChannelKind, Pty, Side},
 };
 
 /// One run of a command, handed to the closure given to [`command_fn`](crate::Builder::command_fn).
@@ -264,6 +264,8 @@ impl Signals {
 /// Standard output or standard error of a command. Waits while the client's window is full.
 pub struct Output {
     connection: Arc<Connection>,
+    /// The channel's number in the record.
+    number: usize,
     channel: Arc<ChannelWriteHalf<Msg>>,
     stream: Stream,
     /// For writing through [`AsyncWrite`], made on first use.
@@ -276,16 +278,26 @@ pub(crate) enum Stream {
     Stderr,
 }
 
+impl Stream {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+        }
+    }
+}
+
 /// SSH_EXTENDED_DATA_STDERR, RFC 4254 section 5.2.
 const STDERR: u32 = 1;
 
 impl Output {
     pub(crate) fn new(
         connection: Arc<Connection>,
+        number: usize,
         channel: Arc<ChannelWriteHalf<Msg>>,
         stream: Stream,
     ) -> Self {
-        Self { connection, channel, stream, writer: None }
+        Self { connection, number, channel, stream, writer: None }
     }
 
     /// Sends data without copying it, waiting for the client's window.
@@ -298,17 +310,27 @@ impl Output {
     pub async fn send(&mut self, data: impl Into<Bytes>) -> io::Result<()> {
         Self::admit(&self.connection.reach_settled(Phase::Data).await)?;
         let data = data.into();
+        let bytes = data.len();
         let sent = match self.stream {
             Stream::Stdout => self.channel.data_bytes(data).await,
             Stream::Stderr => self.channel.extended_data_bytes(STDERR, data).await,
         };
-        sent.map_err(|_| io::ErrorKind::BrokenPipe.into())
+        sent.map_err(|_| io::ErrorKind::BrokenPipe)?;
+        self.note(bytes);
+        Ok(())
     }
 
     /// Another writer to the same stream.
     #[cfg(unix)]
     pub(crate) fn again(&self) -> Self {
-        Self::new(Arc::clone(&self.connection), Arc::clone(&self.channel), self.stream)
+        Self::new(Arc::clone(&self.connection), self.number, Arc::clone(&self.channel), self.stream)
+    }
+
+    fn note(&self, bytes: usize) {
+        if bytes > 0 {
+            let keeper = &self.connection.shared.keeper;
+            keeper.data(self.number, Side::Server, self.stream.name(), bytes as u64);
+        }
     }
 
     fn admit(reached: &Reached) -> io::Result<()> {
@@ -331,7 +353,9 @@ impl AsyncWrite for Output {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         Self::admit(&this.connection.reach(Phase::Data))?;
-        this.writer().as_mut().poll_write(cx, buf)
+        let written = std::task::ready!(this.writer().as_mut().poll_write(cx, buf))?;
+        this.note(written);
+        Poll::Ready(Ok(written))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -58,7 +58,7 @@ impl Forward {
                     Ok(line) => {
                         let number = connection.shared.keeper.channel_opened(connection.number, kind);
                         reply.accept().await;
-                        carry(&connection, channel, line).await;
+                        carry(&connection, channel, number, line).await;
                         connection.shared.keeper.channel_closed(number);
                         return;
                     }
@@ -73,7 +73,7 @@ impl Forward {
                 }
             }
         };
-        connection.shared.keeper.channel_refused();
+        connection.shared.keeper.channel_refused(connection.number);
         reply.reject(refusal).await;
     }
 }
@@ -82,7 +82,7 @@ impl Forward {
 async fn run(connection: &Arc<Connection>, channel: Channel<Msg>, number: usize, code: Code) {
     let (stream, far) = ChannelStream::pair();
     let carried = async {
-        carry(connection, channel, Line::code(far)).await;
+        carry(connection, channel, number, Line::code(far)).await;
         connection.shared.keeper.channel_closed(number);
     };
     tokio::select! {

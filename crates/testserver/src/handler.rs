@@ -141,7 +141,7 @@ impl Handler {
     }
 
     async fn refuse(&self, reply: ChannelOpenHandle, failure: ChannelOpenFailure) {
-        self.connection.shared.keeper.channel_refused();
+        self.connection.shared.keeper.channel_refused(self.connection.number);
         reply.reject(failure).await;
     }
 
@@ -170,6 +170,7 @@ impl Handler {
         let Some((ordered, start)) = start else {
             return self.refuse_request(channel, session, request_kind(kind).as_str());
         };
+        shared.keeper.accepted(waiting.number, kind, text, &waiting.env, waiting.pty.as_ref());
         let set = std::mem::take(&mut waiting.env);
         let mut env = shared.accounts.env(&self.user);
         env.extend(set.iter().cloned());
@@ -250,7 +251,7 @@ impl Handler {
     /// Listens for the client, if the server does that. The base answers with what this returns.
     async fn listen(&self, name: &str, place: ForwardPlace, handle: Handle) -> Option<Option<u16>> {
         let shared = &self.connection.shared;
-        shared.keeper.global_request(name);
+        shared.keeper.global_request(self.connection.number, name);
         if !self.progress.restrictions().permits(Permit::PortForwarding) {
             shared.keeper.forward_refused(self.connection.number, place);
             return None;
@@ -261,7 +262,7 @@ impl Handler {
 
     async fn cancel(&self, name: &str, place: &ForwardPlace) -> bool {
         let shared = &self.connection.shared;
-        shared.keeper.global_request(name);
+        shared.keeper.global_request(self.connection.number, name);
         shared.forwards.cancel(&self.connection, place).await
     }
 

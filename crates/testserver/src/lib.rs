@@ -67,7 +67,7 @@ pub use pipe::Stdin;
 pub use raw::{RawScript, RawServer};
 pub use record::{
     AuthAttempt, AuthOutcome, ChannelKind, ChannelRecord, CommandKind, CommandRecord, ConnectionRecord, End,
-    ForwardPlace, ForwardRecord, ForwardState, Pty, Record, TerminalSize,
+    Event, ForwardPlace, ForwardRecord, ForwardState, Happening, Pty, Record, Side, TerminalSize, Transcript,
 };
 pub use server::TestServer;
 pub use user::{Method, Round, User};

@@ -1,7 +1,9 @@
 //! The evidence: what clients did, as the server saw it. Never what they proved themselves with.
 
+mod event;
 mod forwards;
 mod keeper;
+mod transcript;
 
 use std::fmt;
 
@@ -10,8 +12,10 @@ use crate::{
     user::Method,
 };
 
+pub use event::{Event, Happening, Side};
 pub use forwards::{ForwardPlace, ForwardRecord, ForwardState};
 pub(crate) use keeper::{Keeper, Started};
+pub use transcript::Transcript;
 
 /// A snapshot of what has happened so far, from [`TestServer::record`](crate::TestServer::record).
 ///
@@ -38,6 +42,8 @@ pub struct ConnectionRecord {
     user: Option<String>,
     client: Option<String>,
     ended: Option<End>,
+    client_events: Vec<Event>,
+    server_events: Vec<Event>,
 }
 
 /// How a connection ended.
@@ -130,6 +136,8 @@ pub struct ChannelRecord {
     window_changes: Vec<TerminalSize>,
     refused_requests: Vec<String>,
     granted_requests: Vec<String>,
+    client_events: Vec<Event>,
+    server_events: Vec<Event>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -372,6 +380,15 @@ impl ConnectionRecord {
     pub fn ended(&self) -> Option<&End> {
         self.ended.as_ref()
     }
+
+    /// What one side did on the connection itself, in order.
+    #[must_use]
+    pub fn events(&self, side: Side) -> &[Event] {
+        match side {
+            Side::Client => &self.client_events,
+            Side::Server => &self.server_events,
+        }
+    }
 }
 
 impl AuthAttempt {
@@ -441,6 +458,15 @@ impl ChannelRecord {
     #[must_use]
     pub fn refused_requests(&self) -> &[String] {
         &self.refused_requests
+    }
+
+    /// What one side did on it, in order.
+    #[must_use]
+    pub fn events(&self, side: Side) -> &[Event] {
+        match side {
+            Side::Client => &self.client_events,
+            Side::Server => &self.server_events,
+        }
     }
 }
 

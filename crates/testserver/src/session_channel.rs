@@ -19,7 +19,7 @@ use crate::{
     fault::{Ending, Phase},
     forward::open::Opener,
     pipe::{self, Stdin, StdinFeed},
-    record::{CommandKind, Pty, Started, TerminalSize},
+    record::{CommandKind, Pty, Side, Started, TerminalSize},
     sftp,
 };
 #[cfg(unix)]
@@ -117,9 +117,13 @@ async fn listen(
                 if matches!(connection.reach(Phase::Data), Reached::Lost | Reached::Leaving) {
                     return;
                 }
+                keeper.data(number, Side::Client, "stdin", data.len() as u64);
                 feed.push(data);
             }
-            Some(ChannelMsg::Eof) => feed.end(),
+            Some(ChannelMsg::Eof) => {
+                keeper.input_ended(number);
+                feed.end();
+            }
             Some(ChannelMsg::Signal { signal }) => {
                 let signal = Signal::from_wire(&signal);
                 keeper.signal(number, signal.clone());
@@ -313,7 +317,7 @@ impl Runner {
     }
 
     fn output(&self, stream: Stream) -> Output {
-        Output::new(Arc::clone(&self.connection), Arc::clone(&self.write), stream)
+        Output::new(Arc::clone(&self.connection), self.channel, Arc::clone(&self.write), stream)
     }
 }
 

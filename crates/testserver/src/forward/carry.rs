@@ -12,6 +12,7 @@ use crate::{
     fault::Phase,
     forward::stream::Far,
     pipe::{self, Stdin, StdinFeed},
+    record::Side,
 };
 
 /// One read of a socket.
@@ -39,7 +40,7 @@ impl Line {
 
 /// Each direction ends by itself, the channel when both have. The client's close ends all, once what it sent before has
 /// been delivered.
-pub(crate) async fn carry(connection: &Arc<Connection>, channel: Channel<Msg>, line: Line) {
+pub(crate) async fn carry(connection: &Arc<Connection>, channel: Channel<Msg>, number: usize, line: Line) {
     let Line { bytes, gone } = line;
     let (mut read, write) = channel.split();
     let (from_target, to_target) = tokio::io::split(bytes);
@@ -50,8 +51,8 @@ pub(crate) async fn carry(connection: &Arc<Connection>, channel: Channel<Msg>, l
             () = gone.cancelled() => {}
         }
     };
-    let inward = inwards(connection, from_target, &write);
-    let closed = listen(connection, &mut read, &feed);
+    let inward = inwards(connection, number, from_target, &write);
+    let closed = listen(connection, number, &mut read, &feed);
     tokio::pin!(outward, inward, closed);
     let (mut delivered, mut answered) = (false, false);
     while !(delivered && answered) {
@@ -85,7 +86,12 @@ async fn outwards(mut received: Stdin, mut sink: impl AsyncWrite + Unpin) {
 }
 
 /// What the target sends, to the client; then its end.
-async fn inwards(connection: &Connection, mut source: impl AsyncRead + Unpin, write: &ChannelWriteHalf<Msg>) {
+async fn inwards(
+    connection: &Connection,
+    number: usize,
+    mut source: impl AsyncRead + Unpin,
+    write: &ChannelWriteHalf<Msg>,
+) {
     let mut buffer = BytesMut::new();
     loop {
         buffer.reserve(PIECE);
@@ -93,10 +99,12 @@ async fn inwards(connection: &Connection, mut source: impl AsyncRead + Unpin, wr
             Ok(0) | Err(_) => break,
             Ok(_) => {
                 let data: Bytes = buffer.split().freeze();
+                let bytes = data.len() as u64;
                 let lost = !matches!(connection.reach_settled(Phase::Data).await, Reached::Go);
                 if lost || write.data_bytes(data).await.is_err() {
                     return;
                 }
+                connection.shared.keeper.data(number, Side::Server, "data", bytes);
             }
         }
     }
@@ -104,7 +112,7 @@ async fn inwards(connection: &Connection, mut source: impl AsyncRead + Unpin, wr
 }
 
 /// Queues what the client sends, so that a target which does not read holds up nobody else.
-async fn listen(connection: &Connection, read: &mut ChannelReadHalf, feed: &StdinFeed) {
+async fn listen(connection: &Connection, number: usize, read: &mut ChannelReadHalf, feed: &StdinFeed) {
     loop {
         let message = tokio::select! {
             message = read.wait() => message,
@@ -115,9 +123,13 @@ async fn listen(connection: &Connection, read: &mut ChannelReadHalf, feed: &Stdi
                 if matches!(connection.reach(Phase::Data), Reached::Lost | Reached::Leaving) {
                     return;
                 }
+                connection.shared.keeper.data(number, Side::Client, "data", data.len() as u64);
                 feed.push(data);
             }
-            Some(ChannelMsg::Eof) => feed.end(),
+            Some(ChannelMsg::Eof) => {
+                connection.shared.keeper.input_ended(number);
+                feed.end();
+            }
             Some(ChannelMsg::Close) | None => return,
             Some(_) => {}
         }

@@ -54,7 +54,7 @@ impl Opener {
     pub(crate) async fn carry(self, kind: ChannelKind, from: Originator, line: Line) {
         match self.open(kind, from).await {
             Ok((channel, number)) => {
-                carry(&self.connection, channel, line).await;
+                carry(&self.connection, channel, number, line).await;
                 self.connection.shared.keeper.channel_closed(number);
             }
             Err(error) => tracing::debug!(%error, "forwarded connection dropped"),
@@ -72,7 +72,7 @@ impl Opener {
                 let (near, far) = ChannelStream::pair();
                 // Nobody there any more drops the stream, which closes the channel.
                 drop(answer.send(Ok(near)));
-                carry(&self.connection, channel, Line::code(far)).await;
+                carry(&self.connection, channel, number, Line::code(far)).await;
                 self.connection.shared.keeper.channel_closed(number);
             }
             Err(error) => drop(answer.send(Err(error))),
@@ -88,7 +88,7 @@ impl Opener {
         match opened {
             Ok(channel) => Ok((channel, keeper.channel_opened(self.connection.number, kind))),
             Err(russh::Error::ChannelOpenFailure(reason)) => {
-                keeper.channel_refused_by_client();
+                keeper.channel_refused_by_client(self.connection.number);
                 let text = format!("the client refused the channel: {reason:?}");
                 Err(io::Error::new(io::ErrorKind::ConnectionRefused, text))
             }

@@ -13,15 +13,23 @@ use crate::{
     record::{
         AuthAttempt, AuthOutcome, ChannelKind, ChannelRecord, CommandKind, CommandRecord, ConnectionRecord,
         End, ForwardPlace, ForwardRecord, ForwardState, Presence, Pty, Record, TerminalSize,
+        event::{self, Happening, Side},
     },
     user::Method,
 };
 
 /// Keeps the record, and wakes those who wait on it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Keeper {
     record: Mutex<Record>,
     changed: Notify,
+    since: Instant,
+}
+
+impl Default for Keeper {
+    fn default() -> Self {
+        Self { record: Mutex::default(), changed: Notify::new(), since: Instant::now() }
+    }
 }
 
 /// A command as it is started.
@@ -75,19 +83,29 @@ impl Keeper {
                 user: None,
                 client: None,
                 ended: None,
+                client_events: Vec::new(),
+                server_events: Vec::new(),
             });
             record.connections.len()
         })
     }
 
     pub(crate) fn ended(&self, connection: usize, end: End) {
-        self.connection(connection, |record| record.ended = Some(end));
+        let at = self.since.elapsed();
+        self.connection(connection, |record| {
+            event::push(&mut record.server_events, at, Happening::Ended(end.clone()));
+            record.ended = Some(end);
+        });
     }
 
     pub(crate) fn logged_in(&self, connection: usize, user: &str, client: &[u8]) {
+        let at = self.since.elapsed();
+        let client = String::from_utf8_lossy(client).trim_end().to_owned();
         self.connection(connection, |record| {
+            let what = Happening::LoggedIn { user: user.to_owned(), client: client.clone() };
+            event::push(&mut record.client_events, at, what);
             record.user = Some(user.to_owned());
-            record.client = Some(String::from_utf8_lossy(client).trim_end().to_owned());
+            record.client = Some(client);
         });
     }
 
@@ -103,14 +121,18 @@ impl Keeper {
         self.change(|record| {
             record.auth_attempts.push(AuthAttempt { connection, user: user.to_owned(), method, outcome });
         });
+        let what = Happening::Authentication { user: user.to_owned(), method, outcome };
+        self.happened(connection, Side::Client, what);
     }
 
-    pub(crate) fn channel_refused(&self) {
+    pub(crate) fn channel_refused(&self, connection: usize) {
         self.change(|record| record.channels_refused += 1);
+        self.happened(connection, Side::Server, Happening::ChannelRefused);
     }
 
-    pub(crate) fn channel_refused_by_client(&self) {
+    pub(crate) fn channel_refused_by_client(&self, connection: usize) {
         self.change(|record| record.channels_refused_by_client += 1);
+        self.happened(connection, Side::Client, Happening::ChannelRefused);
     }
 
     /// Somebody listens for a client; returns the forward's number.
@@ -142,6 +164,8 @@ impl Keeper {
                 window_changes: Vec::new(),
                 refused_requests: Vec::new(),
                 granted_requests: Vec::new(),
+                client_events: Vec::new(),
+                server_events: Vec::new(),
             });
             record.channels.len()
         })
@@ -149,26 +173,42 @@ impl Keeper {
 
     pub(crate) fn channel_closed(&self, channel: usize) {
         self.channel(channel, |record| record.open = Presence::Gone);
+        self.happened_on(channel, Side::Server, Happening::ChannelClosed);
+    }
+
+    /// Data has come from the client, or been written by what runs on the channel.
+    pub(crate) fn data(&self, channel: usize, side: Side, stream: &'static str, bytes: u64) {
+        self.happened_on(channel, side, Happening::Data { stream, bytes, pieces: 1 });
+    }
+
+    /// The client sends no more data on the channel.
+    pub(crate) fn input_ended(&self, channel: usize) {
+        self.happened_on(channel, Side::Client, Happening::Eof);
     }
 
     pub(crate) fn signal(&self, channel: usize, signal: Signal) {
-        self.channel(channel, |record| record.signals.push(signal));
+        self.channel(channel, |record| record.signals.push(signal.clone()));
+        self.happened_on(channel, Side::Client, Happening::Signal(signal));
     }
 
     pub(crate) fn window_change(&self, channel: usize, size: TerminalSize) {
         self.channel(channel, |record| record.window_changes.push(size));
+        self.happened_on(channel, Side::Client, Happening::WindowChange(size));
     }
 
     pub(crate) fn request_granted(&self, channel: usize, name: &str) {
         self.channel(channel, |record| record.granted_requests.push(name.to_owned()));
+        self.happened_on(channel, Side::Server, Happening::RequestGranted(name.to_owned()));
     }
 
     pub(crate) fn request_refused(&self, channel: usize, name: &str) {
         self.channel(channel, |record| record.refused_requests.push(name.to_owned()));
+        self.happened_on(channel, Side::Server, Happening::RequestRefused(name.to_owned()));
     }
 
-    pub(crate) fn global_request(&self, name: &str) {
+    pub(crate) fn global_request(&self, connection: usize, name: &str) {
         self.change(|record| record.global_requests.push(name.to_owned()));
+        self.happened(connection, Side::Client, Happening::GlobalRequest(name.to_owned()));
     }
 
     pub(crate) fn eof(&self) {
@@ -177,6 +217,25 @@ impl Keeper {
 
     pub(crate) fn close(&self) {
         self.change(|record| record.closes += 1);
+    }
+
+    /// A command, shell or subsystem is asked for, and will be started. Called where the request is read, so that it
+    /// stands before what the client sends next.
+    pub(crate) fn accepted(
+        &self,
+        channel: usize,
+        kind: CommandKind,
+        text: &[u8],
+        env: &[(String, String)],
+        pty: Option<&Pty>,
+    ) {
+        let what = Happening::Started {
+            kind,
+            text: String::from_utf8_lossy(text).into_owned(),
+            env: env.to_vec(),
+            terminal: pty.map(|pty| pty.term().to_owned()),
+        };
+        self.happened_on(channel, Side::Client, what);
     }
 
     /// A command begins; returns its number.
@@ -203,11 +262,40 @@ impl Keeper {
     }
 
     pub(crate) fn exited(&self, command: usize, exit: &Exit) {
-        self.command(command, |record| record.exit = Some(exit.clone()));
+        let at = self.since.elapsed();
+        self.change(|record| {
+            let Some(command) = record.commands.get_mut(command.wrapping_sub(1)) else { return };
+            command.exit = Some(exit.clone());
+            if let Some(channel) = record.channels.get_mut(command.channel.wrapping_sub(1)) {
+                event::push(&mut channel.server_events, at, Happening::Exit(exit.clone()));
+            }
+        });
     }
 
     pub(crate) fn gone(&self, command: usize) {
         self.command(command, |record| record.running = Presence::Gone);
+    }
+
+    fn happened(&self, connection: usize, side: Side, what: Happening) {
+        let at = self.since.elapsed();
+        self.connection(connection, |record| {
+            let events = match side {
+                Side::Client => &mut record.client_events,
+                Side::Server => &mut record.server_events,
+            };
+            event::push(events, at, what);
+        });
+    }
+
+    fn happened_on(&self, channel: usize, side: Side, what: Happening) {
+        let at = self.since.elapsed();
+        self.channel(channel, |record| {
+            let events = match side {
+                Side::Client => &mut record.client_events,
+                Side::Server => &mut record.server_events,
+            };
+            event::push(events, at, what);
+        });
     }
 
     fn connection(&self, number: usize, change: impl FnOnce(&mut ConnectionRecord)) {

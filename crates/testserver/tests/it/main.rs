@@ -29,4 +29,5 @@ mod scale;
 mod server_opened;
 mod sftp;
 mod targets;
+mod transcript;
 mod users;

@@ -1,0 +1,130 @@
+//! The record as a text: the same for the same test.
+
+use std::time::Duration;
+
+use rustle_testserver::{Exit, Fault, Happening, Network, Reply, Side, Signal, TestServer, Transcript};
+
+use crate::client::{Client, LIMIT, alice, collect};
+
+/// More than enough for a race to show.
+const RUNS: usize = 20;
+
+fn builder() -> rustle_testserver::Builder {
+    TestServer::builder()
+        .user(alice())
+        .builtins()
+        .command(
+            "greet",
+            Reply::stdout("hello\n").and_stderr("psst\n").exit(3).after(Duration::from_millis(70)),
+        )
+        .command_fn("wait for TERM", async |mut call| Exit::signal(call.signal().await))
+        .seed(3)
+}
+
+/// A bit of everything: a wrong password, commands side by side, input, a signal, a refused channel.
+async fn visit(server: &TestServer, mut client: Client) -> Transcript {
+    assert!(!client.password("alice", "looking-glass").await.success());
+    assert!(client.password("alice", "wonderland").await.success());
+    let slow = client.exec("sleep 0.2").await;
+    let much = client.exec("bytes 300000").await;
+    let echo = client.exec("cat").await;
+    let input = vec![b'x'; 200_000];
+    let (input, feed) = (input.as_slice(), echo.make_writer());
+    let ((), output, much) = tokio::join!(
+        async {
+            let mut feed = feed;
+            tokio::io::AsyncWriteExt::write_all(&mut feed, input).await.unwrap();
+            echo.eof().await.unwrap();
+        },
+        client.output("greet"),
+        collect(much),
+    );
+    assert_eq!((output.text(), output.code, much.stdout.len()), ("hello\n", Some(3), 300_000));
+    let echo = collect(echo).await;
+    assert_eq!(echo.stdout.len(), input.len());
+    let ended = client.exec("wait for TERM").await;
+    ended.signal(russh::Sig::TERM).await.unwrap();
+    assert_eq!(collect(ended).await.signal.as_deref(), Some("TERM"));
+    assert_eq!(collect(slow).await.code, Some(0));
+    assert!(client.handle.channel_open_session().await.is_err());
+    client.handle.disconnect(russh::Disconnect::ByApplication, "", "").await.unwrap();
+    drop(client);
+    server.wait_until_idle(LIMIT).await.unwrap();
+    server.record().transcript()
+}
+
+fn assert_all_equal(transcripts: &[Transcript]) {
+    for other in transcripts {
+        assert_eq!(other.to_string(), transcripts[0].to_string());
+        assert_eq!(other, &transcripts[0]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn twenty_runs_with_one_seed_give_one_transcript_under_paused_time() {
+    let network = Network::new().round_trip(Duration::from_millis(30)).jitter(Duration::from_millis(20));
+    for network in [None, Some(network.rate(4_000_000))] {
+        let mut transcripts = Vec::new();
+        for _ in 0..RUNS {
+            let mut builder = builder().fault(Fault::refuse_channel().nth(6));
+            if let Some(network) = &network {
+                builder = builder.network(network.clone());
+            }
+            let server = builder.start().await.unwrap();
+            let client = Client::over(server.duplex()).await.unwrap();
+            transcripts.push(visit(&server, client).await);
+            server.stop().await.unwrap();
+        }
+        assert_all_equal(&transcripts);
+        let text = transcripts[0].to_string();
+        for line in [
+            "asks to be \"alice\" by password: Refused",
+            "server",
+            "300000 bytes of stdout",
+            "200000 bytes of stdin",
+            "ends the command: exit code 3",
+            "refuses a channel",
+            "sends signal TERM",
+        ] {
+            assert!(text.contains(line), "{line:?} is not in\n{text}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn normalised_transcripts_of_runs_over_tcp_are_equal() {
+    let mut transcripts = Vec::new();
+    for _ in 0..RUNS {
+        let server = builder().fault(Fault::refuse_channel().nth(6)).start().await.unwrap();
+        let client = Client::connect(&server).await.unwrap();
+        transcripts.push(visit(&server, client).await.normalised());
+        server.stop().await.unwrap();
+    }
+    assert_all_equal(&transcripts);
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_carry_the_time_and_the_side() {
+    let server = builder().start().await.unwrap();
+    let client = Client::alice_in_memory(&server).await;
+    collect(client.exec("greet").await).await;
+    let channel = client.exec("wait for TERM").await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    channel.signal(russh::Sig::TERM).await.unwrap();
+    collect(channel).await;
+    let record = server.record();
+    let channels = record.channels();
+    let stdout = &channels[0].events(Side::Server)[0];
+    assert_eq!(stdout.what(), &Happening::Data { stream: "stdout", bytes: 6, pieces: 1 });
+    assert!(
+        stdout.at() >= Duration::from_millis(70) && stdout.at() < Duration::from_millis(200),
+        "{stdout:?}"
+    );
+    let signal = channels[1].events(Side::Client).last().unwrap();
+    assert_eq!(signal.what(), &Happening::Signal(Signal::new("TERM")));
+    assert!(signal.at() >= Duration::from_secs(5), "{signal:?}");
+    let login = record.connections()[0].events(Side::Client).last().unwrap();
+    assert!(matches!(login.what(), Happening::LoggedIn { user, .. } if user == "alice"), "{login:?}");
+    drop(client);
+    server.stop().await.unwrap();
+}
