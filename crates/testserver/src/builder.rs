@@ -278,7 +278,7 @@ impl Builder {
         self
     }
 
-    /// The seed for all that is random here: the network's jitter. Otherwise that of the environment variable
+    /// The seed for all that is random here: the network's jitter and loss, and whom `max_startups` drops. Otherwise that of the environment variable
     /// `RUSTLE_TEST_SEED`, or a new one, which [`TestServer::seed`] tells and a failing wait or drop prints.
     pub fn seed(mut self, seed: u64) -> Self {
         self.settings.seed = Some(seed);

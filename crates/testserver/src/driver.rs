@@ -139,9 +139,8 @@ fn serve(shared: &Arc<Shared>, stream: impl Wire) {
     // Owned by the server's tracker; ended by the client, a fault, or the server's `stopping` token, which cuts the
     // wire under it; `TestServer::stop` waits for it.
     tasks.spawn(async move {
-        let startup = match shared.startups.enter() {
-            Ok(startup) => startup,
-            Err(line) => return turn_away(&shared, stream, number, &line).await,
+        let Some(startup) = shared.startups.enter() else {
+            return turn_away(&shared, stream, number).await;
         };
         let link = LinkControl::new(number, &shared);
         let connection = Connection::new(number, Arc::clone(&shared), Arc::clone(&link), startup);
@@ -181,7 +180,8 @@ fn serve(shared: &Arc<Shared>, stream: impl Wire) {
 }
 
 /// Says why there is no place, and closes.
-async fn turn_away(shared: &Arc<Shared>, mut stream: impl Wire, number: usize, line: &str) {
+async fn turn_away(shared: &Arc<Shared>, mut stream: impl Wire, number: usize) {
+    let line = format!("{}\r\n", shared.settings.limits.max_startups_text);
     // As sshd: whether the client hears it is not its concern.
     drop(stream.write_all(line.as_bytes()).await);
     shared.keeper.sent(number, line.len() as u64);

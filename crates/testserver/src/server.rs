@@ -202,7 +202,7 @@ impl TestServer {
         let (addr, listener) = Port::open().map_err(|source| Error::io("listen on 127.0.0.1", source))?;
         let seed = seed(settings.seed)?;
         let mut random = Random::new(seed);
-        let startups = Startups::new(settings.limits.max_startups.clone(), random.fork());
+        let startups = Startups::new(settings.limits.max_startups, random.fork());
         let line = settings.network.clone().map(|network| Arc::new(Line::new(network)));
         let shared = Arc::new(Shared {
             settings,

@@ -5,12 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::random::Random;
 
 /// The limit, as sshd_config(5) says it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct MaxStartups {
     pub(crate) start: usize,
     pub(crate) rate: u8,
     pub(crate) full: usize,
-    pub(crate) text: String,
 }
 
 /// The connections that have not logged in yet.
@@ -34,16 +33,16 @@ impl Startups {
         Arc::new(Self { limit, state: Mutex::new(State { open: 0, random }) })
     }
 
-    /// A place for a new connection, or the line that turns it away.
-    pub(crate) fn enter(self: &Arc<Self>) -> Result<StartupSlot, String> {
+    /// A place for a new connection, if there is one.
+    pub(crate) fn enter(self: &Arc<Self>) -> Option<StartupSlot> {
         let mut state = self.lock();
         if let Some(limit) = &self.limit
             && limit.drops(state.open, &mut state.random)
         {
-            return Err(format!("{}\r\n", limit.text));
+            return None;
         }
         state.open += 1;
-        Ok(StartupSlot { startups: Arc::clone(self) })
+        Some(StartupSlot { startups: Arc::clone(self) })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -78,7 +77,7 @@ mod tests {
     use super::*;
 
     fn limit(start: usize, rate: u8, full: usize) -> MaxStartups {
-        MaxStartups { start, rate, full, text: String::new() }
+        MaxStartups { start, rate, full }
     }
 
     #[test]
@@ -102,9 +101,9 @@ mod tests {
     #[test]
     fn place_is_free_again_when_it_is_given_up() {
         let startups = Startups::new(Some(limit(1, 100, 1)), Random::new(3));
-        let first = startups.enter().ok().unwrap();
-        assert!(startups.enter().is_err());
+        let first = startups.enter().unwrap();
+        assert!(startups.enter().is_none());
         drop(first);
-        assert!(startups.enter().is_ok());
+        assert!(startups.enter().is_some());
     }
 }

@@ -6,9 +6,10 @@ use super::Builder;
 use crate::startups::MaxStartups;
 
 /// What `sshd` would take from its configuration.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Limits {
     pub(crate) max_startups: Option<MaxStartups>,
+    pub(crate) max_startups_text: String,
     pub(crate) max_auth_tries: Option<usize>,
     pub(crate) login_grace: Option<Duration>,
     pub(crate) client_alive: Option<ClientAlive>,
@@ -18,6 +19,18 @@ pub(crate) struct Limits {
 pub(crate) struct ClientAlive {
     pub(crate) interval: Duration,
     pub(crate) count: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_startups: None,
+            max_startups_text: "Not allowed at this time".to_owned(),
+            max_auth_tries: None,
+            login_grace: None,
+            client_alive: None,
+        }
+    }
 }
 
 impl Builder {
@@ -42,22 +55,14 @@ impl Builder {
     /// let watches_its_clients = TestServer::builder().client_alive(Duration::from_secs(15), 3);
     /// ```
     pub fn max_startups(mut self, start: usize, rate: u8, full: usize) -> Self {
-        let text = self.settings.limits.max_startups.take().map(|limit| limit.text);
-        self.settings.limits.max_startups = Some(MaxStartups {
-            start,
-            rate: rate.min(100),
-            full: full.max(start),
-            text: text.unwrap_or_else(|| "Not allowed at this time".to_owned()),
-        });
+        self.settings.limits.max_startups =
+            Some(MaxStartups { start, rate: rate.min(100), full: full.max(start) });
         self
     }
 
-    /// What [`max_startups`](Self::max_startups) says to those it drops, without the end of the line. Without that
-    /// limit, drops everybody.
+    /// What [`max_startups`](Self::max_startups) says to those it drops, without the end of the line.
     pub fn max_startups_text(mut self, text: impl Into<String>) -> Self {
-        let limit = self.settings.limits.max_startups.take();
-        let limit = limit.unwrap_or(MaxStartups { start: 0, rate: 100, full: 0, text: String::new() });
-        self.settings.limits.max_startups = Some(MaxStartups { text: text.into(), ..limit });
+        self.settings.limits.max_startups_text = text.into();
         self
     }
 

@@ -126,6 +126,36 @@ async fn drip_slows_an_upload_for_its_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn drip_may_be_both_ways() {
+    let server = with([Fault::drip(Phase::Request, Direction::Both, 100, seconds(1))]).await;
+    let client = Client::alice_in_memory(&server).await;
+    let channel = client.exec("cat").await;
+    let begin = Instant::now();
+    channel.data_bytes(vec![7; 5000]).await.unwrap();
+    channel.eof().await.unwrap();
+    assert_eq!(collect(channel).await.stdout.len(), 5000);
+    // There and back again: the client's one message comes whole or not at all.
+    assert!((seconds(95)..seconds(115)).contains(&begin.elapsed()), "{:?}", begin.elapsed());
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn cut_wins_over_whatever_else_is_due() {
+    let cut = Fault::cut(Phase::ChannelOpen, Cut::Rst);
+    for faults in [[cut.clone(), Fault::refuse_channel()], [Fault::refuse_channel(), cut]] {
+        let server = with(faults).await;
+        let client = Client::alice_in_memory(&server).await;
+        assert!(client.handle.channel_open_session().await.is_err());
+        drop(client);
+        server.wait_until_idle(LIMIT).await.unwrap();
+        let record = server.record();
+        assert_eq!(record.connections()[0].ended(), Some(&End::Cut(Cut::Rst)));
+        assert_eq!(record.channels_refused(), 0);
+        server.stop().await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn changed_byte_to_the_client_fails_its_check() {
     for mask in [0x01, 0] {
         let server = with([Fault::corrupt_sent(100_000, mask)]).await;

@@ -76,7 +76,8 @@ async fn max_startups_drops_at_random_by_the_seed() {
 
 #[tokio::test(start_paused = true)]
 async fn max_startups_turns_away_on_a_socket_too() {
-    let server = TestServer::builder().max_startups_text("Not today").start().await.unwrap();
+    let server =
+        TestServer::builder().max_startups(0, 100, 0).max_startups_text("Not today").start().await.unwrap();
     let mut stream = tokio::net::TcpStream::connect(server.addr()).await.unwrap();
     // What the client says unread must not turn the end into a reset.
     stream.write_all(b"SSH-2.0-Probe\r\n").await.unwrap();
