@@ -19,6 +19,14 @@ impl TestServer {
         self.assert_record("no open connection", |record| record.connections_open() == 0);
     }
 
+    /// No file or directory is open over SFTP, and none was left open by a session that ended.
+    #[track_caller]
+    pub fn assert_no_handles_open(&self) {
+        self.assert_record("no open SFTP handle, and none left behind", |record| {
+            record.handles_open() == 0 && record.handles_left() == 0
+        });
+    }
+
     /// No command, shell or subsystem is running.
     #[track_caller]
     pub fn assert_no_processes_running(&self) {

@@ -62,6 +62,11 @@ impl Accounts {
         self.find(name).map_or_else(Bytes::new, |account| account.startup_noise.clone())
     }
 
+    /// Whether this user may ask for SFTP. Who logged in without an account may.
+    pub(crate) fn has_sftp(&self, name: &str) -> bool {
+        self.find(name).is_none_or(|account| account.sftp)
+    }
+
     /// Every method some user has: what a server offers to a user it does not know, so that names cannot be guessed.
     pub(crate) fn methods(&self) -> Vec<Method> {
         let accounts = self.lock();

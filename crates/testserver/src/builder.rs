@@ -18,6 +18,7 @@ use crate::{
     keys::{HostKeyKind, HostKeySource},
     network::Network,
     server::{Settings, TestServer},
+    sftp::Sftp,
     user::User,
 };
 
@@ -130,13 +131,19 @@ impl Builder {
         self
     }
 
-    /// Serves SFTP over the server's temporary directory, [`TestServer::directory`], which clients see as `/`.
+    /// Serves SFTP, the subsystem `sftp`. Without it the subsystem is refused.
     ///
     /// Links are made as OpenSSH makes them, with the target first, against the draft. Clients that do so only for
     /// OpenSSH (asyncssh, ssh2 for Node.js) need an [`identification`](Self::identification) that says OpenSSH.
-    pub fn sftp_temp_dir(mut self) -> Self {
-        self.settings.sftp = true;
+    pub fn sftp(mut self, sftp: Sftp) -> Self {
+        self.settings.sftp = Some(sftp);
         self
+    }
+
+    /// Serves SFTP over the server's temporary directory, [`TestServer::directory`], which clients see as `/`; as
+    /// `sftp(Sftp::temp_dir())`.
+    pub fn sftp_temp_dir(self) -> Self {
+        self.sftp(Sftp::temp_dir())
     }
 
     /// Connects `direct-tcpip` channels to their targets (RFC 4254 section 7.2). Otherwise they are refused.

@@ -4,6 +4,7 @@ mod action;
 mod answers;
 mod armed;
 mod reason;
+mod sftp;
 mod trigger;
 mod wire;
 
@@ -14,6 +15,8 @@ pub use action::{Cut, Direction};
 pub(crate) use armed::{Due, Faults};
 pub use reason::DisconnectReason;
 pub(crate) use reason::Farewell;
+pub(crate) use sftp::SftpFaultKind;
+pub use sftp::{SftpFault, SftpRequest};
 pub(crate) use trigger::{Ending, Trigger};
 pub use trigger::{Moment, Phase, RequestKind};
 

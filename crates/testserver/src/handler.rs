@@ -164,7 +164,8 @@ impl Handler {
             return Ok(session.channel_failure(channel)?);
         };
         let shared = &self.connection.shared;
-        let ordered = if refused { None } else { shared.order(kind, text, self.progress.restrictions()) };
+        let under = self.progress.restrictions();
+        let ordered = if refused { None } else { shared.order(kind, text, &self.user, under) };
         // RFC 4254 section 6.5: only one of these requests can succeed per channel.
         let start = ordered.and_then(|ordered| Some((ordered, waiting.start.take()?)));
         let Some((ordered, start)) = start else {

@@ -39,10 +39,6 @@ mod server;
 mod session_channel;
 mod sftp;
 mod startups;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, unused_imports, reason = "the SFTP engine that serves it is not in the server yet")
-)]
 mod storage;
 mod timeline;
 mod user;
@@ -58,7 +54,9 @@ pub use command::Reply;
 pub use duplex::Duplex;
 pub use error::{Error, ErrorKind};
 pub use exit::{Exit, Signal};
-pub use fault::{Cut, Direction, DisconnectReason, Fault, Moment, Phase, RequestKind};
+pub use fault::{
+    Cut, Direction, DisconnectReason, Fault, Moment, Phase, RequestKind, SftpFault, SftpRequest,
+};
 pub use forward::{stream::ChannelStream, target::Target};
 pub use keys::HostKeyKind;
 pub use live::FaultReport;
@@ -70,4 +68,5 @@ pub use record::{
     Event, ForwardPlace, ForwardRecord, ForwardState, Happening, Pty, Record, Side, TerminalSize, Transcript,
 };
 pub use server::TestServer;
+pub use sftp::{Sftp, SftpEngine, SftpEntry};
 pub use user::{Method, Round, User};

@@ -15,13 +15,23 @@ pub(crate) struct Ordered {
 impl Shared {
     /// What answers a request under these restrictions; `None` refuses it. A forced command stands in the place of
     /// whatever was asked for, as with sshd.
-    pub(crate) fn order(&self, kind: CommandKind, text: &[u8], under: &Restrictions) -> Option<Ordered> {
+    pub(crate) fn order(
+        &self,
+        kind: CommandKind,
+        text: &[u8],
+        user: &str,
+        under: &Restrictions,
+    ) -> Option<Ordered> {
         let Some(forced) = under.force_command() else {
-            return Some(Ordered { program: self.program(kind, text)?, text: text.to_vec(), original: None });
+            return Some(Ordered {
+                program: self.program(kind, text, user)?,
+                text: text.to_vec(),
+                original: None,
+            });
         };
         let program = match forced {
-            "internal-sftp" => self.program(CommandKind::Subsystem, b"sftp")?,
-            forced => self.program(CommandKind::Exec, forced.as_bytes())?,
+            "internal-sftp" => self.program(CommandKind::Subsystem, b"sftp", user)?,
+            forced => self.program(CommandKind::Exec, forced.as_bytes(), user)?,
         };
         let original = match kind {
             CommandKind::Shell => None,
@@ -33,7 +43,7 @@ impl Shared {
 
 /// Which program answers a request; `None` refuses it.
 impl Shared {
-    fn program(&self, kind: CommandKind, text: &[u8]) -> Option<Program> {
+    fn program(&self, kind: CommandKind, text: &[u8], user: &str) -> Option<Program> {
         let settings = &self.settings;
         match kind {
             CommandKind::Exec => Some(
@@ -52,11 +62,10 @@ impl Shared {
                 .clone()
                 .map(Program::Scripted)
                 .or_else(|| settings.shell.then_some(Program::Shell(None))),
-            CommandKind::Subsystem => settings
-                .subsystems
-                .find(text)
-                .map(Program::Scripted)
-                .or_else(|| (settings.sftp && text == b"sftp").then_some(Program::Sftp)),
+            CommandKind::Subsystem => settings.subsystems.find(text).map(Program::Scripted).or_else(|| {
+                let may = self.sftp.is_some() && self.accounts.has_sftp(user);
+                (may && text == b"sftp").then_some(Program::Sftp)
+            }),
         }
     }
 }

@@ -138,6 +138,8 @@ pub struct ChannelRecord {
     granted_requests: Vec<String>,
     client_events: Vec<Event>,
     server_events: Vec<Event>,
+    handles_open: usize,
+    handles_left: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -234,6 +236,18 @@ impl Record {
     #[must_use]
     pub fn channels_open(&self) -> usize {
         self.channels.iter().filter(|channel| channel.is_open()).count()
+    }
+
+    /// How many files and directories are open over SFTP now. The independent engine's are not counted.
+    #[must_use]
+    pub fn handles_open(&self) -> usize {
+        self.channels.iter().map(ChannelRecord::handles_open).sum()
+    }
+
+    /// How many files and directories were still open when their SFTP sessions ended.
+    #[must_use]
+    pub fn handles_left(&self) -> usize {
+        self.channels.iter().map(ChannelRecord::handles_left).sum()
     }
 
     /// How many channels that clients wanted to open were refused.
@@ -338,6 +352,14 @@ impl fmt::Display for Record {
         for forward in &self.forwards {
             writeln!(f, "  {forward}")?;
         }
+        if self.handles_open() + self.handles_left() > 0 {
+            writeln!(
+                f,
+                "SFTP handles: {} open, {} left open by sessions that ended",
+                self.handles_open(),
+                self.handles_left()
+            )?;
+        }
         for command in &self.commands {
             let state = match (&command.exit, command.is_running()) {
                 (_, true) => "running".to_owned(),
@@ -434,6 +456,18 @@ impl ChannelRecord {
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.open == Presence::Here
+    }
+
+    /// How many files and directories are open on it now, over SFTP.
+    #[must_use]
+    pub fn handles_open(&self) -> usize {
+        self.handles_open
+    }
+
+    /// How many files and directories were open when its SFTP session ended.
+    #[must_use]
+    pub fn handles_left(&self) -> usize {
+        self.handles_left
     }
 
     /// The signals received on it.

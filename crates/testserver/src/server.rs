@@ -38,6 +38,7 @@ use crate::{
     network::{Line, Network},
     random::Random,
     record::{Keeper, Record},
+    sftp::{self, Sftp},
     startups::Startups,
 };
 
@@ -75,6 +76,7 @@ pub(crate) struct Shared {
     pub(crate) keeper: Arc<Keeper>,
     pub(crate) forwards: Forwards,
     pub(crate) directory: TempDir,
+    pub(crate) sftp: Option<sftp::Server>,
     /// Cancelled when the server stops.
     pub(crate) stopping: CancellationToken,
     /// Every task but those of channels, which belong to their connections.
@@ -118,7 +120,7 @@ pub(crate) struct Settings {
     pub(crate) subsystems: Script,
     pub(crate) shell: bool,
     pub(crate) builtins: bool,
-    pub(crate) sftp: bool,
+    pub(crate) sftp: Option<Sftp>,
     pub(crate) direct_tcpip: bool,
     pub(crate) direct_streamlocal: bool,
     pub(crate) forwarding: Forwarding,
@@ -151,7 +153,7 @@ impl Default for Settings {
             subsystems: Script::default(),
             shell: false,
             builtins: false,
-            sftp: false,
+            sftp: None,
             direct_tcpip: false,
             direct_streamlocal: false,
             forwarding: Forwarding::default(),
@@ -187,7 +189,7 @@ impl TestServer {
     }
 
     pub(crate) async fn launch(
-        settings: Settings,
+        mut settings: Settings,
         accounts: Accounts,
         preferred: Preferred,
         host_keys: Vec<HostKeySource>,
@@ -200,6 +202,7 @@ impl TestServer {
             .tempdir()
             .map_err(|source| Error::io("make the server's temporary directory", source))?;
         let (addr, listener) = Port::open().map_err(|source| Error::io("listen on 127.0.0.1", source))?;
+        let sftp = settings.sftp.take().map(|sftp| sftp.open(directory.path())).transpose()?;
         let seed = seed(settings.seed)?;
         let mut random = Random::new(seed);
         let startups = Startups::new(settings.limits.max_startups, random.fork());
@@ -211,6 +214,7 @@ impl TestServer {
             keeper: Arc::default(),
             forwards: Forwards::default(),
             directory,
+            sftp,
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
             startups,

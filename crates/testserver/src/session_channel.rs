@@ -212,8 +212,13 @@ impl Runner {
             Program::NotFound => self.answer(not_found(call), command).await,
             Program::Shell(line) => self.shell(line.as_deref(), call, agent, command).await,
             Program::Sftp => {
-                sftp::serve(&self.connection, call, &self.hangup).await;
-                self.report(command, &Exit::SUCCESS).await;
+                let exit = match &self.connection.shared.sftp {
+                    Some(server) => {
+                        sftp::serve(server, &self.connection, self.channel, call, &self.hangup).await
+                    }
+                    None => Exit::Code(127),
+                };
+                self.report(command, &exit).await;
             }
         }
     }

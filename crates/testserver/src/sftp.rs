@@ -1,55 +1,393 @@
-//! SFTP over the server's directory, spoken by russh-sftp's server half.
+//! SFTP: what files there are, what the server does with them, and which engine speaks.
 
-mod handler;
-mod paths;
+mod convert;
+mod entry;
+mod handles;
+mod independent;
+mod long_name;
+mod native;
+mod outbox;
+mod service;
+mod session;
+mod spoil;
 
-use std::sync::Arc;
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::SystemTime,
+};
 
-use bytes::BytesMut;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use bytes::Bytes;
+use rustle_sftp_proto::Extension;
+use tokio_util::sync::CancellationToken;
 
-use crate::{call::Call, connection::Connection};
+use crate::{
+    call::Call,
+    connection::Connection,
+    error::{Error, ErrorKind},
+    exit::Exit,
+    sftp::{
+        handles::HandleBytes,
+        service::{Access, Service, SessionLimits},
+    },
+    storage::{Directory, Links, Memory, Storage},
+};
 
-/// Between the channel and the SFTP engine, each way: a few of its largest packets.
-const BUFFER: usize = 256 * 1024;
+pub use entry::SftpEntry;
 
-/// Serves SFTP on a channel until its input ends or `hangup`; the engine's task is gone when this returns.
-pub(crate) async fn serve(connection: &Arc<Connection>, call: Call, hangup: &CancellationToken) {
-    let (near, far) = tokio::io::duplex(BUFFER);
-    let engine = TaskTracker::new();
-    let root = connection.shared.directory.path().to_owned();
-    // The engine spawns its task itself and keeps no handle to it; the token inside the handler, which that task owns,
-    // tells when it has ended. It ends when its stream does, that is when `near` is dropped below.
-    russh_sftp::server::run(far, handler::Directory::new(root, engine.token())).await;
-    engine.close();
+/// How SFTP is served; see [`Builder::sftp`](crate::Builder::sftp).
+///
+/// Paths are bytes and need not be UTF-8. Clients see the tree as `/`, which is everybody's home.
+///
+/// The server's own engine speaks version 3 as OpenSSH's `sftp-server` does: its answers, its limits, its extensions,
+/// its `ls -l` lines. Handles are bytes with a meaning to the server alone, and replies come in the order of the requests unless a
+/// [fault](crate::Fault::sftp) says otherwise.
+///
+/// ```
+/// use std::time::{Duration, UNIX_EPOCH};
+///
+/// use rustle_testserver::{Sftp, SftpEntry, TestServer};
+///
+/// let sftp = Sftp::memory()
+///     .file("/etc/motd", "Welcome.\n")
+///     .directory_entry("/empty")
+///     .symlink("/latest", "etc/motd")
+///     .entry(
+///         b"/data/not-utf8-\xff",
+///         SftpEntry::file("secret").mode(0o600).modified(UNIX_EPOCH + Duration::from_secs(1_700_000_000)),
+///     )
+///     .entry("/sparse", SftpEntry::file("").size(10 << 30)) // 10 GiB of nothing
+///     .quota(64 << 20)
+///     .without_extension("posix-rename@openssh.com")
+///     .max_handles(10)
+///     .binary_handles();
+/// let builder = TestServer::builder().sftp(sftp);
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Sftp {
+    files: Files,
+    entries: Vec<(Bytes, SftpEntry)>,
+    memory: InMemory,
+    extensions: Vec<Extension>,
+    unknown: Vec<String>,
+    limits: Option<SessionLimits>,
+    access: Access,
+    engine: SftpEngine,
+    handle_bytes: HandleBytes,
+    noise: Bytes,
+}
 
-    let (mut from_engine, mut to_engine) = tokio::io::split(near);
-    let Call { mut stdin, mut stdout, .. } = call;
-    let requests = async {
-        while let Some(chunk) = stdin.chunk().await {
-            if to_engine.write_all(&chunk).await.is_err() {
-                break;
-            }
-        }
-        // The engine takes the end of its input as the end of all.
-        drop(to_engine.shutdown().await);
-    };
-    let replies = async {
-        let mut buffer = BytesMut::new();
-        loop {
-            buffer.reserve(BUFFER);
-            match from_engine.read_buf(&mut buffer).await {
-                Ok(0) | Err(_) => return,
-                Ok(_) if stdout.send(buffer.split().freeze()).await.is_err() => return,
-                Ok(_) => {}
-            }
-        }
-    };
-    tokio::select! {
-        ((), ()) = async { tokio::join!(requests, replies) } => {}
-        () = hangup.cancelled() => {}
+/// What only a tree in memory can be told.
+#[derive(Debug, Clone, Default)]
+struct InMemory {
+    quota: Option<u64>,
+    umask: Option<u32>,
+    clock: Option<Clock>,
+}
+
+#[derive(Clone)]
+struct Clock(Arc<dyn Fn() -> SystemTime + Send + Sync>);
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Clock")
     }
-    drop((from_engine, to_engine));
-    engine.wait().await;
+}
+
+#[derive(Debug, Clone)]
+enum Files {
+    Memory,
+    TempDir,
+    Directory(PathBuf),
+}
+
+/// Who speaks SFTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum SftpEngine {
+    /// The server's own: byte exact, with faults.
+    #[default]
+    Native,
+    /// One that others wrote, over a real directory and without any settings, to hold against the first: what passes
+    /// with both is no accident of either. It takes names and handles for UTF-8, and has three extensions.
+    Independent,
+}
+
+impl Sftp {
+    /// Serves a tree in memory, which is the server's alone and all of its sessions'.
+    pub fn memory() -> Self {
+        Self::of(Files::Memory)
+    }
+
+    /// Serves the server's temporary directory, [`TestServer::directory`](crate::TestServer::directory).
+    pub fn temp_dir() -> Self {
+        Self::of(Files::TempDir)
+    }
+
+    /// Serves this directory, which must exist. No path and no link leads out of it.
+    pub fn directory(path: impl Into<PathBuf>) -> Self {
+        Self::of(Files::Directory(path.into()))
+    }
+
+    /// Has this in its tree when the server starts. Directories above it are made.
+    pub fn entry(mut self, path: impl AsRef<[u8]>, entry: SftpEntry) -> Self {
+        self.entries.push((Bytes::copy_from_slice(path.as_ref()), entry));
+        self
+    }
+
+    /// Has a file of this content, with mode 0644.
+    pub fn file(self, path: impl AsRef<[u8]>, content: impl Into<Bytes>) -> Self {
+        self.entry(path, SftpEntry::file(content))
+    }
+
+    /// Has a directory, with mode 0755.
+    pub fn directory_entry(self, path: impl AsRef<[u8]>) -> Self {
+        self.entry(path, SftpEntry::directory())
+    }
+
+    /// Has a symbolic link that reads `target`.
+    pub fn symlink(self, path: impl AsRef<[u8]>, target: impl Into<Bytes>) -> Self {
+        self.entry(path, SftpEntry::symlink(target))
+    }
+
+    /// At most so many bytes in the tree in memory, holes not counted; more fails as on a full disk. 4 GiB otherwise.
+    pub fn quota(mut self, bytes: u64) -> Self {
+        self.memory.quota = Some(bytes);
+        self
+    }
+
+    /// The permission bits that new files in memory do not get. 0o022 otherwise.
+    pub fn umask(mut self, bits: u32) -> Self {
+        self.memory.umask = Some(bits);
+        self
+    }
+
+    /// Files in memory that clients change carry the time that this tells. Otherwise the first change is at
+    /// 1 700 000 000 seconds after 1970 and each one a second after the last, whatever the clock says, so that one test
+    /// gives the same times in every run.
+    pub fn clock(mut self, now: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
+        self.memory.clock = Some(Clock(Arc::new(now)));
+        self
+    }
+
+    /// Neither announces nor answers this extension of OpenSSH, such as `posix-rename@openssh.com`.
+    pub fn without_extension(mut self, name: &str) -> Self {
+        match Extension::from_name(name.as_bytes()) {
+            Some(extension) => self.extensions.retain(|known| *known != extension),
+            None => self.unknown.push(name.to_owned()),
+        }
+        self
+    }
+
+    /// Has these extensions of OpenSSH and no others. All eleven otherwise.
+    pub fn extensions<S: AsRef<str>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.extensions.clear();
+        for name in names {
+            match Extension::from_name(name.as_ref().as_bytes()) {
+                Some(extension) => self.extensions.push(extension),
+                None => self.unknown.push(name.as_ref().to_owned()),
+            }
+        }
+        self
+    }
+
+    /// The longest packet taken, in bytes; a longer one ends the session, as with OpenSSH. 262 144 otherwise, as
+    /// OpenSSH's.
+    pub fn max_packet(mut self, bytes: usize) -> Self {
+        self.limits_mut().packet = bytes;
+        self
+    }
+
+    /// What a READ returns at most, in bytes. 261 120 otherwise, as OpenSSH's.
+    pub fn max_read(mut self, bytes: usize) -> Self {
+        self.limits_mut().read = bytes;
+        self
+    }
+
+    /// What a WRITE may carry, in bytes; a longer one fails. 261 120 otherwise, as OpenSSH says.
+    pub fn max_write(mut self, bytes: usize) -> Self {
+        self.limits_mut().write = bytes;
+        self
+    }
+
+    /// How many files and directories a session may have open; one more fails. 1019 otherwise, as OpenSSH says with the
+    /// usual limit of open files.
+    pub fn max_handles(mut self, n: usize) -> Self {
+        self.limits_mut().handles = n;
+        self
+    }
+
+    /// Refuses whatever would change a file, as OpenSSH's `sftp-server -R`.
+    pub fn read_only(mut self) -> Self {
+        self.access = Access::ReadOnly;
+        self
+    }
+
+    /// Gives handles that are not UTF-8 from the first file on, so that a client that takes them for text fails at once.
+    /// Otherwise they are numbers, as OpenSSH's are, and such a client fails at its 129th file, as it does there.
+    pub fn binary_handles(mut self) -> Self {
+        self.handle_bytes = HandleBytes::NeverText;
+        self
+    }
+
+    /// Speaks by this engine. A setting that it has not is an error of [`start`](crate::Builder::start).
+    pub fn engine(mut self, engine: SftpEngine) -> Self {
+        self.engine = engine;
+        self
+    }
+
+    /// Sends this before anything else, as a shell whose start-up file prints something does; to SFTP alone, where
+    /// [`Builder::startup_noise`](crate::Builder::startup_noise) is for commands too.
+    pub fn banner_noise(mut self, noise: impl Into<Bytes>) -> Self {
+        self.noise = noise.into();
+        self
+    }
+
+    fn of(files: Files) -> Self {
+        Self {
+            files,
+            entries: Vec::new(),
+            memory: InMemory::default(),
+            extensions: Extension::ALL.to_vec(),
+            unknown: Vec::new(),
+            limits: None,
+            access: Access::ReadWrite,
+            engine: SftpEngine::default(),
+            handle_bytes: HandleBytes::Numbers,
+            noise: Bytes::new(),
+        }
+    }
+
+    fn limits_mut(&mut self) -> &mut SessionLimits {
+        self.limits.get_or_insert_default()
+    }
+
+    /// As it is served; `directory` is the server's temporary one.
+    pub(crate) fn open(self, directory: &Path) -> Result<Server, Error> {
+        self.check()?;
+        let root = match &self.files {
+            Files::Memory => None,
+            Files::TempDir => Some(directory),
+            Files::Directory(path) => Some(path.as_path()),
+        };
+        let storage: Box<dyn Storage> = match root {
+            None => Box::new(self.plant()?),
+            Some(root) => {
+                let tree = Directory::new(root)
+                    .map_err(|source| Error::io("open the directory that SFTP serves", source))?;
+                self.fill(&tree)?;
+                Box::new(tree)
+            }
+        };
+        if let (SftpEngine::Independent, Some(root)) = (self.engine, root) {
+            return Ok(Server::Independent(root.to_owned()));
+        }
+        let owner = storage.attributes(b"/", Links::Follow).map(|root| root.uid);
+        Ok(Server::Native(Arc::new(Service {
+            storage,
+            extensions: self.extensions,
+            limits: self.limits.unwrap_or_default(),
+            access: self.access,
+            handle_bytes: self.handle_bytes,
+            noise: self.noise,
+            owner: owner.unwrap_or_default(),
+        })))
+    }
+
+    /// The tree in memory.
+    fn plant(&self) -> Result<Memory, Error> {
+        let mut tree = Memory::new();
+        if let Some(bytes) = self.memory.quota {
+            tree = tree.quota(bytes);
+        }
+        if let Some(bits) = self.memory.umask {
+            tree = tree.umask(bits);
+        }
+        // Only root can give a file away.
+        let root = tree.as_user(0, 0);
+        self.fill(&root)?;
+        if let Some(Clock(now)) = self.memory.clock.clone() {
+            tree = tree.clock(move || now());
+        }
+        Ok(match self.access {
+            Access::ReadWrite => tree,
+            Access::ReadOnly => tree.read_only(),
+        })
+    }
+
+    /// Puts the entries into the tree. Their modes and times are set when all are there, the deepest first: what is put
+    /// into a directory changes it, and one that cannot be written to is filled before.
+    fn fill(&self, storage: &dyn Storage) -> Result<(), Error> {
+        let failed = |path: &Bytes, error| {
+            configuration(format!("SFTP entry {:?}: {error}", String::from_utf8_lossy(path)))
+        };
+        let owner = matches!(self.files, Files::Memory).then_some((OWNER, OWNER));
+        for (path, entry) in &self.entries {
+            entry.place(storage, path, owner).map_err(|error| failed(path, error))?;
+        }
+        let mut finished: Vec<_> = self.entries.iter().collect();
+        finished.sort_by_key(|(path, _)| std::cmp::Reverse(path.len()));
+        for (path, entry) in finished {
+            entry.finish(storage, path, owner).map_err(|error| failed(path, error))?;
+        }
+        Ok(())
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        if let Some(name) = self.unknown.first() {
+            return Err(configuration(format!("{name:?} is no SFTP extension of OpenSSH")));
+        }
+        let InMemory { quota, umask, clock } = &self.memory;
+        let told = quota.is_some() || umask.is_some() || clock.is_some();
+        if told && !matches!(self.files, Files::Memory) {
+            return Err(configuration("an SFTP quota, umask or clock needs Sftp::memory()"));
+        }
+        if self.engine == SftpEngine::Independent {
+            let plain = self.limits.is_none()
+                && self.access == Access::ReadWrite
+                && self.noise.is_empty()
+                && self.handle_bytes == HandleBytes::Numbers
+                && self.extensions == Extension::ALL;
+            if !plain {
+                return Err(configuration("SftpEngine::Independent has no settings"));
+            }
+            if matches!(self.files, Files::Memory) {
+                return Err(configuration("SftpEngine::Independent needs a directory"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whose the files in memory are: the first ordinary user of most systems, who is also who clients are there.
+const OWNER: u32 = 1000;
+
+fn configuration(text: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Configuration, text)
+}
+
+/// SFTP as a running server has it.
+#[derive(Debug)]
+pub(crate) enum Server {
+    Native(Arc<Service>),
+    Independent(PathBuf),
+}
+
+/// Serves SFTP on a channel until its input ends or `hangup`, and says how it ended. Nothing of it is left then.
+pub(crate) async fn serve(
+    server: &Server,
+    connection: &Arc<Connection>,
+    channel: usize,
+    call: Call,
+    hangup: &CancellationToken,
+) -> Exit {
+    match server {
+        Server::Native(service) => native::serve(service, connection, channel, call, hangup).await,
+        Server::Independent(root) => {
+            independent::serve(root, call, hangup).await;
+            Exit::SUCCESS
+        }
+    }
 }

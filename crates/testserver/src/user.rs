@@ -84,6 +84,7 @@ pub struct User {
     delay: Option<Duration>,
     lock_after: Option<u32>,
     env: Vec<(String, String)>,
+    sftp: bool,
 }
 
 impl User {
@@ -103,6 +104,7 @@ impl User {
             delay: None,
             lock_after: None,
             env: Vec::new(),
+            sftp: true,
         }
     }
 
@@ -261,6 +263,13 @@ impl User {
         self
     }
 
+    /// Refuses the subsystem `sftp` to this user, whatever the server serves.
+    #[must_use]
+    pub fn without_sftp(mut self) -> Self {
+        self.sftp = false;
+        self
+    }
+
     /// The user's name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -285,6 +294,7 @@ impl User {
             interactive: self.interactive,
             lock_after: self.lock_after,
             passwords: self.passwords,
+            sftp: self.sftp,
         });
         for step in wanted {
             if !account.has(step) {

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use super::Farewell;
+use super::{Farewell, SftpFault};
 use crate::user::Method;
 
 /// How a connection is cut.
@@ -77,6 +77,8 @@ pub(crate) enum Action {
     /// Changes the next byte that goes this way, by exclusive or.
     Corrupt(Direction, u8),
     Disconnect(Farewell),
+    /// Answers an SFTP request wrongly.
+    Sftp(SftpFault),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,6 +107,7 @@ impl fmt::Display for Action {
             Self::Disconnect(farewell) => {
                 write!(f, "disconnect (code {}, {:?})", farewell.reason.code(), farewell.text)
             }
+            Self::Sftp(fault) => fault.fmt(f),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Action, Fault, Phase, Trigger};
+use super::{Action, Fault, Phase, SftpFault, SftpRequest, Trigger};
 use crate::{
     error::{Error, ErrorKind},
     live::FaultReport,
@@ -61,6 +61,31 @@ impl Faults {
             .filter(|armed| is_now(&armed.fault.trigger))
             .filter_map(|armed| armed.turn(connection))
             .collect()
+    }
+
+    /// As [`strike`](Self::strike), for the faults of an SFTP request that `applies` takes: what one does may not suit
+    /// each answer.
+    pub(crate) fn strike_sftp(
+        &self,
+        connection: usize,
+        request: SftpRequest,
+        applies: impl Fn(&SftpFault) -> bool,
+    ) -> Vec<SftpFault> {
+        let mut list = self.lock();
+        let mut struck = Vec::new();
+        for armed in &mut list.faults {
+            let (Trigger::Sftp(waits_for), Action::Sftp(fault)) = (&armed.fault.trigger, &armed.fault.action)
+            else {
+                continue;
+            };
+            if waits_for.covers(request)
+                && applies(fault)
+                && let Some(Action::Sftp(fault)) = armed.turn(connection)
+            {
+                struck.push(fault);
+            }
+        }
+        struck
     }
 
     /// Whether a fault waits for such a moment on this connection.

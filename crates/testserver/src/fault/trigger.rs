@@ -2,6 +2,8 @@
 
 use std::{fmt, time::Duration};
 
+use super::SftpRequest;
+
 /// Where in a connection's life a fault strikes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -135,6 +137,8 @@ pub(crate) enum Trigger {
     Request(RequestKind),
     /// A command has ended, and this is to be sent.
     Ending(Ending),
+    /// A client asks this over SFTP.
+    Sftp(SftpRequest),
 }
 
 /// As the error about an unfired fault goes on after the action.
@@ -150,6 +154,7 @@ impl fmt::Display for Trigger {
             Self::Ending(Ending::ExitStatus) => f.write_str("at the exit status of a command"),
             Self::Ending(Ending::Eof) => f.write_str("at the EOF of a command"),
             Self::Ending(Ending::Close) => f.write_str("at the CLOSE of a command"),
+            Self::Sftp(request) => write!(f, "to {request}"),
         }
     }
 }

@@ -219,7 +219,11 @@ impl LinkControl {
                 self.goodbye_due.notify_one();
             }
             // These answer requests, and strike where requests are answered.
-            Action::Withhold(_) | Action::Refuse { .. } | Action::RefuseRequest | Action::RefuseLogin(_) => {}
+            Action::Withhold(_)
+            | Action::Refuse { .. }
+            | Action::RefuseRequest
+            | Action::RefuseLogin(_)
+            | Action::Sftp(_) => {}
         }
         self.rescheduled.notify_one();
     }

@@ -166,6 +166,8 @@ impl Keeper {
                 granted_requests: Vec::new(),
                 client_events: Vec::new(),
                 server_events: Vec::new(),
+                handles_open: 0,
+                handles_left: 0,
             });
             record.channels.len()
         })
@@ -204,6 +206,24 @@ impl Keeper {
     pub(crate) fn request_refused(&self, channel: usize, name: &str) {
         self.channel(channel, |record| record.refused_requests.push(name.to_owned()));
         self.happened_on(channel, Side::Server, Happening::RequestRefused(name.to_owned()));
+    }
+
+    /// A client has opened a file or a directory over SFTP.
+    pub(crate) fn handle_opened(&self, channel: usize) {
+        self.channel(channel, |record| record.handles_open += 1);
+    }
+
+    /// A client has closed one.
+    pub(crate) fn handle_closed(&self, channel: usize) {
+        self.channel(channel, |record| record.handles_open = record.handles_open.saturating_sub(1));
+    }
+
+    /// A session has ended with so many open.
+    pub(crate) fn handles_left(&self, channel: usize, count: usize) {
+        self.channel(channel, |record| {
+            record.handles_open = 0;
+            record.handles_left += count;
+        });
     }
 
     pub(crate) fn global_request(&self, connection: usize, name: &str) {

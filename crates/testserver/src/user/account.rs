@@ -27,6 +27,7 @@ pub(crate) struct Account {
     pub(crate) startup_noise: Bytes,
     pub(crate) delay: Option<Duration>,
     pub(crate) env: Vec<(String, String)>,
+    pub(crate) sftp: bool,
     methods: Vec<Method>,
     interactive: Option<Interactive>,
     lock_after: Option<u32>,
@@ -48,6 +49,7 @@ pub(crate) struct Parts {
     pub(crate) interactive: Option<Interactive>,
     pub(crate) lock_after: Option<u32>,
     pub(crate) passwords: Vec<Password>,
+    pub(crate) sftp: bool,
 }
 
 /// A password, and when it is good.
@@ -103,6 +105,7 @@ impl Account {
             startup_noise: parts.startup_noise,
             delay: parts.delay,
             env: parts.env,
+            sftp: parts.sftp,
             methods: parts.methods,
             interactive: parts.interactive,
             lock_after: parts.lock_after,

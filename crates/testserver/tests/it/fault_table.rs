@@ -3,7 +3,8 @@
 use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use rustle_testserver::{
-    Cut, Direction, DisconnectReason, Fault, Method, Moment, Phase, RequestKind, TestServer,
+    Cut, Direction, DisconnectReason, Fault, Method, Moment, Phase, RequestKind, SftpFault, SftpRequest,
+    TestServer,
 };
 
 const TABLE: &str = include_str!("../../docs/faults.md");
@@ -35,6 +36,7 @@ fn one_of_each() -> Vec<(&'static str, Fault)> {
         ("omit_exit_status", Fault::omit_exit_status()),
         ("omit_eof", Fault::omit_eof()),
         ("omit_close", Fault::omit_close()),
+        ("sftp", Fault::sftp(SftpRequest::Read, SftpFault::lose_reply())),
     ]
 }
 

@@ -1,10 +1,16 @@
-//! SFTP over the server's directory, with the client half of russh-sftp.
+//! SFTP over the server's directory by both engines, with the client half of russh-sftp.
 
 use russh_sftp::client::SftpSession;
-use rustle_testserver::{CommandKind, TestServer};
+use rustle_testserver::{CommandKind, Sftp, SftpEngine, TestServer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::client::{Client, LIMIT, alice};
+
+const ENGINES: [SftpEngine; 2] = [SftpEngine::Native, SftpEngine::Independent];
+
+async fn serve(engine: SftpEngine) -> TestServer {
+    TestServer::builder().user(alice()).sftp(Sftp::temp_dir().engine(engine)).start().await.unwrap()
+}
 
 async fn session(client: &Client) -> SftpSession {
     let channel = client.open().await;
@@ -14,7 +20,12 @@ async fn session(client: &Client) -> SftpSession {
 
 #[tokio::test]
 async fn files_and_directories_are_made_read_listed_and_removed() {
-    let server = TestServer::builder().user(alice()).sftp_temp_dir().start().await.unwrap();
+    for engine in ENGINES {
+        make_read_list_and_remove(serve(engine).await).await;
+    }
+}
+
+async fn make_read_list_and_remove(server: TestServer) {
     let client = Client::alice(&server).await;
     let sftp = session(&client).await;
     assert_eq!(sftp.canonicalize(".").await.unwrap(), "/");
@@ -45,7 +56,12 @@ async fn files_and_directories_are_made_read_listed_and_removed() {
 
 #[tokio::test]
 async fn nothing_outside_the_directory_can_be_reached() {
-    let server = TestServer::builder().user(alice()).sftp_temp_dir().start().await.unwrap();
+    for engine in ENGINES {
+        look_outside(serve(engine).await).await;
+    }
+}
+
+async fn look_outside(server: TestServer) {
     let outside = tempfile::tempdir().unwrap();
     std::fs::write(outside.path().join("secret"), "x").unwrap();
     let client = Client::alice(&server).await;

@@ -20,7 +20,7 @@ use russh_sftp::{
 };
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use crate::sftp::paths;
+use crate::sftp::independent::paths;
 
 /// One client's view of the directory, and its open handles.
 pub(crate) struct Directory {

@@ -1,0 +1,91 @@
+//! SFTP as one server offers it, once it runs.
+
+use bytes::Bytes;
+use rustle_sftp_proto::Extension;
+
+use crate::{
+    sftp::{handles::HandleBytes, session},
+    storage::Storage,
+};
+
+/// What all sessions of a server share.
+#[derive(Debug)]
+pub(crate) struct Service {
+    pub(super) storage: Box<dyn Storage>,
+    pub(super) extensions: Vec<Extension>,
+    pub(super) limits: SessionLimits,
+    pub(super) access: Access,
+    pub(super) handle_bytes: HandleBytes,
+    /// What comes before the first packet.
+    pub(super) noise: Bytes,
+    /// The number of the user that the files of the server belong to.
+    pub(super) owner: u32,
+}
+
+/// How much one session may ask for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SessionLimits {
+    pub(crate) packet: usize,
+    pub(crate) read: usize,
+    pub(crate) write: usize,
+    pub(crate) handles: usize,
+}
+
+/// Whether files can be changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    ReadWrite,
+    ReadOnly,
+}
+
+impl Default for SessionLimits {
+    fn default() -> Self {
+        Self {
+            // OpenSSH's SFTP_MAX_MSG_LENGTH, and 1 KiB less for data.
+            packet: 256 * 1024,
+            read: 255 * 1024,
+            write: 255 * 1024,
+            // What OpenSSH says with the usual limit of 1024 files: five are its own.
+            handles: 1019,
+        }
+    }
+}
+
+impl Service {
+    pub(crate) fn storage(&self) -> &dyn Storage {
+        &*self.storage
+    }
+
+    pub(super) fn limits(&self) -> SessionLimits {
+        self.limits
+    }
+
+    pub(super) fn is_read_only(&self) -> bool {
+        self.access == Access::ReadOnly
+    }
+
+    /// What is announced. OpenSSH announces nothing that its read-only mode refuses.
+    pub(super) fn extensions(&self) -> impl Iterator<Item = Extension> {
+        let hidden = |extension: Extension| self.is_read_only() && session::changes_files(extension);
+        self.extensions.iter().copied().filter(move |extension| !hidden(*extension))
+    }
+
+    /// Whether it is switched on.
+    pub(super) fn has(&self, extension: Extension) -> bool {
+        self.extensions.contains(&extension)
+    }
+
+    pub(super) fn handle_bytes(&self) -> HandleBytes {
+        self.handle_bytes
+    }
+
+    /// What comes before the first packet.
+    pub(super) fn noise(&self) -> &Bytes {
+        &self.noise
+    }
+
+    /// The number of the user that the files of the server belong to.
+    pub(super) fn owner(&self) -> u32 {
+        self.owner
+    }
+}
