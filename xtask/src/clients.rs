@@ -1,12 +1,12 @@
 //! `cargo xtask clients`: the embedded server against OpenSSH's clients, asyncssh, paramiko and ssh2.
 //!
-//! This installs the clients under `target/clients` and hands the suite (`tests/`, the test binary `clients`) what it
-//! needs through the environment.
+//! This installs the clients under `target/clients` and hands the suite (`tests/`, the test binary `clients`), and the
+//! examples of `docs/test-server.md`, what they need through the environment.
 //!
 //! | variable | what it holds |
 //! |---|---|
 //! | `RUSTLE_CLIENTS` | `1`: OpenSSH's clients are there, a test that needs them may not skip itself |
-//! | `RUSTLE_CLIENTS_PYTHON` | a Python that has asyncssh and paramiko |
+//! | `RUSTLE_CLIENTS_PYTHON` | a Python that has asyncssh, paramiko and pytest |
 //! | `RUSTLE_CLIENTS_NODE_MODULES` | a folder in which `node` finds ssh2 |
 //!
 //! The last two are left out, with a word why, where this machine lacks what they need; on CI that is a failure.
@@ -20,10 +20,16 @@ use crate::{apt, shell, venv};
 
 /// OpenSSH's clients and tools for keys.
 const PROGRAMS: [&str; 7] = ["ssh", "sftp", "scp", "ssh-keyscan", "ssh-keygen", "ssh-agent", "ssh-add"];
-const PYTHON_PACKAGES: [&str; 2] = ["asyncssh==2.24.1", "paramiko==5.1.0"];
-/// Exits with 0 where both are of these versions.
-const PYTHON_CHECK: &str = "import asyncssh, paramiko; \
-    raise SystemExit((asyncssh.__version__, paramiko.__version__) != ('2.24.1', '5.1.0'))";
+const PYTHON_PACKAGES: [&str; 3] = ["asyncssh==2.24.1", "paramiko==5.1.0", "pytest==9.2.0"];
+/// Exits with 0 where all are of these versions.
+const PYTHON_CHECK: &str = "import asyncssh, paramiko, pytest; \
+    found = (asyncssh.__version__, paramiko.__version__, pytest.__version__); \
+    raise SystemExit(found != ('2.24.1', '5.1.0', '9.2.0'))";
+/// The suite, and the examples of docs/test-server.md, which drive the server as a process.
+const SUITES: [&[&str]; 2] = [
+    &["-p", "rustle-tests", "--test", "clients"],
+    &["-p", "rustle-connect", "--test", "it", "test_server::examples"],
+];
 const SSH2: &str = "ssh2@1.17.0";
 /// What ssh2 asks for; it has a compiled part, which is left out.
 const OLDEST_NODE: u32 = 18;
@@ -44,11 +50,13 @@ pub(crate) fn run() -> Result<Outcome, Failure> {
         .map_err(|error| Failure::new(format!("cannot make {}: {error}", folder.display())))?;
     let python = venv::python(&folder.join("venv"), &PYTHON_PACKAGES, PYTHON_CHECK)?;
     let modules = node_modules(&folder)?;
-    let mut suite = shell::cargo();
-    suite.args(["test", "-p", "rustle-tests", "--test", "clients"]).env("RUSTLE_CLIENTS", "1");
-    suite.envs(python.map(|python| ("RUSTLE_CLIENTS_PYTHON", python)));
-    suite.envs(modules.map(|modules| ("RUSTLE_CLIENTS_NODE_MODULES", modules)));
-    shell::run(&mut suite)?;
+    for arguments in SUITES {
+        let mut suite = shell::cargo();
+        suite.arg("test").args(arguments).env("RUSTLE_CLIENTS", "1");
+        suite.envs(python.as_ref().map(|python| ("RUSTLE_CLIENTS_PYTHON", python)));
+        suite.envs(modules.as_ref().map(|modules| ("RUSTLE_CLIENTS_NODE_MODULES", modules)));
+        shell::run(&mut suite)?;
+    }
     Ok(Outcome::Done)
 }
 

@@ -18,13 +18,13 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use self::forward::ForwardKeys;
-use self::server::{AlgorithmKeys, HostKey, LimitKeys, NetworkKeys, SftpKeys};
+use self::server::{AlgorithmKeys, HostKey, LimitKeys, SftpKeys};
 use crate::failure::Failure;
 
 pub(super) use self::complaint::in_json;
 pub(super) use self::fault::{Fault, How};
 pub(super) use self::reply::{Command, What};
-pub(super) use self::server::HostKeyKind;
+pub(super) use self::server::{HostKeyKind, NetworkKeys};
 pub(super) use self::units::Time;
 pub(super) use self::user::{User, authorized_keys};
 
@@ -41,6 +41,8 @@ pub(super) struct Script {
     builtins: Option<bool>,
     shell: Option<bool>,
     accept_env: Option<Vec<String>>,
+    startup_noise: Option<String>,
+    startup_noise_stderr: Option<String>,
     #[serde(default)]
     host_keys: Vec<HostKey>,
     #[serde(default)]
@@ -113,6 +115,12 @@ impl Script {
         if let Some(names) = self.accept_env {
             builder = builder.accept_env(names);
         }
+        if let Some(noise) = self.startup_noise {
+            builder = builder.startup_noise(noise);
+        }
+        if let Some(noise) = self.startup_noise_stderr {
+            builder = builder.startup_noise_stderr(noise);
+        }
         for key in self.host_keys {
             builder = key.apply(builder, folder)?;
         }
@@ -153,7 +161,7 @@ mod tests {
         assert!(told.contains("hint: did you mean `password`? known here: "), "{told}");
         let told = refusal("[network]\nzzz = 1\n");
         assert!(told.contains("s.toml:2:1: there is no key `zzz` here"), "{told}");
-        assert!(told.contains("hint: known here: round_trip, jitter, rate"), "{told}");
+        assert!(told.contains("hint: known here: round_trip, jitter, rate, rate_to_client, rate_to_server, loss_one_in, loss_recovery"), "{told}");
         let told = refusal("[[faults]]\nkind = \"cutt\"\n");
         assert!(told.contains("s.toml:2:8: there is no `cutt` here\nhint: did you mean `cut`?"), "{told}");
     }
@@ -173,6 +181,14 @@ mod tests {
             ("[limits]\nauth_delay = 3\n", "a time is written with its unit"),
             ("[limits]\nauth_delay = \"3 weeks\"\n", "a time is written with its unit"),
             ("[network]\nrate = \"fast\"\n", "a rate is written as"),
+            ("[network]\nloss_one_in = 5\n", "come together"),
+            ("[[faults]]\nkind = \"omit_eof\"\nfor_time = \"1s\"\n", "has no length"),
+            ("[[faults]]\nkind = \"omit_eof\"\nonce = true\ntimes = 2\n", "`times` or `once`"),
+            ("[[faults]]\nkind = \"omit_eof\"\nnth = 0\n", "counted from 1"),
+            ("[[faults]]\nkind = \"stall\"\nphase = \"data\"\nsent = 1\n", "one of the keys"),
+            ("[[faults]]\nkind = \"corrupt_sent\"\noffset = 1\nmask = 0\n", "changes nothing"),
+            ("[forwards]\ntargets = [{ host = \"a\", answer = \"reply\" }]\n", "needs `text`"),
+            ("[forwards]\ntargets = [{ answer = \"echo\" }]\n", "`host`"),
             ("seed = 1\nseed = 2\n", "duplicate key"),
         ] {
             let refusal = refusal(text);

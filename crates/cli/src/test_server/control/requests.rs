@@ -15,7 +15,7 @@ use super::evidence::{Evidence, FaultEvidence};
 use super::{State, gate, wait};
 use crate::failure::Failure;
 use crate::test_server::refused;
-use crate::test_server::script::{Command, Fault, HostKeyKind, How, User, What, in_json};
+use crate::test_server::script::{Command, Fault, HostKeyKind, How, NetworkKeys, User, What, in_json};
 
 /// The largest body: a command's output in base64, and more than any script.
 const LARGEST: usize = 1024 * 1024;
@@ -23,12 +23,13 @@ const LARGEST: usize = 1024 * 1024;
 const BODY: Duration = Duration::from_secs(10);
 
 /// Every place, with the one or two methods it has.
-const PLACES: [(&str, &str); 11] = [
+const PLACES: [(&str, &str); 12] = [
     ("/record", "GET"),
     ("/wait", "GET"),
     ("/faults", "GET, POST"),
     ("/commands", "POST"),
     ("/users", "POST"),
+    ("/network", "POST"),
     ("/stall", "POST"),
     ("/resume", "POST"),
     ("/cut", "POST"),
@@ -63,6 +64,7 @@ async fn done(state: &State, request: Request<Incoming>) -> Result<Answer, Refus
         }
         ("/commands", _) => add_command(server, read(&body)?),
         ("/users", _) => add_user(server, read(&body)?),
+        ("/network", _) => set_network(server, read(&body)?),
         ("/stall", _) => {
             server.stall();
             fine()
@@ -134,6 +136,14 @@ fn add_command(server: &TestServer, command: Command) -> Result<Answer, Refusal>
 fn add_user(server: &TestServer, user: User) -> Result<Answer, Refusal> {
     let user = user.into_user(None).map_err(Refusal::bad)?;
     server.add_user(user).map_err(|error| Refusal::bad(refused(&error)))?;
+    fine()
+}
+
+fn set_network(server: &TestServer, network: NetworkKeys) -> Result<Answer, Refusal> {
+    server.set_network(network.into_network()).map_err(|error| {
+        let failure = refused(&error).hint("put a table [network] into the script; it may be empty");
+        Refusal::new(StatusCode::CONFLICT, failure)
+    })?;
     fine()
 }
 

@@ -52,16 +52,38 @@ pub(super) struct LimitKeys {
     max_sessions: Option<usize>,
     auth_attempts: Option<usize>,
     auth_delay: Option<Time>,
+    max_auth_tries: Option<usize>,
+    login_grace: Option<Time>,
+    max_startups: Option<StartupKeys>,
+    max_startups_text: Option<String>,
     window: Option<Size>,
     rekey_after: Option<Size>,
 }
 
-#[derive(Default, Deserialize)]
+/// The three numbers of OpenSSH's `MaxStartups`.
+#[derive(Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct NetworkKeys {
+struct StartupKeys {
+    start: usize,
+    rate: u8,
+    full: usize,
+}
+
+/// The network, in a script and while the server runs.
+#[derive(Default, Deserialize)]
+#[serde(try_from = "NetworkEntries")]
+pub(crate) struct NetworkKeys(Option<Network>);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NetworkEntries {
     round_trip: Option<Time>,
     jitter: Option<Time>,
     rate: Option<Rate>,
+    rate_to_client: Option<Rate>,
+    rate_to_server: Option<Rate>,
+    loss_one_in: Option<u64>,
+    loss_recovery: Option<Time>,
 }
 
 #[derive(Default, Deserialize)]
@@ -152,6 +174,18 @@ impl LimitKeys {
         if let Some(delay) = self.auth_delay {
             builder = builder.auth_delay(delay.duration());
         }
+        if let Some(n) = self.max_auth_tries {
+            builder = builder.max_auth_tries(n);
+        }
+        if let Some(time) = self.login_grace {
+            builder = builder.login_grace(time.duration());
+        }
+        if let Some(StartupKeys { start, rate, full }) = self.max_startups {
+            builder = builder.max_startups(start, rate, full);
+        }
+        if let Some(text) = self.max_startups_text {
+            builder = builder.max_startups_text(text);
+        }
         if let Some(window) = self.window {
             // RFC 4254 section 5.2: a window is at most 2^32 - 1 bytes.
             builder = builder.window(u32::try_from(window.bytes()).unwrap_or(u32::MAX));
@@ -165,20 +199,45 @@ impl LimitKeys {
 
 impl NetworkKeys {
     pub(super) fn apply(self, builder: Builder) -> Builder {
-        if self.round_trip.is_none() && self.jitter.is_none() && self.rate.is_none() {
-            return builder;
+        match self.0 {
+            Some(network) => builder.network(network),
+            None => builder,
         }
+    }
+
+    /// A network, if only one that does nothing.
+    pub(crate) fn into_network(self) -> Network {
+        self.0.unwrap_or_default()
+    }
+}
+
+/// A table of the file is a network; no table is none, which costs less than one that does nothing.
+impl TryFrom<NetworkEntries> for NetworkKeys {
+    type Error = &'static str;
+
+    fn try_from(keys: NetworkEntries) -> Result<Self, Self::Error> {
         let mut network = Network::new();
-        if let Some(time) = self.round_trip {
+        if let Some(time) = keys.round_trip {
             network = network.round_trip(time.duration());
         }
-        if let Some(time) = self.jitter {
+        if let Some(time) = keys.jitter {
             network = network.jitter(time.duration());
         }
-        if let Some(rate) = self.rate {
+        if let Some(rate) = keys.rate {
             network = network.rate(rate.bytes_per_second());
         }
-        builder.network(network)
+        if let Some(rate) = keys.rate_to_client {
+            network = network.rate_to_client(rate.bytes_per_second());
+        }
+        if let Some(rate) = keys.rate_to_server {
+            network = network.rate_to_server(rate.bytes_per_second());
+        }
+        network = match (keys.loss_one_in, keys.loss_recovery) {
+            (None, None) => network,
+            (Some(one_in), Some(recovery)) => network.loss(one_in, recovery.duration()),
+            _ => return Err("`loss_one_in` and `loss_recovery` come together"),
+        };
+        Ok(Self(Some(network)))
     }
 }
 

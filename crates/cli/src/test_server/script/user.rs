@@ -33,6 +33,7 @@ struct Keys {
     rounds: Vec<RoundKeys>,
     #[serde(default)]
     steps: Vec<Step>,
+    startup_noise: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -58,7 +59,7 @@ struct PromptKeys {
 /// By the names on the wire (RFC 4252 section 5).
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum Step {
+pub(super) enum Step {
     None,
     Password,
     #[serde(rename = "publickey")]
@@ -101,6 +102,9 @@ impl User {
         }
         if !keys.rounds.is_empty() {
             user = user.keyboard_interactive(keys.rounds.into_iter().map(RoundKeys::into_round));
+        }
+        if let Some(noise) = keys.startup_noise {
+            user = user.startup_noise(noise);
         }
         Ok(user.steps(keys.steps.into_iter().map(Method::from)))
     }

@@ -6,13 +6,14 @@ use rustle_session::ErrorKind;
 
 use super::served::{LIMIT, Served, output};
 
-const PLACES: [(&str, &str); 12] = [
+const PLACES: [(&str, &str); 13] = [
     ("GET", "/record"),
     ("GET", "/wait"),
     ("GET", "/faults"),
     ("POST", "/faults"),
     ("POST", "/commands"),
     ("POST", "/users"),
+    ("POST", "/network"),
     ("POST", "/stall"),
     ("POST", "/resume"),
     ("POST", "/cut"),
@@ -210,6 +211,22 @@ async fn faults_are_added_listed_and_told_apart() {
     assert_eq!((&faults["faults"][0]["fired"], &faults["faults"][1]["fired"]), (&1.into(), &0.into()));
     assert_eq!(faults["faults"][1]["description"], "stall in phase close on connection 99");
     assert_eq!(server.post("/expect-unfired", "").await.status, 200);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_network_changes_while_it_runs_where_there_is_one() {
+    let server = Served::start(&[]).await;
+    let none = server.post("/network", "{}").await;
+    assert_eq!(none.status, 409);
+    assert!(none.json["error"]["hint"].as_str().unwrap().contains("[network]"), "{none:?}");
+    server.stop().await;
+    let server = Served::script("[network]\n").await;
+    let session = server.own_session().await;
+    assert_eq!(server.post("/network", "{\"round_trip\":\"300ms\"}").await.status, 200);
+    let start = std::time::Instant::now();
+    assert_eq!(output(&session, "echo slow").await, "slow\n");
+    assert!(start.elapsed() >= Duration::from_millis(300), "{:?}", start.elapsed());
     server.stop().await;
 }
 

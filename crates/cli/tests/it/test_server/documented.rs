@@ -10,11 +10,12 @@ use super::served::{Served, output};
 const PAGE: &str = include_str!("../../../../../docs/test-server.md");
 
 /// Each table of the file: its prefix in the page's list of keys, and a script with a key in it that does not exist.
-const TABLES: [(&str, &str); 13] = [
+const TABLES: [(&str, &str); 14] = [
     ("", "no_such = 1"),
     ("host_keys[].", "host_keys = [{ no_such = 1 }]"),
     ("algorithms.", "[algorithms]\nno_such = 1"),
     ("limits.", "[limits]\nno_such = 1"),
+    ("limits.max_startups.", "[limits]\nmax_startups = { no_such = 1 }"),
     ("network.", "[network]\nno_such = 1"),
     ("sftp.", "[sftp]\nno_such = 1"),
     ("forwards.", "[forwards]\nno_such = 1"),
@@ -27,7 +28,7 @@ const TABLES: [(&str, &str); 13] = [
 ];
 
 /// Where each key is seen to act: the test, and its keys. Keys that only hold others are seen by those.
-const SEEN: [(&str, &[&str]); 17] = [
+const SEEN: [(&str, &[&str]); 22] = [
     ("seed_banner_and_identification_are_those_of_the_script", &["seed", "banner", "identification"]),
     ("host_keys_are_of_the_kinds_or_from_the_files_named", &["host_keys[].kind", "host_keys[].file"]),
     (
@@ -45,7 +46,18 @@ const SEEN: [(&str, &[&str]); 17] = [
         &["limits.max_sessions", "limits.auth_attempts", "limits.auth_delay"],
     ),
     ("windows_and_new_keys_come_as_often_as_the_script_says", &["limits.window", "limits.rekey_after"]),
-    ("the_network_is_as_slow_as_the_script_says", &["network.round_trip", "network.rate", "network.jitter"]),
+    (
+        "the_network_is_as_slow_as_the_script_says",
+        &[
+            "network.round_trip",
+            "network.rate",
+            "network.jitter",
+            "network.rate_to_client",
+            "network.rate_to_server",
+            "network.loss_one_in",
+            "network.loss_recovery",
+        ],
+    ),
     (
         "what_is_served_by_itself_can_be_switched_off",
         &["builtins", "accept_env", "sftp.serve", "forwards.direct_tcpip"],
@@ -110,6 +122,27 @@ const SEEN: [(&str, &[&str]); 17] = [
         "answers_are_withheld_or_refusals",
         &["faults[].code", "faults[].text", "faults[].nth", "faults[].once", "faults[].on_connection"],
     ),
+    (
+        "strangers_and_failures_have_their_limits_as_with_sshd",
+        &[
+            "limits.max_auth_tries",
+            "limits.login_grace",
+            "limits.max_startups.start",
+            "limits.max_startups.rate",
+            "limits.max_startups.full",
+            "limits.max_startups_text",
+        ],
+    ),
+    (
+        "noise_comes_before_what_a_command_says",
+        &["startup_noise", "startup_noise_stderr", "users[].startup_noise"],
+    ),
+    (
+        "time_brings_faults_and_ends_them",
+        &["faults[].time", "faults[].elapsed", "faults[].for_time", "faults[].direction", "faults[].every"],
+    ),
+    ("bytes_are_changed_and_goodbyes_said", &["faults[].offset", "faults[].mask", "faults[].reason"]),
+    ("logins_and_requests_are_refused_and_endings_left_out", &["faults[].methods", "faults[].request"]),
     // Tables and lists, which are seen by the keys in them.
     (
         "",
@@ -117,6 +150,7 @@ const SEEN: [(&str, &[&str]); 17] = [
             "host_keys",
             "algorithms",
             "limits",
+            "limits.max_startups",
             "network",
             "sftp",
             "forwards",
@@ -184,7 +218,9 @@ async fn the_page_lists_the_faults_and_phases_that_the_program_knows() {
 fn every_key_of_the_page_is_seen_to_act() {
     let seen: BTreeSet<String> =
         SEEN.iter().flat_map(|(_, keys)| *keys).map(|key| (*key).to_owned()).collect();
-    assert_eq!(seen, rows("### Every key"));
+    let documented = rows("### Every key");
+    let differing: Vec<_> = seen.symmetric_difference(&documented).collect();
+    assert!(differing.is_empty(), "not in the list above, or not on the page: {differing:?}");
     for (test, keys) in SEEN.iter().filter(|(test, _)| !test.is_empty()) {
         let text = TESTS.iter().find(|text| text.contains(&format!("async fn {test}(")));
         let text = text.unwrap_or_else(|| panic!("there is no test {test}"));

@@ -124,3 +124,79 @@ async fn answers_are_withheld_or_refusals() {
     assert_eq!(refused.kind(), ErrorKind::ChannelProhibited, "{refused}");
     struck(server).await;
 }
+
+#[tokio::test]
+async fn time_brings_faults_and_ends_them() {
+    for fault in [
+        "kind = \"cut_at\"\ntime = \"100ms\"\nhow = \"fin\"",
+        "kind = \"cut\"\nelapsed = \"100ms\"\nhow = \"fin\"",
+    ] {
+        let server = served(fault).await;
+        assert_eq!(greeting(&server).await.1, "fin", "{fault}");
+        struck(server).await;
+    }
+    let server = served("kind = \"stall_at\"\ntime = \"0s\"").await;
+    let setup = server.setup("alice").password("wonderland".into()).resolve().unwrap();
+    assert!(tokio::time::timeout(Duration::from_millis(500), setup.connect()).await.is_err());
+    struck(server).await;
+    for fault in [
+        "kind = \"delay\"\nphase = \"request\"\ntime = \"250ms\"",
+        "kind = \"stall\"\nphase = \"request\"\nfor_time = \"250ms\"",
+        "kind = \"drip\"\nphase = \"request\"\ndirection = \"sent\"\nbytes = \"2kB\"\nevery = \"50ms\"",
+    ] {
+        let server = served(fault).await;
+        let session = alice(&server).await;
+        let start = Instant::now();
+        assert_eq!(session.raw("bytes 20000").output().await.unwrap().stdout.len(), 20_000, "{fault}");
+        assert!(start.elapsed() >= Duration::from_millis(250), "{fault}: {:?}", start.elapsed());
+        struck(server).await;
+    }
+}
+
+#[tokio::test]
+async fn bytes_are_changed_and_goodbyes_said() {
+    for kind in ["corrupt_sent", "corrupt_received"] {
+        let server = served(&format!("kind = \"{kind}\"\noffset = 20000\nmask = 1")).await;
+        let session = alice(&server).await;
+        let echoed = session.raw("cat").stdin(vec![7; 100_000]).output().await;
+        assert!(echoed.is_err(), "{kind}");
+        struck(server).await;
+    }
+    let fault =
+        "kind = \"disconnect\"\nphase = \"request\"\nreason = \"by_application\"\ntext = \"going down\"";
+    let server = served(fault).await;
+    let gone = alice(&server).await.raw("true").output().await.unwrap_err();
+    assert_eq!(gone.kind(), ErrorKind::Disconnected);
+    assert!(format!("{gone} {gone:?}").contains("going down"), "{gone:?}");
+    struck(server).await;
+}
+
+#[tokio::test]
+async fn logins_and_requests_are_refused_and_endings_left_out() {
+    for fault in ["kind = \"refuse_login\"", "kind = \"refuse_login_with\"\nmethods = [\"publickey\"]"] {
+        let server = served(&format!("{fault}\nonce = true")).await;
+        let setup = server.setup("alice").password("wonderland".into()).resolve().unwrap();
+        let refused = setup.connect().await.unwrap_err();
+        let named = format!("{refused} {refused:?}").contains("publickey");
+        assert_eq!(named, fault.contains("methods"), "{refused:?}");
+        alice(&server).await;
+        struck(server).await;
+    }
+    let server = served("kind = \"refuse_request\"\nrequest = \"exec\"\nonce = true").await;
+    let session = alice(&server).await;
+    assert!(session.raw("true").output().await.is_err());
+    assert_eq!(output(&session, "echo next").await, "next\n");
+    struck(server).await;
+    let server = served("kind = \"omit_exit_status\"").await;
+    let ended = alice(&server).await.raw("exit 3").output().await.unwrap();
+    assert_eq!((ended.status.code(), ended.status.signal()), (None, None));
+    struck(server).await;
+    for kind in ["omit_eof", "omit_close"] {
+        let server = served(&format!("kind = \"{kind}\"\nonce = true")).await;
+        let session = alice(&server).await;
+        // Whether the client minds is its own affair; the fault is the server's.
+        drop(tokio::time::timeout(Duration::from_millis(500), session.raw("echo a").output()).await);
+        assert_eq!(output(&session, "echo b").await, "b\n", "{kind}");
+        struck(server).await;
+    }
+}
