@@ -41,6 +41,34 @@ impl Algorithms {
         Self::default()
     }
 
+    /// As a server of about 2014: ciphers in counter mode with plain HMACs, no AEAD and no encrypt-then-MAC, and no strict
+    /// key exchange.
+    #[must_use]
+    pub fn old_ctr_hmac() -> Self {
+        Self::new()
+            .key_exchange([
+                "curve25519-sha256@libssh.org",
+                "diffie-hellman-group-exchange-sha256",
+                "diffie-hellman-group14-sha1",
+            ])
+            .ciphers(["aes128-ctr", "aes192-ctr", "aes256-ctr"])
+            .macs(["hmac-sha2-256", "hmac-sha2-512", "hmac-sha1"])
+            .without_strict_kex()
+    }
+
+    /// As an appliance that knows no elliptic curves: key exchange by group 14 only, with SHA-256 or SHA-1.
+    #[must_use]
+    pub fn group14_only() -> Self {
+        Self::new().key_exchange(["diffie-hellman-group14-sha256", "diffie-hellman-group14-sha1"])
+    }
+
+    /// Host keys by RSA with SHA-2 only, neither SHA-1 nor anything newer. Needs a host key of
+    /// [that sort](crate::HostKeyKind::Rsa).
+    #[must_use]
+    pub fn rsa_sha2_only() -> Self {
+        Self::new().host_keys(["rsa-sha2-512", "rsa-sha2-256"])
+    }
+
     /// Only these key exchange methods, in this order.
     #[must_use]
     pub fn key_exchange<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
@@ -76,6 +104,8 @@ impl Algorithms {
         self.strict_kex = Strict::Hidden;
         self
     }
+
+    // There is no `without_ext_info`: the base announces the extensions (RFC 8308) to every client that asks for them.
 
     pub(crate) fn to_preferred(&self) -> Result<Preferred, Error> {
         let mut preferred =

@@ -15,6 +15,7 @@ use crate::{
     error::{Error, ErrorKind},
     exit::Exit,
     fault::{Fault, Faults},
+    host_certificate::HostCertificate,
     keys::{HostKeyKind, HostKeySource},
     network::Network,
     server::{Settings, TestServer},
@@ -227,6 +228,13 @@ impl Builder {
     /// Has this host key, an unencrypted private key in OpenSSH's format.
     pub fn host_key_openssh(mut self, private_key: impl Into<String>) -> Self {
         self.host_keys.push(HostKeySource::Given(private_key.into()));
+        self
+    }
+
+    /// Shows its host keys with this certificate to clients that take such; the others see the bare keys. A key that comes
+    /// later, by [`swap_host_key`](TestServer::swap_host_key), gets one by the same authority.
+    pub fn host_certificate(mut self, certificate: HostCertificate) -> Self {
+        self.settings.host_certificate = Some(certificate);
         self
     }
 

@@ -108,7 +108,7 @@ fn ecdsa(curve: EcdsaCurve) -> Result<PrivateKey, russh::keys::ssh_key::Error> {
     PrivateKey::random(&mut UnwrapErr(getrandom::SysRng), Algorithm::Ecdsa { curve })
 }
 
-fn read(pem: &str) -> Result<PrivateKey, Error> {
+pub(crate) fn read(pem: &str) -> Result<PrivateKey, Error> {
     let key = PrivateKey::from_openssh(pem)
         .map_err(|source| Error::host_key("read the given host key as an OpenSSH private key", source))?;
     if key.is_encrypted() {

@@ -23,6 +23,7 @@ mod exit;
 mod fault;
 mod forward;
 mod handler;
+mod host_certificate;
 mod keys;
 mod link;
 mod listening;
@@ -58,6 +59,7 @@ pub use fault::{
     Cut, Direction, DisconnectReason, Fault, Moment, Phase, RequestKind, SftpFault, SftpRequest,
 };
 pub use forward::{stream::ChannelStream, target::Target};
+pub use host_certificate::HostCertificate;
 pub use keys::HostKeyKind;
 pub use live::FaultReport;
 pub use network::Network;

@@ -15,7 +15,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use russh::{MethodSet, Preferred, SshId, keys::PrivateKey, server::Config};
+use russh::{
+    MethodSet, Preferred, SshId,
+    keys::{Certificate, PrivateKey},
+    server::Config,
+};
 use tempfile::TempDir;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -32,6 +36,7 @@ use crate::{
         remote::{Forwards, Visited},
         stream::ChannelStream,
     },
+    host_certificate::{Certifier, HostCertificate},
     keys::{self, HostKeySource, KeyRing},
     link::LinkControl,
     listening::Port,
@@ -85,6 +90,7 @@ pub(crate) struct Shared {
     pub(crate) startups: Arc<Startups>,
     /// The simulated network, if the server was given one.
     line: Option<Arc<Line>>,
+    certifier: Option<Certifier>,
     preferred: Preferred,
     seed: u64,
     live: Mutex<Live>,
@@ -130,6 +136,7 @@ pub(crate) struct Settings {
     pub(crate) auth_delay: Duration,
     pub(crate) banner: Option<String>,
     pub(crate) identification: String,
+    pub(crate) host_certificate: Option<HostCertificate>,
     pub(crate) window: u32,
     pub(crate) rekey_after: usize,
     pub(crate) network: Option<Network>,
@@ -164,6 +171,7 @@ impl Default for Settings {
             auth_delay: Duration::ZERO,
             banner: None,
             identification: concat!("SSH-2.0-Rustle_Test_", env!("CARGO_PKG_VERSION")).to_owned(),
+            host_certificate: None,
             // OpenSSH's CHAN_SES_WINDOW_DEFAULT.
             window: 2 * 1024 * 1024,
             // RFC 4253 section 9 recommends 1 GiB.
@@ -196,7 +204,13 @@ impl TestServer {
         faults: Arc<Faults>,
     ) -> Result<Self, Error> {
         let mut keys = KeyRing::default();
-        let host_keys = host_keys.iter().map(|source| keys.load(source)).collect::<Result<_, _>>()?;
+        let host_keys: Vec<PrivateKey> =
+            host_keys.iter().map(|source| keys.load(source)).collect::<Result<_, _>>()?;
+        let certifier = settings.host_certificate.as_ref().map(HostCertificate::load).transpose()?;
+        if let Some(certifier) = &certifier {
+            // What cannot be signed is to be known now, not when a client comes.
+            certifier.certify(&host_keys)?;
+        }
         let directory = tempfile::Builder::new()
             .prefix("rustle-testserver-")
             .tempdir()
@@ -219,6 +233,7 @@ impl TestServer {
             tasks: TaskTracker::new(),
             startups,
             line,
+            certifier,
             preferred,
             seed,
             live: Mutex::new(Live {
@@ -281,6 +296,14 @@ impl TestServer {
     #[must_use]
     pub fn known_hosts_line(&self) -> String {
         self.host_key_openssh().lines().map(|key| format!("[127.0.0.1]:{} {key}\n", self.port())).collect()
+    }
+
+    /// A line for `known_hosts` that trusts the authority behind this server's
+    /// [certificate](crate::Builder::host_certificate); none where there is no certificate.
+    #[must_use]
+    pub fn host_ca_known_hosts_line(&self) -> Option<String> {
+        let authority = self.shared.certifier.as_ref()?.authority().to_openssh().ok()?;
+        Some(format!("@cert-authority [127.0.0.1]:{} {authority}\n", self.port()))
     }
 
     /// The directory in which shells run and which SFTP shows as `/`.
@@ -385,13 +408,15 @@ impl Shared {
     /// The engine's configuration for one connection, with the host keys of the moment.
     pub(crate) fn engine_config(&self) -> Arc<Config> {
         let methods: Vec<_> = self.accounts.methods().into_iter().map(auth::kind).collect();
+        let keys = self.live().host_keys.clone();
         Arc::new(Config {
             server_id: SshId::Standard(self.identification().into()),
             methods: MethodSet::from(methods.as_slice()),
             // Tests do not wait to be refused; `auth_delay` is there for those that want to.
             auth_rejection_time: Duration::ZERO,
             auth_rejection_time_initial: None,
-            keys: self.live().host_keys.clone(),
+            certificates: self.certificates(&keys),
+            keys,
             limits: russh::Limits {
                 rekey_write_limit: self.settings.rekey_after,
                 rekey_read_limit: self.settings.rekey_after,
@@ -405,6 +430,14 @@ impl Shared {
             keepalive_interval: self.settings.limits.client_alive.map(|alive| alive.interval),
             keepalive_max: self.settings.limits.client_alive.map_or(0, |alive| alive.count),
             ..Config::default()
+        })
+    }
+
+    fn certificates(&self, keys: &[PrivateKey]) -> Vec<Certificate> {
+        let Some(certifier) = &self.certifier else { return Vec::new() };
+        certifier.certify(keys).unwrap_or_else(|error| {
+            tracing::error!(%error, "the host key is shown without its certificate");
+            Vec::new()
         })
     }
 

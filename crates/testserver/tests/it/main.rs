@@ -13,6 +13,7 @@ mod fault_table;
 mod fault_wire;
 mod faults;
 mod forwards;
+mod host_certificates;
 mod limits;
 mod live;
 mod network;

@@ -3,10 +3,10 @@
 use std::{
     path::{Path, PathBuf},
     process::{Output, Stdio},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
-use rustle_testserver::{Algorithms, HostKeyKind, Method, TestServer, User};
+use rustle_testserver::{Algorithms, HostCertificate, HostKeyKind, Method, TestServer, User};
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -130,6 +130,9 @@ async fn ssh_agrees_on_each_host_key_and_restriction() {
                 .without_strict_kex(),
         ),
         (HostKeyKind::Ed25519, Algorithms::new().ciphers(["chacha20-poly1305@openssh.com"])),
+        (HostKeyKind::Ed25519, Algorithms::old_ctr_hmac()),
+        (HostKeyKind::EcdsaP384, Algorithms::group14_only()),
+        (HostKeyKind::Rsa, Algorithms::rsa_sha2_only()),
     ];
     for (kind, algorithms) in cases {
         let server = TestServer::builder()
@@ -234,4 +237,35 @@ async fn sftp_puts_and_gets_a_file_whole() {
     assert!(text(&output.stdout).contains("-rw-------"), "{}", text(&output.stdout));
     server.wait_until_idle(LIMIT).await.unwrap();
     server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn ssh_trusts_a_host_by_its_certificate() {
+    if !installed("ssh") {
+        return;
+    }
+    let home = Home::new().await;
+    let past = SystemTime::UNIX_EPOCH + Duration::from_secs(60);
+    let cases = [
+        (HostCertificate::signed(["127.0.0.1"]), None),
+        (HostCertificate::signed(["web-1"]), Some("name is not a listed principal")),
+        (HostCertificate::signed(["127.0.0.1"]).valid(SystemTime::UNIX_EPOCH, past), Some("expired")),
+    ];
+    for (certificate, complaint) in cases {
+        let server = TestServer::builder()
+            .user(home.user())
+            .builtins()
+            .host_certificate(certificate)
+            .start()
+            .await
+            .unwrap();
+        std::fs::write(home.path("known_hosts"), server.host_ca_known_hosts_line().unwrap()).unwrap();
+        let output = home.run("ssh", server.port(), &["bob@127.0.0.1", "echo hello"], Stdio::null()).await;
+        let said = text(&output.stderr);
+        match complaint {
+            None => assert_eq!(text(&output.stdout), "hello\n", "{said}"),
+            Some(complaint) => assert!(!output.status.success() && said.contains(complaint), "{said}"),
+        }
+        server.stop().await.unwrap();
+    }
 }
