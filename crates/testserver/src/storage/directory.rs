@@ -118,7 +118,7 @@ impl Storage for Directory {
         if !file.metadata().map_err(refusal)?.is_file() {
             return Err(StorageError::Unsupported("only regular files can be opened"));
         }
-        Ok(Box::new(DiskFile::new(file, options, path)))
+        Ok(Box::new(DiskFile::new(file, options)))
     }
 
     fn attributes(&self, path: &[u8], links: Links) -> Result<Attributes, StorageError> {

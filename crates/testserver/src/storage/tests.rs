@@ -1,7 +1,29 @@
 //! What both trees do alike, check by check. What only one of them has, and both against each other, are below.
 
+/// Makes a test of each check for each tree.
+macro_rules! table {
+    ($memory:ident, $disk:ident, [$($check:ident)*]) => {
+        mod $memory {
+            $(#[test]
+            fn $check() {
+                super::$check(&super::Memory::new());
+            })*
+        }
+
+        mod $disk {
+            $(#[test]
+            fn $check() {
+                let root = tempfile::tempdir().unwrap();
+                super::$check(&super::Directory::new(root.path()).unwrap());
+            })*
+        }
+    };
+}
+
 mod both;
 mod directory;
+#[cfg(unix)]
+mod links;
 mod memory;
 mod model;
 

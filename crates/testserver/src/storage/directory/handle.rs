@@ -14,13 +14,11 @@ use crate::storage::{
 pub(crate) struct DiskFile {
     file: File,
     options: OpenOptions,
-    /// Where it was when it was opened, for what the platform tells by path only.
-    path: PathBuf,
 }
 
 impl DiskFile {
-    pub(crate) fn new(file: File, options: OpenOptions, path: PathBuf) -> Self {
-        Self { file, options, path }
+    pub(crate) fn new(file: File, options: OpenOptions) -> Self {
+        Self { file, options }
     }
 }
 
@@ -64,7 +62,7 @@ impl OpenFile for DiskFile {
     }
 
     fn file_system(&self) -> Result<FileSystem, StorageError> {
-        platform::open_file_system(&self.file, &self.path)
+        platform::open_file_system(&self.file)
     }
 }
 

@@ -163,7 +163,7 @@ pub(crate) fn file_system(path: &Path) -> Result<FileSystem, StorageError> {
     rustix::fs::statvfs(path).map(|numbers| convert(&numbers)).map_err(|error| refusal(error.into()))
 }
 
-pub(crate) fn open_file_system(file: &File, _path: &Path) -> Result<FileSystem, StorageError> {
+pub(crate) fn open_file_system(file: &File) -> Result<FileSystem, StorageError> {
     rustix::fs::fstatvfs(file).map(|numbers| convert(&numbers)).map_err(|error| refusal(error.into()))
 }
 

@@ -91,8 +91,10 @@ pub(crate) fn attributes(metadata: &Metadata) -> Attributes {
         (FileKind::Symlink, 0o777)
     } else if metadata.is_dir() {
         (FileKind::Directory, 0o777)
-    } else {
+    } else if metadata.is_file() {
         (FileKind::File, 0o666)
+    } else {
+        (FileKind::Other, 0o666)
     };
     let mode = if metadata.permissions().readonly() { most & 0o555 } else { most };
     Attributes {
@@ -162,12 +164,14 @@ pub(crate) fn link(_root: &Path, path: PathBuf) -> Result<Found<PathBuf>, Storag
 }
 
 pub(crate) fn file_system(_path: &Path) -> Result<FileSystem, StorageError> {
-    Err(StorageError::Unsupported("the size of the disk is not known on this platform"))
+    Err(NUMBERS)
 }
 
-pub(crate) fn open_file_system(_file: &File, path: &Path) -> Result<FileSystem, StorageError> {
-    file_system(path)
+pub(crate) fn open_file_system(_file: &File) -> Result<FileSystem, StorageError> {
+    Err(NUMBERS)
 }
+
+const NUMBERS: StorageError = StorageError::Unsupported("the size of the disk is told on a Unix only");
 
 const LINKS: StorageError = StorageError::Unsupported("symbolic links need a Unix");
 

@@ -103,4 +103,6 @@ fn names_that_mean_something_else_are_refused() {
     let refused = tree.set_attributes(b"/file", Links::Follow, &mode);
     assert!(matches!(refused, Err(StorageError::Unsupported(_))));
     assert!(matches!(tree.file_system(b"/"), Err(StorageError::Unsupported(_))));
+    let file = tree.open(b"/file", both_ways()).unwrap();
+    assert!(matches!(file.file_system(), Err(StorageError::Unsupported(_))));
 }
