@@ -43,6 +43,7 @@ impl Home {
             .args(login)
             .env_remove("SSH_AUTH_SOCK")
             .env_remove("DISPLAY")
+            .env("LC_ALL", "C")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

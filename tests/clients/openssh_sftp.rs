@@ -1,7 +1,9 @@
 //! `sftp` and `scp`, which speak SFTP: listings, renames, trees, transfers taken up again, and 256 MiB
 //! each way, on each engine that serves them.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::process::Output;
 
 use rustle_testserver::TestServer;
@@ -9,7 +11,7 @@ use rustle_testserver::TestServer;
 use crate::bulk::{BULK, assert_whole, file};
 use crate::frame::{LIMIT, LONG_LIMIT, clients, finish};
 use crate::openssh::{self, Home};
-use crate::sftp::{Engine, make_tree, tree_of};
+use crate::sftp::{Engine, INTERRUPTED, NAMES, make_part, make_tree, tree_of};
 
 /// Runs these lines, which may hold any bytes, as `sftp -b`.
 async fn batch(home: &Home, server: &TestServer, lines: impl AsRef<[u8]>) -> Output {
@@ -89,42 +91,96 @@ fn sftp_copies_trees() {
 }
 
 #[test]
-fn sftp_moves_bulk_and_takes_it_up_again() {
+fn sftp_moves_bulk() {
     clients(LONG_LIMIT, async |_| {
-        for engine in Engine::ALL {
+        for engine in Engine::FOR_BULK {
             let home = Home::new();
             let server = engine.server().await;
-            let bulk = file(&BULK).display().to_string();
             let back = home.path("back");
-            done(&home, &server, format!("put {bulk} bulk\nget bulk {}\n", back.display())).await;
+            done(
+                &home,
+                &server,
+                format!("put {} bulk\nget bulk {}\n", file(&BULK).display(), back.display()),
+            )
+            .await;
             assert_whole(&back, &BULK);
-
-            // The first third there, and then what is missing; the same the other way, in both of its spellings.
-            let third = home.path("third");
-            cut(&third);
-            let lines = format!(
-                "put {part} part\nreput {bulk} part\nget part {whole}\nput {part} again\nput -a {bulk} again\n",
-                part = third.display(),
-                whole = home.path("whole").display()
-            );
-            done(&home, &server, lines).await;
-            assert_whole(&home.path("whole"), &BULK);
-            let (reget, get_a) = (home.path("reget"), home.path("get-a"));
-            cut(&reget);
-            cut(&get_a);
-            let lines = format!("reget part {}\nget -a again {}\n", reget.display(), get_a.display());
-            done(&home, &server, lines).await;
-            assert_whole(&reget, &BULK);
-            assert_whole(&get_a, &BULK);
             finish(server).await;
         }
     });
 }
 
-/// The first third of the bulk, which ends inside a packet.
-fn cut(path: &std::path::Path) {
-    use std::io::Read;
+#[test]
+fn sftp_takes_a_transfer_up_again() {
+    clients(LIMIT, async |_| {
+        for engine in Engine::ALL {
+            let home = Home::new();
+            let server = engine.server().await;
+            // A part there, and then what is missing; the same the other way; each in both of its spellings.
+            let [part, whole, reget, get_a] = ["part", "whole", "reget", "get-a"].map(|name| home.path(name));
+            for path in [&part, &reget, &get_a] {
+                make_part(path);
+            }
+            let (all, part) = (file(&INTERRUPTED), part.display());
+            let lines = format!(
+                "put {part} one\nreput {all} one\nget one {whole}\nput {part} two\nput -a {all} two\n\
+                 reget one {reget}\nget -a two {get_a}\n",
+                all = all.display(),
+                whole = whole.display(),
+                reget = reget.display(),
+                get_a = get_a.display()
+            );
+            done(&home, &server, lines).await;
+            for path in [&whole, &reget, &get_a] {
+                assert_whole(path, &INTERRUPTED);
+            }
+            finish(server).await;
+        }
+    });
+}
 
-    let mut head = fs::File::open(file(&BULK)).unwrap().take(BULK.bytes() / 3);
-    std::io::copy(&mut head, &mut fs::File::create(path).unwrap()).unwrap();
+#[test]
+fn sftp_keeps_names_of_any_bytes() {
+    clients(LIMIT, async |_| {
+        for engine in Engine::OF_BYTES {
+            let home = Home::new();
+            let server = engine.server().await;
+            home.folder().write("small", "content");
+            for [name, other] in NAMES {
+                let near = home.path("small").into_os_string().into_vec();
+                let back = home.path("back").into_os_string().into_vec();
+                let lines = [
+                    [b"put \"".as_slice(), &near, b"\" \"", name, b"\"\n"].concat(),
+                    [b"rename \"".as_slice(), name, b"\" \"", other, b"\"\n"].concat(),
+                    [b"get \"".as_slice(), other, b"\" \"", &back, b"\"\n"].concat(),
+                ];
+                done(&home, &server, lines.concat()).await;
+                assert_eq!(fs::read(home.path("back")).unwrap(), b"content", "{engine:?}");
+                assert_eq!(done(&home, &server, "ls -1\n").await, in_octal(other), "{engine:?}");
+                done(&home, &server, [b"rm \"".as_slice(), other, b"\"\n"].concat()).await;
+                assert_eq!(done(&home, &server, "ls -1\n").await, b"", "{engine:?}");
+            }
+            // A file of such a name comes with its tree, and is named so here.
+            let odd = OsStr::from_bytes(NAMES[0][0]);
+            fs::create_dir(home.path("tree")).unwrap();
+            fs::write(home.path("tree").join(odd), "content").unwrap();
+            let (near, again) = (home.path("tree"), home.path("again"));
+            done(
+                &home,
+                &server,
+                format!("put -R {} there\nget -R there {}\n", near.display(), again.display()),
+            )
+            .await;
+            assert_eq!(tree_of(&again), tree_of(&near), "{engine:?}");
+            finish(server).await;
+        }
+    });
+}
+
+/// A line of a listing, in which sftp shows what is no text as octal numbers.
+fn in_octal(name: &[u8]) -> Vec<u8> {
+    let shown = |byte: &u8| match byte {
+        b' '..=b'~' => char::from(*byte).to_string(),
+        other => format!("\\{other:03o}"),
+    };
+    (name.iter().map(shown).collect::<String>() + "\n").into_bytes()
 }

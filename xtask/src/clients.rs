@@ -16,20 +16,20 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::outcome::{Failure, Outcome};
-use crate::{apt, shell, venv};
+use crate::{apt, shell, test, venv};
 
 /// OpenSSH's clients and tools for keys.
 const PROGRAMS: [&str; 7] = ["ssh", "sftp", "scp", "ssh-keyscan", "ssh-keygen", "ssh-agent", "ssh-add"];
+/// The libraries, and what one of the examples of `docs/test-server.md` is a test for.
 const PYTHON_PACKAGES: [&str; 3] = ["asyncssh==2.24.1", "paramiko==5.1.0", "pytest==9.2.0"];
 /// Exits with 0 where all are of these versions.
 const PYTHON_CHECK: &str = "import asyncssh, paramiko, pytest; \
-    found = (asyncssh.__version__, paramiko.__version__, pytest.__version__); \
-    raise SystemExit(found != ('2.24.1', '5.1.0', '9.2.0'))";
-/// The suite, and the examples of docs/test-server.md, which drive the server as a process.
-const SUITES: [&[&str]; 2] = [
-    &["-p", "rustle-tests", "--test", "clients"],
-    &["-p", "rustle-connect", "--test", "it", "test_server::examples"],
-];
+    found = [package.__version__ for package in (asyncssh, paramiko, pytest)]; \
+    raise SystemExit(found != ['2.24.1', '5.1.0', '9.2.0'])";
+/// The suite, and the examples of docs/test-server.md, which drive the server as a process. For these the whole workspace
+/// is named, since its tests are built already where they were run.
+const SUITES: [&[&str]; 2] =
+    [&["-p", "rustle-tests", "--test", "clients"], &["--workspace", "--test", "it", "test_server::examples"]];
 const SSH2: &str = "ssh2@1.17.0";
 /// What ssh2 asks for; it has a compiled part, which is left out.
 const OLDEST_NODE: u32 = 18;
@@ -39,8 +39,8 @@ pub(crate) fn run() -> Result<Outcome, Failure> {
     if !cfg!(target_os = "linux") {
         return Outcome::skip_unless_ci("the suite of clients runs on Linux only");
     }
-    if PROGRAMS.iter().any(|program| shell::find_program(program).is_none()) {
-        apt::ensure(&["openssh-client"])?;
+    if PROGRAMS.iter().chain(&["curl"]).any(|program| shell::find_program(program).is_none()) {
+        apt::ensure(&["openssh-client", "curl"])?;
     }
     if let Some(missing) = PROGRAMS.iter().find(|program| shell::find_program(program).is_none()) {
         return Outcome::skip_unless_ci(format!("no `{missing}` on this machine"));
@@ -50,12 +50,14 @@ pub(crate) fn run() -> Result<Outcome, Failure> {
         .map_err(|error| Failure::new(format!("cannot make {}: {error}", folder.display())))?;
     let python = venv::python(&folder.join("venv"), &PYTHON_PACKAGES, PYTHON_CHECK)?;
     let modules = node_modules(&folder)?;
-    for arguments in SUITES {
-        let mut suite = shell::cargo();
-        suite.arg("test").args(arguments).env("RUSTLE_CLIENTS", "1");
-        suite.envs(python.as_ref().map(|python| ("RUSTLE_CLIENTS_PYTHON", python)));
-        suite.envs(modules.as_ref().map(|modules| ("RUSTLE_CLIENTS_NODE_MODULES", modules)));
-        shell::run(&mut suite)?;
+    for suite in SUITES {
+        let mut tests = shell::cargo();
+        tests.arg("test").args(suite).env("RUSTLE_CLIENTS", "1");
+        tests.envs(python.as_ref().map(|python| ("RUSTLE_CLIENTS_PYTHON", python)));
+        tests.envs(modules.as_ref().map(|modules| ("RUSTLE_CLIENTS_NODE_MODULES", modules)));
+        if test::passed(&mut tests)? == 0 {
+            return Err(Failure::new(format!("there is no test in `cargo test {}`", suite.join(" "))));
+        }
     }
     Ok(Outcome::Done)
 }

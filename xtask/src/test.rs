@@ -35,6 +35,15 @@ pub(crate) fn run(scale: Scale) -> Result<Outcome, Failure> {
     Ok(Outcome::Done)
 }
 
+/// Runs some of the tests, which all have to pass; gives back how many did.
+pub(crate) fn passed(command: &mut Command) -> Result<usize, Failure> {
+    let mut tally = Tally::default();
+    match stream(command, |line| tally.read(line))? {
+        true => Ok(tally.passed),
+        false => Err(Failure::new(format!("`{}` failed", shell::shown(command)))),
+    }
+}
+
 /// Runs the command, shows its standard output line by line and hands each line on. True when it exits with 0.
 fn stream(command: &mut Command, mut each: impl FnMut(&str)) -> Result<bool, Failure> {
     println!("$ {}", shell::shown(command));
