@@ -32,6 +32,8 @@ mod sftp;
 mod sftp_client;
 mod sftp_faults;
 mod sftp_native;
+#[cfg(unix)]
+mod sftp_openssh;
 mod targets;
 mod transcript;
 mod users;
