@@ -4,7 +4,10 @@ use std::borrow::Cow;
 
 use russh::{Preferred, cipher, compression, kex, keys::Algorithm, mac};
 
-use crate::error::{Error, ErrorKind};
+use crate::{
+    error::{Error, ErrorKind},
+    raw::{CIPHERS, MACS, Offer},
+};
 
 /// A restriction of the server's algorithms. What is not named stays as it is.
 ///
@@ -141,6 +144,54 @@ impl Algorithms {
                 .collect::<Result<_, _>>()?;
         }
         Ok(preferred)
+    }
+}
+
+/// What the raw peer offers fewer of; nothing is all.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RawOffer {
+    restriction: Algorithms,
+}
+
+impl RawOffer {
+    pub(crate) fn apply(&self, mut offer: Offer) -> Offer {
+        if let Some(names) = &self.restriction.key_exchange {
+            offer.set_methods(names);
+        }
+        if let Some(names) = &self.restriction.ciphers {
+            offer.ciphers.clone_from(names);
+        }
+        if let Some(names) = &self.restriction.macs {
+            offer.macs.clone_from(names);
+        }
+        match self.restriction.strict_kex {
+            Strict::Offered => offer,
+            Strict::Hidden => offer.without_strict(),
+        }
+    }
+}
+
+impl Algorithms {
+    /// The same for the raw peer, which has few.
+    pub(crate) fn to_raw_offer(&self) -> Result<RawOffer, Error> {
+        let lists = [
+            ("key exchange method", &self.key_exchange, Offer::methods()),
+            ("cipher", &self.ciphers, &CIPHERS),
+            ("MAC", &self.macs, &MACS),
+        ];
+        for (what, names, has) in lists {
+            let unknown = names.iter().flatten().find(|name| !has.contains(&name.as_str()));
+            if let Some(name) = unknown {
+                let message = format!("the raw peer has no {what} named {name:?}; it has {}", has.join(", "));
+                return Err(Error::new(ErrorKind::Configuration, message));
+            }
+        }
+        if self.host_keys.is_some() {
+            let message =
+                "the raw peer offers the algorithm of its first host key alone; choose it by host_key()";
+            return Err(Error::new(ErrorKind::Configuration, message));
+        }
+        Ok(RawOffer { restriction: self.clone() })
     }
 }
 

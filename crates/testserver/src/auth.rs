@@ -67,6 +67,21 @@ impl Accounts {
         self.find(name).is_none_or(|account| account.sftp)
     }
 
+    /// What this password is worth, without an attempt being made by it.
+    pub(crate) fn look_at_password(&self, name: &str, shown: &str) -> PasswordCheck {
+        match self.find(name).filter(|account| !account.is_locked()) {
+            Some(account) => account.look_at_password(shown),
+            None => PasswordCheck::Wrong,
+        }
+    }
+
+    /// Puts a new password in the place of one.
+    pub(crate) fn change_password(&self, name: &str, current: &str, new: &str) {
+        if let Some(account) = self.find(name) {
+            account.change_password(current, new);
+        }
+    }
+
     /// Every method some user has: what a server offers to a user it does not know, so that names cannot be guessed.
     pub(crate) fn methods(&self) -> Vec<Method> {
         let accounts = self.lock();

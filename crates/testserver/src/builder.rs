@@ -6,9 +6,10 @@ mod limits;
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use russh::Preferred;
 
 use crate::{
-    algorithms::Algorithms,
+    algorithms::{Algorithms, RawOffer},
     auth::Accounts,
     call::Call,
     command::{Answer, Reply},
@@ -18,6 +19,7 @@ use crate::{
     host_certificate::HostCertificate,
     keys::{HostKeyKind, HostKeySource},
     network::Network,
+    raw::RawPeer,
     server::{Settings, TestServer},
     sftp::Sftp,
     user::User,
@@ -300,6 +302,35 @@ impl Builder {
         self
     }
 
+    /// Speaks SSH by the [raw peer](RawPeer), this crate's own and able to do everything wrong, in place of the `russh`
+    /// crate's server half. What this builder says of users, commands, faults and the network holds for it too.
+    ///
+    /// ```
+    /// use rustle_testserver::{Damage, Fault, RawPeer, TestServer, User, message};
+    ///
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    /// # runtime.block_on(async {
+    /// let server = TestServer::builder()
+    ///     .user(User::new("alice").password("wonderland"))
+    ///     .builtins()
+    ///     .raw_peer(RawPeer::new())
+    ///     .fault(Fault::frozen_window(64 * 1024))
+    ///     .fault(Fault::message(message::CHANNEL_SUCCESS, Damage::duplicated()).once())
+    ///     .start()
+    ///     .await?;
+    ///
+    /// // … the client under test uploads more than 64 KiB, and should say that it is stuck …
+    ///
+    /// server.expect_unfired();
+    /// server.stop().await?;
+    /// # Ok::<(), rustle_testserver::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn raw_peer(mut self, peer: RawPeer) -> Self {
+        self.settings.raw_peer = Some(peer);
+        self
+    }
+
     /// Starts the server on 127.0.0.1, on a port of the system's choice.
     ///
     /// # Errors
@@ -320,8 +351,12 @@ impl Builder {
         if self.host_keys.is_empty() {
             self.host_keys.push(HostKeySource::Generated(HostKeyKind::Ed25519));
         }
+        self.check_personality()?;
         let accounts = self.users.into_iter().map(User::compile).collect::<Result<_, _>>()?;
-        let preferred = self.algorithms.to_preferred()?;
+        let (preferred, raw_offer) = match self.settings.raw_peer {
+            Some(_) => (Preferred::default(), self.algorithms.to_raw_offer()?),
+            None => (self.algorithms.to_preferred()?, RawOffer::default()),
+        };
         let faults = Faults::default();
         for fault in self.faults {
             faults.add(fault);
@@ -330,9 +365,33 @@ impl Builder {
             self.settings,
             Accounts::new(accounts),
             preferred,
+            raw_offer,
             self.host_keys,
             Arc::new(faults),
         )
         .await
+    }
+
+    /// What was asked for must be something that the personality asked for can do.
+    fn check_personality(&self) -> Result<(), Error> {
+        let refuse = |message: String| Err(Error::new(ErrorKind::Configuration, message));
+        if self.settings.raw_peer.is_none() {
+            return match self.faults.iter().find(|fault| fault.needs_raw_peer()) {
+                Some(fault) => refuse(format!(
+                    "only the raw peer can do this: {fault}; give the builder raw_peer(RawPeer::new())"
+                )),
+                None => Ok(()),
+            };
+        }
+        let cannot = if self.wants_forwards() {
+            "forwards nothing; leave out direct_tcpip() and all else about forwards"
+        } else if self.settings.limits.client_alive.is_some() {
+            "asks no client whether it is alive; leave out client_alive()"
+        } else if self.settings.host_certificate.is_some() {
+            "shows no certificate; leave out host_certificate()"
+        } else {
+            return Ok(());
+        };
+        refuse(format!("the raw peer {cannot}, or raw_peer()"))
     }
 }

@@ -8,7 +8,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use russh::{ChannelWriteHalf, server::Msg};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::{io::AsyncWrite, sync::mpsc};
 
@@ -20,6 +19,7 @@ use crate::{
         open::{Opener, Originator},
         stream::ChannelStream,
     },
+    line::Line,
     pipe::Stdin,
     record::{ChannelKind, Pty, Side},
 };
@@ -266,7 +266,7 @@ pub struct Output {
     connection: Arc<Connection>,
     /// The channel's number in the record.
     number: usize,
-    channel: Arc<ChannelWriteHalf<Msg>>,
+    line: Line,
     stream: Stream,
     /// For writing through [`AsyncWrite`], made on first use.
     writer: Option<Pin<Box<dyn AsyncWrite + Send>>>,
@@ -287,17 +287,9 @@ impl Stream {
     }
 }
 
-/// SSH_EXTENDED_DATA_STDERR, RFC 4254 section 5.2.
-const STDERR: u32 = 1;
-
 impl Output {
-    pub(crate) fn new(
-        connection: Arc<Connection>,
-        number: usize,
-        channel: Arc<ChannelWriteHalf<Msg>>,
-        stream: Stream,
-    ) -> Self {
-        Self { connection, number, channel, stream, writer: None }
+    pub(crate) fn new(connection: Arc<Connection>, number: usize, line: Line, stream: Stream) -> Self {
+        Self { connection, number, line, stream, writer: None }
     }
 
     /// Sends data without copying it, waiting for the client's window.
@@ -311,11 +303,7 @@ impl Output {
         Self::admit(&self.connection.reach_settled(Phase::Data).await)?;
         let data = data.into();
         let bytes = data.len();
-        let sent = match self.stream {
-            Stream::Stdout => self.channel.data_bytes(data).await,
-            Stream::Stderr => self.channel.extended_data_bytes(STDERR, data).await,
-        };
-        sent.map_err(|_| io::ErrorKind::BrokenPipe)?;
+        self.line.send(self.stream, data).await?;
         self.note(bytes);
         Ok(())
     }
@@ -323,7 +311,7 @@ impl Output {
     /// Another writer to the same stream.
     #[cfg(unix)]
     pub(crate) fn again(&self) -> Self {
-        Self::new(Arc::clone(&self.connection), self.number, Arc::clone(&self.channel), self.stream)
+        Self::new(Arc::clone(&self.connection), self.number, self.line.clone(), self.stream)
     }
 
     fn note(&self, bytes: usize) {
@@ -341,11 +329,8 @@ impl Output {
     }
 
     fn writer(&mut self) -> &mut Pin<Box<dyn AsyncWrite + Send>> {
-        let (channel, stream) = (&self.channel, self.stream);
-        self.writer.get_or_insert_with(|| match stream {
-            Stream::Stdout => Box::pin(channel.make_writer()),
-            Stream::Stderr => Box::pin(channel.make_writer_ext(Some(STDERR))),
-        })
+        let (line, stream) = (&self.line, self.stream);
+        self.writer.get_or_insert_with(|| line.writer(stream))
     }
 }
 

@@ -8,11 +8,11 @@ use std::{
     time::Duration,
 };
 
-use russh::server::Handle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     fault::{Action, Ending, Farewell, Phase, RequestKind, Trigger},
+    line::Engine,
     link::LinkControl,
     record::End,
     server::Shared,
@@ -31,7 +31,7 @@ pub(crate) struct Connection {
     /// The tasks of its channels.
     pub(crate) tasks: TaskTracker,
     /// The way into the engine, once it runs.
-    pub(crate) engine: OnceLock<Handle>,
+    pub(crate) engine: OnceLock<Engine>,
     /// How it ends, where that is decided before it does.
     ending: OnceLock<End>,
     /// Its place among those that are not logged in, until it is.

@@ -14,9 +14,10 @@ use crate::{
     duplex::{Duplex, ServerSide},
     fault::Cut,
     handler::{Handler, HandlerError},
+    line::Engine,
     link::{Link, LinkControl},
     listening::Accepting,
-    network,
+    network, raw,
     record::End,
     server::Shared,
     timeline,
@@ -198,14 +199,19 @@ async fn run(connection: &Arc<Connection>, wire: Link<impl Wire>) -> Result<(), 
     result
 }
 
+/// Whichever personality the server has.
 async fn engine(
     connection: &Arc<Connection>,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
 ) -> Result<(), HandlerError> {
-    let config = connection.shared.engine_config();
-    let session = russh::server::run_stream(config, stream, Handler::new(Arc::clone(connection))).await?;
+    let shared = &connection.shared;
+    if let Some(peer) = &shared.settings.raw_peer {
+        return raw::speak(connection, stream, peer).await;
+    }
+    let handler = Handler::new(Arc::clone(connection));
+    let session = russh::server::run_stream(shared.engine_config(), stream, handler).await?;
     // Set nowhere else.
-    drop(connection.engine.set(session.handle()));
+    drop(connection.engine.set(Engine::Base(session.handle())));
     connection.link.engine_runs();
     session.await
 }
@@ -238,7 +244,9 @@ fn end_of(error: &HandlerError) -> End {
     match error {
         HandlerError::Base(russh::Error::Disconnect | russh::Error::HUP) => End::Client,
         HandlerError::Base(russh::Error::KeepaliveTimeout) => End::Unresponsive,
-        HandlerError::Base(russh::Error::IO(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+        HandlerError::Base(russh::Error::IO(error)) | HandlerError::Io(error)
+            if error.kind() == std::io::ErrorKind::UnexpectedEof =>
+        {
             End::Client
         }
         error => End::Broken(error.to_string()),

@@ -117,6 +117,11 @@ impl Fault {
         Self { trigger, action, connection: None, nth: None, limit: None }
     }
 
+    /// Whether only the raw peer can do this.
+    pub(crate) fn needs_raw_peer(&self) -> bool {
+        matches!(self.trigger, Trigger::Raw(_))
+    }
+
     fn matches_connection(&self, connection: usize) -> bool {
         self.connection.is_none_or(|wanted| wanted == connection)
     }

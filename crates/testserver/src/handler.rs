@@ -12,16 +12,17 @@ use russh::{
 use tokio::sync::oneshot;
 
 use crate::{
-    auth::{Progress, Proof, certificate::Permit},
+    auth::{Proof, certificate::Permit},
     builder::forwarding::Grant,
     call::{X11Connections, X11Request},
     connection::{Connection, Reached, SessionSlot},
     driver,
-    fault::{Action, DisconnectReason, Farewell, Phase, RequestKind, Trigger},
+    entrance::Entrance,
+    fault::{Phase, RequestKind},
     forward::{Forward, open::Opener, target::Found},
-    record::{AuthOutcome, ChannelKind, CommandKind, ForwardPlace, Pty, TerminalSize},
+    raw::Broken,
+    record::{ChannelKind, CommandKind, ForwardPlace, Pty, TerminalSize},
     session_channel::{SessionChannel, Start},
-    user::Method,
 };
 
 /// Why a connection ends from inside a callback.
@@ -31,15 +32,16 @@ pub(crate) enum HandlerError {
     Base(#[from] russh::Error),
     #[error("a scripted fault has cut the connection")]
     Cut,
+    /// The raw peer will not go on.
+    #[error(transparent)]
+    Raw(#[from] Broken),
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
 }
 
 pub(crate) struct Handler {
     connection: Arc<Connection>,
-    progress: Progress,
-    user: String,
-    /// Requests to be authenticated so far, and how many of them failed as `max_auth_tries` counts.
-    attempts: usize,
-    failures: usize,
+    entrance: Entrance,
     channels: HashMap<ChannelId, Waiting>,
 }
 
@@ -55,68 +57,11 @@ struct Waiting {
 
 impl Handler {
     pub(crate) fn new(connection: Arc<Connection>) -> Self {
-        Self {
-            connection,
-            progress: Progress::default(),
-            user: String::new(),
-            attempts: 0,
-            failures: 0,
-            channels: HashMap::new(),
-        }
+        Self { entrance: Entrance::new(Arc::clone(&connection)), connection, channels: HashMap::new() }
     }
 
     async fn authenticate(&mut self, user: &str, proof: Proof<'_>) -> Result<Auth, HandlerError> {
-        match self.connection.reach(Phase::Authentication) {
-            Reached::Lost => return Err(HandlerError::Cut),
-            // The base cannot leave an attempt unanswered.
-            Reached::Leaving => return Ok(self.progress.turn_away(&self.connection.shared.accounts, None)),
-            Reached::Go | Reached::Withhold(_) | Reached::Refuse { .. } => {}
-        }
-        let shared = Arc::clone(&self.connection.shared);
-        let delay = shared.accounts.delay(user).unwrap_or(shared.settings.auth_delay);
-        if !delay.is_zero() {
-            tokio::select! {
-                () = tokio::time::sleep(delay) => {}
-                () = self.connection.gone.cancelled() => return Err(HandlerError::Cut),
-            }
-        }
-        let gone = self.connection.gone.clone();
-        let (auth, outcome) = tokio::select! {
-            decided = self.decide(user, &proof) => decided,
-            () = gone.cancelled() => return Err(HandlerError::Cut),
-        };
-        shared.keeper.auth(self.connection.number, user, proof.method(), outcome);
-        self.attempts += 1;
-        // As sshd counts: a first attempt by `none` is free.
-        if outcome.is_refusal() && (self.attempts > 1 || proof.method() != Method::None) {
-            self.failures += 1;
-            if shared.settings.limits.max_auth_tries.is_some_and(|most| self.failures >= most) {
-                self.connection.leave(Farewell {
-                    reason: DisconnectReason::ProtocolError,
-                    text: "Too many authentication failures".to_owned(),
-                });
-            }
-        }
-        if auth == Auth::Accept {
-            user.clone_into(&mut self.user);
-        }
-        Ok(auth)
-    }
-
-    async fn decide(&mut self, user: &str, proof: &Proof<'_>) -> (Auth, AuthOutcome) {
-        let accounts = &self.connection.shared.accounts;
-        let (auth, outcome) = self.progress.decide(accounts, user, proof).await;
-        if outcome != AuthOutcome::Accepted {
-            return (auth, outcome);
-        }
-        let refused = self.connection.strike(&Trigger::Login).into_iter().find_map(|action| match action {
-            Action::RefuseLogin(methods) => Some(methods),
-            _ => None,
-        });
-        match refused {
-            Some(methods) => (self.progress.turn_away(accounts, methods.as_deref()), AuthOutcome::Refused),
-            None => (auth, outcome),
-        }
+        self.entrance.authenticate(user, proof).await
     }
 
     /// Decides about a channel. What is admitted is to be answered after this time; the other answers go out when the
@@ -164,8 +109,8 @@ impl Handler {
             return Ok(session.channel_failure(channel)?);
         };
         let shared = &self.connection.shared;
-        let under = self.progress.restrictions();
-        let ordered = if refused { None } else { shared.order(kind, text, &self.user, under) };
+        let under = self.entrance.restrictions();
+        let ordered = if refused { None } else { shared.order(kind, text, self.entrance.user(), under) };
         // RFC 4254 section 6.5: only one of these requests can succeed per channel.
         let start = ordered.and_then(|ordered| Some((ordered, waiting.start.take()?)));
         let Some((ordered, start)) = start else {
@@ -173,13 +118,13 @@ impl Handler {
         };
         shared.keeper.accepted(waiting.number, kind, text, &waiting.env, waiting.pty.as_ref());
         let set = std::mem::take(&mut waiting.env);
-        let mut env = shared.accounts.env(&self.user);
+        let mut env = shared.accounts.env(self.entrance.user());
         env.extend(set.iter().cloned());
         env.extend(ordered.original.map(|text| ("SSH_ORIGINAL_COMMAND".to_owned(), text)));
         let order = Start {
             kind,
             text: ordered.text,
-            user: self.user.clone(),
+            user: self.entrance.user().to_owned(),
             set,
             env,
             pty: waiting.pty.take(),
@@ -233,7 +178,7 @@ impl Handler {
             .targets
             .find(&kind)
             .or_else(|| allowed.then_some(Found::Real))
-            .filter(|_| self.progress.restrictions().permits(Permit::PortForwarding));
+            .filter(|_| self.entrance.restrictions().permits(Permit::PortForwarding));
         match target {
             Some(target) => {
                 let connection = Arc::clone(&self.connection);
@@ -253,11 +198,11 @@ impl Handler {
     async fn listen(&self, name: &str, place: ForwardPlace, handle: Handle) -> Option<Option<u16>> {
         let shared = &self.connection.shared;
         shared.keeper.global_request(self.connection.number, name);
-        if !self.progress.restrictions().permits(Permit::PortForwarding) {
+        if !self.entrance.restrictions().permits(Permit::PortForwarding) {
             shared.keeper.forward_refused(self.connection.number, place);
             return None;
         }
-        let opener = Opener { connection: Arc::clone(&self.connection), handle };
+        let opener = Opener { connection: Arc::clone(&self.connection), handle: Some(handle) };
         shared.forwards.begin(opener, place).await
     }
 
@@ -347,7 +292,7 @@ impl server::Handler for Handler {
     async fn auth_succeeded(&mut self, session: &mut Session) -> Result<(), HandlerError> {
         self.connection.logged_in();
         let keeper = &self.connection.shared.keeper;
-        keeper.logged_in(self.connection.number, &self.user, session.remote_sshid());
+        keeper.logged_in(self.connection.number, self.entrance.user(), session.remote_sshid());
         Ok(())
     }
 
@@ -429,7 +374,7 @@ impl server::Handler for Handler {
         modes: &[(russh::Pty, u32)],
         session: &mut Session,
     ) -> Result<(), HandlerError> {
-        if self.connection.refuses(RequestKind::Pty) || !self.progress.restrictions().permits(Permit::Pty) {
+        if self.connection.refuses(RequestKind::Pty) || !self.entrance.restrictions().permits(Permit::Pty) {
             return self.refuse_request(channel, session, "pty-req");
         }
         let size = TerminalSize { columns, rows, pixel_width, pixel_height };
@@ -492,7 +437,7 @@ impl server::Handler for Handler {
         session: &mut Session,
     ) -> Result<(), HandlerError> {
         let granted = self.connection.shared.settings.forwarding.x11 == Grant::Granted
-            && self.progress.restrictions().permits(Permit::X11Forwarding);
+            && self.entrance.restrictions().permits(Permit::X11Forwarding);
         let Some(waiting) = self.channels.get_mut(&channel).filter(|_| granted) else {
             return self.refuse_request(channel, session, "x11-req");
         };
@@ -514,7 +459,7 @@ impl server::Handler for Handler {
     ) -> Result<bool, HandlerError> {
         let (name, keeper) = ("auth-agent-req@openssh.com", &self.connection.shared.keeper);
         let Some(waiting) = self.channels.get_mut(&channel) else { return Ok(false) };
-        if self.progress.restrictions().permits(Permit::AgentForwarding) {
+        if self.entrance.restrictions().permits(Permit::AgentForwarding) {
             waiting.agent = self.connection.shared.settings.forwarding.agent;
         }
         match waiting.agent {
@@ -562,7 +507,7 @@ impl server::Handler for Handler {
     }
 }
 
-fn request_kind(kind: CommandKind) -> RequestKind {
+pub(crate) fn request_kind(kind: CommandKind) -> RequestKind {
     match kind {
         CommandKind::Exec => RequestKind::Exec,
         CommandKind::Shell => RequestKind::Shell,

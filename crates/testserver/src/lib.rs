@@ -18,6 +18,7 @@ mod command;
 mod connection;
 mod driver;
 mod duplex;
+mod entrance;
 mod error;
 mod exit;
 mod fault;
@@ -25,6 +26,7 @@ mod forward;
 mod handler;
 mod host_certificate;
 mod keys;
+mod line;
 mod link;
 mod listening;
 mod live;
@@ -64,7 +66,7 @@ pub use keys::HostKeyKind;
 pub use live::FaultReport;
 pub use network::Network;
 pub use pipe::Stdin;
-pub use raw::{RawScript, RawServer};
+pub use raw::{Damage, RawPeer, RawScript, RawServer, RawSession, RequestAnswer, message};
 pub use record::{
     AuthAttempt, AuthOutcome, ChannelKind, ChannelRecord, CommandKind, CommandRecord, ConnectionRecord, End,
     Event, ForwardPlace, ForwardRecord, ForwardState, Happening, Pty, Record, Side, TerminalSize, Transcript,

@@ -1,6 +1,18 @@
 //! A peer that is no SSH server: it says what it was told to, byte by byte, before any key exchange.
 
+mod channels;
+mod conversation;
 mod driver;
+mod faults;
+mod line;
+mod login;
+pub mod message;
+mod peer;
+mod speaker;
+#[cfg(test)]
+mod tests;
+mod transport;
+mod wire;
 
 use std::{
     fmt,
@@ -17,6 +29,13 @@ use crate::{
     duplex::Duplex,
     error::{Error, ErrorKind},
 };
+
+pub use faults::{Damage, RequestAnswer};
+pub(crate) use faults::{Point, Wrong};
+pub(crate) use line::{Order, RawLine};
+pub use peer::{RawPeer, RawSession};
+pub(crate) use speaker::speak;
+pub(crate) use transport::{Broken, CIPHERS, MACS, Offer};
 
 /// What a [`RawServer`] does on each connection, step by step. At the end of the script it closes.
 ///

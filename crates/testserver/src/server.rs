@@ -24,6 +24,7 @@ use tempfile::TempDir;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    algorithms::RawOffer,
     auth::{self, Accounts},
     builder::{Builder, Limits, forwarding::Forwarding},
     command::{Answer, Script},
@@ -42,6 +43,7 @@ use crate::{
     listening::Port,
     network::{Line, Network},
     random::Random,
+    raw::RawPeer,
     record::{Keeper, Record},
     sftp::{self, Sftp},
     startups::Startups,
@@ -92,6 +94,8 @@ pub(crate) struct Shared {
     line: Option<Arc<Line>>,
     certifier: Option<Certifier>,
     preferred: Preferred,
+    /// What the raw peer leaves out.
+    pub(crate) raw_offer: RawOffer,
     seed: u64,
     live: Mutex<Live>,
 }
@@ -143,6 +147,7 @@ pub(crate) struct Settings {
     pub(crate) noise: Noise,
     pub(crate) limits: Limits,
     pub(crate) seed: Option<u64>,
+    pub(crate) raw_peer: Option<RawPeer>,
 }
 
 /// What the start-up files of a login shell print.
@@ -180,6 +185,7 @@ impl Default for Settings {
             noise: Noise::default(),
             limits: Limits::default(),
             seed: None,
+            raw_peer: None,
         }
     }
 }
@@ -200,6 +206,7 @@ impl TestServer {
         mut settings: Settings,
         accounts: Accounts,
         preferred: Preferred,
+        raw_offer: RawOffer,
         host_keys: Vec<HostKeySource>,
         faults: Arc<Faults>,
     ) -> Result<Self, Error> {
@@ -235,6 +242,7 @@ impl TestServer {
             line,
             certifier,
             preferred,
+            raw_offer,
             seed,
             live: Mutex::new(Live {
                 host_keys,
@@ -439,6 +447,11 @@ impl Shared {
             tracing::error!(%error, "the host key is shown without its certificate");
             Vec::new()
         })
+    }
+
+    /// The key that the raw peer shows.
+    pub(crate) fn first_host_key(&self) -> Option<PrivateKey> {
+        self.live().host_keys.first().cloned()
     }
 
     pub(crate) fn register(&self, connection: &Connection) {

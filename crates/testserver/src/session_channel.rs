@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use russh::{
-    ChannelId, ChannelMsg, ChannelReadHalf, ChannelWriteHalf,
+    ChannelMsg, ChannelReadHalf, ChannelWriteHalf,
     server::{Handle, Msg},
 };
 use tokio::sync::{mpsc, oneshot};
@@ -18,6 +18,7 @@ use crate::{
     exit::{Exit, Signal},
     fault::{Ending, Phase},
     forward::open::Opener,
+    line::Line,
     pipe::{self, Stdin, StdinFeed},
     record::{CommandKind, Pty, Side, Started, TerminalSize},
     sftp,
@@ -73,8 +74,7 @@ impl SessionChannel {
         let runner = Runner {
             connection: Arc::clone(&connection),
             channel: number,
-            handle,
-            write: Arc::new(write),
+            line: Line::Base { handle, write: Arc::new(write) },
             hangup: hangup.clone(),
         };
         let run = async {
@@ -147,16 +147,18 @@ async fn listen(
     }
 }
 
-struct Runner {
-    connection: Arc<Connection>,
-    channel: usize,
-    handle: Handle,
-    write: Arc<ChannelWriteHalf<Msg>>,
-    hangup: CancellationToken,
+/// Runs what a session channel has been asked for.
+pub(crate) struct Runner {
+    pub(crate) connection: Arc<Connection>,
+    pub(crate) channel: usize,
+    pub(crate) line: Line,
+    /// Cancelled when the client has closed the channel or is gone.
+    pub(crate) hangup: CancellationToken,
 }
 
 impl Runner {
-    async fn run(&self, start: Start, stdin: Stdin, signals: Signals) {
+    /// Runs it to its end and closes the channel, unless the client does that first.
+    pub(crate) async fn run(&self, start: Start, stdin: Stdin, signals: Signals) {
         let keeper = &self.connection.shared.keeper;
         let command = keeper.started(&Started {
             connection: self.connection.number,
@@ -286,19 +288,8 @@ impl Runner {
             return;
         }
         self.connection.shared.keeper.exited(command, exit);
-        if self.connection.omits(Ending::ExitStatus) {
-            return;
-        }
-        let id: ChannelId = self.write.id();
-        // A connection that is gone needs no exit status.
-        match exit {
-            Exit::Code(code) => drop(self.handle.exit_status_request(id, *code).await),
-            Exit::Signal { signal, message } => drop(
-                self.handle
-                    .exit_signal_request(id, signal.to_wire(), false, message.clone(), String::new())
-                    .await,
-            ),
-            Exit::Silent => {}
+        if !self.connection.omits(Ending::ExitStatus) {
+            self.line.exit(exit).await;
         }
     }
 
@@ -307,22 +298,26 @@ impl Runner {
             return;
         }
         if !self.connection.omits(Ending::Eof) {
-            drop(self.write.eof().await);
+            self.line.eof().await;
         }
         if self.connection.omits(Ending::Close) {
             // The channel stays open until the client closes it, or is gone.
             self.hangup.cancelled().await;
         } else {
-            drop(self.write.close().await);
+            self.line.close().await;
         }
     }
 
     fn opener(&self) -> Opener {
-        Opener { connection: Arc::clone(&self.connection), handle: self.handle.clone() }
+        let handle = match &self.line {
+            Line::Base { handle, .. } => Some(handle.clone()),
+            Line::Raw(_) => None,
+        };
+        Opener { connection: Arc::clone(&self.connection), handle }
     }
 
     fn output(&self, stream: Stream) -> Output {
-        Output::new(Arc::clone(&self.connection), self.channel, Arc::clone(&self.write), stream)
+        Output::new(Arc::clone(&self.connection), self.channel, self.line.clone(), stream)
     }
 }
 

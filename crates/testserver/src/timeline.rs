@@ -49,7 +49,6 @@ async fn goodbye(connection: &Connection) -> Infallible {
         connection.link.goodbye_due().await;
     };
     connection.ends_as(End::Disconnected(farewell.reason));
-    // An engine that is gone has nobody left to say it to.
-    drop(engine.disconnect(farewell.reason.to_base(), farewell.text, String::new()).await);
+    engine.disconnect(farewell.reason, farewell.text).await;
     std::future::pending().await
 }

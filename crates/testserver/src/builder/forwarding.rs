@@ -114,6 +114,18 @@ impl Builder {
         self
     }
 
+    /// Whether forwards, of whatever sort, were asked for.
+    pub(super) fn wants_forwards(&self) -> bool {
+        let forwarding = &self.settings.forwarding;
+        self.settings.direct_tcpip
+            || self.settings.direct_streamlocal
+            || !forwarding.targets.is_empty()
+            || forwarding.tcpip_forward != Policy::Refused
+            || forwarding.streamlocal_forward != Policy::Refused
+            || forwarding.agent == Grant::Granted
+            || forwarding.x11 == Grant::Granted
+    }
+
     /// Whether the platform has what was asked for.
     pub(super) fn needs_unix_sockets(&self) -> Option<&'static str> {
         let forwarding = &self.settings.forwarding;

@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use super::{Farewell, SftpFault};
-use crate::user::Method;
+use crate::{raw::Wrong, user::Method};
 
 /// How a connection is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -79,6 +79,8 @@ pub(crate) enum Action {
     Disconnect(Farewell),
     /// Answers an SFTP request wrongly.
     Sftp(SftpFault),
+    /// Something that only the raw peer does.
+    Raw(Wrong),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,6 +110,7 @@ impl fmt::Display for Action {
                 write!(f, "disconnect (code {}, {:?})", farewell.reason.code(), farewell.text)
             }
             Self::Sftp(fault) => fault.fmt(f),
+            Self::Raw(wrong) => wrong.fmt(f),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::{fmt, time::Duration};
 
 use super::SftpRequest;
+use crate::raw::Point;
 
 /// Where in a connection's life a fault strikes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -139,6 +140,8 @@ pub(crate) enum Trigger {
     Ending(Ending),
     /// A client asks this over SFTP.
     Sftp(SftpRequest),
+    /// The raw peer comes to a point of its own.
+    Raw(Point),
 }
 
 /// As the error about an unfired fault goes on after the action.
@@ -155,6 +158,7 @@ impl fmt::Display for Trigger {
             Self::Ending(Ending::Eof) => f.write_str("at the EOF of a command"),
             Self::Ending(Ending::Close) => f.write_str("at the CLOSE of a command"),
             Self::Sftp(request) => write!(f, "to {request}"),
+            Self::Raw(point) => point.fmt(f),
         }
     }
 }

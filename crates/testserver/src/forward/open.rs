@@ -22,7 +22,8 @@ use crate::{
 #[derive(Clone)]
 pub(crate) struct Opener {
     pub(crate) connection: Arc<Connection>,
-    pub(crate) handle: Handle,
+    /// None of a raw peer, which opens no channels.
+    pub(crate) handle: Option<Handle>,
 }
 
 /// Who is said to have connected: an address and a port.
@@ -80,8 +81,12 @@ impl Opener {
     }
 
     async fn open(&self, kind: ChannelKind, from: Originator) -> io::Result<(Channel<Msg>, usize)> {
+        let Some(handle) = &self.handle else {
+            let text = "the raw peer opens no channels to its client";
+            return Err(io::Error::new(io::ErrorKind::Unsupported, text));
+        };
         let opened = tokio::select! {
-            opened = self.ask(&kind, from) => opened,
+            opened = ask(handle, &kind, from) => opened,
             () = self.connection.gone.cancelled() => return Err(io::ErrorKind::ConnectionAborted.into()),
         };
         let keeper = &self.connection.shared.keeper;
@@ -95,20 +100,19 @@ impl Opener {
             Err(error) => Err(io::Error::new(io::ErrorKind::ConnectionAborted, error)),
         }
     }
+}
 
-    async fn ask(&self, kind: &ChannelKind, from: Originator) -> Result<Channel<Msg>, russh::Error> {
-        let handle = &self.handle;
-        match kind {
-            ChannelKind::ForwardedTcpip(address, port) => {
-                handle.channel_open_forwarded_tcpip(address, *port, from.address, from.port).await
-            }
-            ChannelKind::ForwardedStreamlocal(path) => handle.channel_open_forwarded_streamlocal(path).await,
-            ChannelKind::Agent => handle.channel_open_agent().await,
-            ChannelKind::X11 => handle.channel_open_x11(from.address, from.port).await,
-            // Those are the client's to open.
-            ChannelKind::Session | ChannelKind::DirectTcpip(..) | ChannelKind::DirectStreamlocal(_) => {
-                Err(russh::Error::Inconsistent)
-            }
+async fn ask(handle: &Handle, kind: &ChannelKind, from: Originator) -> Result<Channel<Msg>, russh::Error> {
+    match kind {
+        ChannelKind::ForwardedTcpip(address, port) => {
+            handle.channel_open_forwarded_tcpip(address, *port, from.address, from.port).await
+        }
+        ChannelKind::ForwardedStreamlocal(path) => handle.channel_open_forwarded_streamlocal(path).await,
+        ChannelKind::Agent => handle.channel_open_agent().await,
+        ChannelKind::X11 => handle.channel_open_x11(from.address, from.port).await,
+        // Those are the client's to open.
+        ChannelKind::Session | ChannelKind::DirectTcpip(..) | ChannelKind::DirectStreamlocal(_) => {
+            Err(russh::Error::Inconsistent)
         }
     }
 }

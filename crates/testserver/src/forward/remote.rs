@@ -45,7 +45,7 @@ pub(crate) struct Forwards {
 struct Entry {
     number: usize,
     connection: Weak<Connection>,
-    opener_handle: russh::server::Handle,
+    opener_handle: Option<russh::server::Handle>,
     place: ForwardPlace,
     port: Option<u16>,
     cancel: CancellationToken,

@@ -148,6 +148,10 @@ impl Targets {
         self.paths.push((Pattern::wildcard(path), target));
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.hosts.is_empty() && self.paths.is_empty()
+    }
+
     /// Whether some path is to be reached for real.
     pub(crate) fn has_real_path(&self) -> bool {
         self.paths.iter().any(|(_, target)| matches!(target.kind, Kind::Real))

@@ -218,12 +218,13 @@ impl LinkControl {
                 state.goodbye.get_or_insert(farewell);
                 self.goodbye_due.notify_one();
             }
-            // These answer requests, and strike where requests are answered.
+            // These strike where requests are answered and messages sent.
             Action::Withhold(_)
             | Action::Refuse { .. }
             | Action::RefuseRequest
             | Action::RefuseLogin(_)
-            | Action::Sftp(_) => {}
+            | Action::Sftp(_)
+            | Action::Raw(_) => {}
         }
         self.rescheduled.notify_one();
     }

@@ -150,6 +150,16 @@ impl Account {
         }
     }
 
+    /// The same, without counting how often it was shown.
+    pub(crate) fn look_at_password(&self, shown: &str) -> PasswordCheck {
+        let passwords = self.passwords();
+        match passwords.iter().find(|password| password.is(shown)).map(|password| &password.validity) {
+            Some(Validity::Good | Validity::After(0)) => PasswordCheck::Right,
+            Some(Validity::Expired) => PasswordCheck::Expired,
+            Some(Validity::After(_)) | None => PasswordCheck::Wrong,
+        }
+    }
+
     /// Puts a new password, good from now on, in the place of one.
     pub(crate) fn change_password(&self, current: &str, new: &str) {
         for password in self.passwords().iter_mut().filter(|password| password.is(current)) {

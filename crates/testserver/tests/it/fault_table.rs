@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use rustle_testserver::{
-    Cut, Direction, DisconnectReason, Fault, Method, Moment, Phase, RequestKind, SftpFault, SftpRequest,
-    TestServer,
+    Builder, Cut, Damage, Direction, DisconnectReason, Fault, Method, Moment, Phase, RawPeer, RequestAnswer,
+    RequestKind, SftpFault, SftpRequest, TestServer,
 };
 
 const TABLE: &str = include_str!("../../docs/faults.md");
@@ -37,7 +37,25 @@ fn one_of_each() -> Vec<(&'static str, Fault)> {
         ("omit_eof", Fault::omit_eof()),
         ("omit_close", Fault::omit_close()),
         ("sftp", Fault::sftp(SftpRequest::Read, SftpFault::lose_reply())),
+        ("message", Fault::message(94, Damage::dropped())),
+        ("frozen_window", Fault::frozen_window(9)),
+        ("tiny_window", Fault::tiny_window(9)),
+        ("max_packet", Fault::max_packet(9)),
+        ("data_packets", Fault::data_packets(9)),
+        ("refuse_channel_in_language", Fault::refuse_channel_in_language(1, "non", "fr")),
+        ("answer_request", Fault::answer_request(RequestAnswer::Both)),
+        ("change_password", Fault::change_password("New: ")),
     ]
+}
+
+/// A builder of the personality that can do this: so says the table.
+fn builder_for(name: &str) -> Builder {
+    let row = TABLE.lines().find(|line| line.contains(&format!("`Fault::{name}("))).unwrap();
+    if row.contains("| raw |") {
+        TestServer::builder().raw_peer(RawPeer::new())
+    } else {
+        TestServer::builder()
+    }
 }
 
 /// The sources of this package in a directory and those below it.
@@ -117,11 +135,11 @@ fn every_test_that_the_table_names_is_there() {
 async fn every_fault_is_an_error_when_it_never_struck() {
     for (name, fault) in one_of_each() {
         let said = fault.to_string();
-        let server = TestServer::builder().seed(23).fault(fault.clone()).start().await.unwrap();
+        let server = builder_for(name).seed(23).fault(fault.clone()).start().await.unwrap();
         let error = server.stop().await.expect_err(name).to_string();
         assert!(error.contains(&said) && error.contains("seed: 23"), "{name}: {error}");
         // Added later, it is as good.
-        let server = TestServer::builder().start().await.unwrap();
+        let server = builder_for(name).start().await.unwrap();
         server.add_fault(fault.on_connection(9).nth(2));
         let error = server.stop().await.expect_err(name).to_string();
         assert!(error.contains(&format!("{said} on connection 9, time 2")), "{name}: {error}");

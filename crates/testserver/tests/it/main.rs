@@ -24,6 +24,8 @@ mod openssh_faults;
 #[cfg(unix)]
 mod openssh_forwards;
 mod raw;
+mod raw_faults;
+mod raw_peer;
 mod remote_forwards;
 mod restart;
 mod scale;

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use rustle_testserver::{Algorithms, HostCertificate, HostKeyKind, Method, TestServer, User};
+use rustle_testserver::{Algorithms, HostCertificate, HostKeyKind, Method, RawPeer, TestServer, User};
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -146,6 +146,40 @@ async fn ssh_agrees_on_each_host_key_and_restriction() {
         home.trust(&server);
         let output = home.run("ssh", server.port(), &["bob@127.0.0.1", "echo hello"], Stdio::null()).await;
         assert_eq!(text(&output.stdout), "hello\n", "{kind}: {}", text(&output.stderr));
+        server.stop().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn ssh_moves_megabytes_both_ways_through_the_raw_peer() {
+    if !installed("ssh") {
+        return;
+    }
+    let home = Home::new().await;
+    let data: Vec<u8> = (0..1_000_000_u32).flat_map(u32::to_le_bytes).collect();
+    for (cipher, mac) in [
+        ("aes256-gcm@openssh.com", "hmac-sha2-256"),
+        ("aes128-ctr", "hmac-sha2-256-etm@openssh.com"),
+        ("aes256-ctr", "hmac-sha2-256"),
+    ] {
+        let server = TestServer::builder()
+            .user(home.user())
+            .builtins()
+            .algorithms(Algorithms::new().ciphers([cipher]).macs([mac]))
+            .rekey_after(1_000_000)
+            .raw_peer(RawPeer::new())
+            .start()
+            .await
+            .unwrap();
+        home.trust(&server);
+        let input = file(&home.path("input"), &data);
+        // The client rekeys as well, by its own count.
+        let args = ["-oRekeyLimit=700K", "bob@127.0.0.1", "cat"];
+        let output = home.run("ssh", server.port(), &args, input).await;
+        assert_eq!((text(&output.stderr).as_str(), output.status.code()), ("", Some(0)), "{cipher}");
+        assert!(output.stdout == data, "{cipher}: {} bytes", output.stdout.len());
+        server.assert_logged_in("bob", Method::PublicKey);
+        server.wait_until_idle(LIMIT).await.unwrap();
         server.stop().await.unwrap();
     }
 }

@@ -1,0 +1,100 @@
+//! Each attempt to authenticate on one connection, whichever personality hears it: faults, delays, limits, the record.
+
+use std::sync::Arc;
+
+use russh::server::Auth;
+
+use crate::{
+    auth::{Progress, Proof, certificate::Restrictions},
+    connection::{Connection, Reached},
+    fault::{Action, DisconnectReason, Farewell, Phase, Trigger},
+    handler::HandlerError,
+    record::AuthOutcome,
+    user::Method,
+};
+
+/// How far the login on one connection has got.
+pub(crate) struct Entrance {
+    connection: Arc<Connection>,
+    progress: Progress,
+    user: String,
+    /// Requests to be authenticated so far, and how many of them failed as `max_auth_tries` counts.
+    attempts: usize,
+    failures: usize,
+}
+
+impl Entrance {
+    pub(crate) fn new(connection: Arc<Connection>) -> Self {
+        Self { connection, progress: Progress::default(), user: String::new(), attempts: 0, failures: 0 }
+    }
+
+    /// Who has been let in.
+    pub(crate) fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// What they must leave alone, by the certificate shown.
+    pub(crate) fn restrictions(&self) -> &Restrictions {
+        self.progress.restrictions()
+    }
+
+    pub(crate) async fn authenticate(&mut self, user: &str, proof: Proof<'_>) -> Result<Auth, HandlerError> {
+        match self.connection.reach(Phase::Authentication) {
+            Reached::Lost => return Err(HandlerError::Cut),
+            // The base cannot leave an attempt unanswered.
+            Reached::Leaving => return Ok(self.progress.turn_away(&self.connection.shared.accounts, None)),
+            Reached::Go | Reached::Withhold(_) | Reached::Refuse { .. } => {}
+        }
+        let shared = Arc::clone(&self.connection.shared);
+        let delay = shared.accounts.delay(user).unwrap_or(shared.settings.auth_delay);
+        if !delay.is_zero() {
+            tokio::select! {
+                () = tokio::time::sleep(delay) => {}
+                () = self.connection.gone.cancelled() => return Err(HandlerError::Cut),
+            }
+        }
+        let gone = self.connection.gone.clone();
+        let (auth, outcome) = tokio::select! {
+            decided = self.decide(user, &proof) => decided,
+            () = gone.cancelled() => return Err(HandlerError::Cut),
+        };
+        self.count(user, proof.method(), outcome);
+        if auth == Auth::Accept {
+            user.clone_into(&mut self.user);
+        }
+        Ok(auth)
+    }
+
+    /// Records what came of an attempt, and ends the connection if it was one too many.
+    pub(crate) fn count(&mut self, user: &str, method: Method, outcome: AuthOutcome) {
+        let shared = &self.connection.shared;
+        shared.keeper.auth(self.connection.number, user, method, outcome);
+        self.attempts += 1;
+        // As sshd counts: a first attempt by `none` is free.
+        if outcome.is_refusal() && (self.attempts > 1 || method != Method::None) {
+            self.failures += 1;
+            if shared.settings.limits.max_auth_tries.is_some_and(|most| self.failures >= most) {
+                self.connection.leave(Farewell {
+                    reason: DisconnectReason::ProtocolError,
+                    text: "Too many authentication failures".to_owned(),
+                });
+            }
+        }
+    }
+
+    async fn decide(&mut self, user: &str, proof: &Proof<'_>) -> (Auth, AuthOutcome) {
+        let accounts = &self.connection.shared.accounts;
+        let (auth, outcome) = self.progress.decide(accounts, user, proof).await;
+        if outcome != AuthOutcome::Accepted {
+            return (auth, outcome);
+        }
+        let refused = self.connection.strike(&Trigger::Login).into_iter().find_map(|action| match action {
+            Action::RefuseLogin(methods) => Some(methods),
+            _ => None,
+        });
+        match refused {
+            Some(methods) => (self.progress.turn_away(accounts, methods.as_deref()), AuthOutcome::Refused),
+            None => (auth, outcome),
+        }
+    }
+}

@@ -1,0 +1,547 @@
+//! The raw peer's session channels (RFC 4254 sections 5 and 6).
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    auth::certificate::Permit,
+    builder::forwarding::Grant,
+    call::{Signals, Stream},
+    connection::{Connection, Reached, SessionSlot},
+    driver,
+    entrance::Entrance,
+    exit::{Exit, Signal},
+    fault::{Phase, RequestKind},
+    handler::{HandlerError, request_kind},
+    line::{Line, STDERR},
+    pipe::{self, StdinFeed},
+    raw::{
+        conversation::Heard,
+        faults::{Adjust, Point, RequestAnswer, Wrong},
+        line::{Order, RawLine},
+        message,
+        transport::Broken,
+        wire::{Reader, Writer},
+    },
+    record::{ChannelKind, CommandKind, Pty, Side, TerminalSize},
+    session_channel::{Runner, Start},
+};
+
+/// As OpenSSH's CHAN_SES_PACKET_DEFAULT; more data than this goes into no packet of ours either.
+const PACKET: u32 = 32 * 1024;
+
+/// SSH_OPEN_ADMINISTRATIVELY_PROHIBITED, RFC 4254 section 5.1.
+const PROHIBITED: u32 = 1;
+
+/// The channels of one connection, by our numbers for them.
+pub(crate) struct Channels {
+    connection: Arc<Connection>,
+    orders: mpsc::Sender<Order>,
+    open: HashMap<u32, Channel>,
+    next: u32,
+}
+
+struct Channel {
+    /// Its number in the record.
+    number: usize,
+    /// The client's number for it.
+    remote: u32,
+    incoming: Incoming,
+    /// What the client still takes, as permits.
+    window: Arc<Semaphore>,
+    feed: StdinFeed,
+    signals: mpsc::UnboundedSender<Signal>,
+    hangup: CancellationToken,
+    env: Vec<(String, String)>,
+    pty: Option<Pty>,
+    start: Option<oneshot::Sender<Start>>,
+    /// An answer that is to come after the output.
+    owed: Option<Vec<u8>>,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    /// Our CLOSE has been sent, the client's has not come.
+    Closed,
+}
+
+/// What the client may send.
+#[derive(Debug)]
+struct Incoming {
+    window: u32,
+    left: u32,
+    adjust: Adjust,
+    max_packet: u32,
+}
+
+/// On which terms a channel is opened.
+struct Terms {
+    incoming: Incoming,
+    data_packet: usize,
+}
+
+impl Channels {
+    pub(crate) fn new(connection: Arc<Connection>, orders: mpsc::Sender<Order>) -> Self {
+        Self { connection, orders, open: HashMap::new(), next: 0 }
+    }
+
+    /// A `CHANNEL_OPEN`.
+    pub(crate) fn open(&mut self, payload: &[u8]) -> Result<Heard, HandlerError> {
+        let mut reader = Reader::new(payload);
+        reader.byte();
+        let (Some(kind), Some(remote), Some(window), Some(max_packet)) =
+            (reader.string(), reader.u32(), reader.u32(), reader.u32())
+        else {
+            return Err(Broken::new("a CHANNEL_OPEN cannot be read").into());
+        };
+        let delay = match self.connection.reach(Phase::ChannelOpen) {
+            Reached::Go => Duration::ZERO,
+            Reached::Lost => return Err(HandlerError::Cut),
+            Reached::Withhold(Some(time)) => time,
+            Reached::Withhold(None) | Reached::Leaving => return Ok(Heard::nothing()),
+            Reached::Refuse { code, text } => return Ok(self.refuse(remote, code, &text, "")),
+        };
+        let wrongs = self.connection.shared.wrongs(self.connection.number, Point::Open);
+        if let Some(Wrong::Refuse { code, text, language }) = wrongs.into_iter().next() {
+            return Ok(self.refuse(remote, code, &text, &language));
+        }
+        if kind != b"session" {
+            return Ok(self.refuse(remote, PROHIBITED, "the raw peer opens sessions alone", ""));
+        }
+        // As OpenSSH answers past its MaxSessions.
+        let Some(slot) = self.connection.take_session() else {
+            return Ok(self.refuse(remote, 2, "open failed", ""));
+        };
+        let confirmation = self.accept(remote, window, max_packet, slot);
+        Ok(self.answer_after(delay, vec![confirmation], || {}))
+    }
+
+    /// Any other message about a channel.
+    pub(crate) fn hear(&mut self, payload: &[u8], entrance: &Entrance) -> Result<Heard, HandlerError> {
+        let malformed = || Broken::new("a message about a channel cannot be read");
+        let mut reader = Reader::new(payload);
+        let number = reader.byte().ok_or_else(malformed)?;
+        let id = reader.u32().ok_or_else(malformed)?;
+        let Some(channel) = self.open.get_mut(&id) else {
+            return Err(
+                Broken::new(format!("message {number} about a channel {id} that there is not")).into()
+            );
+        };
+        match number {
+            message::CHANNEL_WINDOW_ADJUST => {
+                channel.widen(reader.u32().ok_or_else(malformed)?)?;
+                Ok(Heard::nothing())
+            }
+            message::CHANNEL_DATA => {
+                let data = reader.string().ok_or_else(malformed)?;
+                match self.connection.reach(Phase::Data) {
+                    Reached::Lost => return Err(HandlerError::Cut),
+                    Reached::Leaving => return Ok(Heard::nothing()),
+                    Reached::Go | Reached::Withhold(_) | Reached::Refuse { .. } => {}
+                }
+                let adjustment = channel.take_data(data)?;
+                let keeper = &self.connection.shared.keeper;
+                keeper.data(channel.number, Side::Client, "stdin", data.len() as u64);
+                Ok(Heard::Answers(adjustment.into_iter().collect()))
+            }
+            message::CHANNEL_EXTENDED_DATA => {
+                reader.u32().ok_or_else(malformed)?;
+                let data = reader.string().ok_or_else(malformed)?;
+                // No client has a second input to send; it costs window all the same.
+                let adjustment = channel.incoming.take(data.len())?;
+                Ok(Heard::Answers(channel.adjustment(adjustment).into_iter().collect()))
+            }
+            message::CHANNEL_EOF => {
+                channel.feed.end();
+                self.connection.shared.keeper.input_ended(channel.number);
+                self.connection.shared.keeper.eof();
+                Ok(Heard::nothing())
+            }
+            message::CHANNEL_CLOSE => self.closed(id),
+            message::CHANNEL_REQUEST => self.request(id, reader, entrance),
+            // Answers to what nobody asked.
+            _ => Ok(Heard::nothing()),
+        }
+    }
+
+    /// What a command has to say.
+    pub(crate) fn obey(&mut self, order: Order) -> Vec<Vec<u8>> {
+        match order {
+            Order::Data { channel, stream, data } => {
+                let Some(channel) = self.speaking(channel) else { return Vec::new() };
+                let begin = match stream {
+                    Stream::Stdout => Writer::message(message::CHANNEL_DATA).u32(channel.remote),
+                    Stream::Stderr => {
+                        Writer::message(message::CHANNEL_EXTENDED_DATA).u32(channel.remote).u32(STDERR)
+                    }
+                };
+                vec![begin.string(data).finish()]
+            }
+            Order::Exit { channel, exit } => {
+                let Some(channel) = self.speaking(channel) else { return Vec::new() };
+                channel.owed.take().into_iter().chain(exit_message(channel.remote, &exit)).collect()
+            }
+            Order::Eof { channel } => {
+                let Some(channel) = self.speaking(channel) else { return Vec::new() };
+                let eof = Writer::message(message::CHANNEL_EOF).u32(channel.remote).finish();
+                channel.owed.take().into_iter().chain([eof]).collect()
+            }
+            Order::Close { channel } => {
+                let Some(channel) = self.speaking(channel) else { return Vec::new() };
+                channel.state = State::Closed;
+                channel.window.close();
+                let close = Writer::message(message::CHANNEL_CLOSE).u32(channel.remote).finish();
+                channel.owed.take().into_iter().chain([close]).collect()
+            }
+            Order::Payload(payload) => vec![payload.to_vec()],
+            // Scripts alone ask for the one; the other is the loop's.
+            Order::Rekey | Order::Leave { .. } => Vec::new(),
+        }
+    }
+
+    /// Answers now and goes on with what follows, or does both later.
+    fn answer_after(
+        &self,
+        delay: Duration,
+        answers: Vec<Vec<u8>>,
+        then: impl FnOnce() + Send + 'static,
+    ) -> Heard {
+        if delay.is_zero() {
+            then();
+            return Heard::Answers(answers);
+        }
+        let orders = self.orders.clone();
+        driver::later(&self.connection, delay, async move {
+            for answer in answers {
+                // A connection that is gone needs no answer.
+                drop(orders.send(Order::Payload(answer.into())).await);
+            }
+            then();
+        });
+        Heard::nothing()
+    }
+
+    fn speaking(&mut self, id: u32) -> Option<&mut Channel> {
+        self.open.get_mut(&id).filter(|channel| channel.state == State::Open)
+    }
+
+    fn refuse(&self, remote: u32, code: u32, text: &str, language: &str) -> Heard {
+        self.connection.shared.keeper.channel_refused(self.connection.number);
+        let refusal = Writer::message(message::CHANNEL_OPEN_FAILURE).u32(remote).u32(code);
+        Heard::one(refusal.string(text).string(language).finish())
+    }
+
+    fn accept(&mut self, remote: u32, window: u32, max_packet: u32, slot: SessionSlot) -> Vec<u8> {
+        let id = self.next;
+        self.next = self.next.wrapping_add(1);
+        let terms = self.terms();
+        let connection = &self.connection;
+        let number = connection.shared.keeper.channel_opened(connection.number, ChannelKind::Session);
+        let window = Arc::new(Semaphore::new(permits(window).min(Semaphore::MAX_PERMITS)));
+        let packet = permits(max_packet.min(PACKET)).min(terms.data_packet);
+        let line = RawLine::new(id, Arc::clone(&window), packet, self.orders.clone());
+        let hangup = connection.gone.child_token();
+        let (feed, stdin) = pipe::stdin();
+        let (signals, received) = mpsc::unbounded_channel();
+        let (start, started) = oneshot::channel::<Start>();
+        let runner = Runner {
+            connection: Arc::clone(connection),
+            channel: number,
+            line: Line::Raw(line),
+            hangup: hangup.clone(),
+        };
+        driver::serve_channel(connection, async move {
+            tokio::select! {
+                Ok(start) = started => runner.run(start, stdin, Signals::new(received)).await,
+                () = runner.hangup.cancelled() => {}
+            }
+            drop(slot);
+            runner.connection.shared.keeper.channel_closed(number);
+        });
+        let confirmation = Writer::message(message::CHANNEL_OPEN_CONFIRMATION)
+            .u32(remote)
+            .u32(id)
+            .u32(terms.incoming.window)
+            .u32(terms.incoming.max_packet)
+            .finish();
+        let channel = Channel {
+            number,
+            remote,
+            incoming: terms.incoming,
+            window,
+            feed,
+            signals,
+            hangup,
+            env: Vec::new(),
+            pty: None,
+            start: Some(start),
+            owed: None,
+            state: State::Open,
+        };
+        self.open.insert(id, channel);
+        confirmation
+    }
+
+    fn terms(&self) -> Terms {
+        let window = self.connection.shared.settings.window;
+        let incoming = Incoming { window, left: window, adjust: Adjust::AsUsed, max_packet: PACKET };
+        let mut terms = Terms { incoming, data_packet: permits(PACKET) };
+        for wrong in self.connection.shared.wrongs(self.connection.number, Point::Terms) {
+            match wrong {
+                Wrong::Window { bytes, adjust } => {
+                    terms.incoming = Incoming { window: bytes, left: bytes, adjust, ..terms.incoming };
+                }
+                Wrong::MaxPacket(bytes) => terms.incoming.max_packet = bytes,
+                Wrong::DataPacket(bytes) => terms.data_packet = bytes,
+                _ => {}
+            }
+        }
+        terms
+    }
+
+    /// The client has closed a channel.
+    fn closed(&mut self, id: u32) -> Result<Heard, HandlerError> {
+        let Some(channel) = self.open.remove(&id) else { return Ok(Heard::nothing()) };
+        channel.feed.end();
+        channel.hangup.cancel();
+        channel.window.close();
+        self.connection.shared.keeper.close();
+        if matches!(self.connection.reach(Phase::Close), Reached::Lost) {
+            return Err(HandlerError::Cut);
+        }
+        Ok(match channel.state {
+            State::Open => Heard::one(Writer::message(message::CHANNEL_CLOSE).u32(channel.remote).finish()),
+            State::Closed => Heard::nothing(),
+        })
+    }
+
+    fn request(
+        &mut self,
+        id: u32,
+        mut reader: Reader<'_>,
+        entrance: &Entrance,
+    ) -> Result<Heard, HandlerError> {
+        let malformed = || Broken::new("a CHANNEL_REQUEST cannot be read");
+        let (Some(name), Some(wants_reply)) = (reader.text(), reader.boolean()) else {
+            return Err(malformed().into());
+        };
+        let Some(channel) = self.open.get_mut(&id) else { return Ok(Heard::nothing()) };
+        let keeper = &self.connection.shared.keeper;
+        let answers = match name {
+            "exec" => {
+                let line = reader.string().ok_or_else(malformed)?;
+                return self.start(id, CommandKind::Exec, line, entrance, wants_reply);
+            }
+            "shell" => return self.start(id, CommandKind::Shell, b"", entrance, wants_reply),
+            "subsystem" => {
+                let name = reader.string().ok_or_else(malformed)?;
+                return self.start(id, CommandKind::Subsystem, name, entrance, wants_reply);
+            }
+            "env" => {
+                let name = reader.text().ok_or_else(malformed)?;
+                let value = reader.text().ok_or_else(malformed)?;
+                let refused = self.connection.refuses(RequestKind::Env);
+                if !refused && self.connection.shared.settings.accepts_env(name) {
+                    channel.env.push((name.to_owned(), value.to_owned()));
+                    message::CHANNEL_SUCCESS
+                } else {
+                    keeper.request_refused(channel.number, "env");
+                    message::CHANNEL_FAILURE
+                }
+            }
+            "pty-req" => {
+                let pty = pty(&mut reader).ok_or_else(malformed)?;
+                if self.connection.refuses(RequestKind::Pty) || !entrance.restrictions().permits(Permit::Pty)
+                {
+                    keeper.request_refused(channel.number, "pty-req");
+                    message::CHANNEL_FAILURE
+                } else {
+                    channel.pty = Some(pty);
+                    message::CHANNEL_SUCCESS
+                }
+            }
+            "window-change" => {
+                keeper.window_change(channel.number, size(&mut reader).ok_or_else(malformed)?);
+                message::CHANNEL_SUCCESS
+            }
+            "signal" => {
+                let signal = Signal::new(reader.text().ok_or_else(malformed)?);
+                keeper.signal(channel.number, signal.clone());
+                // A command that has ended gets no signals.
+                drop(channel.signals.send(signal));
+                message::CHANNEL_SUCCESS
+            }
+            name => {
+                keeper.request_refused(channel.number, name);
+                message::CHANNEL_FAILURE
+            }
+        };
+        Ok(Heard::Answers(channel.reply(wants_reply, &[answers])))
+    }
+
+    /// Starts a program on a channel, and answers the request.
+    fn start(
+        &mut self,
+        id: u32,
+        kind: CommandKind,
+        text: &[u8],
+        entrance: &Entrance,
+        wants_reply: bool,
+    ) -> Result<Heard, HandlerError> {
+        let delay = match self.connection.reach(Phase::Request) {
+            Reached::Lost => return Err(HandlerError::Cut),
+            Reached::Withhold(None) | Reached::Leaving => return Ok(Heard::nothing()),
+            Reached::Withhold(Some(time)) => time,
+            Reached::Go | Reached::Refuse { .. } => Duration::ZERO,
+        };
+        let refused = self.connection.refuses(request_kind(kind));
+        let shared = &self.connection.shared;
+        let Some(channel) = self.open.get_mut(&id) else { return Ok(Heard::nothing()) };
+        let wrong =
+            shared.wrongs(self.connection.number, Point::Request).into_iter().find_map(|wrong| match wrong {
+                Wrong::Answer(answer) => Some(answer),
+                _ => None,
+            });
+        let ordered = match wrong {
+            Some(RequestAnswer::Failure) => None,
+            _ if refused => None,
+            _ => shared.order(kind, text, entrance.user(), entrance.restrictions()),
+        };
+        // RFC 4254 section 6.5: only one of these requests can succeed per channel.
+        let Some((ordered, start)) = ordered.and_then(|ordered| Some((ordered, channel.start.take()?)))
+        else {
+            shared.keeper.request_refused(channel.number, request_kind(kind).as_str());
+            return Ok(Heard::Answers(channel.reply(wants_reply, &[message::CHANNEL_FAILURE])));
+        };
+        shared.keeper.accepted(channel.number, kind, text, &channel.env, channel.pty.as_ref());
+        let set = std::mem::take(&mut channel.env);
+        let mut env = shared.accounts.env(entrance.user());
+        env.extend(set.iter().cloned());
+        env.extend(ordered.original.map(|text| ("SSH_ORIGINAL_COMMAND".to_owned(), text)));
+        let order = Start {
+            kind,
+            text: ordered.text,
+            user: entrance.user().to_owned(),
+            set,
+            env,
+            pty: channel.pty.take(),
+            agent: Grant::Refused,
+            x11: None,
+            program: ordered.program,
+        };
+        let (success, failure) = (message::CHANNEL_SUCCESS, message::CHANNEL_FAILURE);
+        let answers = match wrong {
+            None => channel.reply(wants_reply, &[success]),
+            Some(RequestAnswer::Twice) => channel.reply(wants_reply, &[success, success]),
+            Some(RequestAnswer::Both) => channel.reply(wants_reply, &[success, failure]),
+            Some(RequestAnswer::AfterOutput) => {
+                channel.owed = channel.reply(wants_reply, &[success]).pop();
+                Vec::new()
+            }
+            Some(RequestAnswer::Nothing | RequestAnswer::Failure) => Vec::new(),
+        };
+        // The channel's task is gone only when the channel is.
+        Ok(self.answer_after(delay, answers, || drop(start.send(order))))
+    }
+}
+
+impl Channel {
+    fn take_data(&mut self, data: &[u8]) -> Result<Option<Vec<u8>>, Broken> {
+        let more = self.incoming.take(data.len())?;
+        if self.state == State::Open {
+            self.feed.push(Bytes::copy_from_slice(data));
+        }
+        Ok(self.adjustment(more))
+    }
+
+    /// What grants more window, if that is to be and the channel still is.
+    fn adjustment(&self, bytes: u32) -> Option<Vec<u8>> {
+        let adjusts = bytes > 0 && self.state == State::Open;
+        adjusts.then(|| Writer::message(message::CHANNEL_WINDOW_ADJUST).u32(self.remote).u32(bytes).finish())
+    }
+
+    /// The client takes so much more.
+    fn widen(&self, bytes: u32) -> Result<(), Broken> {
+        let (now, more) = (self.window.available_permits(), permits(bytes));
+        if now.saturating_add(more) > permits(u32::MAX) {
+            return Err(Broken::new("a window beyond 4 GiB, which RFC 4254 section 5.2 forbids"));
+        }
+        // Less than asked for only where a pointer has 32 bits.
+        self.window.add_permits(more.min(Semaphore::MAX_PERMITS.saturating_sub(now)));
+        Ok(())
+    }
+
+    fn reply(&self, wanted: bool, numbers: &[u8]) -> Vec<Vec<u8>> {
+        let numbers = if wanted { numbers } else { &[] };
+        numbers.iter().map(|number| Writer::message(*number).u32(self.remote).finish()).collect()
+    }
+}
+
+impl Incoming {
+    /// Counts what has come; says by how much the window is to grow.
+    fn take(&mut self, count: usize) -> Result<u32, Broken> {
+        let count = u32::try_from(count).ok().filter(|count| *count <= self.max_packet).ok_or_else(|| {
+            Broken::new(format!(
+                "{count} bytes of data in one packet, where {} were allowed",
+                self.max_packet
+            ))
+        })?;
+        self.left = self.left.checked_sub(count).ok_or_else(|| {
+            Broken::new(format!("{count} bytes of data, where the window had {} left", self.left))
+        })?;
+        let more = match self.adjust {
+            Adjust::Never => 0,
+            Adjust::By(bytes) if self.left == 0 => bytes,
+            // When half of it is used, so that the client need not wait.
+            Adjust::AsUsed if self.left <= self.window / 2 => self.window - self.left,
+            Adjust::By(_) | Adjust::AsUsed => 0,
+        };
+        self.left = self.left.saturating_add(more);
+        Ok(more)
+    }
+}
+
+fn permits(bytes: u32) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+/// RFC 4254 section 6.10.
+fn exit_message(remote: u32, exit: &Exit) -> Option<Vec<u8>> {
+    let begin =
+        |name: &str| Writer::message(message::CHANNEL_REQUEST).u32(remote).string(name).boolean(false);
+    match exit {
+        Exit::Code(code) => Some(begin("exit-status").u32(*code).finish()),
+        Exit::Signal { signal, message } => {
+            let signal = begin("exit-signal").string(signal.name()).boolean(false);
+            Some(signal.string(message).string("").finish())
+        }
+        Exit::Silent => None,
+    }
+}
+
+fn size(reader: &mut Reader<'_>) -> Option<TerminalSize> {
+    Some(TerminalSize {
+        columns: reader.u32()?,
+        rows: reader.u32()?,
+        pixel_width: reader.u32()?,
+        pixel_height: reader.u32()?,
+    })
+}
+
+/// RFC 4254 sections 6.2 and 8.
+fn pty(reader: &mut Reader<'_>) -> Option<Pty> {
+    let term = reader.text()?;
+    let size = size(reader)?;
+    let mut encoded = Reader::new(reader.string()?);
+    let mut modes = Vec::new();
+    while let Some(mode @ 1..=159) = encoded.byte() {
+        let Some(value) = encoded.u32() else { break };
+        modes.push((mode, value));
+    }
+    Some(Pty::new(term, size, modes))
+}
