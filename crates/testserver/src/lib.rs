@@ -4,9 +4,10 @@
 //! [users](User) it was told of, answers [commands](Builder::command) as scripted or runs them, does
 //! [wrong](Fault) what a test wants to see handled, and keeps a [record](Record) of what clients did.
 //!
+//! It has two personalities. The SSH protocol of the first is that of the `russh` crate, of which nothing shows in this
+//! crate's API. The second, the [raw peer](RawPeer), is this crate's own and small, and can do everything wrong that a
+//! proper implementation cannot: lie, repeat itself, forget, freeze. Users, commands and the record are the same.
 //! What has to be wrong before the key exchange, a [`RawServer`] says byte by byte.
-//!
-//! The SSH protocol is that of the `russh` crate, of which nothing shows in this crate's API.
 
 mod algorithms;
 mod assertions;

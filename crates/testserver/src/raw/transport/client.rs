@@ -14,7 +14,7 @@ use crate::raw::{
 impl Transport {
     pub(crate) fn client(offer: Offer) -> Self {
         let role = Role::Client(Curve::random().unwrap());
-        Self::new(role, "SSH-2.0-Probe", offer.as_client(), Box::new(Faithful)).unwrap()
+        Self::new(role, "SSH-2.0-Probe", offer.for_client(), Box::new(Faithful)).unwrap()
     }
 
     /// The client's half of what [`answer`](Self::answer) does.

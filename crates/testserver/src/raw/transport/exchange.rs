@@ -110,7 +110,7 @@ impl Offer {
 
     /// The same as a client offers it.
     #[cfg(test)]
-    pub(crate) fn as_client(mut self) -> Self {
+    pub(crate) fn for_client(mut self) -> Self {
         for name in &mut self.exchange {
             if name == STRICT_SERVER {
                 STRICT_CLIENT.clone_into(name);
@@ -306,7 +306,7 @@ mod tests {
 
     #[test]
     fn the_clients_order_decides_and_signals_are_no_algorithms() {
-        let mut client = offer().as_client();
+        let mut client = offer().for_client();
         client.exchange.reverse();
         client.ciphers.reverse();
         let agreed = Agreed::between(&client.to_message([1; 16]), &offer().to_message([2; 16])).unwrap();
@@ -318,7 +318,7 @@ mod tests {
 
     #[test]
     fn nothing_in_common_is_named() {
-        let mut client = offer().as_client();
+        let mut client = offer().for_client();
         client.ciphers = vec!["rot13".to_owned()];
         let error = Agreed::between(&client.to_message([0; 16]), &offer().to_message([0; 16])).unwrap_err();
         assert!(error.to_string().contains("no common cipher: the client has rot13"), "{error}");
@@ -327,7 +327,7 @@ mod tests {
     #[test]
     fn an_init_cut_anywhere_is_refused() {
         let server = offer().to_message([0; 16]);
-        let client = offer().as_client().to_message([0; 16]);
+        let client = offer().for_client().to_message([0; 16]);
         for cut in 0..client.len() - 4 {
             assert!(Agreed::between(&client[..cut], &server).is_err(), "{cut}");
         }
