@@ -134,7 +134,7 @@ impl User {
     /// one as PAM asks: the current password again, the new one, and that again. A mismatch asks anew, three times at
     /// most. The new one is then good for this server, by either method, and the old one no longer. Shown by the method
     /// `password`, an expired password is refused: the message that asks for a change there (RFC 4252 section 8) is not
-    /// one the base can send; a [`RawServer`](crate::RawServer) can.
+    /// one the base can send. The [raw peer](crate::RawPeer) sends it.
     #[must_use]
     pub fn expired_password(mut self, password: impl Into<String>) -> Self {
         self.passwords.push(Password::expired(password.into()));
