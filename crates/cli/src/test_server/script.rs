@@ -8,6 +8,7 @@ mod forward;
 mod reply;
 mod secret;
 mod server;
+mod sftp;
 mod units;
 mod user;
 
@@ -18,7 +19,8 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use self::forward::ForwardKeys;
-use self::server::{AlgorithmKeys, HostKey, LimitKeys, SftpKeys};
+use self::server::{AlgorithmKeys, HostKey, LimitKeys};
+use self::sftp::SftpKeys;
 use crate::failure::Failure;
 
 pub(super) use self::complaint::in_json;
@@ -188,6 +190,7 @@ mod tests {
             ("[[faults]]\nkind = \"stall\"\nphase = \"data\"\nsent = 1\n", "one of the keys"),
             ("[[faults]]\nkind = \"corrupt_sent\"\noffset = 1\nmask = 0\n", "changes nothing"),
             ("[forwards]\ntargets = [{ host = \"a\", answer = \"reply\" }]\n", "needs `text`"),
+            ("[sftp]\nfiles = [{ path = \"/a\" }]\n", "one of `text`, `base64`"),
             ("[forwards]\ntargets = [{ answer = \"echo\" }]\n", "`host`"),
             ("seed = 1\nseed = 2\n", "duplicate key"),
         ] {

@@ -9,6 +9,7 @@ mod faults;
 mod forwards;
 mod script;
 mod served;
+mod sftp;
 mod users;
 
 use crate::host::{finish, program};

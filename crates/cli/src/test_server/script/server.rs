@@ -1,4 +1,4 @@
-//! The server itself: host keys, algorithms, limits, the network before it, and files.
+//! The server itself: host keys, algorithms, limits, and the network before it.
 
 use std::path::{Path, PathBuf};
 
@@ -84,22 +84,6 @@ struct NetworkEntries {
     rate_to_server: Option<Rate>,
     loss_one_in: Option<u64>,
     loss_recovery: Option<Time>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct SftpKeys {
-    #[serde(default)]
-    serve: Files,
-}
-
-#[derive(Clone, Copy, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Files {
-    /// The server's temporary directory.
-    #[default]
-    Directory,
-    None,
 }
 
 impl HostKey {
@@ -238,14 +222,5 @@ impl TryFrom<NetworkEntries> for NetworkKeys {
             _ => return Err("`loss_one_in` and `loss_recovery` come together"),
         };
         Ok(Self(Some(network)))
-    }
-}
-
-impl SftpKeys {
-    pub(super) fn apply(self, builder: Builder) -> Builder {
-        match self.serve {
-            Files::Directory => builder.sftp_temp_dir(),
-            Files::None => builder,
-        }
     }
 }

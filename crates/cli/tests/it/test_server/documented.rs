@@ -10,7 +10,7 @@ use super::served::{Served, output};
 const PAGE: &str = include_str!("../../../../../docs/test-server.md");
 
 /// Each table of the file: its prefix in the page's list of keys, and a script with a key in it that does not exist.
-const TABLES: [(&str, &str); 14] = [
+const TABLES: [(&str, &str); 15] = [
     ("", "no_such = 1"),
     ("host_keys[].", "host_keys = [{ no_such = 1 }]"),
     ("algorithms.", "[algorithms]\nno_such = 1"),
@@ -18,6 +18,7 @@ const TABLES: [(&str, &str); 14] = [
     ("limits.max_startups.", "[limits]\nmax_startups = { no_such = 1 }"),
     ("network.", "[network]\nno_such = 1"),
     ("sftp.", "[sftp]\nno_such = 1"),
+    ("sftp.files[].", "[sftp]\nfiles = [{ no_such = 1 }]"),
     ("forwards.", "[forwards]\nno_such = 1"),
     ("forwards.targets[].", "[forwards]\ntargets = [{ no_such = 1 }]"),
     ("users[].", "[[users]]\nno_such = 1"),
@@ -28,7 +29,7 @@ const TABLES: [(&str, &str); 14] = [
 ];
 
 /// Where each key is seen to act: the test, and its keys. Keys that only hold others are seen by those.
-const SEEN: [(&str, &[&str]); 22] = [
+const SEEN: [(&str, &[&str]); 24] = [
     ("seed_banner_and_identification_are_those_of_the_script", &["seed", "banner", "identification"]),
     ("host_keys_are_of_the_kinds_or_from_the_files_named", &["host_keys[].kind", "host_keys[].file"]),
     (
@@ -143,6 +144,30 @@ const SEEN: [(&str, &[&str]); 22] = [
     ),
     ("bytes_are_changed_and_goodbyes_said", &["faults[].offset", "faults[].mask", "faults[].reason"]),
     ("logins_and_requests_are_refused_and_endings_left_out", &["faults[].methods", "faults[].request"]),
+    (
+        "files_are_there_as_the_script_says",
+        &[
+            "sftp.files[].path",
+            "sftp.files[].text",
+            "sftp.files[].base64",
+            "sftp.files[].symlink",
+            "sftp.files[].directory",
+            "sftp.files[].mode",
+        ],
+    ),
+    (
+        "sftp_has_the_limits_of_the_script",
+        &[
+            "sftp.quota",
+            "sftp.read_only",
+            "sftp.binary_handles",
+            "sftp.extensions",
+            "sftp.max_packet",
+            "sftp.max_read",
+            "sftp.max_write",
+            "sftp.max_handles",
+        ],
+    ),
     // Tables and lists, which are seen by the keys in them.
     (
         "",
@@ -153,6 +178,7 @@ const SEEN: [(&str, &[&str]); 22] = [
             "limits.max_startups",
             "network",
             "sftp",
+            "sftp.files",
             "forwards",
             "forwards.targets",
             "users",
@@ -165,11 +191,12 @@ const SEEN: [(&str, &[&str]); 22] = [
 ];
 
 /// The tests themselves, in which the names above have to stand.
-const TESTS: [&str; 4] = [
+const TESTS: [&str; 5] = [
     include_str!("script.rs"),
     include_str!("users.rs"),
     include_str!("faults.rs"),
     include_str!("forwards.rs"),
+    include_str!("sftp.rs"),
 ];
 
 /// What the program says it knows, when it is shown a script with something that it does not know.
