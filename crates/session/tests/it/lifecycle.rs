@@ -6,7 +6,7 @@ use rustle_session::{
     AgentSource, CloseReason, Connector, Credentials, ErrorKind, KnownHosts, PinnedHostKey, SecretString,
     Target, TransportOptions, danger,
 };
-use rustle_testserver::{Method, TestServer, User};
+use rustle_testserver::{HostKeyKind, Method, TestServer, User};
 
 use crate::support::{close_and_check, connector, credentials, login, login_in_memory, server, server_shows};
 
@@ -61,7 +61,8 @@ async fn an_unknown_host_is_refused_before_anything_is_sent() {
 
 #[tokio::test]
 async fn a_pinned_key_of_another_host_is_refused() {
-    let (server, other) = (server().start().await.unwrap(), server().start().await.unwrap());
+    let other = server().fresh_host_key(HostKeyKind::Ed25519).start().await.unwrap();
+    let server = server().start().await.unwrap();
     let wire = other.host_key_wire();
     let other_key = rustle_session::HostKeyOffer::from_wire("x", 22, &wire).unwrap().fingerprint();
     let error =
