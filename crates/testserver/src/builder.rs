@@ -119,7 +119,7 @@ impl Builder {
     /// directory of this server, each in a process group that is killed with its channel. Needs a Unix.
     ///
     /// The commands are real and run with the rights of the test: this keeps files in one place, it is no prison.
-    /// A process runs in real time, whatever tokio's clock does.
+    /// A process runs in real time, whatever tokio's clock does. One that leaves its group (`setsid`) is on its own.
     pub fn shell(mut self) -> Self {
         self.settings.shell = true;
         self

@@ -21,7 +21,7 @@ use crate::{
     },
     line::Line,
     pipe::Stdin,
-    record::{ChannelKind, Pty, Side},
+    record::{ChannelKind, Pty, Side, TerminalSize},
 };
 
 /// One run of a command, handed to the closure given to [`command_fn`](crate::Builder::command_fn).
@@ -141,6 +141,26 @@ impl Call {
         self.signals.next().await
     }
 
+    /// The next size of the client's terminal (`window-change`); waits for ever if it does not change.
+    ///
+    /// ```
+    /// use rustle_testserver::{Call, Exit, TestServer};
+    ///
+    /// let builder = TestServer::builder().command_fn("top", async |mut call: Call| {
+    ///     let size = call.resized().await;
+    ///     match call.stdout().send(format!("{} columns\n", size.columns)).await {
+    ///         Ok(()) => Exit::SUCCESS,
+    ///         Err(_) => Exit::Silent,
+    ///     }
+    /// });
+    /// ```
+    ///
+    /// # Cancel safety
+    /// No size is lost when this future is dropped.
+    pub async fn resized(&mut self) -> TerminalSize {
+        self.signals.resized().await
+    }
+
     /// What the client asked for with `x11-req`, if that was granted.
     #[must_use]
     pub fn x11(&self) -> Option<&X11Request> {
@@ -239,14 +259,44 @@ impl Call {
     }
 }
 
-/// The signals a client sends to a command.
+/// What a client tells a command besides its input: signals, and changes of the terminal's size.
 pub struct Signals {
     received: mpsc::UnboundedReceiver<Signal>,
+    sizes: mpsc::UnboundedReceiver<TerminalSize>,
+}
+
+/// The end into which the channel's messages go. A command that has ended is told nothing.
+pub(crate) struct SignalFeed {
+    signals: mpsc::UnboundedSender<Signal>,
+    sizes: mpsc::UnboundedSender<TerminalSize>,
+}
+
+impl SignalFeed {
+    pub(crate) fn signal(&self, signal: Signal) {
+        drop(self.signals.send(signal));
+    }
+
+    pub(crate) fn resize(&self, size: TerminalSize) {
+        self.sizes.send(size).ok();
+    }
 }
 
 impl Signals {
-    pub(crate) fn new(received: mpsc::UnboundedReceiver<Signal>) -> Self {
-        Self { received }
+    pub(crate) fn channel() -> (SignalFeed, Self) {
+        let (signals, received) = mpsc::unbounded_channel();
+        let (resizes, sizes) = mpsc::unbounded_channel();
+        (SignalFeed { signals, sizes: resizes }, Self { received, sizes })
+    }
+
+    /// The next size of the client's terminal; waits for ever if it does not change.
+    ///
+    /// # Cancel safety
+    /// No size is lost when this future is dropped.
+    pub async fn resized(&mut self) -> TerminalSize {
+        match self.sizes.recv().await {
+            Some(size) => size,
+            None => std::future::pending().await,
+        }
     }
 
     /// The next signal; waits for ever if there is none.

@@ -6,13 +6,13 @@ use russh::{
     ChannelMsg, ChannelReadHalf, ChannelWriteHalf,
     server::{Handle, Msg},
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     builder::forwarding::Grant,
     builtin,
-    call::{Call, Output, Signals, Stream, X11Request},
+    call::{Call, Output, SignalFeed, Signals, Stream, X11Request},
     command::Answer,
     connection::{Connection, Reached, SessionSlot},
     exit::{Exit, Signal},
@@ -69,7 +69,7 @@ impl SessionChannel {
     pub(crate) async fn serve(self) {
         let Self { connection, number, handle, mut read, write, start, slot } = self;
         let (feed, stdin) = pipe::stdin();
-        let (signal, received) = mpsc::unbounded_channel();
+        let (notices, signals) = Signals::channel();
         let hangup = CancellationToken::new();
         let runner = Runner {
             connection: Arc::clone(&connection),
@@ -79,14 +79,14 @@ impl SessionChannel {
         };
         let run = async {
             tokio::select! {
-                Ok(start) = start => runner.run(start, stdin, Signals::new(received)).await,
+                Ok(start) = start => runner.run(start, stdin, signals).await,
                 () = hangup.cancelled() => {}
             }
         };
         tokio::pin!(run);
         tokio::select! {
             () = &mut run => {}
-            () = listen(&connection, number, &mut read, &feed, &signal) => {
+            () = listen(&connection, number, &mut read, &feed, &notices) => {
                 feed.end();
                 hangup.cancel();
                 run.await;
@@ -104,7 +104,7 @@ async fn listen(
     number: usize,
     read: &mut ChannelReadHalf,
     feed: &StdinFeed,
-    signals: &mpsc::UnboundedSender<Signal>,
+    signals: &SignalFeed,
 ) {
     let keeper = &connection.shared.keeper;
     loop {
@@ -127,19 +127,18 @@ async fn listen(
             Some(ChannelMsg::Signal { signal }) => {
                 let signal = Signal::from_wire(&signal);
                 keeper.signal(number, signal.clone());
-                // A command that has ended gets no signals.
-                drop(signals.send(signal));
+                signals.signal(signal);
             }
-            Some(ChannelMsg::WindowChange { col_width, row_height, pix_width, pix_height }) => keeper
-                .window_change(
-                    number,
-                    TerminalSize {
-                        columns: col_width,
-                        rows: row_height,
-                        pixel_width: pix_width,
-                        pixel_height: pix_height,
-                    },
-                ),
+            Some(ChannelMsg::WindowChange { col_width, row_height, pix_width, pix_height }) => {
+                let size = TerminalSize {
+                    columns: col_width,
+                    rows: row_height,
+                    pixel_width: pix_width,
+                    pixel_height: pix_height,
+                };
+                keeper.window_change(number, size);
+                signals.resize(size);
+            }
             Some(ChannelMsg::Close) | None => return,
             // The other messages come to the handler as requests to answer.
             Some(_) => {}

@@ -89,3 +89,97 @@ async fn refused_request_leaves_the_channel_for_another() {
     assert_eq!(collect(channel).await.text(), "instead\n");
     server.stop().await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn closure_is_told_of_the_terminal_its_sizes_and_signals() {
+    let server = TestServer::builder()
+        .user(alice())
+        .command_fn("watch", async |mut call: Call| {
+            let term = call.pty().map(|pty| pty.term().to_owned()).unwrap_or_default();
+            let (first, second) = (call.resized().await, call.resized().await);
+            let signal = call.signal().await;
+            let told = format!("{} {term} {} {} {}", call.user(), first.columns, second.rows, signal.name());
+            call.stdout().send(told).await.unwrap();
+            Exit::Code(3)
+        })
+        .start()
+        .await
+        .unwrap();
+    let client = Client::alice_in_memory(&server).await;
+    let channel = client.open().await;
+    channel.request_pty(true, "vt100", 80, 24, 0, 0, &[]).await.unwrap();
+    channel.exec(true, "watch").await.unwrap();
+    channel.window_change(100, 30, 0, 0).await.unwrap();
+    channel.window_change(120, 40, 0, 0).await.unwrap();
+    channel.signal(russh::Sig::USR1).await.unwrap();
+    let output = collect(channel).await;
+    assert_eq!((output.text(), output.code), ("alice vt100 100 40 USR1", Some(3)));
+    server.stop().await.unwrap();
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn shell_has_the_terminal_the_environment_and_the_signals_of_the_client() {
+    let server = TestServer::builder().user(alice()).shell().start().await.unwrap();
+    let client = Client::alice(&server).await;
+    let mut channel = client.open().await;
+    channel.request_pty(true, "vt100", 100, 30, 0, 0, &[]).await.unwrap();
+    channel.set_env(true, "LANG", "C").await.unwrap();
+    let line = "trap 'echo caught; exit 7' TERM; echo $TERM $COLUMNS $LANG $USER; echo err >&2; while :; do sleep 0.01; done";
+    channel.exec(true, line).await.unwrap();
+    // The trap is set once something is said. A terminal has one output, to which two pipes lead.
+    let mut said = String::new();
+    while said.lines().count() < 2 || !said.ends_with('\n') {
+        if let Some(russh::ChannelMsg::Data { data }) = channel.wait().await {
+            said.push_str(std::str::from_utf8(&data).unwrap());
+        }
+    }
+    let mut lines: Vec<&str> = said.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["err", "vt100 100 C alice"]);
+    channel.signal(russh::Sig::TERM).await.unwrap();
+    let output = collect(channel).await;
+    assert!(output.text().contains("caught\n"), "{output:?}");
+    assert_eq!(output.code, Some(7));
+    server.stop().await.unwrap();
+}
+
+/// Not a zombie either: nobody may be there to reap it.
+#[cfg(target_os = "linux")]
+fn runs(pid: &str) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat"))
+        .is_ok_and(|stat| !stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with(['Z', 'X'])))
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn close_of_the_channel_kills_the_shell_its_children_and_theirs() {
+    use std::time::Duration;
+
+    use crate::client::LIMIT;
+
+    let server = TestServer::builder().user(alice()).shell().start().await.unwrap();
+    let client = Client::alice(&server).await;
+    let line = "trap '' TERM HUP; sh -c '(sleep 1000 & echo $!; wait) & echo $!; wait' & echo $!; wait";
+    let mut channel = client.exec(line).await;
+    let mut said = String::new();
+    while said.lines().count() < 3 || !said.ends_with('\n') {
+        if let Some(russh::ChannelMsg::Data { data }) = channel.wait().await {
+            said.push_str(std::str::from_utf8(&data).unwrap());
+        }
+    }
+    let shell = server.record().commands()[0].pid().unwrap().to_string();
+    let pids: Vec<&str> = said.split_whitespace().chain([shell.as_str()]).collect();
+    assert!(pids.len() == 4 && pids.iter().all(|pid| runs(pid)), "{pids:?}");
+    channel.close().await.unwrap();
+    server.wait_until(|record| record.processes_running() == 0, LIMIT).await.unwrap();
+    // They were killed before the record said so; the kernel takes them down in its own time.
+    let ended = async {
+        while pids.iter().any(|pid| runs(pid)) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(LIMIT, ended).await.expect("somebody lives on");
+    assert_eq!(server.record().commands()[0].exit(), None);
+    server.stop().await.unwrap();
+}
