@@ -52,7 +52,8 @@ impl TestServer {
     /// under way keeps its time, what comes later follows the new rules.
     ///
     /// # Errors
-    /// The server was not given a [`network`](Builder::network) to begin with; `Network::new()` does nothing and will do.
+    /// The server was not given a [`network`](crate::Builder::network) to begin with; `Network::new()` does nothing and
+    /// will do.
     pub fn set_network(&self, network: Network) -> Result<(), Error> {
         match &self.shared.line {
             Some(line) => {
