@@ -27,7 +27,7 @@ pub struct Error {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The listener or the temporary directory could not be made.
+    /// The listener or a directory could not be had, or a file that SFTP serves not be read.
     Io,
     /// A host key could not be read or generated.
     HostKey,

@@ -27,6 +27,7 @@ use crate::{
     connection::Connection,
     error::{Error, ErrorKind},
     exit::Exit,
+    server::TestServer,
     sftp::{
         handles::HandleBytes,
         service::{Access, Service, SessionLimits},
@@ -373,6 +374,24 @@ fn configuration(text: impl Into<String>) -> Error {
 pub(crate) enum Server {
     Native(Arc<Service>),
     Independent(PathBuf),
+}
+
+impl TestServer {
+    /// What a file holds that is served over SFTP, as a client could read it now. Of sparse files, the holes too.
+    ///
+    /// # Errors
+    /// There is no such file, clients could not read it, or the server's own engine does not serve SFTP: what others
+    /// serve is in [`directory`](Self::directory).
+    pub fn sftp_content(&self, path: impl AsRef<[u8]>) -> Result<Vec<u8>, Error> {
+        let path = path.as_ref();
+        match &self.shared.sftp {
+            Some(Server::Native(service)) => service.content(path).map_err(|error| {
+                let path = String::from_utf8_lossy(path);
+                Error::new(ErrorKind::Io, format!("the file {path:?} that SFTP serves: {error}"))
+            }),
+            _ => Err(configuration("SFTP is not served by the server's own engine")),
+        }
+    }
 }
 
 /// Serves SFTP on a channel until its input ends or `hangup`, and says how it ended. Nothing of it is left then.

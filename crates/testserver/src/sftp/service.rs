@@ -5,7 +5,7 @@ use rustle_sftp_proto::Extension;
 
 use crate::{
     sftp::{handles::HandleBytes, session},
-    storage::Storage,
+    storage::{LONGEST_READ, OpenOptions, Storage, StorageError},
 };
 
 /// What all sessions of a server share.
@@ -54,6 +54,19 @@ impl Default for SessionLimits {
 impl Service {
     pub(crate) fn storage(&self) -> &dyn Storage {
         &*self.storage
+    }
+
+    /// What a file holds, whole.
+    pub(super) fn content(&self, path: &[u8]) -> Result<Vec<u8>, StorageError> {
+        let file = self.storage.open(path, OpenOptions::new().read())?;
+        let mut content = Vec::new();
+        loop {
+            let data = file.read_at(content.len() as u64, LONGEST_READ)?;
+            if data.is_empty() {
+                return Ok(content);
+            }
+            content.extend_from_slice(&data);
+        }
     }
 
     pub(super) fn limits(&self) -> SessionLimits {

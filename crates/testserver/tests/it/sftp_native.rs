@@ -31,6 +31,9 @@ async fn names_and_handles_are_bytes() {
     assert_eq!(sftp.status(write(&handle, 0, "two")).await, StatusCode::OK);
     assert_eq!(sftp.status(Request::Close { handle }).await, StatusCode::OK);
     assert_eq!(sftp.content(b"/dir\x80").await, b"two");
+    assert_eq!(server.sftp_content(b"/dir\x80").unwrap(), b"two");
+    let missing = server.sftp_content("/none").unwrap_err();
+    assert_eq!(missing.to_string(), "the file \"/none\" that SFTP serves: no such file or directory");
     assert_eq!(sftp.content(b"\xff\xfe").await, b"one");
 
     let listing = sftp.handle(Request::OpenDir { path: bytes(b"/") }).await;
