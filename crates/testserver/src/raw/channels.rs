@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     auth::certificate::Permit,
     builder::forwarding::Grant,
-    call::{Signals, Stream},
+    call::{SignalFeed, Signals, Stream},
     connection::{Connection, Reached, SessionSlot},
     driver,
     entrance::Entrance,
@@ -53,7 +53,7 @@ struct Channel {
     /// What the client still takes, as permits.
     window: Arc<Semaphore>,
     feed: StdinFeed,
-    signals: mpsc::UnboundedSender<Signal>,
+    signals: SignalFeed,
     hangup: CancellationToken,
     env: Vec<(String, String)>,
     pty: Option<Pty>,
@@ -247,7 +247,7 @@ impl Channels {
         let line = RawLine::new(id, Arc::clone(&window), packet, self.orders.clone());
         let hangup = connection.gone.child_token();
         let (feed, stdin) = pipe::stdin();
-        let (signals, received) = mpsc::unbounded_channel();
+        let (signals, notices) = Signals::channel();
         let (start, started) = oneshot::channel::<Start>();
         let runner = Runner {
             connection: Arc::clone(connection),
@@ -257,7 +257,7 @@ impl Channels {
         };
         driver::serve_channel(connection, async move {
             tokio::select! {
-                Ok(start) = started => runner.run(start, stdin, Signals::new(received)).await,
+                Ok(start) = started => runner.run(start, stdin, notices).await,
                 () = runner.hangup.cancelled() => {}
             }
             drop(slot);
@@ -366,14 +366,15 @@ impl Channels {
                 }
             }
             "window-change" => {
-                keeper.window_change(channel.number, size(&mut reader).ok_or_else(malformed)?);
+                let size = size(&mut reader).ok_or_else(malformed)?;
+                keeper.window_change(channel.number, size);
+                channel.signals.resize(size);
                 message::CHANNEL_SUCCESS
             }
             "signal" => {
                 let signal = Signal::new(reader.text().ok_or_else(malformed)?);
                 keeper.signal(channel.number, signal.clone());
-                // A command that has ended gets no signals.
-                drop(channel.signals.send(signal));
+                channel.signals.signal(signal);
                 message::CHANNEL_SUCCESS
             }
             name => {
