@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use rustle_testserver::{Exit, Fault, Happening, Network, Reply, Side, Signal, TestServer, Transcript};
+use rustle_testserver::{
+    Exit, Fault, Happening, Network, RawPeer, Reply, Side, Signal, TestServer, Transcript,
+};
 
 use crate::client::{Client, LIMIT, alice, collect};
 
@@ -127,4 +129,21 @@ async fn events_carry_the_time_and_the_side() {
     assert!(matches!(login.what(), Happening::LoggedIn { user, .. } if user == "alice"), "{login:?}");
     drop(client);
     server.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn raw_peer_gives_one_transcript_as_well_and_the_same_as_the_other_personality() {
+    let mut transcripts = Vec::new();
+    for run in 0..=RUNS {
+        let mut builder = builder().fault(Fault::refuse_channel().nth(6));
+        if run > 0 {
+            builder = builder.raw_peer(RawPeer::new());
+        }
+        let server = builder.start().await.unwrap();
+        let client = Client::over(server.duplex()).await.unwrap();
+        transcripts.push(visit(&server, client).await);
+        server.stop().await.unwrap();
+    }
+    assert_all_equal(&transcripts[1..]);
+    assert_eq!(transcripts[0].normalised().to_string(), transcripts[1].normalised().to_string());
 }
