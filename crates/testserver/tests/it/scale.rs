@@ -268,7 +268,9 @@ async fn nothing_is_left(way: Way, count: usize) {
     let record = server.record();
     server.assert_no_channels_open();
     server.assert_no_processes_running();
-    assert_eq!(record.commands().len(), count.div_ceil(5) + (count - 1).div_ceil(5));
+    // One that stalls may be gone with its client before it began.
+    let whole = record.commands().iter().filter(|command| command.text() == "uname").count();
+    assert_eq!(whole, count / 5);
     server.cut_all(Cut::Rst);
     Arc::into_inner(server).unwrap().stop().await.unwrap();
 }
