@@ -7,6 +7,10 @@
 #![allow(clippy::panic, clippy::expect_used, reason = "a test whose preparation failed has failed")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "tests report on their output")]
 
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/testing-a-client.md")]
+struct TestingAClient;
+
 #[cfg(target_os = "linux")]
 mod agent;
 mod bulk;

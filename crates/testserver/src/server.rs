@@ -17,7 +17,7 @@ use std::{
 use bytes::Bytes;
 use russh::{
     MethodSet, Preferred, SshId,
-    keys::{Certificate, PrivateKey},
+    keys::{Certificate, HashAlg, PrivateKey},
     server::Config,
 };
 use tempfile::TempDir;
@@ -286,6 +286,13 @@ impl TestServer {
     #[must_use]
     pub fn host_key_wire(&self) -> Vec<u8> {
         self.public_keys().first().and_then(|key| key.to_bytes().ok()).unwrap_or_default()
+    }
+
+    /// The fingerprint of the first host key, `SHA256:…`, as `ssh-keygen -l` prints it, for clients that pin one.
+    #[must_use]
+    pub fn host_key_fingerprint(&self) -> String {
+        let keys = self.public_keys();
+        keys.first().map(|key| key.fingerprint(HashAlg::Sha256).to_string()).unwrap_or_default()
     }
 
     /// The first private host key in OpenSSH's format, for another server to have the same.

@@ -23,12 +23,7 @@ pub(crate) fn credentials() -> Credentials {
 pub(crate) fn connector(server: &TestServer) -> Connector {
     let target = Target::new("127.0.0.1").and_then(|target| target.with_user("alice")).unwrap();
     let target = target.with_port(server.port()).unwrap();
-    Connector::new(target).host_trust(PinnedHostKey::new(&fingerprint(server)).unwrap())
-}
-
-fn fingerprint(server: &TestServer) -> String {
-    let offer = rustle_session::HostKeyOffer::from_wire("test", 22, &server.host_key_wire()).unwrap();
-    offer.fingerprint()
+    Connector::new(target).host_trust(PinnedHostKey::new(&server.host_key_fingerprint()).unwrap())
 }
 
 /// Logs in over TCP.
