@@ -18,6 +18,7 @@ use crate::bench::server::Server;
 use crate::outcome::{Failure, Outcome};
 use crate::shell;
 
+mod embedded;
 mod machine;
 mod measure;
 mod programs;
@@ -44,6 +45,8 @@ enum Row {
     Exec,
     /// 1 GiB of a command's standard output.
     Pipe,
+    /// 1 GiB over SFTP from and to the test server.
+    TestServer,
 }
 
 /// Measures the selected rows and prints the table.
@@ -75,11 +78,12 @@ pub(crate) fn run(selection: &Selection) -> Result<Outcome, Failure> {
 }
 
 impl Row {
-    fn prepare<'a>(self, server: &Server, programs: &'a Programs<'a>) -> Result<Vec<Duel<'a>>, Failure> {
+    fn prepare<'a>(self, server: &'a Server, programs: &'a Programs<'a>) -> Result<Vec<Duel<'a>>, Failure> {
         match self {
             Self::Connect => Ok(rows::connect(programs)),
             Self::Exec => Ok(rows::exec(programs)),
             Self::Pipe => rows::pipe(server, programs),
+            Self::TestServer => rows::test_server(server, programs),
         }
     }
 }

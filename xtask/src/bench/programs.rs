@@ -25,6 +25,11 @@ impl<'a> Programs<'a> {
         Self { server, folder: folder.to_path_buf() }
     }
 
+    /// Where our programs are.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The program on the bare base.
     pub(super) fn base(&self, work: &[&str]) -> Command {
         self.alike("bench-base", work)

@@ -4,7 +4,9 @@ use std::fmt;
 use std::io;
 use std::num::NonZeroU32;
 use std::process::{Child, Command, Stdio};
+use std::rc::Rc;
 
+use crate::bench::embedded::{self, Batch, Embedded};
 use crate::bench::measure::Spent;
 use crate::bench::programs::{Programs, finish};
 use crate::bench::ratio::{Ratio, median};
@@ -96,6 +98,29 @@ pub(super) fn pipe<'a>(server: &Server, programs: &'a Programs<'a>) -> Result<Ve
         Duel::new(work, ours(), ssh).at_best(drain()).wall(0.75).cpu(0.8),
         Duel::new(work, ours(), base).at_best(drain()),
     ])
+}
+
+/// The test server against the real one, by a client that is neither's.
+pub(super) fn test_server<'a>(
+    server: &'a Server,
+    programs: &'a Programs<'a>,
+) -> Result<Vec<Duel<'a>>, Failure> {
+    let file = server.file(BYTES)?;
+    let ours = Rc::new(Embedded::start(server, programs.folder(), &file)?);
+    let file = file.display();
+    let transfers = [
+        ("`sftp` gets 1 GiB", "get", "get /data /dev/null".to_owned(), format!("get {file} /dev/null")),
+        ("`sftp` puts 1 GiB", "put", format!("put {file} /copy"), format!("put {file} {file}.copy")),
+    ];
+    let duels = transfers.map(|(work, name, from_ours, from_theirs)| {
+        let from_ours = Batch::write(server, &format!("{name}_embedded"), &from_ours)?;
+        let from_theirs = Batch::write(server, name, &from_theirs)?;
+        let ours = Rc::clone(&ours);
+        let ours = Side::program("`rustle-connect test-server`", move || ours.sftp(&from_ours));
+        let theirs = Side::program("`sshd`", move || embedded::sftp_of(server, &from_theirs));
+        Ok(Duel::new(work, ours, theirs).wall(2.0))
+    });
+    duels.into_iter().collect()
 }
 
 /// Whether all of the file arrives; a side that loses some would be measured as a fast one.
@@ -233,8 +258,8 @@ pub(super) struct Line {
     wall: Ratio,
     cpu: Ratio,
     floor: f64,
-    /// Ours over the floor.
-    above: Ratio,
+    /// Ours over the floor, where there is one.
+    above: Option<Ratio>,
     goal: Goal,
 }
 
@@ -256,7 +281,7 @@ impl Line {
             wall: Ratio::of(rounds.iter().map(|round| (round.ours.wall, round.peer.wall)))?,
             cpu: Ratio::of(rounds.iter().map(|round| (round.ours.cpu, round.peer.cpu)))?,
             floor: median(rounds.iter().map(|round| round.floor)),
-            above: Ratio::of(rounds.iter().map(|round| (round.ours.wall, round.floor)))?,
+            above: Ratio::of(rounds.iter().map(|round| (round.ours.wall, round.floor))),
             goal: duel.goal,
         })
     }
@@ -267,7 +292,9 @@ impl Line {
             let most = most?;
             let verdict = match ratio.is_within(most) {
                 true => "met",
-                false if name == "wall" && self.above.is_within(NEAR) => "met by the floor",
+                false if name == "wall" && self.above.is_some_and(|above| above.is_within(NEAR)) => {
+                    "met by the floor"
+                }
                 false => "missed",
             };
             Some(format!("{name} ≤ {most:.2}: {verdict}"))
@@ -280,16 +307,18 @@ impl Line {
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [ours, peer] = self.spent.map(|spent| format!("{:.2} / {:.2}", spent.wall, spent.cpu));
+        let floor = match self.above {
+            Some(above) => format!("{:.2}, {:.2}", self.floor, above.median),
+            None => "–".to_owned(),
+        };
         write!(
             f,
-            "| {} | {}: {ours} | {} | {peer} | {} | {} | {:.2}, {:.2} | {} |",
+            "| {} | {}: {ours} | {} | {peer} | {} | {} | {floor} | {} |",
             self.work,
             self.names[0],
             self.names[1],
             self.wall,
             self.cpu,
-            self.floor,
-            self.above.median,
             self.goal_text()
         )
     }

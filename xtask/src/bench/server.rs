@@ -74,6 +74,11 @@ impl Server {
         &self.fingerprint
     }
 
+    /// Where its keys, configuration and files are.
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// The clients' configuration, by which [`HOST`] leads here.
     pub(super) fn ssh_config(&self) -> PathBuf {
         self.folder.join("ssh_config")
