@@ -64,6 +64,7 @@ impl Host {
         set_mode(&path, 0o600);
     }
 
+    #[cfg(unix)]
     pub(crate) fn set_mode(&self, name: &str, mode: u32) {
         set_mode(&self.directory.path().join(name), mode);
     }
