@@ -46,6 +46,12 @@ impl Algorithms {
 
     /// As a server of about 2014: ciphers in counter mode with plain HMACs, no AEAD and no encrypt-then-MAC, and no strict
     /// key exchange.
+    ///
+    /// ```
+    /// use rustle_testserver::{Algorithms, TestServer};
+    ///
+    /// let builder = TestServer::builder().algorithms(Algorithms::old_ctr_hmac());
+    /// ```
     #[must_use]
     pub fn old_ctr_hmac() -> Self {
         Self::new()
@@ -60,6 +66,12 @@ impl Algorithms {
     }
 
     /// As an appliance that knows no elliptic curves: key exchange by group 14 only, with SHA-256 or SHA-1.
+    ///
+    /// ```
+    /// use rustle_testserver::{Algorithms, TestServer};
+    ///
+    /// let builder = TestServer::builder().algorithms(Algorithms::group14_only().without_strict_kex());
+    /// ```
     #[must_use]
     pub fn group14_only() -> Self {
         Self::new().key_exchange(["diffie-hellman-group14-sha256", "diffie-hellman-group14-sha1"])
@@ -67,6 +79,12 @@ impl Algorithms {
 
     /// Host keys by RSA with SHA-2 only, neither SHA-1 nor anything newer. Needs a host key of
     /// [that sort](crate::HostKeyKind::Rsa).
+    ///
+    /// ```
+    /// use rustle_testserver::{Algorithms, HostKeyKind, TestServer};
+    ///
+    /// let builder = TestServer::builder().host_key(HostKeyKind::Rsa).algorithms(Algorithms::rsa_sha2_only());
+    /// ```
     #[must_use]
     pub fn rsa_sha2_only() -> Self {
         Self::new().host_keys(["rsa-sha2-512", "rsa-sha2-256"])

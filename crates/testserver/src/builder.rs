@@ -62,6 +62,14 @@ impl Builder {
     }
 
     /// Answers each command that matches the pattern, in which `*` stands for any run of bytes.
+    ///
+    /// ```
+    /// use rustle_testserver::{Reply, TestServer};
+    ///
+    /// let builder = TestServer::builder()
+    ///     .command_matching("systemctl * nginx", Reply::new())
+    ///     .command_matching("systemctl * apache", Reply::stderr("Unit not found.\n").exit(5));
+    /// ```
     pub fn command_matching(self, pattern: impl AsRef<str>, reply: Reply) -> Self {
         self.settings.script.matching(pattern.as_ref(), Answer::Reply(reply));
         self
@@ -90,12 +98,32 @@ impl Builder {
     }
 
     /// Answers the request for a login shell.
+    ///
+    /// ```
+    /// use rustle_testserver::{Reply, TestServer};
+    ///
+    /// let builder = TestServer::builder().login_shell(Reply::stdout("This account is not available.\n").exit(1));
+    /// ```
     pub fn login_shell(mut self, reply: Reply) -> Self {
         self.settings.shell_script = Some(Answer::Reply(reply));
         self
     }
 
     /// Answers the request for a login shell by code.
+    ///
+    /// ```
+    /// use rustle_testserver::{Call, Exit, TestServer};
+    ///
+    /// // A router's command line, which echoes what it is told.
+    /// let builder = TestServer::builder().login_shell_fn(async |mut call: Call| {
+    ///     while let Some(line) = call.stdin().chunk().await {
+    ///         if call.stdout().send(line).await.is_err() {
+    ///             return Exit::Silent;
+    ///         }
+    ///     }
+    ///     Exit::SUCCESS
+    /// });
+    /// ```
     pub fn login_shell_fn<F, Fut>(mut self, answer: F) -> Self
     where
         F: Fn(Call) -> Fut + Send + Sync + 'static,
@@ -106,6 +134,17 @@ impl Builder {
     }
 
     /// Answers the request for this subsystem by code.
+    ///
+    /// ```
+    /// use rustle_testserver::{Call, Exit, TestServer};
+    ///
+    /// let builder = TestServer::builder().subsystem_fn("netconf", async |mut call: Call| {
+    ///     match call.stdout().send("<hello/>]]>]]>").await {
+    ///         Ok(()) => Exit::SUCCESS,
+    ///         Err(_) => Exit::Silent,
+    ///     }
+    /// });
+    /// ```
     pub fn subsystem_fn<F, Fut>(self, name: impl AsRef<str>, answer: F) -> Self
     where
         F: Fn(Call) -> Fut + Send + Sync + 'static,
@@ -120,6 +159,22 @@ impl Builder {
     ///
     /// The commands are real and run with the rights of the test: this keeps files in one place, it is no prison.
     /// A process runs in real time, whatever tokio's clock does. One that leaves its group (`setsid`) is on its own.
+    ///
+    /// ```
+    /// use rustle_testserver::{TestServer};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// if cfg!(unix) {
+    ///     let server = TestServer::builder().shell().start().await?;
+    ///     std::fs::write(server.directory().join("motd"), "hello\n").unwrap();
+    ///     // … `cat motd` and `ls | wc -l` work now …
+    ///     server.stop().await?;
+    /// } else {
+    ///     assert!(TestServer::builder().shell().start().await.is_err());
+    /// }
+    /// # Ok::<(), rustle_testserver::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub fn shell(mut self) -> Self {
         self.settings.shell = true;
         self
@@ -145,17 +200,35 @@ impl Builder {
 
     /// Serves SFTP over the server's temporary directory, [`TestServer::directory`], which clients see as `/`; as
     /// `sftp(Sftp::temp_dir())`.
+    ///
+    /// ```
+    /// use rustle_testserver::{TestServer};
+    ///
+    /// let builder = TestServer::builder().sftp_temp_dir();
+    /// ```
     pub fn sftp_temp_dir(self) -> Self {
         self.sftp(Sftp::temp_dir())
     }
 
     /// Connects `direct-tcpip` channels to their targets (RFC 4254 section 7.2). Otherwise they are refused.
+    ///
+    /// ```
+    /// use rustle_testserver::{TestServer};
+    ///
+    /// let builder = TestServer::builder().direct_tcpip(); // ssh -L, -W, -D
+    /// ```
     pub fn direct_tcpip(mut self) -> Self {
         self.settings.direct_tcpip = true;
         self
     }
 
     /// Connects `direct-streamlocal@openssh.com` channels to their targets. Otherwise they are refused. Needs a Unix.
+    ///
+    /// ```
+    /// use rustle_testserver::{TestServer};
+    ///
+    /// let builder = TestServer::builder().direct_streamlocal(); // ssh -L port:/path, needs a Unix
+    /// ```
     pub fn direct_streamlocal(mut self) -> Self {
         self.settings.direct_streamlocal = true;
         self
@@ -168,6 +241,12 @@ impl Builder {
     }
 
     /// Takes only these environment variables and refuses others, as OpenSSH's `AcceptEnv`. Takes all otherwise.
+    ///
+    /// ```
+    /// use rustle_testserver::{TestServer};
+    ///
+    /// let builder = TestServer::builder().accept_env(["LANG", "LC_ALL"]);
+    /// ```
     pub fn accept_env<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
         self.settings.accept_env = Some(names.into_iter().map(Into::into).collect());
         self
@@ -176,24 +255,49 @@ impl Builder {
     /// After so many refused attempts on a connection (the probe by `none` included), the next one is answered by a
     /// disconnect, code 14, whatever it shows: the base's own rule. No limit otherwise. For OpenSSH's rule, see
     /// [`max_auth_tries`](Self::max_auth_tries).
+    ///
+    /// ```
+    /// use rustle_testserver::{TestServer};
+    ///
+    /// let builder = TestServer::builder().auth_attempts(3);
+    /// ```
     pub fn auth_attempts(mut self, n: usize) -> Self {
         self.settings.auth_attempts = n;
         self
     }
 
     /// Waits this long before each answer to an attempt to authenticate.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use rustle_testserver::TestServer;
+    ///
+    /// let builder = TestServer::builder().auth_delay(Duration::from_secs(2)); // as pam_faildelay
+    /// ```
     pub fn auth_delay(mut self, delay: Duration) -> Self {
         self.settings.auth_delay = delay;
         self
     }
 
     /// Shows this text before authentication (RFC 4252 section 5.4).
+    ///
+    /// ```
+    /// use rustle_testserver::{TestServer};
+    ///
+    /// let builder = TestServer::builder().banner("Authorised use only.\r\n");
+    /// ```
     pub fn banner(mut self, text: impl Into<String>) -> Self {
         self.settings.banner = Some(text.into());
         self
     }
 
     /// The whole identification line (RFC 4253 section 4.2), such as `SSH-2.0-OpenSSH_9.2` or `SSH-1.99-Old`.
+    ///
+    /// ```
+    /// use rustle_testserver::{TestServer};
+    ///
+    /// let builder = TestServer::builder().identification("SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3");
+    /// ```
     pub fn identification(mut self, line: impl Into<String>) -> Self {
         self.settings.identification = line.into();
         self
@@ -241,6 +345,14 @@ impl Builder {
     }
 
     /// Offers only these algorithms.
+    ///
+    /// ```
+    /// use rustle_testserver::{Algorithms, HostKeyKind, TestServer};
+    ///
+    /// let builder = TestServer::builder()
+    ///     .host_key(HostKeyKind::EcdsaP256)
+    ///     .algorithms(Algorithms::new().ciphers(["aes128-ctr"]).macs(["hmac-sha2-256"]));
+    /// ```
     pub fn algorithms(mut self, algorithms: Algorithms) -> Self {
         self.algorithms = algorithms;
         self
@@ -256,6 +368,12 @@ impl Builder {
     ///
     /// The base rekeys by these numbers only and not on demand. A number smaller than a transfer has it in the middle of
     /// that, and 1 has a storm: a new key exchange after each burst of messages. Counting begins at the login.
+    ///
+    /// ```
+    /// use rustle_testserver::{TestServer};
+    ///
+    /// let builder = TestServer::builder().rekey_after(1 << 20); // each MiB either way
+    /// ```
     pub fn rekey_after(mut self, bytes: usize) -> Self {
         self.settings.rekey_after = bytes;
         self
@@ -290,6 +408,13 @@ impl Builder {
     }
 
     /// Puts every connection behind this network.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use rustle_testserver::{Network, TestServer};
+    ///
+    /// let builder = TestServer::builder().network(Network::new().round_trip(Duration::from_millis(80)));
+    /// ```
     pub fn network(mut self, network: Network) -> Self {
         self.settings.network = Some(network);
         self
@@ -297,6 +422,12 @@ impl Builder {
 
     /// The seed for all that is random here: the network's jitter and loss, and whom `max_startups` drops. Otherwise that of the environment variable
     /// `RUSTLE_TEST_SEED`, or a new one, which [`TestServer::seed`] tells and a failing wait or drop prints.
+    ///
+    /// ```
+    /// use rustle_testserver::{TestServer};
+    ///
+    /// let builder = TestServer::builder().seed(42);
+    /// ```
     pub fn seed(mut self, seed: u64) -> Self {
         self.settings.seed = Some(seed);
         self

@@ -59,6 +59,12 @@ impl Reply {
     }
 
     /// This on standard error too, after standard output.
+    ///
+    /// ```
+    /// use rustle_testserver::{Reply};
+    ///
+    /// let both = Reply::new().and_stdout("one\n").and_stderr("a warning\n");
+    /// ```
     #[must_use]
     pub fn and_stderr(mut self, data: impl Into<Bytes>) -> Self {
         self.stderr = data.into();
@@ -85,6 +91,12 @@ impl Reply {
     }
 
     /// Gives its output and then runs on until the client closes the channel.
+    ///
+    /// ```
+    /// use rustle_testserver::{Reply};
+    ///
+    /// let tail = Reply::stdout("first line\n").never_ends();
+    /// ```
     #[must_use]
     pub fn never_ends(mut self) -> Self {
         self.exit = None;

@@ -99,6 +99,16 @@ impl Fault {
     }
 
     /// At most so many times: the first ones.
+    ///
+    /// ```
+    /// use rustle_testserver::{Cut, Fault};
+    ///
+    /// let thrice = [
+    ///     Fault::stall_after(1000).times(3),
+    ///     Fault::stall_after_received(1000).times(3),
+    ///     Fault::cut_after_received(5000, Cut::Fin).times(3),
+    /// ];
+    /// ```
     #[must_use]
     pub fn times(mut self, n: usize) -> Self {
         self.limit = Some(n);

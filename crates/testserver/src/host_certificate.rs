@@ -58,6 +58,13 @@ impl HostCertificate {
 
     /// This one, written as in a `-cert.pub` file. The server shows it with the host key it is for, and does not look
     /// whether it is good.
+    ///
+    /// ```
+    /// use rustle_testserver::{HostCertificate};
+    ///
+    /// let text = "ssh-ed25519-cert-v01@openssh.com AAAA…"; // a file that ssh-keygen -s -h has made
+    /// let certificate = HostCertificate::given(text);
+    /// ```
     pub fn given(openssh: impl Into<String>) -> Self {
         Self { source: Source::Given(openssh.into()) }
     }

@@ -134,6 +134,22 @@ impl RawScript {
     }
 
     /// Waits for the end of a line from the client.
+    ///
+    /// ```
+    /// use rustle_testserver::{RawScript};
+    ///
+    /// let http = RawScript::new().read_line().send("HTTP/1.1 400 Bad Request\r\n\r\n").reset();
+    /// let endless = RawScript::new().repeat("Not yet.\r\n");
+    /// let ready_made = [
+    ///     RawScript::garbage_banner(),
+    ///     RawScript::endless_banner(),
+    ///     RawScript::endless_line(),
+    ///     RawScript::ssh1(),
+    ///     RawScript::huge_packet(),
+    ///     RawScript::silent_after_banner(),
+    ///     RawScript::silent(),
+    /// ];
+    /// ```
     #[must_use]
     pub fn read_line(self) -> Self {
         self.step(Step::ReadLine)

@@ -123,11 +123,23 @@ impl Sftp {
     }
 
     /// Serves the server's temporary directory, [`TestServer::directory`](crate::TestServer::directory).
+    ///
+    /// ```
+    /// use rustle_testserver::{Sftp, TestServer};
+    ///
+    /// let builder = TestServer::builder().sftp(Sftp::temp_dir());
+    /// ```
     pub fn temp_dir() -> Self {
         Self::of(Files::TempDir)
     }
 
     /// Serves this directory, which must exist. No path and no link leads out of it.
+    ///
+    /// ```
+    /// use rustle_testserver::{Sftp, TestServer};
+    ///
+    /// let builder = TestServer::builder().sftp(Sftp::directory("tests/fixtures").read_only());
+    /// ```
     pub fn directory(path: impl Into<PathBuf>) -> Self {
         Self::of(Files::Directory(path.into()))
     }
@@ -160,6 +172,12 @@ impl Sftp {
     }
 
     /// The permission bits that new files in memory do not get. 0o022 otherwise.
+    ///
+    /// ```
+    /// use rustle_testserver::{Sftp};
+    ///
+    /// let group_may_write = Sftp::memory().umask(0o002);
+    /// ```
     pub fn umask(mut self, bits: u32) -> Self {
         self.memory.umask = Some(bits);
         self
@@ -183,6 +201,12 @@ impl Sftp {
     }
 
     /// Has these extensions of OpenSSH and no others. All eleven otherwise.
+    ///
+    /// ```
+    /// use rustle_testserver::{Sftp};
+    ///
+    /// let old_server = Sftp::memory().extensions(["posix-rename@openssh.com", "statvfs@openssh.com"]);
+    /// ```
     pub fn extensions<S: AsRef<str>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
         self.extensions.clear();
         for name in names {
@@ -202,6 +226,12 @@ impl Sftp {
     }
 
     /// What a READ returns at most, in bytes. 261 120 otherwise, as OpenSSH's.
+    ///
+    /// ```
+    /// use rustle_testserver::{Sftp};
+    ///
+    /// let small = Sftp::memory().max_read(32 * 1024).max_write(32 * 1024);
+    /// ```
     pub fn max_read(mut self, bytes: usize) -> Self {
         self.limits_mut().read = bytes;
         self
@@ -234,6 +264,12 @@ impl Sftp {
     }
 
     /// Speaks by this engine. A setting that it has not is an error of [`start`](crate::Builder::start).
+    ///
+    /// ```
+    /// use rustle_testserver::{Sftp, SftpEngine};
+    ///
+    /// let the_other_one = Sftp::temp_dir().engine(SftpEngine::Independent);
+    /// ```
     pub fn engine(mut self, engine: SftpEngine) -> Self {
         self.engine = engine;
         self
@@ -241,6 +277,12 @@ impl Sftp {
 
     /// Sends this before anything else, as a shell whose start-up file prints something does; to SFTP alone, where
     /// [`Builder::startup_noise`](crate::Builder::startup_noise) is for commands too.
+    ///
+    /// ```
+    /// use rustle_testserver::{Sftp};
+    ///
+    /// let chatty = Sftp::memory().banner_noise("Welcome to web-1!\n");
+    /// ```
     pub fn banner_noise(mut self, noise: impl Into<Bytes>) -> Self {
         self.noise = noise.into();
         self

@@ -109,6 +109,12 @@ impl User {
     }
 
     /// Lets the user in without any proof.
+    ///
+    /// ```
+    /// use rustle_testserver::{User};
+    ///
+    /// let guest = User::new("guest").none();
+    /// ```
     #[must_use]
     pub fn none(mut self) -> Self {
         self.none = Some(());
@@ -124,6 +130,12 @@ impl User {
 
     /// Accepts this password from the n-th time that it is shown, and refuses it before, as a server does whose
     /// directory service is not there yet. Counted over all connections, and whatever else is shown meanwhile.
+    ///
+    /// ```
+    /// use rustle_testserver::{User};
+    ///
+    /// let patient = User::new("alice").password_from_attempt("wonderland", 3);
+    /// ```
     #[must_use]
     pub fn password_from_attempt(mut self, password: impl Into<String>, n: u32) -> Self {
         self.passwords.push(Password::from_attempt(password.into(), n));
@@ -135,6 +147,12 @@ impl User {
     /// most. The new one is then good for this server, by either method, and the old one no longer. Shown by the method
     /// `password`, an expired password is refused: the message that asks for a change there (RFC 4252 section 8) is not
     /// one the base can send. The [raw peer](crate::RawPeer) sends it.
+    ///
+    /// ```
+    /// use rustle_testserver::{User};
+    ///
+    /// let stale = User::new("alice").expired_password("wonderland");
+    /// ```
     #[must_use]
     pub fn expired_password(mut self, password: impl Into<String>) -> Self {
         self.passwords.push(Password::expired(password.into()));
@@ -157,6 +175,14 @@ impl User {
     ///
     /// A server that trusts an authority answers every key offered to it with "try it" and decides when it sees
     /// the signature, since the base does not say at the offer whether a certificate is behind it.
+    ///
+    /// ```
+    /// use rustle_testserver::{User};
+    ///
+    /// let certified = User::new("alice").certificate_authority(
+    ///     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti ca@example",
+    /// );
+    /// ```
     #[must_use]
     pub fn certificate_authority(mut self, openssh: impl Into<String>) -> Self {
         self.authorities.push(openssh.into());
@@ -172,6 +198,12 @@ impl User {
     }
 
     /// Asks for the user's password by keyboard-interactive, as servers with PAM do.
+    ///
+    /// ```
+    /// use rustle_testserver::{User};
+    ///
+    /// let as_by_pam = User::new("alice").password("wonderland").keyboard_interactive_password();
+    /// ```
     #[must_use]
     pub fn keyboard_interactive_password(mut self) -> Self {
         self.interactive = Some(Interactive::Password);
@@ -217,6 +249,15 @@ impl User {
 
     /// Takes only these methods, and lists them to clients in this order. Otherwise each that the user has something to
     /// show for: publickey, password, keyboard-interactive.
+    ///
+    /// ```
+    /// use rustle_testserver::{Method, User};
+    ///
+    /// let user = User::new("alice")
+    ///     .password("wonderland")
+    ///     .keyboard_interactive_password()
+    ///     .methods([Method::KeyboardInteractive, Method::Password]);
+    /// ```
     #[must_use]
     pub fn methods(mut self, methods: impl IntoIterator<Item = Method>) -> Self {
         self.methods = methods.into_iter().collect();
@@ -225,6 +266,13 @@ impl User {
 
     /// Waits this long before each answer to an attempt by this user, instead of the server's
     /// [`auth_delay`](crate::Builder::auth_delay).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use rustle_testserver::User;
+    ///
+    /// let slow = User::new("alice").password("wonderland").auth_delay(Duration::from_secs(5));
+    /// ```
     #[must_use]
     pub fn auth_delay(mut self, delay: Duration) -> Self {
         self.delay = Some(delay);
@@ -234,6 +282,12 @@ impl User {
     /// Lets the user in no more, whatever is shown, after so many refused attempts in a row, over all connections: as
     /// pam_faillock does. The probe by `none` and the offer of a key do not count. The attempts refused for this show in
     /// the record as [`Locked`](crate::AuthOutcome::Locked).
+    ///
+    /// ```
+    /// use rustle_testserver::{User};
+    ///
+    /// let wary = User::new("alice").password("wonderland").lock_after(3);
+    /// ```
     #[must_use]
     pub fn lock_after(mut self, refusals: u32) -> Self {
         self.lock_after = Some(refusals);
@@ -242,6 +296,12 @@ impl User {
 
     /// Sets a variable for every command of this user, as the server's own files would; what the client sets goes over
     /// it.
+    ///
+    /// ```
+    /// use rustle_testserver::{User};
+    ///
+    /// let user = User::new("alice").password("wonderland").env("HOME", "/home/alice");
+    /// ```
     #[must_use]
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.env.push((name.into(), value.into()));
@@ -264,6 +324,12 @@ impl User {
     }
 
     /// Refuses the subsystem `sftp` to this user, whatever the server serves.
+    ///
+    /// ```
+    /// use rustle_testserver::{User};
+    ///
+    /// let no_files = User::new("alice").password("wonderland").without_sftp();
+    /// ```
     #[must_use]
     pub fn without_sftp(mut self) -> Self {
         self.sftp = false;

@@ -72,6 +72,12 @@ impl Builder {
     /// As [`tcpip_forward`](Self::tcpip_forward), but at the address asked for, as sshd with its
     /// `GatewayPorts clientspecified`: an IP address, `localhost`, or every IPv4 address for `*` and the empty one.
     /// Other names are refused. This opens the port to whoever can reach this machine.
+    ///
+    /// ```
+    /// use rustle_testserver::{TestServer};
+    ///
+    /// let builder = TestServer::builder().tcpip_forward_as_asked(); // ssh -R 0.0.0.0:8080:…
+    /// ```
     pub fn tcpip_forward_as_asked(mut self) -> Self {
         self.settings.forwarding.tcpip_forward = Policy::Real(Reach::AsAsked);
         self
@@ -80,6 +86,12 @@ impl Builder {
     /// Agrees to listen, and does not: only the test connects, by
     /// [`connect_to_forward`](crate::TestServer::connect_to_forward). Needs no network and works under paused time.
     /// A port that is listened on already is refused. Port 0 gives 49152 and on, in every run the same.
+    ///
+    /// ```
+    /// use rustle_testserver::{TestServer};
+    ///
+    /// let builder = TestServer::builder().tcpip_forward_scripted(); // ssh -R, and no port is opened
+    /// ```
     pub fn tcpip_forward_scripted(mut self) -> Self {
         self.settings.forwarding.tcpip_forward = Policy::Scripted;
         self
@@ -88,6 +100,12 @@ impl Builder {
     /// Listens on Unix sockets where clients ask it to (`streamlocal-forward@openssh.com`); a path that is not absolute
     /// is one of the server's directory. A file in the way is a refusal, as with sshd; unlike sshd's, the socket's file
     /// goes away when nobody listens any more. Needs a Unix.
+    ///
+    /// ```
+    /// use rustle_testserver::{TestServer};
+    ///
+    /// let builder = TestServer::builder().streamlocal_forward(); // ssh -R /path:…, needs a Unix
+    /// ```
     pub fn streamlocal_forward(mut self) -> Self {
         self.settings.forwarding.streamlocal_forward = Policy::Real(());
         self

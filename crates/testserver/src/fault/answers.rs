@@ -31,6 +31,13 @@ impl Fault {
     }
 
     /// Refuses a channel with this reason code (RFC 4254 section 5.1) and text.
+    ///
+    /// ```
+    /// use rustle_testserver::{Fault};
+    ///
+    /// let refused = Fault::refuse_channel_with(4, "resource shortage").nth(2);
+    /// let never_answered = Fault::withhold_channel_open().nth(3);
+    /// ```
     #[must_use]
     pub fn refuse_channel_with(code: u32, text: impl Into<String>) -> Self {
         Self::new(Trigger::Phase(Phase::ChannelOpen), Action::Refuse { code, text: text.into() })
@@ -70,6 +77,12 @@ impl Fault {
     }
 
     /// Says nothing of how a command ended: the channel is closed without `exit-status` and `exit-signal`.
+    ///
+    /// ```
+    /// use rustle_testserver::{Fault};
+    ///
+    /// let endings = [Fault::omit_exit_status().nth(1), Fault::omit_eof().nth(2), Fault::omit_close().nth(3)];
+    /// ```
     #[must_use]
     pub fn omit_exit_status() -> Self {
         Self::new(Trigger::Ending(Ending::ExitStatus), Action::Withhold(None))

@@ -86,6 +86,19 @@ impl SftpFault {
     }
 
     /// Sends the reply twice.
+    ///
+    /// ```
+    /// use rustle_testserver::{Fault, SftpFault, SftpRequest};
+    ///
+    /// let confused = [
+    ///     Fault::sftp(SftpRequest::Open, SftpFault::duplicate_reply()).once(),
+    ///     Fault::sftp(SftpRequest::Stat, SftpFault::wrong_kind()).once(),
+    ///     Fault::sftp(SftpRequest::Read, SftpFault::wrong_id()).nth(2),
+    ///     Fault::sftp(SftpRequest::Read, SftpFault::short_read(100)),
+    ///     Fault::sftp(SftpRequest::ReadDir, SftpFault::length_past_end()).once(),
+    ///     Fault::sftp(SftpRequest::Write, SftpFault::close_channel()).nth(5),
+    /// ];
+    /// ```
     #[must_use]
     pub fn duplicate_reply() -> Self {
         Self::of(SftpFaultKind::DuplicateReply)

@@ -6,6 +6,14 @@ use super::{Action, Direction, DisconnectReason, Drip, Farewell, Fault, Moment};
 
 impl Fault {
     /// Cuts the connection so long after it was accepted.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use rustle_testserver::{Cut, Fault};
+    ///
+    /// let after_ten_minutes = Fault::cut_at(Duration::from_secs(600), Cut::Silence);
+    /// let asleep = Fault::stall_at(Duration::from_secs(5)).for_time(Duration::from_secs(30));
+    /// ```
     #[must_use]
     pub fn cut_at(time: Duration, how: super::Cut) -> Self {
         Self::cut(time, how)
@@ -58,6 +66,12 @@ impl Fault {
 
     /// As [`corrupt_sent`](Self::corrupt_sent), of the bytes received from the client: the server finds it out, and
     /// ends the connection without a word.
+    ///
+    /// ```
+    /// use rustle_testserver::{Fault};
+    ///
+    /// let flipped = Fault::corrupt_received(2000, 0b1000).on_connection(1);
+    /// ```
     #[must_use]
     pub fn corrupt_received(offset: u64, mask: u8) -> Self {
         Self::new(Moment::received(offset).0, Action::Corrupt(Direction::Received, effective(mask)))

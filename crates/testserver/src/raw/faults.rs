@@ -136,6 +136,16 @@ impl Damage {
     }
 
     /// This payload is sent in its place.
+    ///
+    /// ```
+    /// use rustle_testserver::{Damage, Fault, message};
+    ///
+    /// let garbled = [
+    ///     Fault::message(message::CHANNEL_SUCCESS, Damage::truncated(2)),
+    ///     Fault::message(message::CHANNEL_DATA, Damage::appended(vec![0; 4])).nth(2),
+    ///     Fault::message(message::CHANNEL_OPEN_CONFIRMATION, Damage::replaced(vec![250, 1, 2, 3])).once(),
+    /// ];
+    /// ```
     #[must_use]
     pub fn replaced(payload: impl Into<Bytes>) -> Self {
         Self::new(Kind::Replace(payload.into()))

@@ -41,6 +41,12 @@ impl RawPeer {
     /// Begins a key exchange after each `n` messages it sends: with 1, one after the other for as long as there is
     /// anything to say. At least 1. It never does by itself otherwise, but for
     /// [`Builder::rekey_after`](crate::Builder::rekey_after).
+    ///
+    /// ```
+    /// use rustle_testserver::{RawPeer, TestServer};
+    ///
+    /// let builder = TestServer::builder().raw_peer(RawPeer::new().rekey_every(10));
+    /// ```
     pub fn rekey_every(mut self, n: u64) -> Self {
         self.rekey_every = Some(n.max(1));
         self

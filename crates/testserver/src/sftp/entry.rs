@@ -31,6 +31,12 @@ impl SftpEntry {
     }
 
     /// A directory, with mode 0755.
+    ///
+    /// ```
+    /// use rustle_testserver::{Sftp, SftpEntry};
+    ///
+    /// let sftp = Sftp::memory().entry("/srv/private", SftpEntry::directory().mode(0o700).owner(0, 0));
+    /// ```
     pub fn directory() -> Self {
         Self::of(What::Directory, Some(0o755))
     }

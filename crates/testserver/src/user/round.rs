@@ -66,6 +66,12 @@ impl Round {
     }
 
     /// A question that takes any answer, which must not be seen as it is typed.
+    ///
+    /// ```
+    /// use rustle_testserver::{Round};
+    ///
+    /// let round = Round::new().question("Name: ").hidden_question("Code: ");
+    /// ```
     #[must_use]
     pub fn hidden_question(self, text: impl Into<String>) -> Self {
         self.push(text.into(), Echo::Off, None)

@@ -7,6 +7,7 @@ mod certificates;
 mod channels;
 mod client;
 mod commands;
+mod documentation;
 mod evidence;
 mod fault_answers;
 mod fault_table;
