@@ -59,7 +59,6 @@ impl Forward {
                         let number = connection.shared.keeper.channel_opened(connection.number, kind);
                         reply.accept().await;
                         carry(&connection, channel, number, line).await;
-                        connection.shared.keeper.channel_closed(number);
                         return;
                     }
                     Err(error) => {
@@ -81,10 +80,7 @@ impl Forward {
 /// A target by code: it may go on after the channel, as a real one would, but not after the connection.
 async fn run(connection: &Arc<Connection>, channel: Channel<Msg>, number: usize, code: Code) {
     let (stream, far) = ChannelStream::pair();
-    let carried = async {
-        carry(connection, channel, number, Line::code(far)).await;
-        connection.shared.keeper.channel_closed(number);
-    };
+    let carried = carry(connection, channel, number, Line::code(far));
     tokio::select! {
         ((), ()) = async { tokio::join!(carried, code.run(stream)) } => {}
         () = connection.gone.cancelled() => connection.shared.keeper.channel_closed(number),
@@ -95,7 +91,12 @@ async fn connect(kind: &ChannelKind) -> io::Result<Line> {
     match kind {
         ChannelKind::DirectTcpip(host, port) => {
             let port = u16::try_from(*port).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
-            Ok(Line::socket(TcpStream::connect((host.as_str(), port)).await?))
+            let target = TcpStream::connect((host.as_str(), port)).await?;
+            // As the clients' own connections: no delays that no test asked for.
+            if let Err(error) = target.set_nodelay(true) {
+                tracing::debug!(%error, "nodelay refused");
+            }
+            Ok(Line::socket(target))
         }
         #[cfg(unix)]
         ChannelKind::DirectStreamlocal(path) => {

@@ -39,11 +39,11 @@ impl Line {
 }
 
 /// Each direction ends by itself, the channel when both have. The client's close ends all, once what it sent before has
-/// been delivered.
+/// been delivered. Records that the channel is closed.
 pub(crate) async fn carry(connection: &Arc<Connection>, channel: Channel<Msg>, number: usize, line: Line) {
     let Line { bytes, gone } = line;
     let (mut read, write) = channel.split();
-    let (from_target, to_target) = tokio::io::split(bytes);
+    let (mut from_target, to_target) = tokio::io::split(bytes);
     let (feed, received) = pipe::stdin();
     let outward = async {
         tokio::select! {
@@ -51,27 +51,40 @@ pub(crate) async fn carry(connection: &Arc<Connection>, channel: Channel<Msg>, n
             () = gone.cancelled() => {}
         }
     };
-    let inward = inwards(connection, number, from_target, &write);
-    let closed = listen(connection, number, &mut read, &feed);
-    tokio::pin!(outward, inward, closed);
+    tokio::pin!(outward);
     let (mut delivered, mut answered) = (false, false);
-    while !(delivered && answered) {
-        tokio::select! {
-            () = &mut outward, if !delivered => delivered = true,
-            () = &mut inward, if !answered => answered = true,
-            () = &mut closed => break,
+    {
+        let inward = inwards(connection, number, &mut from_target, &write);
+        let closed = listen(connection, number, &mut read, &feed);
+        tokio::pin!(inward, closed);
+        while !(delivered && answered) {
+            tokio::select! {
+                () = &mut outward, if !delivered => delivered = true,
+                () = &mut inward, if !answered => answered = true,
+                () = &mut closed => break,
+            }
         }
     }
     if delivered && answered {
         drop(write.close().await);
-    } else if !delivered {
+    }
+    connection.shared.keeper.channel_closed(number);
+    if !delivered {
         // The client may close as soon as it has sent the last byte; the target still gets it.
         feed.end();
         tokio::select! {
             () = outward => {}
+            () = discard(from_target) => {}
             () = connection.gone.cancelled() => {}
         }
     }
+}
+
+/// Reads what nobody wants any more: a target that may not write might not read either. Never resolves.
+async fn discard(mut source: impl AsyncRead + Unpin) {
+    // Its end and its failure are all the same here: the other direction goes on.
+    drop(tokio::io::copy(&mut source, &mut tokio::io::sink()).await);
+    std::future::pending().await
 }
 
 /// What the client sends, to the target; then its end.

@@ -56,7 +56,6 @@ impl Opener {
         match self.open(kind, from).await {
             Ok((channel, number)) => {
                 carry(&self.connection, channel, number, line).await;
-                self.connection.shared.keeper.channel_closed(number);
             }
             Err(error) => tracing::debug!(%error, "forwarded connection dropped"),
         }
@@ -74,7 +73,6 @@ impl Opener {
                 // Nobody there any more drops the stream, which closes the channel.
                 drop(answer.send(Ok(near)));
                 carry(&self.connection, channel, number, Line::code(far)).await;
-                self.connection.shared.keeper.channel_closed(number);
             }
             Err(error) => drop(answer.send(Err(error))),
         }

@@ -1,11 +1,12 @@
 //! What stands behind the addresses that clients want channels to, scripted.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use rustle_testserver::{Target, TestServer};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    time::Instant,
+    sync::{Notify, mpsc},
+    time::{Instant, timeout},
 };
 
 use crate::client::{Client, LIMIT, alice};
@@ -138,5 +139,48 @@ async fn real_target_can_be_one_of_many() {
     assert_eq!(rest(&mut real).await, "real");
     let mut other = open(&client, "127.0.0.1", 1).await;
     assert_eq!(rest(&mut other).await, "scripted");
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_came_before_a_close_reaches_a_target_that_writes_as_it_reads() {
+    const SENT: usize = 1 << 20;
+    let (told, mut totals) = mpsc::unbounded_channel();
+    let closed = Arc::new(Notify::new());
+    let gate = Arc::clone(&closed);
+    let server = TestServer::builder()
+        .user(alice())
+        .forward_target(
+            "echo",
+            None,
+            Target::closure(move |mut stream| {
+                let (gate, told) = (Arc::clone(&gate), told.clone());
+                async move {
+                    gate.notified().await;
+                    let (mut total, mut buffer) = (0, vec![0; 10_000]);
+                    loop {
+                        let read = stream.read(&mut buffer).await.unwrap();
+                        if read == 0 {
+                            break;
+                        }
+                        total += read;
+                        // Once all has been delivered nobody reads this any more.
+                        drop(stream.write_all(&buffer[..read]).await);
+                    }
+                    told.send(total).unwrap();
+                }
+            }),
+        )
+        .start()
+        .await
+        .unwrap();
+    let client = Client::alice_in_memory(&server).await;
+    let channel = client.handle.channel_open_direct_tcpip("echo", 7, "127.0.0.1", 1).await.unwrap();
+    channel.data_bytes(vec![7; SENT]).await.unwrap();
+    channel.close().await.unwrap();
+    // The client is done with it, whatever the target still does.
+    server.wait_until(|record| record.channels_open() == 0, LIMIT).await.unwrap();
+    closed.notify_one();
+    assert_eq!(timeout(LIMIT, totals.recv()).await.unwrap(), Some(SENT));
     server.stop().await.unwrap();
 }
