@@ -1,7 +1,7 @@
 //! Who writes the record, and wakes those who wait on it.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -21,7 +21,9 @@ use crate::{
 /// Keeps the record, and wakes those who wait on it.
 #[derive(Debug)]
 pub(crate) struct Keeper {
-    record: Mutex<Record>,
+    /// Whoever looks takes an [`Arc`] out of the lock and lets go of it: looking may take long, and may look again. A
+    /// change copies the record only while somebody looks.
+    record: Mutex<Arc<Record>>,
     changed: Notify,
     since: Instant,
 }
@@ -44,7 +46,7 @@ pub(crate) struct Started<'a> {
 
 impl Keeper {
     pub(crate) fn snapshot(&self) -> Record {
-        self.lock().clone()
+        Record::clone(&self.current())
     }
 
     /// Returns when the predicate holds. Wakes at each change; nothing polls.
@@ -53,17 +55,25 @@ impl Keeper {
         mut holds: impl FnMut(&Record) -> bool,
         limit: Duration,
     ) -> Result<(), Error> {
-        let deadline = Instant::now() + limit;
+        // A limit past the end of time is none.
+        let deadline = Instant::now().checked_add(limit);
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
             // Registered before the look, so that a change between the look and the wait is not lost.
             changed.as_mut().enable();
-            if holds(&self.lock()) {
+            if holds(&self.current()) {
                 return Ok(());
             }
-            if tokio::time::timeout_at(deadline, changed).await.is_err() {
-                let record = self.snapshot();
+            let waited = match deadline {
+                Some(deadline) => tokio::time::timeout_at(deadline, changed).await,
+                None => {
+                    changed.await;
+                    Ok(())
+                }
+            };
+            if waited.is_err() {
+                let record = self.current();
                 return if holds(&record) { Ok(()) } else { Err(Error::timeout(limit, &record)) };
             }
         }
@@ -173,9 +183,15 @@ impl Keeper {
         })
     }
 
+    /// A channel is closed; saying it twice says nothing more.
     pub(crate) fn channel_closed(&self, channel: usize) {
-        self.channel(channel, |record| record.open = Presence::Gone);
-        self.happened_on(channel, Side::Server, Happening::ChannelClosed);
+        let at = self.since.elapsed();
+        self.channel(channel, |record| {
+            if record.open == Presence::Here {
+                record.open = Presence::Gone;
+                event::push(&mut record.server_events, at, Happening::ChannelClosed);
+            }
+        });
     }
 
     /// Data has come from the client, or been written by what runs on the channel.
@@ -331,12 +347,16 @@ impl Keeper {
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Record) -> T) -> T {
-        let value = change(&mut self.lock());
+        let value = change(Arc::make_mut(&mut self.lock()));
         self.changed.notify_waiters();
         value
     }
 
-    fn lock(&self) -> MutexGuard<'_, Record> {
+    fn current(&self) -> Arc<Record> {
+        Arc::clone(&self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Arc<Record>> {
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -143,3 +143,16 @@ fn seed_comes_from_the_environment() {
         String::from_utf8_lossy(&nonsense.stdout)
     );
 }
+
+#[tokio::test]
+async fn condition_of_a_wait_may_ask_the_server_and_a_wait_may_be_without_end() {
+    let server = TestServer::builder().user(alice()).start().await.unwrap();
+    let client = async {
+        let client = Client::alice(&server).await;
+        drop(client);
+    };
+    let waited = server.wait_until(|_| server.record().connections_accepted() == 1, Duration::MAX);
+    let (waited, ()) = tokio::time::timeout(LIMIT, async { tokio::join!(waited, client) }).await.unwrap();
+    waited.unwrap();
+    server.stop().await.unwrap();
+}
