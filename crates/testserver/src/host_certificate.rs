@@ -14,6 +14,8 @@ use russh::keys::{
     },
 };
 
+use secrecy::{ExposeSecret, SecretString};
+
 use crate::{error::Error, keys};
 
 /// A certificate with which the server shows each of its host keys, for clients that trust an authority instead of keys.
@@ -44,7 +46,7 @@ pub struct HostCertificate {
 #[derive(Debug, Clone)]
 enum Source {
     Given(String),
-    Signed { authority: Option<String>, principals: Vec<String>, from: u64, until: u64 },
+    Signed { authority: Option<SecretString>, principals: Vec<String>, from: u64, until: u64 },
 }
 
 impl HostCertificate {
@@ -73,7 +75,7 @@ impl HostCertificate {
     /// that was given.
     pub fn authority(mut self, private_key: impl Into<String>) -> Self {
         if let Source::Signed { authority, .. } = &mut self.source {
-            *authority = Some(private_key.into());
+            *authority = Some(private_key.into().into());
         }
         self
     }
@@ -97,7 +99,7 @@ impl HostCertificate {
             }
             Source::Signed { authority, principals, from, until } => {
                 let authority = match authority {
-                    Some(pem) => keys::read(pem)?,
+                    Some(pem) => keys::read(pem.expose_secret())?,
                     None => shared_authority()?,
                 };
                 let (principals, from, until) = (principals.clone(), *from, *until);
@@ -189,4 +191,16 @@ fn shared_authority() -> Result<PrivateKey, Error> {
 /// A time before 1970 counts as 1970.
 fn seconds(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_output_keeps_the_authority_secret() {
+        let certificate = HostCertificate::signed(["db.test"]).authority("-----BEGIN of a private key");
+        let text = format!("{certificate:?}");
+        assert!(text.contains("db.test") && !text.contains("BEGIN"), "{text}");
+    }
 }
