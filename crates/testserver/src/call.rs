@@ -320,6 +320,8 @@ pub struct Output {
     stream: Stream,
     /// For writing through [`AsyncWrite`], made on first use.
     writer: Option<Pin<Box<dyn AsyncWrite + Send>>>,
+    /// A write through [`AsyncWrite`] has begun, and waits: polled again, it is still the same one to the faults.
+    writing: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -339,7 +341,7 @@ impl Stream {
 
 impl Output {
     pub(crate) fn new(connection: Arc<Connection>, number: usize, line: Line, stream: Stream) -> Self {
-        Self { connection, number, line, stream, writer: None }
+        Self { connection, number, line, stream, writer: None, writing: false }
     }
 
     /// Sends data without copying it, waiting for the client's window.
@@ -387,8 +389,13 @@ impl Output {
 impl AsyncWrite for Output {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        Self::admit(&this.connection.reach(Phase::Data))?;
-        let written = std::task::ready!(this.writer().as_mut().poll_write(cx, buf))?;
+        if !this.writing {
+            Self::admit(&this.connection.reach(Phase::Data))?;
+            this.writing = true;
+        }
+        let written = std::task::ready!(this.writer().as_mut().poll_write(cx, buf));
+        this.writing = false;
+        let written = written?;
         this.note(written);
         Poll::Ready(Ok(written))
     }

@@ -88,12 +88,11 @@ impl Faults {
         struck
     }
 
-    /// Whether a fault waits for such a moment on this connection.
+    /// Whether a fault waits for such a moment on this connection, and may still strike.
     pub(crate) fn watches(&self, connection: usize, is_such: impl Fn(&Trigger) -> bool) -> bool {
-        self.lock()
-            .faults
-            .iter()
-            .any(|armed| is_such(&armed.fault.trigger) && armed.fault.matches_connection(connection))
+        self.lock().faults.iter().any(|armed| {
+            is_such(&armed.fault.trigger) && armed.fault.matches_connection(connection) && !armed.is_spent()
+        })
     }
 
     /// The faults that strike `connection` at moments known beforehand, the first one first.
@@ -199,6 +198,11 @@ impl Armed {
         self.fired += 1;
         Some(self.fault.action.clone())
     }
+
+    /// Whether it will not strike any more, whatever comes.
+    fn is_spent(&self) -> bool {
+        self.fault.limit.is_some_and(|n| self.fired >= n) || self.fault.nth.is_some_and(|n| self.seen >= n)
+    }
 }
 
 #[cfg(test)]
@@ -268,5 +272,19 @@ mod tests {
         assert_eq!(faults.strike_due(&due, 1), Some(Action::Stall(None)));
         faults.forgive();
         assert_eq!(faults.strike_due(&due, 1), Some(Action::Stall(None)));
+    }
+
+    #[test]
+    fn spent_fault_is_not_watched_for() {
+        let faults = Faults::default();
+        faults.add(Fault::stall(Phase::Data).times(1));
+        faults.add(Fault::stall(Phase::Request).nth(2));
+        assert!(faults.watches(1, at(Phase::Data)));
+        faults.strike(1, at(Phase::Data));
+        assert!(!faults.watches(1, at(Phase::Data)));
+        faults.strike(1, at(Phase::Request));
+        assert!(faults.watches(1, at(Phase::Request)));
+        faults.strike(1, at(Phase::Request));
+        assert!(!faults.watches(1, at(Phase::Request)));
     }
 }

@@ -1,6 +1,9 @@
 //! Commands: scripted, built in, and run by a shell.
 
-use rustle_testserver::{Call, Exit, Reply, Signal, TestServer};
+use std::{future::poll_fn, pin::Pin, task::Poll, time::Duration};
+
+use rustle_testserver::{Call, Exit, Fault, Phase, Reply, Signal, TestServer};
+use tokio::io::AsyncWrite;
 
 use crate::client::{Client, alice, collect};
 
@@ -181,5 +184,34 @@ async fn close_of_the_channel_kills_the_shell_its_children_and_theirs() {
     };
     tokio::time::timeout(LIMIT, ended).await.expect("somebody lives on");
     assert_eq!(server.record().commands()[0].exit(), None);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn write_that_waits_is_one_piece_of_data_to_a_fault() {
+    let server = TestServer::builder()
+        .user(alice())
+        .fault(Fault::stall(Phase::Data).for_time(Duration::ZERO))
+        .command_fn("fill", async |mut call: Call| {
+            let stdout = call.stdout();
+            let written = poll_fn(|cx| {
+                let mut written = 0;
+                while Pin::new(&mut *stdout).poll_write(cx, &[7; 32_768]).is_ready() {
+                    written += 1;
+                }
+                for _ in 0..100 {
+                    assert!(Pin::new(&mut *stdout).poll_write(cx, &[7; 32_768]).is_pending());
+                }
+                Poll::Ready(written)
+            });
+            Exit::Code(written.await)
+        })
+        .start()
+        .await
+        .unwrap();
+    let client = Client::alice_in_memory(&server).await;
+    let code = client.output("fill").await.code.unwrap();
+    // Those that were done, and the one that waited.
+    assert_eq!(server.faults()[0].fired(), code as usize + 1);
     server.stop().await.unwrap();
 }
