@@ -67,21 +67,6 @@ impl Accounts {
         self.find(name).is_none_or(|account| account.sftp)
     }
 
-    /// What this password is worth, without an attempt being made by it.
-    pub(crate) fn look_at_password(&self, name: &str, shown: &str) -> PasswordCheck {
-        match self.find(name).filter(|account| !account.is_locked()) {
-            Some(account) => account.look_at_password(shown),
-            None => PasswordCheck::Wrong,
-        }
-    }
-
-    /// Puts a new password in the place of one.
-    pub(crate) fn change_password(&self, name: &str, current: &str, new: &str) {
-        if let Some(account) = self.find(name) {
-            account.change_password(current, new);
-        }
-    }
-
     /// Every method some user has: what a server offers to a user it does not know, so that names cannot be guessed.
     pub(crate) fn methods(&self) -> Vec<Method> {
         let accounts = self.lock();
@@ -120,6 +105,11 @@ impl Accounts {
 pub(crate) enum Proof<'a> {
     None,
     Password(&'a str),
+    /// A password, good or expired, and the one to be put in its place (RFC 4252 section 8).
+    NewPassword {
+        current: &'a str,
+        new: &'a str,
+    },
     KeyOffer(&'a PublicKey),
     Key(&'a PublicKey),
     Certificate(&'a Certificate),
@@ -131,7 +121,7 @@ impl Proof<'_> {
     pub(crate) fn method(&self) -> Method {
         match self {
             Self::None => Method::None,
-            Self::Password(_) => Method::Password,
+            Self::Password(_) | Self::NewPassword { .. } => Method::Password,
             Self::KeyOffer(_) | Self::Key(_) | Self::Certificate(_) => Method::PublicKey,
             Self::Answers(_) => Method::KeyboardInteractive,
         }
@@ -158,10 +148,16 @@ impl Progress {
         if self.user.as_deref() != Some(name) {
             *self = Self { user: Some(name.to_owned()), ..Self::default() };
         }
+        // RFC 4256 section 3.1: another request ends the conversation, whatever becomes of it.
+        if !matches!(proof, Proof::Answers(Some(_))) {
+            *self.conversation.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
+        }
         let account = accounts.find(name);
         let finding = match &account {
             Some(account) if account.is_locked() => Finding::Wrong(AuthOutcome::Locked),
-            Some(account) if self.may_use(account, proof.method()) => self.check(account, proof).await,
+            Some(account) if account.asks_for(proof.method(), self.steps_passed) => {
+                self.check(account, proof).await
+            }
             _ => Finding::Wrong(AuthOutcome::Refused),
         };
         match finding {
@@ -206,20 +202,29 @@ impl Progress {
         &self.restrictions
     }
 
-    fn may_use(&self, account: &Account, method: Method) -> bool {
-        account.has(method)
-            && (account.steps.is_empty() || account.steps.get(self.steps_passed) == Some(&method))
+    /// What this password is worth here and now, without an attempt being made by it: nothing, where no password is
+    /// asked for.
+    pub(crate) fn look_at_password(&self, accounts: &Accounts, name: &str, shown: &str) -> PasswordCheck {
+        let same = self.user.as_deref() == Some(name);
+        let passed = if same { self.steps_passed } else { 0 };
+        accounts
+            .find(name)
+            .filter(|account| !account.is_locked() && account.asks_for(Method::Password, passed))
+            .map_or(PasswordCheck::Wrong, |account| account.look_at_password(shown))
     }
 
     async fn check(&mut self, account: &Arc<Account>, proof: &Proof<'_>) -> Finding {
         let conversation = self.conversation.get_mut().unwrap_or_else(PoisonError::into_inner);
         match proof {
-            Proof::Answers(answers) => return converse(conversation, account, answers.as_deref()).await,
-            // RFC 4256 section 3.1: another request ends the conversation.
-            _ => *conversation = None,
-        }
-        match proof {
+            Proof::Answers(answers) => converse(conversation, account, answers.as_deref()).await,
             Proof::None => Finding::Right,
+            Proof::NewPassword { current, new } => match account.look_at_password(current) {
+                PasswordCheck::Wrong => Finding::Wrong(AuthOutcome::Refused),
+                PasswordCheck::Right | PasswordCheck::Expired => {
+                    account.change_password(current, new);
+                    Finding::Right
+                }
+            },
             Proof::Password(password) => match account.check_password(password) {
                 PasswordCheck::Right => Finding::Right,
                 PasswordCheck::Wrong => Finding::Wrong(AuthOutcome::Refused),
@@ -236,7 +241,7 @@ impl Progress {
                 }
                 None => Finding::Wrong(AuthOutcome::Refused),
             },
-            Proof::KeyOffer(_) | Proof::Key(_) | Proof::Answers(_) => Finding::Wrong(AuthOutcome::Refused),
+            Proof::KeyOffer(_) | Proof::Key(_) => Finding::Wrong(AuthOutcome::Refused),
         }
     }
 

@@ -245,7 +245,13 @@ fn end_of(error: &HandlerError) -> End {
         HandlerError::Base(russh::Error::Disconnect | russh::Error::HUP) => End::Client,
         HandlerError::Base(russh::Error::KeepaliveTimeout) => End::Unresponsive,
         HandlerError::Base(russh::Error::IO(error)) | HandlerError::Io(error)
-            if error.kind() == std::io::ErrorKind::UnexpectedEof =>
+            if matches!(
+                error.kind(),
+                // Which of them it is when a client goes away is a matter of what was under way, and of the platform.
+                std::io::ErrorKind::UnexpectedEof
+                    | std::io::ErrorKind::ConnectionReset
+                    | std::io::ErrorKind::BrokenPipe
+            ) =>
         {
             End::Client
         }

@@ -10,7 +10,7 @@ use crate::{
     fault::{Action, DisconnectReason, Farewell, Phase, Trigger},
     handler::HandlerError,
     record::AuthOutcome,
-    user::Method,
+    user::{Method, PasswordCheck},
 };
 
 /// How far the login on one connection has got.
@@ -38,6 +38,11 @@ impl Entrance {
         self.progress.restrictions()
     }
 
+    /// What this password is worth here and now, without an attempt being made by it.
+    pub(crate) fn look_at_password(&self, user: &str, shown: &str) -> PasswordCheck {
+        self.progress.look_at_password(&self.connection.shared.accounts, user, shown)
+    }
+
     pub(crate) async fn authenticate(&mut self, user: &str, proof: Proof<'_>) -> Result<Auth, HandlerError> {
         match self.connection.reach(Phase::Authentication) {
             Reached::Lost => return Err(HandlerError::Cut),
@@ -46,17 +51,29 @@ impl Entrance {
             Reached::Go | Reached::Withhold(_) | Reached::Refuse { .. } => {}
         }
         let shared = Arc::clone(&self.connection.shared);
+        // The goodbye after the last try takes its way through the engine; what the client has sent meanwhile comes first.
+        if self.has_no_tries_left() {
+            self.count(user, proof.method(), AuthOutcome::Refused);
+            return Ok(self.progress.turn_away(&shared.accounts, None));
+        }
+        let connection = Arc::clone(&self.connection);
+        let lost = async {
+            tokio::select! {
+                () = connection.gone.cancelled() => {}
+                () = connection.link.cut_off() => {}
+            }
+        };
+        tokio::pin!(lost);
         let delay = shared.accounts.delay(user).unwrap_or(shared.settings.auth_delay);
         if !delay.is_zero() {
             tokio::select! {
                 () = tokio::time::sleep(delay) => {}
-                () = self.connection.gone.cancelled() => return Err(HandlerError::Cut),
+                () = &mut lost => return Err(HandlerError::Cut),
             }
         }
-        let gone = self.connection.gone.clone();
         let (auth, outcome) = tokio::select! {
             decided = self.decide(user, &proof) => decided,
-            () = gone.cancelled() => return Err(HandlerError::Cut),
+            () = lost => return Err(HandlerError::Cut),
         };
         self.count(user, proof.method(), outcome);
         if auth == Auth::Accept {
@@ -73,13 +90,18 @@ impl Entrance {
         // As sshd counts: a first attempt by `none` is free.
         if outcome.is_refusal() && (self.attempts > 1 || method != Method::None) {
             self.failures += 1;
-            if shared.settings.limits.max_auth_tries.is_some_and(|most| self.failures >= most) {
+            if self.has_no_tries_left() {
                 self.connection.leave(Farewell {
                     reason: DisconnectReason::ProtocolError,
                     text: "Too many authentication failures".to_owned(),
                 });
             }
         }
+    }
+
+    fn has_no_tries_left(&self) -> bool {
+        let most = self.connection.shared.settings.limits.max_auth_tries;
+        most.is_some_and(|most| self.failures >= most)
     }
 
     async fn decide(&mut self, user: &str, proof: &Proof<'_>) -> (Auth, AuthOutcome) {

@@ -50,7 +50,8 @@ pub struct ConnectionRecord {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum End {
-    /// The client disconnected, or closed its side. (The base does not pass on the reason it gave.)
+    /// The client disconnected, closed its side, or reset the connection: whether data was under way decides which of
+    /// the latter two a server sees. (The base does not pass on the reason it gave.)
     Client,
     /// A fault, or a call such as `cut_all`, cut it.
     Cut(crate::fault::Cut),

@@ -9,6 +9,7 @@ use std::{
 };
 
 use tokio::{sync::Notify, time::Instant};
+use tokio_util::sync::CancellationToken;
 
 use super::flow::Flow;
 use crate::{
@@ -28,10 +29,13 @@ pub(crate) struct LinkControl {
     state: Mutex<State>,
     rescheduled: Notify,
     goodbye_due: Notify,
+    cut_off: CancellationToken,
 }
 
 pub(super) struct State {
     mode: Mode,
+    /// Cancelled with the first cut.
+    cut_off: CancellationToken,
     pub(super) sent: Flow,
     pub(super) received: Flow,
     timed: VecDeque<Due<Duration>>,
@@ -53,6 +57,7 @@ impl LinkControl {
     pub(crate) fn new(connection: usize, shared: &Shared) -> Arc<Self> {
         let identification = shared.identification().len() + 2;
         let faults = &shared.faults;
+        let cut_off = CancellationToken::new();
         Arc::new(Self {
             connection,
             faults: Arc::clone(faults),
@@ -61,6 +66,7 @@ impl LinkControl {
             identification: identification as u64,
             state: Mutex::new(State {
                 mode: Mode::Flowing,
+                cut_off: cut_off.clone(),
                 sent: Flow::new(faults.by_bytes_sent(connection, identification)),
                 received: Flow::new(faults.by_bytes_received(connection)),
                 timed: faults.by_time(connection).into(),
@@ -70,6 +76,7 @@ impl LinkControl {
             }),
             rescheduled: Notify::new(),
             goodbye_due: Notify::new(),
+            cut_off,
         })
     }
 
@@ -84,6 +91,12 @@ impl LinkControl {
             Mode::Cut(how) => Some(how),
             _ => None,
         }
+    }
+
+    /// Returns when the connection is cut. The engine notices only where it reads or writes: whoever lets it wait for
+    /// something else waits for this too.
+    pub(crate) async fn cut_off(&self) {
+        self.cut_off.cancelled().await;
     }
 
     /// Falls silent until resumed.
@@ -234,6 +247,7 @@ impl State {
     pub(super) fn cut(&mut self, how: Cut) {
         if !matches!(self.mode, Mode::Cut(_)) {
             self.mode = Mode::Cut(how);
+            self.cut_off.cancel();
         }
         self.wake();
     }

@@ -91,6 +91,10 @@ impl Login {
             // RFC 4252 section 5.1: to be ignored without a word.
             return Ok(Heard::nothing());
         }
+        // RFC 4256 section 3.1: another request ends the conversation, whatever becomes of it.
+        if self.state == State::Asked {
+            self.state = State::Strange;
+        }
         let limit = self.connection.shared.settings.auth_attempts;
         if limit > 0 && self.refused >= limit {
             return Ok(Heard::Farewell(vec![disconnect(
@@ -148,7 +152,7 @@ impl Login {
     ) -> Result<Option<Vec<u8>>, HandlerError> {
         let (Some(changes), Some(password)) = (reader.boolean(), reader.text()) else { return Ok(None) };
         let shared = Arc::clone(&self.connection.shared);
-        let worth = shared.accounts.look_at_password(user, password);
+        let worth = self.entrance.look_at_password(user, password);
         let new = match changes {
             true => Some(reader.text().ok_or_else(|| Broken::new("a new password that is no text"))?),
             false => None,
@@ -157,8 +161,8 @@ impl Login {
             (PasswordCheck::Wrong, _) => None,
             (_, Some(new)) if new.is_empty() || new == password => Some(ANOTHER.to_owned()),
             (_, Some(new)) => {
-                shared.accounts.change_password(user, password, new);
-                return self.decide(user, Proof::Password(new), client).await.map(Some);
+                let proof = Proof::NewPassword { current: password, new };
+                return self.decide(user, proof, client).await.map(Some);
             }
             (worth, None) => {
                 let wrongs = shared.wrongs(self.connection.number, Point::Password);

@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{
-    Builder, Damage, Duplex, End, ErrorKind, Exit, Fault, RawPeer, Reply, RequestAnswer, TestServer, User,
+    Builder, Damage, Duplex, End, ErrorKind, Exit, Fault, Method, RawPeer, Reply, RequestAnswer, Round,
+    TestServer, User,
     raw::{
         message,
         transport::{Broken, Event, Offer, Transport},
@@ -524,5 +525,96 @@ async fn script_hears_all_that_was_said_before_the_end() {
         numbers.push(number);
     }
     assert_eq!(numbers, (101..=120).chain([0]).collect::<Vec<u8>>());
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_after_the_last_try_are_not_judged_and_change_no_password() {
+    for personality in [Some(RawPeer::new()), None] {
+        let base = personality.is_none();
+        let eve = User::new("eve").password("old");
+        let mut builder = TestServer::builder().user(eve).max_auth_tries(1);
+        if let Some(peer) = personality {
+            builder = builder.raw_peer(peer);
+        }
+        let server = builder.start().await.unwrap();
+        let mut probe = Probe::connect(&server).await;
+        let show = |password: &str| login("password").boolean(false).string(password);
+        for message in [
+            Writer::message(message::SERVICE_REQUEST).string("ssh-userauth"),
+            show("wrong"),
+            login("password").boolean(true).string("old").string("new"),
+            show("old"),
+        ] {
+            probe.transport.send(message.finish());
+        }
+        probe.flush().await;
+        let heard = probe.numbers().await;
+        assert!(!heard.contains(&message::USERAUTH_SUCCESS), "base {base}: {heard:?}");
+        let mut probe = Probe::connect(&server).await;
+        probe.send(Writer::message(message::SERVICE_REQUEST).string("ssh-userauth")).await;
+        probe.send(show("old")).await;
+        probe.until(message::USERAUTH_SUCCESS).await;
+        server.stop().await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_request_ends_a_conversation_even_one_that_is_not_understood() {
+    for personality in [Some(RawPeer::new()), None] {
+        let base = personality.is_none();
+        let eve = User::new("eve").keyboard_interactive([Round::new().prompt("Code: ", "1")]);
+        let mut builder = TestServer::builder().user(eve);
+        if let Some(peer) = personality {
+            builder = builder.raw_peer(peer);
+        }
+        let server = builder.start().await.unwrap();
+        let mut probe = Probe::connect(&server).await;
+        probe.send(Writer::message(message::SERVICE_REQUEST).string("ssh-userauth")).await;
+        probe.send(login("keyboard-interactive").string("").string("")).await;
+        probe.until(message::USERAUTH_INFO_REQUEST).await;
+        probe.send(login("password").boolean(false).string("guess")).await;
+        probe.until(message::USERAUTH_FAILURE).await;
+        probe.send(Writer::message(message::USERAUTH_INFO_RESPONSE).u32(1).string("1")).await;
+        let heard = probe.numbers().await;
+        assert!(!heard.contains(&message::USERAUTH_SUCCESS), "base {base}: {heard:?}");
+        server.stop().await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn conversation_ends_with_a_method_that_is_unknown_and_a_key_that_cannot_be_read() {
+    let key = login("publickey").boolean(true).string("ssh-ed25519").string("no key").string("");
+    for between in [login("hostbased"), key] {
+        let eve = User::new("eve").keyboard_interactive([Round::new().prompt("Code: ", "1")]);
+        let server = TestServer::builder().user(eve).raw_peer(RawPeer::new()).start().await.unwrap();
+        let mut probe = Probe::connect(&server).await;
+        probe.send(Writer::message(message::SERVICE_REQUEST).string("ssh-userauth")).await;
+        probe.send(login("keyboard-interactive").string("").string("")).await;
+        probe.until(message::USERAUTH_INFO_REQUEST).await;
+        probe.send(between).await;
+        probe.until(message::USERAUTH_FAILURE).await;
+        probe.send(Writer::message(message::USERAUTH_INFO_RESPONSE).u32(1).string("1")).await;
+        let heard = probe.numbers().await;
+        assert!(!heard.contains(&message::USERAUTH_SUCCESS), "{heard:?}");
+        server.stop().await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn password_is_changed_only_where_one_is_asked_for() {
+    let eve = User::new("eve").password("old").keyboard_interactive([Round::new().prompt("Code: ", "1")]);
+    let eve = eve.steps([Method::KeyboardInteractive, Method::Password]);
+    let server = TestServer::builder().user(eve).raw_peer(RawPeer::new()).start().await.unwrap();
+    let mut probe = Probe::connect(&server).await;
+    probe.send(Writer::message(message::SERVICE_REQUEST).string("ssh-userauth")).await;
+    probe.send(login("password").boolean(true).string("old").string("new")).await;
+    probe.until(message::USERAUTH_FAILURE).await;
+    probe.send(login("keyboard-interactive").string("").string("")).await;
+    probe.until(message::USERAUTH_INFO_REQUEST).await;
+    probe.send(Writer::message(message::USERAUTH_INFO_RESPONSE).u32(1).string("1")).await;
+    probe.until(message::USERAUTH_FAILURE).await;
+    probe.send(login("password").boolean(false).string("old")).await;
+    probe.until(message::USERAUTH_SUCCESS).await;
     server.stop().await.unwrap();
 }

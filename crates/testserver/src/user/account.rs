@@ -124,6 +124,11 @@ impl Account {
         has && (self.methods.is_empty() || self.methods.contains(&method))
     }
 
+    /// Whether this may be tried by whoever has passed so many steps.
+    pub(crate) fn asks_for(&self, method: Method, passed: usize) -> bool {
+        self.has(method) && (self.steps.is_empty() || self.steps.get(passed) == Some(&method))
+    }
+
     /// The methods that a client is told of, in order.
     pub(crate) fn offered(&self) -> Vec<Method> {
         let all = [Method::PublicKey, Method::Password, Method::KeyboardInteractive];

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rustle_testserver::{DisconnectReason, End, Fault, Phase, TestServer};
+use rustle_testserver::{Cut, DisconnectReason, End, Fault, Phase, TestServer};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     time::{Instant, timeout},
@@ -164,5 +164,38 @@ async fn client_that_does_not_answer_is_dropped_and_one_that_does_is_not() {
     drop(client);
     server.wait_until_idle(LIMIT).await.unwrap();
     assert_eq!(server.record().connections()[0].ended(), Some(&End::Unresponsive));
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn grace_of_a_login_and_cuts_end_an_attempt_that_waits() {
+    let (delay, grace) = (Duration::from_secs(30), Duration::from_secs(10));
+    let builder = || TestServer::builder().user(alice()).auth_delay(delay);
+    for (server, end) in [
+        (builder().login_grace(grace), End::LoginGrace),
+        (builder().fault(Fault::cut(grace, Cut::Rst)), End::Cut(Cut::Rst)),
+    ] {
+        let server = server.start().await.unwrap();
+        let begin = Instant::now();
+        let mut client = Client::over(server.duplex()).await.unwrap();
+        let answer = client.handle.authenticate_password("alice", "wonderland").await;
+        assert!(!answer.is_ok_and(|answer| answer.success()));
+        server.wait_until_idle(LIMIT).await.unwrap();
+        assert!((grace..grace * 2).contains(&begin.elapsed()), "{end:?}: {:?}", begin.elapsed());
+        assert_eq!(server.record().connections()[0].ended(), Some(&end));
+        assert!(server.record().auth_attempts().is_empty());
+        server.stop().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn client_that_resets_the_connection_has_ended_it() {
+    let server = TestServer::builder().start().await.unwrap();
+    let mut stream = tokio::net::TcpStream::connect(server.addr()).await.unwrap();
+    stream.read_u8().await.unwrap();
+    stream.set_zero_linger().unwrap();
+    drop(stream);
+    server.wait_until_idle(LIMIT).await.unwrap();
+    assert_eq!(server.record().connections()[0].ended(), Some(&End::Client));
     server.stop().await.unwrap();
 }
