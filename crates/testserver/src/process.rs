@@ -147,8 +147,10 @@ impl Group {
         }
     }
 
-    fn kill(&self) {
+    /// Kills it, once: its number may be somebody else's afterwards.
+    fn kill(&mut self) {
         self.signal(&Signal::kill());
+        self.0 = None;
     }
 }
 
@@ -224,4 +226,19 @@ fn signo(signal: &Signal) -> Option<Signo> {
 fn name(number: i32) -> Signal {
     let known = SIGNALS.iter().find(|(_, signo)| signo.as_raw() == number);
     known.map_or_else(|| Signal::new(format!("SIG{number}@rustle")), |(name, _)| Signal::new(*name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn group_is_killed_once() {
+        let mut child = Command::new("/bin/sh").arg("-c").arg("sleep 1000").process_group(0).spawn().unwrap();
+        let mut group = Group(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw));
+        group.kill();
+        assert_eq!(child.wait().await.unwrap().signal(), Some(Signo::KILL.as_raw()));
+        // Nothing is left that the drop could send a signal to.
+        assert_eq!(group.0, None);
+    }
 }
