@@ -1,6 +1,10 @@
 //! What the SSH engine calls: each callback decides at once or hands on, since it runs inside the connection's one loop.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use russh::{
     Channel, ChannelId, ChannelOpenFailure,
@@ -43,7 +47,12 @@ pub(crate) struct Handler {
     connection: Arc<Connection>,
     entrance: Entrance,
     channels: HashMap<ChannelId, Waiting>,
+    /// With so many channels those that are gone are looked for.
+    crowded: usize,
 }
+
+/// As few channels are not worth a look.
+const CROWDED: usize = 16;
 
 /// A session channel on which nothing runs yet.
 struct Waiting {
@@ -53,11 +62,14 @@ struct Waiting {
     agent: Grant,
     x11: Option<X11Request>,
     start: Option<oneshot::Sender<Start>>,
+    /// Gone when the channel is. The base does not tell of the client's close where the server's came first.
+    slot: Weak<SessionSlot>,
 }
 
 impl Handler {
     pub(crate) fn new(connection: Arc<Connection>) -> Self {
-        Self { entrance: Entrance::new(Arc::clone(&connection)), connection, channels: HashMap::new() }
+        let entrance = Entrance::new(Arc::clone(&connection));
+        Self { connection, entrance, channels: HashMap::new(), crowded: CROWDED }
     }
 
     async fn authenticate(&mut self, user: &str, proof: Proof<'_>) -> Result<Auth, HandlerError> {
@@ -217,6 +229,11 @@ impl Handler {
         let number =
             self.connection.shared.keeper.channel_opened(self.connection.number, ChannelKind::Session);
         let (start, started) = oneshot::channel();
+        let slot = Arc::new(slot);
+        if self.channels.len() >= self.crowded {
+            self.channels.retain(|_, waiting| waiting.slot.strong_count() > 0);
+            self.crowded = (2 * self.channels.len()).max(CROWDED);
+        }
         self.channels.insert(
             id,
             Waiting {
@@ -226,6 +243,7 @@ impl Handler {
                 agent: Grant::Refused,
                 x11: None,
                 start: Some(start),
+                slot: Arc::downgrade(&slot),
             },
         );
         let (read, write) = channel.split();

@@ -61,7 +61,7 @@ pub(crate) struct SessionChannel {
     pub(crate) read: ChannelReadHalf,
     pub(crate) write: ChannelWriteHalf<Msg>,
     pub(crate) start: oneshot::Receiver<Start>,
-    pub(crate) slot: SessionSlot,
+    pub(crate) slot: Arc<SessionSlot>,
 }
 
 impl SessionChannel {
