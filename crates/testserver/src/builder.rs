@@ -3,7 +3,7 @@
 pub(crate) mod forwarding;
 mod limits;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use russh::Preferred;
@@ -48,7 +48,7 @@ impl Builder {
         }
     }
 
-    /// Someone who may log in.
+    /// Someone who may log in. Two of one name are an error of [`start`](Self::start).
     pub fn user(mut self, user: User) -> Self {
         self.users.push(user);
         self
@@ -483,6 +483,7 @@ impl Builder {
             self.host_keys.push(HostKeySource::Generated(HostKeyKind::Ed25519));
         }
         self.check_personality()?;
+        self.check_names()?;
         let accounts = self.users.into_iter().map(User::compile).collect::<Result<_, _>>()?;
         let (preferred, raw_offer) = match self.settings.raw_peer {
             Some(_) => (Preferred::default(), self.algorithms.to_raw_offer()?),
@@ -501,6 +502,18 @@ impl Builder {
             Arc::new(faults),
         )
         .await
+    }
+
+    /// Of two users with one name the second could never log in.
+    fn check_names(&self) -> Result<(), Error> {
+        let mut known = HashSet::new();
+        match self.users.iter().find(|user| !known.insert(user.name())) {
+            Some(twice) => Err(Error::new(
+                ErrorKind::Configuration,
+                format!("two users are called {:?}; say all about one in one place", twice.name()),
+            )),
+            None => Ok(()),
+        }
     }
 
     /// What was asked for must be something that the personality asked for can do.

@@ -6,7 +6,9 @@ use russh::{
     MethodKind,
     client::{Handle, KeyboardInteractiveAuthResponse},
 };
-use rustle_testserver::{AuthOutcome, Dialog, Method, OneTimeCodes, Round, TestServer, User, Verdict};
+use rustle_testserver::{
+    AuthOutcome, Dialog, ErrorKind, Method, OneTimeCodes, Round, TestServer, User, Verdict,
+};
 use tokio::time::Instant;
 
 use crate::{
@@ -250,4 +252,12 @@ async fn commands_find_what_the_user_has_in_the_environment() {
     let set = [("EDITOR".to_owned(), "vi".to_owned())];
     assert_eq!(server.record().commands()[0].env(), set);
     server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn two_users_of_one_name_are_refused() {
+    let again = User::new("alice").password("other");
+    let error = TestServer::builder().user(alice()).user(again).start().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert!(error.to_string().contains("\"alice\""), "{error}");
 }
