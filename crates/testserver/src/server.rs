@@ -97,13 +97,14 @@ pub(crate) struct Shared {
     /// What the raw peer leaves out.
     pub(crate) raw_offer: RawOffer,
     seed: u64,
+    /// In a lock of its own: making a key may take seconds, in which the connections go on.
+    keys: Mutex<KeyRing>,
     live: Mutex<Live>,
 }
 
 /// What changes while the server runs.
 struct Live {
     host_keys: Vec<PrivateKey>,
-    keys: KeyRing,
     links: HashMap<usize, Arc<LinkControl>>,
     flow: Flow,
     door: Door,
@@ -244,9 +245,9 @@ impl TestServer {
             preferred,
             raw_offer,
             seed,
+            keys: Mutex::new(keys),
             live: Mutex::new(Live {
                 host_keys,
-                keys,
                 links: HashMap::new(),
                 flow: Flow::Flowing,
                 door: Door::Open,

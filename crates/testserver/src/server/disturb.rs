@@ -1,5 +1,7 @@
 //! What a test does to a running server: faults, cuts, stalls, another network, another host key.
 
+use std::sync::PoisonError;
+
 use super::{Flow, TestServer};
 use crate::{
     error::{Error, ErrorKind},
@@ -72,8 +74,8 @@ impl TestServer {
     /// # Errors
     /// The key cannot be generated.
     pub fn swap_host_key(&self, kind: HostKeyKind) -> Result<(), Error> {
-        let mut live = self.shared.live();
-        live.host_keys = vec![live.keys.another(kind)?];
+        let key = self.shared.keys.lock().unwrap_or_else(PoisonError::into_inner).another(kind)?;
+        self.shared.live().host_keys = vec![key];
         Ok(())
     }
 
