@@ -176,6 +176,9 @@ impl User {
     /// A server that trusts an authority answers every key offered to it with "try it" and decides when it sees
     /// the signature, since the base does not say at the offer whether a certificate is behind it.
     ///
+    /// The base also asks about each key that comes signed without an offer before, so that such a request counts as an
+    /// offer and an attempt in the record; the raw peer sees one attempt.
+    ///
     /// ```
     /// use rustle_testserver::{User};
     ///
