@@ -35,7 +35,7 @@ pub(crate) async fn run(plan: &TestServerPlan, printer: &mut Printer) -> Result<
     };
     let (builder, users) = setup(plan)?;
     let server = Arc::new(builder.start().await.map_err(|error| refused(&error))?);
-    let ended = serve(&server, users, parent, &mut signals, printer).await;
+    let ended = serve(&server, plan.unfired, users, parent, &mut signals, printer).await;
     if ended.is_err() || plan.unfired == Unfired::Fine {
         server.expect_unfired();
     }
@@ -48,12 +48,13 @@ pub(crate) async fn run(plan: &TestServerPlan, printer: &mut Printer) -> Result<
 
 async fn serve(
     server: &Arc<TestServer>,
+    unfired: Unfired,
     users: Vec<Login>,
     parent: Option<Parent>,
     signals: &mut Signals,
     printer: &mut Printer,
 ) -> Result<u8, Stop> {
-    let control = Control::start(server).await?;
+    let control = Control::start(server, unfired).await?;
     let told = printer.json(&Announcement::new(server, &control, users)).map_err(Stop::from);
     let ended = match told {
         Ok(()) => Ok(tokio::select! {

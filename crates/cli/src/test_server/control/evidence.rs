@@ -87,6 +87,10 @@ fn end(end: &End) -> Value {
     match end {
         End::Client => json!({ "by": "client" }),
         End::Cut(how) => json!({ "by": "cut", "how": cut(*how) }),
+        End::Disconnected(reason) => json!({ "by": "disconnect", "reason": reason.code() }),
+        End::TurnedAway => json!({ "by": "turned_away" }),
+        End::LoginGrace => json!({ "by": "login_grace" }),
+        End::Unresponsive => json!({ "by": "unresponsive" }),
         End::Stopped => json!({ "by": "stop" }),
         End::Broken(why) => json!({ "by": "error", "why": why }),
         other => json!({ "by": "other", "why": format!("{other:?}") }),
@@ -113,6 +117,9 @@ fn attempt(attempt: &AuthAttempt) -> Value {
             AuthOutcome::KeyWelcome => "key_welcome",
             AuthOutcome::Asked => "asked",
             AuthOutcome::Refused => "refused",
+            AuthOutcome::Replayed => "replayed",
+            AuthOutcome::Expired => "expired",
+            AuthOutcome::Locked => "locked",
             _ => "other",
         },
     })
@@ -209,4 +216,28 @@ fn size(size: TerminalSize) -> Value {
         "pixel_width": size.pixel_width,
         "pixel_height": size.pixel_height,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use rustle_testserver::DisconnectReason;
+
+    use super::*;
+
+    #[test]
+    fn each_end_of_a_connection_has_its_own_name() {
+        let ends = [
+            (End::Client, json!({ "by": "client" })),
+            (End::Cut(Cut::Rst), json!({ "by": "cut", "how": "rst" })),
+            (End::Disconnected(DisconnectReason::ByApplication), json!({ "by": "disconnect", "reason": 11 })),
+            (End::TurnedAway, json!({ "by": "turned_away" })),
+            (End::LoginGrace, json!({ "by": "login_grace" })),
+            (End::Unresponsive, json!({ "by": "unresponsive" })),
+            (End::Stopped, json!({ "by": "stop" })),
+            (End::Broken("why".to_owned()), json!({ "by": "error", "why": "why" })),
+        ];
+        for (how, written) in ends {
+            assert_eq!(end(&how), written);
+        }
+    }
 }

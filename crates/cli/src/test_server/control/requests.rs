@@ -14,6 +14,7 @@ use super::answer::{Answer, Refusal, value};
 use super::evidence::{Evidence, FaultEvidence};
 use super::{State, gate, wait};
 use crate::failure::Failure;
+use crate::plan::Unfired;
 use crate::test_server::refused;
 use crate::test_server::script::{Command, Fault, HostKeyKind, How, NetworkKeys, User, What, in_json};
 
@@ -167,6 +168,9 @@ fn restart(server: &TestServer, keys: RestartKeys) -> Result<Answer, Refusal> {
 
 /// The server stops whatever the answer is: whoever asked is done with it.
 fn stop(state: &State) -> Result<Answer, Refusal> {
+    if state.unfired == Unfired::Fine {
+        state.server.expect_unfired();
+    }
     let verdict = state.server.verify();
     state.told_to_stop.cancel();
     match verdict {

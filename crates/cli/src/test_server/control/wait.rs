@@ -60,16 +60,24 @@ pub(super) async fn until(state: &State, query: &str) -> Result<Answer, Refusal>
             Failure::new("BAD_REQUEST", message).hint(format!("known here: timeout, command, {names}")),
         )
     })?;
-    let holds = |record: &Record| conditions.iter().all(|condition| condition.holds(record));
+    // The record in which they hold: a later one may be another again.
+    let mut seen = None;
+    let look = |record: &Record| {
+        let holds = conditions.iter().all(|condition| condition.holds(record));
+        if holds {
+            seen = Some(Evidence::of(record));
+        }
+        holds
+    };
     let waited = tokio::select! {
-        waited = state.server.wait_until(holds, limit) => waited,
+        waited = state.server.wait_until(look, limit) => waited,
         () = state.ending.cancelled() => {
             let failure = Failure::new("STOPPING", "the server stops");
             return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, failure));
         }
     };
     match waited {
-        Ok(()) => Ok(value(&Evidence::of(&state.server.record()))),
+        Ok(()) => Ok(value(&seen.unwrap_or_else(|| Evidence::of(&state.server.record())))),
         // Not 408 or 504, at which clients and proxies try again of their own accord.
         Err(error) => Err(Refusal::new(StatusCode::CONFLICT, Failure::new("TIMEOUT", error.to_string()))),
     }

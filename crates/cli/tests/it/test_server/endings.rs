@@ -25,6 +25,7 @@ async fn a_fault_need_not_happen_where_that_was_said() {
     let ended =
         Served::script_in(tempfile::tempdir().unwrap(), FAULT, &["--allow-unfired"]).await.end().await;
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    Served::script_in(tempfile::tempdir().unwrap(), FAULT, &["--allow-unfired"]).await.stop().await;
     let server = Served::script(FAULT).await;
     assert_eq!(server.post("/expect-unfired", "").await.status, 200);
     server.stop().await;
