@@ -171,7 +171,8 @@ where
     let (client_read, client_write) = tokio::io::split(client);
     let (server_read, server_write) = tokio::io::split(server);
     let mut other = random.fork();
-    // Either end breaking ends both: a socket that is reset is so in both directions.
+    // The client's end breaking ends both: a socket that is reset is so in both directions. What the server has said
+    // before it ended arrives all the same.
     drop(tokio::try_join!(
         one_way(line, Way::ToServer, client_read, server_write, random),
         one_way(line, Way::ToClient, server_read, client_write, &mut other)
@@ -222,14 +223,21 @@ async fn one_way(
         }
     };
     let leaving = async {
+        // A server that has ended hears nothing more; what comes for it is lost.
+        let mut deaf = false;
         while let Some(piece) = leave.recv().await {
             tokio::time::sleep_until(piece.due).await;
             match piece.data {
                 Some(data) => {
-                    sink.write_all(&data).await?;
+                    if !deaf {
+                        let written = sink.write_all(&data).await;
+                        deaf = written.is_err() && matches!(way, Way::ToServer);
+                        written.or_else(|error| if deaf { Ok(()) } else { Err(error) })?;
+                    }
                     under_way.fetch_sub(data.len(), Ordering::AcqRel);
                     left.notify_one();
                 }
+                None if deaf => return Ok(()),
                 None => return sink.shutdown().await,
             }
         }
@@ -341,6 +349,29 @@ mod tests {
         assert!(time_to_send(100_000).await < Duration::from_millis(500));
         let slow = time_to_send(10_000).await;
         assert!((8_500..=9_500).contains(&slow.as_millis()), "{slow:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn last_words_of_a_server_that_hears_no_more_arrive() {
+        let (mut client, near) = tokio::io::duplex(1024);
+        let (far, mut server) = tokio::io::duplex(1024);
+        let line = Line::new(Network::new().round_trip(Duration::from_secs(2)));
+        let mut random = Random::new(7);
+        let talk = async {
+            server.write_all(b"bye").await.unwrap();
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            // Both arrive after a second: the client's at nobody.
+            client.write_all(b"too late").await.unwrap();
+            drop(server);
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            client.write_all(b"later still").await.unwrap();
+            let mut heard = Vec::new();
+            client.read_to_end(&mut heard).await.unwrap();
+            drop(client);
+            heard
+        };
+        let (heard, ()) = tokio::join!(talk, async { relay(&line, near, far, &mut random).await });
+        assert_eq!(heard, b"bye");
     }
 
     #[tokio::test(start_paused = true)]
