@@ -367,7 +367,8 @@ impl Builder {
     /// Starts a new key exchange each time so many bytes have been sent, or received, since the last.
     ///
     /// The base rekeys by these numbers only and not on demand. A number smaller than a transfer has it in the middle of
-    /// that, and 1 has a storm: a new key exchange after each burst of messages. Counting begins at the login.
+    /// that, and 1 has a storm: a new key exchange after each burst of messages. Counting begins at the login; with a
+    /// script of the raw peer, at the first key exchange.
     ///
     /// ```
     /// use rustle_testserver::{TestServer};

@@ -137,15 +137,20 @@ fn serve(shared: &Arc<Shared>, stream: impl Wire) {
     let number = shared.keeper.connected();
     let shared = Arc::clone(shared);
     let tasks = shared.tasks.clone();
+    // Known before its task first runs: whoever has connected can be cut.
+    let connection = shared.startups.enter().map(|startup| {
+        let link = LinkControl::new(number, &shared);
+        let connection = Connection::new(number, Arc::clone(&shared), link, startup);
+        shared.register(&connection);
+        connection
+    });
     // Owned by the server's tracker; ended by the client, a fault, or the server's `stopping` token, which cuts the
     // wire under it; `TestServer::stop` waits for it.
     tasks.spawn(async move {
-        let Some(startup) = shared.startups.enter() else {
+        let Some(connection) = connection else {
             return turn_away(&shared, stream, number).await;
         };
-        let link = LinkControl::new(number, &shared);
-        let connection = Connection::new(number, Arc::clone(&shared), Arc::clone(&link), startup);
-        shared.register(&connection);
+        let link = Arc::clone(&connection.link);
         let (wire, returned) = Link::new(stream, Arc::clone(&link));
         let result = {
             let run = Box::pin(run(&connection, wire));

@@ -9,6 +9,7 @@ use super::{Action, Fault, Phase, SftpFault, SftpRequest, Trigger};
 use crate::{
     error::{Error, ErrorKind},
     live::FaultReport,
+    raw::{Point, Wrong},
 };
 
 /// All faults of one server, and how often each has struck.
@@ -83,6 +84,26 @@ impl Faults {
                 && let Some(Action::Sftp(fault)) = armed.turn(connection)
             {
                 struck.push(fault);
+            }
+        }
+        struck
+    }
+
+    /// As [`strike`](Self::strike), for the faults of the raw peer: `act` does what one asks for, and says whether that
+    /// changed anything. Says how many have struck.
+    pub(crate) fn strike_raw(
+        &self,
+        connection: usize,
+        point: Point,
+        mut act: impl FnMut(&Wrong) -> bool,
+    ) -> usize {
+        let mut struck = 0;
+        for armed in &mut self.lock().faults {
+            let is_now = armed.fault.trigger == Trigger::Raw(point);
+            let Action::Raw(wrong) = &armed.fault.action else { continue };
+            if is_now && is_its_turn(&armed.fault, &mut armed.seen, armed.fired, connection) && act(wrong) {
+                armed.fired += 1;
+                struck += 1;
             }
         }
         struck
@@ -187,12 +208,7 @@ impl Faults {
 
 impl Armed {
     fn turn(&mut self, connection: usize) -> Option<Action> {
-        if !self.fault.matches_connection(connection) {
-            return None;
-        }
-        self.seen += 1;
-        if self.fault.nth.is_some_and(|n| n != self.seen) || self.fault.limit.is_some_and(|n| self.fired >= n)
-        {
+        if !is_its_turn(&self.fault, &mut self.seen, self.fired, connection) {
             return None;
         }
         self.fired += 1;
@@ -203,6 +219,15 @@ impl Armed {
     fn is_spent(&self) -> bool {
         self.fault.limit.is_some_and(|n| self.fired >= n) || self.fault.nth.is_some_and(|n| self.seen >= n)
     }
+}
+
+/// Counts the moment; says whether it is this fault's.
+fn is_its_turn(fault: &Fault, seen: &mut usize, fired: usize, connection: usize) -> bool {
+    if !fault.matches_connection(connection) {
+        return false;
+    }
+    *seen += 1;
+    fault.nth.is_none_or(|n| n == *seen) && fault.limit.is_none_or(|n| fired < n)
 }
 
 #[cfg(test)]

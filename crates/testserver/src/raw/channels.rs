@@ -106,8 +106,15 @@ impl Channels {
             Reached::Withhold(None) | Reached::Leaving => return Ok(Heard::nothing()),
             Reached::Refuse { code, text } => return Ok(self.refuse(remote, code, &text, "")),
         };
-        let wrongs = self.connection.shared.wrongs(self.connection.number, Point::Open);
-        if let Some(Wrong::Refuse { code, text, language }) = wrongs.into_iter().next() {
+        let mut refusal = None;
+        self.connection.shared.strike_wrongs(self.connection.number, Point::Open, |wrong| match wrong {
+            Wrong::Refuse { code, text, language } if refusal.is_none() => {
+                refusal = Some((*code, text.clone(), language.clone()));
+                true
+            }
+            _ => false,
+        });
+        if let Some((code, text, language)) = refusal {
             return Ok(self.refuse(remote, code, &text, &language));
         }
         if kind != b"session" {
@@ -127,6 +134,10 @@ impl Channels {
         let mut reader = Reader::new(payload);
         let number = reader.byte().ok_or_else(malformed)?;
         let id = reader.u32().ok_or_else(malformed)?;
+        // Answers to what a fault has sent: no channel of ours was ever opened by the client's leave.
+        if matches!(number, message::CHANNEL_OPEN_CONFIRMATION | message::CHANNEL_OPEN_FAILURE) {
+            return Ok(Heard::nothing());
+        }
         let Some(channel) = self.open.get_mut(&id) else {
             return Err(
                 Broken::new(format!("message {number} about a channel {id} that there is not")).into()
@@ -291,16 +302,19 @@ impl Channels {
         let window = self.connection.shared.settings.window;
         let incoming = Incoming { window, left: window, adjust: Adjust::AsUsed, max_packet: PACKET };
         let mut terms = Terms { incoming, data_packet: permits(PACKET) };
-        for wrong in self.connection.shared.wrongs(self.connection.number, Point::Terms) {
-            match wrong {
-                Wrong::Window { bytes, adjust } => {
-                    terms.incoming = Incoming { window: bytes, left: bytes, adjust, ..terms.incoming };
-                }
-                Wrong::MaxPacket(bytes) => terms.incoming.max_packet = bytes,
-                Wrong::DataPacket(bytes) => terms.data_packet = bytes,
-                _ => {}
-            }
+        let (mut window, mut max_packet, mut data_packet) = (None, None, None);
+        // Of those that contradict each other the first one.
+        self.connection.shared.strike_wrongs(self.connection.number, Point::Terms, |wrong| match wrong {
+            Wrong::Window { bytes, adjust } => first(&mut window, (*bytes, *adjust)),
+            Wrong::MaxPacket(bytes) => first(&mut max_packet, *bytes),
+            Wrong::DataPacket(bytes) => first(&mut data_packet, *bytes),
+            _ => false,
+        });
+        if let Some((bytes, adjust)) = window {
+            terms.incoming = Incoming { window: bytes, left: bytes, adjust, ..terms.incoming };
         }
+        terms.incoming.max_packet = max_packet.unwrap_or(terms.incoming.max_packet);
+        terms.data_packet = data_packet.unwrap_or(terms.data_packet);
         terms
     }
 
@@ -330,7 +344,10 @@ impl Channels {
         let (Some(name), Some(wants_reply)) = (reader.text(), reader.boolean()) else {
             return Err(malformed().into());
         };
-        let Some(channel) = self.open.get_mut(&id) else { return Ok(Heard::nothing()) };
+        // RFC 4254 section 5.3: nothing more is said of a channel after our CLOSE.
+        let Some(channel) = self.open.get_mut(&id).filter(|channel| channel.state == State::Open) else {
+            return Ok(Heard::nothing());
+        };
         let keeper = &self.connection.shared.keeper;
         let answers = match name {
             "exec" => {
@@ -343,10 +360,14 @@ impl Channels {
                 return self.start(id, CommandKind::Subsystem, name, entrance, wants_reply);
             }
             "env" => {
-                let name = reader.text().ok_or_else(malformed)?;
-                let value = reader.text().ok_or_else(malformed)?;
+                // RFC 4254 has them as bytes; what is no text is no variable here.
+                let name = reader.string().ok_or_else(malformed)?;
+                let value = reader.string().ok_or_else(malformed)?;
+                let texts = std::str::from_utf8(name).ok().zip(std::str::from_utf8(value).ok());
                 let refused = self.connection.refuses(RequestKind::Env);
-                if !refused && self.connection.shared.settings.accepts_env(name) {
+                let accepted =
+                    texts.filter(|(name, _)| !refused && self.connection.shared.settings.accepts_env(name));
+                if let Some((name, value)) = accepted {
                     channel.env.push((name.to_owned(), value.to_owned()));
                     message::CHANNEL_SUCCESS
                 } else {
@@ -372,7 +393,7 @@ impl Channels {
                 message::CHANNEL_SUCCESS
             }
             "signal" => {
-                let signal = Signal::new(reader.text().ok_or_else(malformed)?);
+                let signal = Signal::new(String::from_utf8_lossy(reader.string().ok_or_else(malformed)?));
                 keeper.signal(channel.number, signal.clone());
                 channel.signals.signal(signal);
                 message::CHANNEL_SUCCESS
@@ -403,16 +424,18 @@ impl Channels {
         let refused = self.connection.refuses(request_kind(kind));
         let shared = &self.connection.shared;
         let Some(channel) = self.open.get_mut(&id) else { return Ok(Heard::nothing()) };
-        let wrong =
-            shared.wrongs(self.connection.number, Point::Request).into_iter().find_map(|wrong| match wrong {
-                Wrong::Answer(answer) => Some(answer),
-                _ => None,
-            });
-        let ordered = match wrong {
-            Some(RequestAnswer::Failure) => None,
-            _ if refused => None,
-            _ => shared.order(kind, text, entrance.user(), entrance.restrictions()),
-        };
+        let ordered = (!refused && channel.start.is_some())
+            .then(|| shared.order(kind, text, entrance.user(), entrance.restrictions()))
+            .flatten();
+        let mut wrong = None;
+        shared.strike_wrongs(self.connection.number, Point::Request, |one| match one {
+            // To a request that is refused, or to none that is waited for, there is no other answer.
+            Wrong::Answer(answer) if ordered.is_some() => {
+                (wants_reply || *answer == RequestAnswer::Failure) && first(&mut wrong, *answer)
+            }
+            _ => false,
+        });
+        let ordered = ordered.filter(|_| wrong != Some(RequestAnswer::Failure));
         // RFC 4254 section 6.5: only one of these requests can succeed per channel.
         let Some((ordered, start)) = ordered.and_then(|ordered| Some((ordered, channel.start.take()?)))
         else {
@@ -507,6 +530,13 @@ impl Incoming {
     }
 }
 
+/// Whether this is the first one.
+fn first<T>(place: &mut Option<T>, value: T) -> bool {
+    let is_first = place.is_none();
+    place.get_or_insert(value);
+    is_first
+}
+
 fn permits(bytes: u32) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
@@ -536,7 +566,7 @@ fn size(reader: &mut Reader<'_>) -> Option<TerminalSize> {
 
 /// RFC 4254 sections 6.2 and 8.
 fn pty(reader: &mut Reader<'_>) -> Option<Pty> {
-    let term = reader.text()?;
+    let term = String::from_utf8_lossy(reader.string()?);
     let size = size(reader)?;
     let mut encoded = Reader::new(reader.string()?);
     let mut modes = Vec::new();
@@ -544,5 +574,5 @@ fn pty(reader: &mut Reader<'_>) -> Option<Pty> {
         let Some(value) = encoded.u32() else { break };
         modes.push((mode, value));
     }
-    Some(Pty::new(term, size, modes))
+    Some(Pty::new(&term, size, modes))
 }

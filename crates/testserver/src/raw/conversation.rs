@@ -35,6 +35,8 @@ pub(crate) struct Conversation {
     connection: Arc<Connection>,
     login: Login,
     channels: Channels,
+    /// Whether the client has asked for the authentication service.
+    serves_login: bool,
 }
 
 /// What came of a message.
@@ -61,12 +63,18 @@ impl Conversation {
             login: Login::new(Arc::clone(&connection)),
             channels: Channels::new(Arc::clone(&connection), orders),
             connection,
+            serves_login: false,
         }
     }
 
-    /// Takes in a message from the client.
+    pub(crate) fn is_logged_in(&self) -> bool {
+        self.login.is_over()
+    }
+
+    /// Takes in a message from the client, which came in the packet of this number.
     pub(crate) async fn hear(
         &mut self,
+        sequence: u32,
         payload: &[u8],
         transport: &Transport,
     ) -> Result<Heard, HandlerError> {
@@ -74,15 +82,19 @@ impl Conversation {
         if needs_login(number) && !self.login.is_over() {
             return Err(Broken::new(format!("message {number} before the login")).into());
         }
+        // RFC 4253 section 10: a service is there once it has been accepted.
+        if is_of_login(number) && !self.serves_login {
+            return Err(Broken::new(format!("message {number} before the service it is of")).into());
+        }
         let client = transport.their_identification();
         match number {
             message::DISCONNECT => Ok(Heard::Farewell(Vec::new())),
             message::IGNORE | message::DEBUG | message::UNIMPLEMENTED | message::EXT_INFO => {
                 Ok(Heard::nothing())
             }
-            message::SERVICE_REQUEST => service(payload),
+            message::SERVICE_REQUEST => self.service(payload),
             message::USERAUTH_REQUEST => {
-                let session = transport.session().map(<[u8; 32]>::as_slice).unwrap_or_default();
+                let session = transport.session().ok_or_else(|| Broken::new("a login before any keys"))?;
                 self.login.request(payload, session, client).await
             }
             message::USERAUTH_INFO_RESPONSE => self.login.response(payload, client).await,
@@ -94,9 +106,7 @@ impl Conversation {
                 self.channels.hear(payload, self.login.entrance())
             }
             // RFC 4253 section 11.4.
-            _ => Ok(Heard::one(
-                Writer::message(message::UNIMPLEMENTED).u32(transport.last_received()).finish(),
-            )),
+            _ => Ok(Heard::one(Writer::message(message::UNIMPLEMENTED).u32(sequence).finish())),
         }
     }
 
@@ -118,16 +128,22 @@ impl Conversation {
         let reply = wants_reply.then(|| vec![message::REQUEST_FAILURE]);
         Ok(Heard::Answers(reply.into_iter().collect()))
     }
+
+    fn service(&mut self, payload: &[u8]) -> Result<Heard, HandlerError> {
+        let mut reader = Reader::new(payload);
+        reader.byte();
+        match reader.string() {
+            Some(b"ssh-userauth") => {
+                self.serves_login = true;
+                Ok(Heard::one(Writer::message(message::SERVICE_ACCEPT).string("ssh-userauth").finish()))
+            }
+            Some(_) => Ok(Heard::Farewell(vec![disconnect(SERVICE_NOT_AVAILABLE, "no such service")])),
+            None => Err(Broken::new("a SERVICE_REQUEST cannot be read").into()),
+        }
+    }
 }
 
-fn service(payload: &[u8]) -> Result<Heard, HandlerError> {
-    let mut reader = Reader::new(payload);
-    reader.byte();
-    match reader.string() {
-        Some(b"ssh-userauth") => {
-            Ok(Heard::one(Writer::message(message::SERVICE_ACCEPT).string("ssh-userauth").finish()))
-        }
-        Some(_) => Ok(Heard::Farewell(vec![disconnect(SERVICE_NOT_AVAILABLE, "no such service")])),
-        None => Err(Broken::new("a SERVICE_REQUEST cannot be read").into()),
-    }
+/// The numbers of the authentication protocol, RFC 4251 section 7.
+fn is_of_login(number: u8) -> bool {
+    (message::USERAUTH_REQUEST..message::GLOBAL_REQUEST).contains(&number)
 }

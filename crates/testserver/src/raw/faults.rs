@@ -117,7 +117,8 @@ impl Damage {
         Self::new(Kind::Duplicate)
     }
 
-    /// It is sent after the message that follows it; if none does, never.
+    /// It is sent after the message that follows it; if none does, never. That one stays where it is, whatever its
+    /// number: of three that match, the first two change places.
     #[must_use]
     pub fn swapped() -> Self {
         Self::new(Kind::Swap)
@@ -187,11 +188,12 @@ impl Damage {
         Self { kind }
     }
 
-    /// Does it to all that is about to be sent in place of one message.
-    fn apply(&self, emissions: &mut Vec<Emission>) {
+    /// Does it to all that is about to be sent in place of one message; says whether that changes anything.
+    fn apply(&self, emissions: &mut Vec<Emission>) -> bool {
         let added = |payload: &Bytes, times: usize| {
             std::iter::repeat_with(|| Emission::added(payload.to_vec())).take(times).collect::<Vec<_>>()
         };
+        let before = emissions.clone();
         match &self.kind {
             Kind::Drop => emissions.clear(),
             Kind::Duplicate => {
@@ -209,6 +211,7 @@ impl Damage {
                 }
             }
         }
+        *emissions != before
     }
 
     fn deform(&self, payload: &mut Vec<u8>, flaw: &mut Flaw) {
@@ -312,17 +315,20 @@ impl Fault {
 impl Shared {
     /// What the raw peer has to do wrong at this point.
     pub(crate) fn wrongs(&self, connection: usize, point: Point) -> Vec<Wrong> {
-        let actions = self.faults.strike(connection, |trigger| *trigger == Trigger::Raw(point));
-        if !actions.is_empty() {
+        let mut wrongs = Vec::new();
+        self.strike_wrongs(connection, point, |wrong| {
+            wrongs.push(wrong.clone());
+            true
+        });
+        wrongs
+    }
+
+    /// Has `act` do what the raw peer has to do wrong at this point, one after the other; what it says it has not done
+    /// has not struck.
+    pub(crate) fn strike_wrongs(&self, connection: usize, point: Point, act: impl FnMut(&Wrong) -> bool) {
+        if self.faults.strike_raw(connection, point, act) > 0 {
             self.keeper.touch();
         }
-        actions
-            .into_iter()
-            .filter_map(|action| match action {
-                Action::Raw(wrong) => Some(wrong),
-                _ => None,
-            })
-            .collect()
     }
 }
 
@@ -343,16 +349,19 @@ impl Saboteur {
 impl Tamper for Saboteur {
     fn tamper(&mut self, payload: Vec<u8>) -> Vec<Emission> {
         let number = payload.first().copied().unwrap_or_default();
-        let wrongs = self.shared.wrongs(self.connection, Point::Message(number));
         let mut emissions = vec![Emission::message(payload)];
-        let mut swap = false;
-        for wrong in &wrongs {
-            if let Wrong::Damage(damage) = wrong {
-                damage.apply(&mut emissions);
-                swap |= damage.kind == Kind::Swap;
-            }
-        }
         let waited = std::mem::take(&mut self.swapped);
+        let mut swap = false;
+        self.shared.strike_wrongs(self.connection, Point::Message(number), |wrong| match wrong {
+            // One that another waits for has its place already.
+            Wrong::Damage(damage) if damage.kind == Kind::Swap => {
+                let swaps = !swap && waited.is_empty() && !emissions.is_empty();
+                swap |= swaps;
+                swaps
+            }
+            Wrong::Damage(damage) => damage.apply(&mut emissions),
+            _ => false,
+        });
         if swap {
             self.swapped = std::mem::take(&mut emissions);
         }
@@ -441,5 +450,24 @@ mod tests {
         let boasting = payloads(&Damage::string_length(5, u32::MAX));
         assert_eq!(boasting, [vec![94, 0, 0, 0, 1, 255, 255, 255, 255, 7, 7]]);
         assert_eq!(payloads(&Damage::string_length(8, 1)), [whole]);
+    }
+
+    #[test]
+    fn damage_that_changes_nothing_has_not_been_done() {
+        let whole = vec![94, 0, 0, 0, 1, 0, 0, 0, 2, 7, 7];
+        for damage in [
+            Damage::truncated(11),
+            Damage::appended(vec![]),
+            Damage::before(vec![5], 0),
+            Damage::after(vec![5], 0),
+            Damage::string_length(8, 1),
+            Damage::replaced(whole.clone()),
+        ] {
+            assert!(!damage.apply(&mut vec![Emission::message(whole.clone())]), "{damage}");
+        }
+        // What has been dropped can be neither dropped nor deformed.
+        for damage in [Damage::dropped(), Damage::duplicated(), Damage::truncated(1), Damage::corrupt_tag()] {
+            assert!(!damage.apply(&mut Vec::new()), "{damage}");
+        }
     }
 }

@@ -150,7 +150,13 @@ impl Login {
         reader: &mut Reader<'_>,
         client: &[u8],
     ) -> Result<Option<Vec<u8>>, HandlerError> {
-        let (Some(changes), Some(password)) = (reader.boolean(), reader.text()) else { return Ok(None) };
+        let (Some(changes), Some(password)) = (reader.boolean(), reader.string()) else { return Ok(None) };
+        let Ok(password) = std::str::from_utf8(password) else {
+            // Nobody has one that is no text: it is wrong.
+            self.entrance.count(user, Method::Password, AuthOutcome::Refused);
+            self.refused += 1;
+            return Ok(Some(self.refusal()));
+        };
         let shared = Arc::clone(&self.connection.shared);
         let worth = self.entrance.look_at_password(user, password);
         let new = match changes {

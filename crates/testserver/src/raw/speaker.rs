@@ -30,11 +30,17 @@ const ENOUGH: usize = 256 * 1024;
 /// With so many, nothing more is read either: a client that asks and never reads is to wait.
 const TOO_MUCH: usize = 8 * 1024 * 1024;
 
+/// With so many waiting for the end of a key exchange, a client has asked for too much instead of ending it.
+const MOST_HELD: usize = 1024 * 1024;
+
 /// One read.
 const PIECE: usize = 64 * 1024;
 
 /// How long a client may take to be told what it did wrong.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long one may take to end a key exchange before the connection ends: what has been said waits for that.
+const EXCHANGE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// SSH_DISCONNECT_PROTOCOL_ERROR, RFC 4253 section 11.1.
 const PROTOCOL_ERROR: u32 = 2;
@@ -62,10 +68,12 @@ pub(crate) async fn speak(
         messages: peer.messages_between_rekeys(),
         bytes: shared.settings.rekey_after,
         sent: 0,
-        passed: 0,
+        bytes_sent: 0,
+        bytes_received: 0,
     };
     let (read, write) = tokio::io::split(stream);
-    let mut speaker = Speaker { transport, rekeys, orders: receiver, read, write, buffer: vec![0; PIECE] };
+    let mut speaker =
+        Speaker { transport, rekeys, orders: receiver, read, write, buffer: vec![0; PIECE], broken: None };
     let spoken = match script {
         Some(script) => {
             // The script has its own; when it is done there are no more orders.
@@ -92,6 +100,8 @@ struct Speaker<S> {
     read: ReadHalf<S>,
     write: WriteHalf<S>,
     buffer: Vec<u8>,
+    /// What the client did wrong, after all that it has said before.
+    broken: Option<Broken>,
 }
 
 /// A script that speaks.
@@ -108,7 +118,9 @@ struct Rekeys {
     messages: Option<u64>,
     bytes: usize,
     sent: u64,
-    passed: usize,
+    /// Of messages, without those of the key exchange itself.
+    bytes_sent: usize,
+    bytes_received: usize,
 }
 
 /// Whether more is to be read from the client.
@@ -132,18 +144,36 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Speaker<S> {
     async fn served(&mut self, mut conversation: Conversation) -> Result<(), HandlerError> {
         loop {
             while let Some(event) = self.transport.event() {
-                let Event::Message(payload) = event else { continue };
-                match conversation.hear(&payload, &self.transport).await? {
-                    Heard::Answers(answers) => self.send_all(answers)?,
+                let Some((sequence, payload)) = self.heard(event) else { continue };
+                // What comes before the end of the login does not count.
+                let counts = conversation.is_logged_in();
+                if !counts {
+                    self.rekeys.begin();
+                }
+                match conversation.hear(sequence, &payload, &self.transport).await? {
+                    Heard::Answers(answers) if counts => self.send_all(answers)?,
+                    Heard::Answers(answers) => {
+                        answers.into_iter().for_each(|answer| self.transport.send(answer))
+                    }
+                    Heard::Farewell(last) if last.is_empty() => return self.flush().await,
                     Heard::Farewell(last) => {
-                        self.send_all(last)?;
-                        return self.flush().await;
+                        last.into_iter().for_each(|answer| self.transport.send(answer));
+                        return self.finish().await;
                     }
                 }
+                if self.transport.held() > MOST_HELD {
+                    return Err(Broken::new("too much is asked for during a key exchange").into());
+                }
+            }
+            if let Some(broken) = self.broken.take() {
+                return Err(broken.into());
+            }
+            if conversation.is_logged_in() {
+                self.rekey_if_due()?;
             }
             match self.next(Reads::Yes).await? {
                 Next::Received(0) => return Ok(()),
-                Next::Received(count) => self.receive(count)?,
+                Next::Received(count) => self.receive(count),
                 Next::Written(count) => drop(self.transport.output().drain(..count)),
                 Next::Order(Some(Order::Leave { code, text })) => return self.leave(code, &text).await,
                 Next::Order(order) => {
@@ -159,16 +189,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Speaker<S> {
         let mut reads = Reads::Yes;
         loop {
             while let Some(event) = self.transport.event() {
-                if let Event::Message(payload) = event {
+                if let Some((_, payload)) = self.heard(event) {
                     play.backlog.push_back(payload.into());
                 }
             }
+            // Nothing is to be said before the first key exchange.
+            let keyed = self.transport.exchanges() > 0;
+            if let Some(broken) = self.broken.take_if(|_| !keyed || play.backlog.is_empty()) {
+                return Err(broken.into());
+            }
+            self.rekey_if_due()?;
             if reads == Reads::Ended && play.backlog.is_empty() {
                 play.messages = None;
             }
-            // Nothing is to be said before the first key exchange.
-            let keyed = self.transport.exchanges() > 0;
-            let now = if play.backlog.len() < QUEUE { reads } else { Reads::Later };
+            let now = if play.backlog.len() < QUEUE && self.broken.is_none() { reads } else { Reads::Later };
             let next = tokio::select! {
                 () = play.act(), if keyed => continue,
                 next = self.next(now) => next?,
@@ -176,23 +210,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Speaker<S> {
             match next {
                 Next::Received(0) if keyed => reads = Reads::Ended,
                 Next::Received(0) => return Ok(()),
-                Next::Received(count) => self.receive(count)?,
+                Next::Received(count) => self.receive(count),
                 Next::Written(count) => drop(self.transport.output().drain(..count)),
                 Next::Order(Some(Order::Payload(payload))) => self.send_all(vec![payload.to_vec()])?,
                 Next::Order(Some(Order::Rekey)) => self.transport.rekey()?,
                 Next::Order(Some(Order::Leave { code, text })) => return self.leave(code, &text).await,
                 // A script has no channels.
                 Next::Order(Some(_)) => {}
-                Next::Order(None) => return self.flush().await,
+                Next::Order(None) => return self.finish().await,
             }
         }
     }
 
     /// What comes first: bytes from the client, room on the wire, or an order.
     async fn next(&mut self, reads: Reads) -> Result<Next, HandlerError> {
+        let held = self.transport.held();
         let output = self.transport.output();
         let writes = !output.is_empty();
-        let (obeys, reads) = (output.len() < ENOUGH, reads == Reads::Yes && output.len() < TOO_MUCH);
+        let (obeys, reads) =
+            (held.saturating_add(output.len()) < ENOUGH, reads == Reads::Yes && output.len() < TOO_MUCH);
         let next = tokio::select! {
             count = self.write.write(output), if writes => Next::Written(some(count?)?),
             count = self.read.read(&mut self.buffer), if reads => Next::Received(count?),
@@ -201,16 +237,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Speaker<S> {
         Ok(next)
     }
 
-    fn receive(&mut self, count: usize) -> Result<(), Broken> {
-        self.rekeys.passed = self.rekeys.passed.saturating_add(count);
-        self.transport.receive(self.buffer.get(..count).unwrap_or_default())?;
-        self.rekey_if_due()
+    fn receive(&mut self, count: usize) {
+        self.broken = self.transport.receive(self.buffer.get(..count).unwrap_or_default()).err();
+    }
+
+    /// The message of an event, if it is one.
+    fn heard(&mut self, event: Event) -> Option<(u32, Vec<u8>)> {
+        match event {
+            Event::Keyed => {
+                self.rekeys.bytes_received = 0;
+                None
+            }
+            Event::Message { sequence, payload } => {
+                self.rekeys.bytes_received = self.rekeys.bytes_received.saturating_add(payload.len());
+                Some((sequence, payload))
+            }
+        }
     }
 
     fn send_all(&mut self, payloads: Vec<Vec<u8>>) -> Result<(), Broken> {
         for payload in payloads {
             self.rekeys.sent += 1;
-            self.rekeys.passed = self.rekeys.passed.saturating_add(payload.len());
+            self.rekeys.bytes_sent = self.rekeys.bytes_sent.saturating_add(payload.len());
             self.transport.send(payload);
             self.rekey_if_due()?;
         }
@@ -218,11 +266,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Speaker<S> {
     }
 
     fn rekey_if_due(&mut self) -> Result<(), Broken> {
-        let due = self.rekeys.messages.is_some_and(|every| self.rekeys.sent >= every)
-            || self.rekeys.passed >= self.rekeys.bytes;
-        if due && self.transport.exchanges() > 0 && !self.transport.is_exchanging() {
-            self.rekeys.sent = 0;
-            self.rekeys.passed = 0;
+        if self.rekeys.are_due() && self.transport.exchanges() > 0 && !self.transport.is_exchanging() {
+            self.rekeys.begin();
             self.transport.rekey()?;
         }
         Ok(())
@@ -238,14 +283,63 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Speaker<S> {
     }
 
     async fn leave(&mut self, code: u32, text: &str) -> Result<(), HandlerError> {
-        self.send_all(vec![disconnect(code, text)])?;
+        self.end_exchange().await?;
+        self.transport.send(disconnect(code, text));
         self.flush().await
+    }
+
+    /// Has all that has been said go out, what waits for a key exchange too.
+    async fn finish(&mut self) -> Result<(), HandlerError> {
+        self.end_exchange().await?;
+        self.flush().await
+    }
+
+    /// Goes on with a key exchange to its end, or the client's. Nobody hears what the client says meanwhile.
+    async fn end_exchange(&mut self) -> Result<(), HandlerError> {
+        self.orders.close();
+        let end = async {
+            while self.transport.held() > 0 {
+                match self.exchange_more().await? {
+                    Some(0) => break,
+                    Some(count) => self.transport.receive(self.buffer.get(..count).unwrap_or_default())?,
+                    None => {}
+                }
+                while self.transport.event().is_some() {}
+            }
+            Ok::<(), HandlerError>(())
+        };
+        tokio::time::timeout(EXCHANGE_PATIENCE, end).await.unwrap_or(Ok(()))
+    }
+
+    /// How much has been read, if it was not a write.
+    async fn exchange_more(&mut self) -> Result<Option<usize>, HandlerError> {
+        let output = self.transport.output();
+        let writes = !output.is_empty();
+        let written = tokio::select! {
+            count = self.write.write(output), if writes => some(count?)?,
+            count = self.read.read(&mut self.buffer) => return Ok(Some(count?)),
+        };
+        self.transport.output().drain(..written);
+        Ok(None)
     }
 
     async fn flush(&mut self) -> Result<(), HandlerError> {
         self.write.write_all(self.transport.output()).await?;
         self.transport.output().clear();
         Ok(self.write.flush().await?)
+    }
+}
+
+impl Rekeys {
+    fn are_due(&self) -> bool {
+        self.messages.is_some_and(|every| self.sent >= every)
+            || self.bytes_sent >= self.bytes
+            || self.bytes_received >= self.bytes
+    }
+
+    /// Counts from here.
+    fn begin(&mut self) {
+        (self.sent, self.bytes_sent, self.bytes_received) = (0, 0, 0);
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{
-    Builder, Damage, Duplex, End, ErrorKind, Exit, Fault, Method, RawPeer, Reply, RequestAnswer, Round,
+    Builder, Cut, Damage, Duplex, End, ErrorKind, Exit, Fault, Method, RawPeer, Reply, RequestAnswer, Round,
     TestServer, User,
     raw::{
         message,
@@ -91,7 +91,7 @@ impl Probe {
     async fn next(&mut self) -> Told {
         loop {
             while let Some(event) = self.transport.event() {
-                if let Event::Message(payload) = event {
+                if let Event::Message { payload, .. } = event {
                     return Told::Message(payload);
                 }
             }
@@ -498,6 +498,138 @@ async fn hostile_messages_end_the_connection_and_nothing_else() {
     let broken = broken.connections().iter().filter(|one| matches!(one.ended(), Some(End::Broken(_))));
     assert_eq!(broken.count(), hostile.len() + 1);
     assert_eq!(server.record().command("hi").unwrap().exit(), Some(&Exit::SUCCESS));
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn connection_can_be_cut_as_soon_as_there_is_one() {
+    let server = builder().start().await.unwrap();
+    let mut stream = server.duplex();
+    server.cut_all(Cut::Fin);
+    let ended = tokio::time::timeout(LIMIT, stream.read_to_end(&mut Vec::new())).await;
+    assert!(ended.is_ok());
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn login_needs_its_service() {
+    let server = builder().start().await.unwrap();
+    let mut probe = Probe::connect(&server).await;
+    probe.send(login("none")).await;
+    probe.until(message::DISCONNECT).await;
+    assert_eq!(probe.next().await, Told::End);
+    assert!(server.record().auth_attempts().is_empty());
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn small_rekeys_begin_at_the_login_and_end_with_what_is_said() {
+    let server = builder().rekey_after(1).start().await.unwrap();
+    let mut probe = Probe::login(&server).await;
+    assert_eq!(probe.next().await, Told::Silence);
+    assert_eq!(probe.transport.exchanges(), 1);
+    probe.open().await;
+    probe.until(message::CHANNEL_OPEN_CONFIRMATION).await;
+    assert_eq!(probe.next().await, Told::Silence);
+    let exchanges = probe.transport.exchanges();
+    assert!((2..10).contains(&exchanges), "{exchanges}");
+    probe.exec("hi").await;
+    assert_eq!(probe.numbers().await, HI);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn swaps_of_consecutive_messages_are_swaps_of_pairs() {
+    let server = builder()
+        .command("four", Reply::stdout("abcd"))
+        .fault(Fault::data_packets(1))
+        .fault(Fault::message(message::CHANNEL_DATA, Damage::swapped()))
+        .start()
+        .await
+        .unwrap();
+    let mut probe = Probe::session(&server).await;
+    probe.exec("four").await;
+    let mut said = Vec::new();
+    while said.len() < 4 {
+        said.extend(probe.until(message::CHANNEL_DATA).await.last().copied());
+    }
+    assert_eq!(said, b"badc");
+    assert_eq!(server.faults()[1].fired(), 2);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn script_that_ends_during_a_key_exchange_is_heard_to_its_end() {
+    let peer = RawPeer::new().script(async |mut peer| {
+        peer.rekey().await.unwrap();
+        peer.send(vec![201]).await.unwrap();
+    });
+    let server = builder().raw_peer(peer).start().await.unwrap();
+    let mut probe = Probe::connect(&server).await;
+    probe.until(201).await;
+    assert_eq!(probe.next().await, Told::End);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn client_that_asks_and_never_ends_a_key_exchange_is_told_so() {
+    let server = builder().rekey_after(1).start().await.unwrap();
+    let mut probe = Probe::session(&server).await;
+    let open = Writer::message(message::CHANNEL_OPEN).string("other").u32(7).u32(0).u32(0).finish();
+    assert_eq!(probe.next().await, Told::Silence);
+    // Unheard, the server's KEXINIT is never answered.
+    for _ in 0..200 {
+        (0..100).for_each(|_| probe.transport.emit_now(open.clone()));
+        probe.flush().await;
+    }
+    server.wait_until_idle(LIMIT).await.unwrap();
+    let record = server.record();
+    let Some(End::Broken(reason)) = record.connections()[0].ended() else { panic!("{record:?}") };
+    assert!(reason.contains("too much"), "{reason}");
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_about_channels_that_are_not_are_no_errors_and_a_closed_one_is_silent() {
+    let server = builder().start().await.unwrap();
+    let mut probe = Probe::session(&server).await;
+    probe.send(Writer::message(message::CHANNEL_OPEN_CONFIRMATION).u32(99).u32(1).u32(0).u32(0)).await;
+    probe.send(Writer::message(message::CHANNEL_OPEN_FAILURE).u32(99).u32(1).string("").string("")).await;
+    probe.exec("hi").await;
+    assert_eq!(probe.numbers().await, HI);
+    probe.exec("hi").await;
+    assert_eq!(probe.next().await, Told::Silence);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_before_a_bad_packet_is_answered() {
+    let server = builder().start().await.unwrap();
+    let mut probe = Probe::login(&server).await;
+    probe.transport.send(message::global_request("keepalive@openssh.com").to_vec());
+    probe.transport.send(vec![201]);
+    *probe.transport.output().last_mut().unwrap() ^= 1;
+    probe.flush().await;
+    assert_eq!(probe.message().await, [message::REQUEST_FAILURE]);
+    assert_eq!(probe.message().await[0], message::DISCONNECT);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_and_values_that_are_no_text_end_nothing() {
+    let server = builder().start().await.unwrap();
+    let mut probe = Probe::connect(&server).await;
+    probe.send(Writer::message(message::SERVICE_REQUEST).string("ssh-userauth")).await;
+    probe.send(login("password").boolean(false).string([0xff])).await;
+    probe.until(message::USERAUTH_FAILURE).await;
+    let mut probe = Probe::session(&server).await;
+    let request = |name: &str| Writer::message(message::CHANNEL_REQUEST).u32(0).string(name).boolean(true);
+    probe.send(request("env").string("LANG").string([0xff])).await;
+    assert_eq!(probe.message().await[0], message::CHANNEL_FAILURE);
+    probe.send(request("signal").string([0xff])).await;
+    assert_eq!(probe.message().await[0], message::CHANNEL_SUCCESS);
+    probe.exec("hi").await;
+    assert_eq!(probe.numbers().await, HI);
     server.stop().await.unwrap();
 }
 

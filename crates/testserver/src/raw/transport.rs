@@ -51,6 +51,7 @@ pub(crate) struct Transport {
     strict: bool,
     /// What may not be sent during a key exchange.
     held: VecDeque<Vec<u8>>,
+    held_bytes: usize,
     events: VecDeque<Event>,
     exchanges: usize,
     rekeys_wanted: usize,
@@ -69,8 +70,8 @@ enum Role {
 pub(crate) enum Event {
     /// A key exchange has been completed.
     Keyed,
-    /// A message that is not the transport's own.
-    Message(Vec<u8>),
+    /// A message that is not the transport's own, and the number of its packet.
+    Message { sequence: u32, payload: Vec<u8> },
 }
 
 /// Decides what becomes of each message on its way out.
@@ -185,6 +186,7 @@ impl Transport {
             session: None,
             strict: false,
             held: VecDeque::new(),
+            held_bytes: 0,
             events: VecDeque::new(),
             exchanges: 0,
             rekeys_wanted: 0,
@@ -201,8 +203,9 @@ impl Transport {
             return Ok(());
         }
         while let Some(payload) = self.inbound.protection.open(self.inbound.sequence, &mut self.input)? {
-            self.inbound.sequence = self.inbound.sequence.wrapping_add(1);
-            self.dispatch(payload)?;
+            let sequence = self.inbound.sequence;
+            self.inbound.sequence = sequence.wrapping_add(1);
+            self.dispatch(sequence, payload)?;
         }
         Ok(())
     }
@@ -222,6 +225,8 @@ impl Transport {
         let waits = self.exchange.as_ref().is_some_and(|exchange| exchange.ours.is_some() && !exchange.sent);
         let may_pass = payload.first().is_some_and(|number| may_pass(*number));
         if waits && !may_pass {
+            let cost = payload.len().saturating_add(size_of::<Vec<u8>>());
+            self.held_bytes = self.held_bytes.saturating_add(cost);
             self.held.push_back(payload);
         } else {
             self.emit(payload);
@@ -247,9 +252,9 @@ impl Transport {
         self.their_identification.as_deref().unwrap_or_default()
     }
 
-    /// The number of the last packet received, for `UNIMPLEMENTED`.
-    pub(crate) fn last_received(&self) -> u32 {
-        self.inbound.sequence.wrapping_sub(1)
+    /// How many bytes wait for the end of the key exchange, with what it costs to keep them.
+    pub(crate) fn held(&self) -> usize {
+        self.held_bytes
     }
 
     /// Whether a key exchange is under way.
@@ -270,6 +275,9 @@ impl Transport {
                 }
                 return Ok(false);
             };
+            if end >= LONGEST_IDENTIFICATION {
+                return Err(Broken::new("an identification line that is too long"));
+            }
             let line = self.input.split_to(end + 1);
             let line = line.strip_suffix(b"\n").unwrap_or(&line);
             let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -284,23 +292,29 @@ impl Transport {
         }
     }
 
-    fn dispatch(&mut self, payload: Vec<u8>) -> Result<(), Broken> {
+    fn dispatch(&mut self, sequence: u32, payload: Vec<u8>) -> Result<(), Broken> {
         let number = payload.first().copied().unwrap_or_default();
-        if self.exchange.as_ref().is_some_and(|exchange| exchange.ignore_next)
-            && number == message::KEX_ECDH_INIT
-        {
+        // RFC 4253 section 7: the packet that was guessed, whatever it is.
+        if self.exchange.as_ref().is_some_and(|exchange| exchange.ignore_next) {
             self.change(|exchange| exchange.ignore_next = false);
             return Ok(());
         }
+        let first = self.exchanges == 0;
+        // From the peer's KEXINIT to its NEWKEYS; in the first exchange from the beginning.
+        let exchanging = first || self.exchange.as_ref().is_some_and(|exchange| exchange.theirs.is_some());
         match number {
             message::KEXINIT => self.their_init(payload),
             message::NEWKEYS => self.their_new_keys(),
             message::KEX_ECDH_INIT | message::KEX_ECDH_REPLY => self.their_point(&payload),
-            _ if self.strict && self.session.is_none() => {
+            // One that says goodbye ends the connection either way, and may be a client that does not know the host.
+            _ if self.strict && first && number != message::DISCONNECT => {
                 Err(Broken::new(format!("message {number} in a strict key exchange")))
             }
+            _ if exchanging && !may_pass(number) => {
+                Err(Broken::new(format!("message {number} in a key exchange")))
+            }
             _ => {
-                self.events.push_back(Event::Message(payload));
+                self.events.push_back(Event::Message { sequence, payload });
                 Ok(())
             }
         }
@@ -428,6 +442,7 @@ impl Transport {
                 .finish();
             self.emit(extensions);
         }
+        self.held_bytes = 0;
         for payload in std::mem::take(&mut self.held) {
             self.emit(payload);
         }

@@ -17,6 +17,11 @@ impl Transport {
         Self::new(role, "SSH-2.0-Probe", offer.for_client(), Box::new(Faithful)).unwrap()
     }
 
+    /// Sends this whether or not it may be sent now.
+    pub(crate) fn emit_now(&mut self, payload: Vec<u8>) {
+        self.emit(payload);
+    }
+
     /// The client's half of what [`answer`](Self::answer) does.
     pub(super) fn check(
         &self,

@@ -33,7 +33,7 @@ fn settle(near: &mut Transport, far: &mut Transport) -> Result<(), Broken> {
 fn messages(transport: &mut Transport) -> Vec<Vec<u8>> {
     std::iter::from_fn(|| transport.event())
         .filter_map(|event| match event {
-            Event::Message(payload) => Some(payload),
+            Event::Message { payload, .. } => Some(payload),
             Event::Keyed => None,
         })
         .collect()
@@ -101,6 +101,46 @@ fn a_message_slipped_into_a_strict_key_exchange_ends_it() {
 }
 
 #[test]
+fn strictness_lasts_until_the_new_keys() {
+    let (mut client, mut server) = (client(), server(|offer| offer));
+    client.receive(&std::mem::take(server.output())).unwrap();
+    // KEXINIT and ECDH_INIT are out; the keys of what the client sends are not in use yet.
+    client.emit(vec![message::IGNORE, 0, 0, 0, 0]);
+    let error = server.receive(&std::mem::take(client.output())).unwrap_err();
+    assert!(error.to_string().contains("strict"), "{error}");
+}
+
+#[test]
+fn nothing_but_the_exchange_is_heard_before_the_first_keys_and_between_init_and_new_keys() {
+    for payload in [vec![message::SERVICE_REQUEST], vec![message::USERAUTH_REQUEST], vec![80]] {
+        let (mut client, mut server) = (client(), server(Offer::without_strict));
+        client.emit(payload.clone());
+        let error = server.receive(&std::mem::take(client.output())).unwrap_err();
+        assert!(error.to_string().contains("in a key exchange"), "{error}");
+
+        let (mut client, mut server) = (self::client(), self::server(Offer::without_strict));
+        settle(&mut client, &mut server).unwrap();
+        client.rekey().unwrap();
+        client.emit(payload);
+        let error = server.receive(&std::mem::take(client.output())).unwrap_err();
+        assert!(error.to_string().contains("in a key exchange"), "{error}");
+    }
+}
+
+#[test]
+fn messages_of_one_read_have_each_its_number() {
+    let (mut client, mut server) = (client(), server(Offer::without_strict));
+    settle(&mut client, &mut server).unwrap();
+    while server.event().is_some() {}
+    client.send(vec![201]);
+    client.send(vec![202]);
+    server.receive(&std::mem::take(client.output())).unwrap();
+    // KEXINIT, ECDH_INIT and NEWKEYS had 0 to 2.
+    assert_eq!(server.event(), Some(Event::Message { sequence: 3, payload: vec![201] }));
+    assert_eq!(server.event(), Some(Event::Message { sequence: 4, payload: vec![202] }));
+}
+
+#[test]
 fn whatever_is_changed_on_the_way_is_refused_and_nothing_panics() {
     let (mut client, mut server) = (client(), server(|offer| offer));
     let mut up = std::mem::take(client.output());
@@ -125,6 +165,8 @@ fn whatever_is_changed_on_the_way_is_refused_and_nothing_panics() {
     assert!(refused > 50, "{refused}");
     let mut victim = self::server(|offer| offer);
     assert!(victim.receive(&[b'x'; 300]).is_err());
+    let mut victim = self::server(|offer| offer);
+    assert!(victim.receive(&[b"SSH-2.0-".as_slice(), &[b'x'; 300], b"\n"].concat()).is_err());
     let mut victim = self::server(|offer| offer);
     assert!(victim.receive(b"GET / HTTP/1.1\r\n").is_err());
 }
