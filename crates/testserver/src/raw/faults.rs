@@ -165,7 +165,7 @@ impl Damage {
     }
 
     /// The four bytes of its payload from `offset` on (the message number is at 0), where a string says how long it is,
-    /// say this. A payload too short to have them stays as it is.
+    /// say this. A payload too short to have them stays as it is, and the fault has not struck.
     #[must_use]
     pub fn string_length(offset: usize, length: u32) -> Self {
         Self::new(Kind::StringLength(offset, length))
@@ -178,7 +178,7 @@ impl Damage {
         Self::new(Kind::PacketLength(length))
     }
 
-    /// One bit of its packet's MAC, or tag, is wrong.
+    /// One bit of its packet's MAC, or tag, is wrong. Packets before the first keys have none and stay as they are.
     #[must_use]
     pub fn corrupt_tag() -> Self {
         Self::new(Kind::CorruptTag)
@@ -249,7 +249,8 @@ impl Fault {
     /// Does this to each message of this number (see [`message`](crate::message)) that the server sends.
     ///
     /// `nth` counts the messages of that number on all connections, or on the one of `on_connection`. Several faults may
-    /// meet in one message: each is done to what the ones before it left. Messages of a key exchange are messages too;
+    /// meet in one message: each is done to what the ones before it left, and one that finds nothing to change there has
+    /// not struck. Messages of a key exchange are messages too;
     /// whatever happens to a `NEWKEYS`, the server's new keys come into use where it would have been sent.
     #[must_use]
     pub fn message(number: u8, damage: Damage) -> Self {

@@ -103,7 +103,8 @@ impl fmt::Debug for RawPeer {
 /// A connection after its key exchange, in the hands of [`RawPeer::script`].
 ///
 /// Key exchanges go on beneath it: their messages are neither seen nor sent here. A connection that the client has ended
-/// stays open in the record until the script returns.
+/// stays open in the record until the script returns; one that cannot be written to any more, or on which the client
+/// has broken the protocol, ends the script where it is.
 #[derive(Debug)]
 pub struct RawSession {
     received: mpsc::Receiver<Bytes>,
