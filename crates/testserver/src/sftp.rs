@@ -113,6 +113,7 @@ pub enum SftpEngine {
     Native,
     /// One that others wrote, over a real directory and without any settings, to hold against the first: what passes
     /// with both is no accident of either. It takes names and handles for UTF-8, and has three extensions.
+    /// It is no prison for a client that exchanges directories for links in a second session, and waits at a named pipe.
     Independent,
 }
 
@@ -165,7 +166,8 @@ impl Sftp {
         self.entry(path, SftpEntry::symlink(target))
     }
 
-    /// At most so many bytes in the tree in memory, holes not counted; more fails as on a full disk. 4 GiB otherwise.
+    /// At most so many bytes in the tree in memory; more fails as on a full disk. 4 GiB otherwise. A hole is not counted
+    /// where it spans whole blocks of 64 KiB.
     pub fn quota(mut self, bytes: u64) -> Self {
         self.memory.quota = Some(bytes);
         self
@@ -185,7 +187,8 @@ impl Sftp {
 
     /// Files in memory that clients change carry the time that this tells. Otherwise the first change is at
     /// 1 700 000 000 seconds after 1970 and each one a second after the last, whatever the clock says, so that one test
-    /// gives the same times in every run.
+    /// gives the same times in every run. The function is called while the tree is locked: it must not ask this server for a
+    /// file.
     pub fn clock(mut self, now: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
         self.memory.clock = Some(Clock(Arc::new(now)));
         self
@@ -257,7 +260,8 @@ impl Sftp {
     }
 
     /// Gives handles that are not UTF-8 from the first file on, so that a client that takes them for text fails at once.
-    /// Otherwise they are numbers, as OpenSSH's are, and such a client fails at its 129th file, as it does there.
+    /// Otherwise they are numbers, as OpenSSH's are, and such a client fails when it comes
+    /// to number 128: at the 129th file it opens. OpenSSH gives free numbers again, so there it takes 129 open at once.
     pub fn binary_handles(mut self) -> Self {
         self.handle_bytes = HandleBytes::NeverText;
         self

@@ -35,7 +35,7 @@ pub(crate) trait Storage: fmt::Debug + Send + Sync {
     fn attributes(&self, path: &[u8], links: Links) -> Result<Attributes, StorageError>;
 
     /// Changes what is asked for and leaves the rest. The parts are applied in the order size, mode, times, owner, as
-    /// OpenSSH does, and the first that fails ends it.
+    /// OpenSSH does. One that fails does not keep the others from being applied; the last failure is reported.
     fn set_attributes(&self, path: &[u8], links: Links, changes: &Changes) -> Result<(), StorageError>;
 
     /// Begins a listing of a directory: of the names that are in it now, ordered by their bytes, after `.` and `..`.
@@ -223,39 +223,69 @@ impl OpenOptions {
     fn may_write(self) -> Result<(), StorageError> {
         if self.writes() { Ok(()) } else { Err(StorageError::PermissionDenied) }
     }
+
+    /// As ftruncate(2), which has another error for it than write(2).
+    fn may_resize(self) -> Result<(), StorageError> {
+        if self.writes() { Ok(()) } else { Err(StorageError::Invalid("the file is not open for writing")) }
+    }
 }
 
-/// How much [`copy_data`] moves at a time.
+/// Of several parts that were each tried.
+fn last_failure<const N: usize>(parts: [Result<(), StorageError>; N]) -> Result<(), StorageError> {
+    parts.into_iter().rev().find(Result::is_err).unwrap_or(Ok(()))
+}
+
+/// How much one step of [`CopyData`] moves.
 const COPY: usize = 256 * 1024;
 
-/// Copies from one open file to another, the whole rest if no length is given, and says how many bytes that were: fewer
-/// than `length` if the source ends before.
+/// A copy from one open file to another, step by step, so that who asks for a long one keeps nobody waiting.
 ///
-/// # Errors
-/// Both are the same file, which could grow for as long as it is read; or reading or writing failed, and what was
-/// copied until then stays.
-pub(crate) fn copy_data(
-    from: &dyn OpenFile,
-    mut read_at: u64,
-    length: Option<u64>,
-    to: &dyn OpenFile,
-    mut write_at: u64,
-) -> Result<u64, StorageError> {
-    let (source, target) = (from.attributes()?, to.attributes()?);
-    if source.inode.is_some() && source.inode == target.inode {
-        return Err(StorageError::Invalid("a file cannot be copied into itself"));
-    }
-    let mut copied = 0;
-    loop {
-        let left = length.map_or(u64::MAX, |length| length - copied);
-        let data = from.read_at(read_at, usize::try_from(left).unwrap_or(COPY).min(COPY))?;
-        if data.is_empty() {
-            return Ok(copied);
+/// It ends where the source ended when it began.
+#[derive(Debug)]
+pub(crate) struct CopyData<'a> {
+    from: &'a dyn OpenFile,
+    to: &'a dyn OpenFile,
+    read_at: u64,
+    write_at: u64,
+    left: u64,
+    copied: u64,
+}
+
+impl<'a> CopyData<'a> {
+    /// The whole rest, if no length is given.
+    ///
+    /// # Errors
+    /// Both are the same file; or nothing can be known of one.
+    pub(crate) fn new(
+        (from, read_at): (&'a dyn OpenFile, u64),
+        length: Option<u64>,
+        (to, write_at): (&'a dyn OpenFile, u64),
+    ) -> Result<Self, StorageError> {
+        let (source, target) = (from.attributes()?, to.attributes()?);
+        if source.inode.is_some() && source.inode == target.inode {
+            return Err(StorageError::Invalid("a file cannot be copied into itself"));
         }
-        to.write_at(write_at, &data)?;
+        let rest = source.size.saturating_sub(read_at);
+        let left = length.map_or(rest, |length| length.min(rest));
+        Ok(Self { from, to, read_at, write_at, left, copied: 0 })
+    }
+
+    /// Copies the next piece. At the end it says how many bytes all were: fewer than asked for if the source ended
+    /// before.
+    ///
+    /// # Errors
+    /// Reading or writing failed; what was copied until then stays.
+    pub(crate) fn step(&mut self) -> Result<Option<u64>, StorageError> {
+        let data = self.from.read_at(self.read_at, usize::try_from(self.left).unwrap_or(COPY).min(COPY))?;
+        if data.is_empty() {
+            return Ok(Some(self.copied));
+        }
+        self.to.write_at(self.write_at, &data)?;
         let moved = data.len() as u64;
-        copied += moved;
-        read_at = read_at.checked_add(moved).ok_or(StorageError::TooLarge)?;
-        write_at = write_at.checked_add(moved).ok_or(StorageError::TooLarge)?;
+        self.copied += moved;
+        self.left -= moved;
+        self.read_at = self.read_at.checked_add(moved).ok_or(StorageError::TooLarge)?;
+        self.write_at = self.write_at.checked_add(moved).ok_or(StorageError::TooLarge)?;
+        Ok(None)
     }
 }

@@ -127,7 +127,7 @@ impl Engine {
                 let sort = spoil::sort(&request);
                 // Of several, the first.
                 let reply = match self.strike_instead(sort).into_iter().next().map(|fault| fault.kind) {
-                    None => self.session.answer(request),
+                    None => self.session.answer(request).await,
                     Some(SftpFaultKind::Status { code, text }) => {
                         Reply::Status(Status::new(StatusCode::new(code), text))
                     }

@@ -3,7 +3,11 @@
 //! What OpenSSH says to a client that does something wrong is said here too, code and text: a test against this server
 //! should not pass for being treated better. Where it differs: a directory cannot be opened as a file (there it opens,
 //! and each read fails), and a request of an unknown type is answered `OP_UNSUPPORTED` as the draft asks (there it gets
-//! no answer).
+//! no answer). An offset or size of 2^63 and more is past the end for READ and too large for WRITE and SETSTAT
+//! (`BAD_MESSAGE` there); the mode of a symbolic link is `OP_UNSUPPORTED`, and an empty name for the home directory means
+//! whoever is logged in (`FAILURE` there, both).
+//!
+//! What a client sends and does not fetch the replies to is kept, on disk after a while, and nothing bounds that.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -51,11 +55,20 @@ impl Session {
     }
 
     /// Carries a request out.
-    pub(super) fn answer(&mut self, request: Request) -> Reply {
+    pub(super) async fn answer(&mut self, request: Request) -> Reply {
         if self.service.is_read_only() && writes(&request) {
             return StatusCode::PERMISSION_DENIED.into();
         }
-        self.carry_out(request).unwrap_or_else(Reply::from)
+        let answer = match request {
+            // The one request that can take long.
+            Request::Extended(ExtendedRequest::CopyData { from, from_offset, length, to, to_offset })
+                if self.service.has(Extension::CopyData) =>
+            {
+                self.copy((&from, from_offset), length, (&to, to_offset)).await
+            }
+            request => self.carry_out(request),
+        };
+        answer.unwrap_or_else(Reply::from)
     }
 
     fn carry_out(&mut self, request: Request) -> Answer {
@@ -123,9 +136,6 @@ impl Session {
             }
             ExtendedRequest::Limits => Ok(Reply::Extended(self.limits().encode())),
             ExtendedRequest::ExpandPath { path } => self.expand(&path),
-            ExtendedRequest::CopyData { from, from_offset, length, to, to_offset } => {
-                self.copy((&from, from_offset), length, (&to, to_offset))
-            }
             ExtendedRequest::HomeDirectory { user } => {
                 if user.is_empty() || user == self.user {
                     return Ok(Reply::Name(vec![NameEntry::path("/")]));
@@ -229,25 +239,36 @@ impl Session {
         named(self.service.storage().real_path(&path))
     }
 
-    fn copy(&self, from: (&Handle, u64), length: u64, to: (&Handle, u64)) -> Answer {
-        // As EBADF.
-        let open = |handle| self.handles.file(handle).ok_or(StatusCode::NO_SUCH_FILE);
-        let ((source, read), (target, written)) = (open(from.0)?, open(to.0)?);
+    /// Others get their turn, and a hangup is seen, after each piece.
+    async fn copy(&mut self, from: (&Handle, u64), length: u64, to: (&Handle, u64)) -> Answer {
+        let (source, read) = self.handles.file(from.0).ok_or(StatusCode::FAILURE)?;
+        let (target, written) = self.handles.file(to.0).ok_or(StatusCode::FAILURE)?;
         if from.0 == to.0 {
             return Err(StatusCode::FAILURE);
         }
         if (read.contains(OpenFlags::WRITE) && !read.contains(OpenFlags::READ))
             || !written.contains(OpenFlags::WRITE)
         {
+            // As EBADF.
             return Err(StatusCode::NO_SUCH_FILE);
         }
         let wanted = (length > 0).then_some(length);
-        match storage::copy_data(source, from.1, wanted, target, to.1) {
-            Ok(copied) if wanted.is_some_and(|wanted| copied < wanted) => Err(StatusCode::EOF),
-            // The same file under two handles.
-            Err(StorageError::Invalid(_)) => Err(StatusCode::FAILURE),
-            copied => done(copied.map(drop)),
+        // The same file under two handles.
+        let same = |error| match error {
+            StorageError::Invalid(_) => StatusCode::FAILURE,
+            error => failed(error),
+        };
+        let mut copy = storage::CopyData::new((source, from.1), wanted, (target, to.1)).map_err(same)?;
+        let copied = loop {
+            if let Some(copied) = copy.step().map_err(failed)? {
+                break copied;
+            }
+            tokio::task::yield_now().await;
+        };
+        if wanted.is_some_and(|wanted| copied < wanted) {
+            return Err(StatusCode::EOF);
         }
+        Ok(StatusCode::OK.into())
     }
 
     fn limits(&self) -> ServerLimits {

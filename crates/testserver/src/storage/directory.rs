@@ -1,8 +1,8 @@
 //! A tree of files that is a directory of the disk, seen as if nothing were outside it.
 //!
 //! The way along a path is walked here and not by the system: `..` stops at the root, and an absolute link begins there,
-//! so no path leads out. It is no prison: who can run programs on this machine can exchange a directory for a link
-//! between two steps. Links that name the directory by its real path, as programs make them that run in it, lead to
+//! so no path leads out. Sessions take turns, so a client that races itself finds no way out either. It is no prison:
+//! who can run programs on this machine can exchange a directory for a link between two steps. Links that name the directory by its real path, as programs make them that run in it, lead to
 //! where they mean.
 //!
 //! Modes, owners and the umask are those of the test's own process. The calls block, on local files only: a device, socket
@@ -19,7 +19,7 @@ mod platform;
 use std::{
     fs, io,
     path::{Component, Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use bytes::Bytes;
@@ -27,6 +27,7 @@ use bytes::Bytes;
 use crate::storage::{
     Attributes, Changes, Existing, FileSystem, Links, Listing, OpenFile, OpenOptions, Storage, StorageError,
     directory::handle::{DiskFile, DiskListing},
+    last_failure,
     walk::{self, Found, Ground, LONGEST_PATH, Last, Renaming, Spot},
 };
 
@@ -34,15 +35,16 @@ use crate::storage::{
 #[derive(Debug)]
 pub(crate) struct Directory {
     root: PathBuf,
-    /// Held while a name is looked up and then made, moved or removed, so that two sessions do not get between.
-    names: Mutex<()>,
+    /// Held from the walk along a path to the end of what is done there, so that no session moves what another one
+    /// has just found.
+    names: Arc<Mutex<()>>,
 }
 
 impl Directory {
     /// # Errors
     /// The directory cannot be found.
     pub(crate) fn new(root: &Path) -> io::Result<Self> {
-        Ok(Self { root: root.canonicalize()?, names: Mutex::new(()) })
+        Ok(Self { root: root.canonicalize()?, names: Arc::default() })
     }
 
     fn names(&self) -> MutexGuard<'_, ()> {
@@ -122,26 +124,29 @@ impl Storage for Directory {
     }
 
     fn attributes(&self, path: &[u8], links: Links) -> Result<Attributes, StorageError> {
+        let _names = self.names();
         let path = self.walk(path, links.into())?.existing()?;
         Ok(platform::attributes(&path.symlink_metadata().map_err(refusal)?))
     }
 
     fn set_attributes(&self, path: &[u8], links: Links, changes: &Changes) -> Result<(), StorageError> {
+        let _names = self.names();
         let path = self.walk(path, links.into())?.existing()?;
         let metadata = path.symlink_metadata().map_err(refusal)?;
-        if let Some(size) = changes.size {
+        let resize = |size| {
             if metadata.is_dir() {
                 return Err(StorageError::IsADirectory);
             }
             if !metadata.is_file() {
                 return Err(StorageError::Invalid("only a regular file has a size that can be set"));
             }
-            handle::resize(&platform::open(&path, OpenOptions::new().write())?, size)?;
-        }
-        platform::change(&path, &metadata, changes)
+            handle::resize(&platform::open(&path, OpenOptions::new().write())?, size)
+        };
+        last_failure([changes.size.map_or(Ok(()), resize), platform::change(&path, &metadata, changes)])
     }
 
     fn list(&self, path: &[u8]) -> Result<Box<dyn Listing>, StorageError> {
+        let _names = self.names();
         let path = self.walk(path, Last::Target)?.directory()?;
         let mut names = Vec::new();
         for entry in fs::read_dir(&path).map_err(refusal)? {
@@ -150,7 +155,7 @@ impl Storage for Directory {
         }
         names.sort();
         let parent = self.parent(&path);
-        Ok(Box::new(DiskListing::new(path, parent, names)))
+        Ok(Box::new(DiskListing::new(Arc::clone(&self.names), &path, &parent, names)?))
     }
 
     fn make_directory(&self, path: &[u8], mode: Option<u32>) -> Result<(), StorageError> {
@@ -202,6 +207,7 @@ impl Storage for Directory {
     }
 
     fn read_link(&self, path: &[u8]) -> Result<Bytes, StorageError> {
+        let _names = self.names();
         // The walk knows the text as it leads on; what is shown is the text as it stands.
         match self.walk(path, Last::Itself)? {
             Spot::Named { found: Found::Link(path, _), .. } => platform::link_text(&path),
@@ -224,6 +230,7 @@ impl Storage for Directory {
     }
 
     fn real_path(&self, path: &[u8]) -> Result<Bytes, StorageError> {
+        let _names = self.names();
         let path = if path.is_empty() { b"/" } else { path };
         let real = match self.walk(path, Last::Target)? {
             Spot::Unnamed(directory) => self.shown(&directory)?,
@@ -233,6 +240,7 @@ impl Storage for Directory {
     }
 
     fn file_system(&self, path: &[u8]) -> Result<FileSystem, StorageError> {
+        let _names = self.names();
         platform::file_system(&self.walk(path, Last::Target)?.existing()?)
     }
 }

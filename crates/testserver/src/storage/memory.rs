@@ -19,6 +19,7 @@ use bytes::Bytes;
 
 use crate::storage::{
     Attributes, Changes, Existing, FileSystem, Links, Listing, OpenFile, OpenOptions, Storage, StorageError,
+    last_failure,
     memory::{
         access::{Person, Right},
         clock::Clock,
@@ -118,22 +119,25 @@ impl Memory {
     /// Applies all changes but that of the size.
     fn change(&self, tree: &mut Tree, inode: Inode, changes: &Changes) -> Result<(), StorageError> {
         let node = tree.node_mut(inode)?;
-        if let Some(mode) = changes.mode {
+        let (mut mode, mut times) = (Ok(()), Ok(()));
+        if let Some(bits) = changes.mode {
             if matches!(node.body, Body::Symlink(_)) {
-                return Err(StorageError::Unsupported("a symbolic link has no permissions of its own"));
+                mode = Err(StorageError::Unsupported("a symbolic link has no permissions of its own"));
+            } else {
+                mode = self.person.owns(node).map(|()| node.mode = bits & 0o7777);
             }
-            self.person.owns(node)?;
-            node.mode = mode & 0o7777;
         }
         if changes.accessed.is_some() || changes.modified.is_some() {
-            self.person.owns(node)?;
-            node.accessed = changes.accessed.unwrap_or(node.accessed);
-            node.modified = changes.modified.unwrap_or(node.modified);
+            times = self.person.owns(node).map(|()| {
+                node.accessed = changes.accessed.unwrap_or(node.accessed);
+                node.modified = changes.modified.unwrap_or(node.modified);
+            });
         }
-        self.person.may_give(node, changes.uid, changes.gid)?;
-        node.uid = changes.uid.unwrap_or(node.uid);
-        node.gid = changes.gid.unwrap_or(node.gid);
-        Ok(())
+        let owner = self.person.may_give(node, changes.uid, changes.gid).map(|()| {
+            node.uid = changes.uid.unwrap_or(node.uid);
+            node.gid = changes.gid.unwrap_or(node.gid);
+        });
+        last_failure([mode, times, owner])
     }
 }
 
@@ -172,11 +176,12 @@ impl Storage for Memory {
         let mut tree = self.tree();
         let inode = self.walk(&tree, path, links.into())?.existing()?;
         self.may_change_anything()?;
+        let mut resized = Ok(());
         if let Some(size) = changes.size {
-            self.person.may(Right::Write, tree.node(inode)?)?;
-            tree.resize(inode, size)?;
+            resized =
+                self.person.may(Right::Write, tree.node(inode)?).and_then(|()| tree.resize(inode, size));
         }
-        self.change(&mut tree, inode, changes)
+        last_failure([resized, self.change(&mut tree, inode, changes)])
     }
 
     fn list(&self, path: &[u8]) -> Result<Box<dyn Listing>, StorageError> {

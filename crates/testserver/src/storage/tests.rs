@@ -31,7 +31,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
-use crate::storage::{Changes, Existing, Links, OpenOptions, Storage, StorageError};
+use crate::storage::{Changes, CopyData, Existing, Links, OpenFile, OpenOptions, Storage, StorageError};
 
 /// A file for reading and writing, made if need be.
 fn both_ways() -> OpenOptions {
@@ -44,6 +44,20 @@ fn write(tree: &dyn Storage, path: &str, data: &[u8]) {
 
 fn read(tree: &dyn Storage, path: &str) -> Result<Bytes, StorageError> {
     tree.open(path.as_bytes(), OpenOptions::new().read())?.read_at(0, usize::MAX)
+}
+
+/// A copy, to its end.
+fn copy_data(
+    from: (&dyn OpenFile, u64),
+    length: Option<u64>,
+    to: (&dyn OpenFile, u64),
+) -> Result<u64, StorageError> {
+    let mut copy = CopyData::new(from, length, to)?;
+    loop {
+        if let Some(copied) = copy.step()? {
+            return Ok(copied);
+        }
+    }
 }
 
 /// The names in a directory, two at a time, without the dots that come first.

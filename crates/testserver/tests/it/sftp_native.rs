@@ -147,6 +147,10 @@ async fn failures_have_the_codes_of_openssh() {
     // Files that are open the wrong way round are bad descriptors.
     let reader = sftp.open_file(b"/f", OpenFlags::READ).await;
     assert_eq!(sftp.status(write(&reader, 0, "y")).await, StatusCode::NO_SUCH_FILE);
+    // As ftruncate(2), which finds the argument wrong.
+    let sized = Attributes::new().with_size(0);
+    let cut = Request::FsetStat { handle: reader.clone(), attributes: sized };
+    assert_eq!(sftp.status(cut).await, StatusCode::BAD_MESSAGE);
     let writer = sftp.open_file(b"/f", OpenFlags::WRITE).await;
     assert_eq!(sftp.status(read(&writer, 0, 1)).await, StatusCode::NO_SUCH_FILE);
     // A full disk, in pieces that fit.
@@ -155,6 +159,29 @@ async fn failures_have_the_codes_of_openssh() {
     assert_eq!(sftp.status(write(&writer, 2 << 20, vec![1; 255 * 1024])).await, StatusCode::OK);
     assert_eq!(sftp.status(write(&writer, 3 << 20, vec![1; 255 * 1024])).await, StatusCode::OK);
     assert_eq!(sftp.status(write(&writer, 4 << 20, vec![1; 255 * 1024])).await, StatusCode::FAILURE);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn long_copy_keeps_no_other_session_waiting() {
+    const SIZE: u64 = 64 << 20;
+    let (server, client, mut sftp) = memory(Sftp::memory().file("/from", "").file("/to", "")).await;
+    let mut other = RawSftp::open(&client).await;
+    let (path, attributes) = (bytes(b"/from"), Attributes::new().with_size(SIZE));
+    assert_eq!(sftp.status(Request::SetStat { path, attributes }).await, StatusCode::OK);
+    let from = sftp.open_file(b"/from", OpenFlags::READ).await;
+    let to = sftp.open_file(b"/to", OpenFlags::WRITE).await;
+    let copy = ExtendedRequest::CopyData { from, from_offset: 0, length: 0, to, to_offset: 0 };
+    sftp.ask(Request::Extended(copy)).await;
+    let seen = loop {
+        match other.attributes(stat(b"/to")).await.size() {
+            Some(0) => {}
+            size => break size.unwrap(),
+        }
+    };
+    assert!(seen < SIZE, "the whole copy was made in one go");
+    assert!(matches!(sftp.packet().await, Some(rustle_sftp_proto::ServerPacket::Reply { .. })));
+    assert_eq!(other.attributes(stat(b"/to")).await.size(), Some(SIZE));
     server.stop().await.unwrap();
 }
 
@@ -196,6 +223,10 @@ async fn each_extension_does_what_its_name_says() {
     assert_eq!(sftp.extended(copy(0, &from)).await, Reply::from(StatusCode::FAILURE));
     let same = sftp.open_file(b"/h", OpenFlags::WRITE).await;
     assert_eq!(sftp.extended(copy(0, &same)).await, Reply::from(StatusCode::FAILURE), "the same inode");
+    let mine = sftp.attributes(Request::Fstat { handle: to.clone() }).await;
+    assert_eq!(mine.size(), Some(3));
+    let none = Handle::new(vec![9; 8]);
+    assert_eq!(sftp.extended(copy(0, &none)).await, Reply::from(StatusCode::FAILURE), "no such handle");
     assert_eq!(sftp.extended(E::Fsync { handle: to.clone() }).await, ok);
 
     for (asked, answered) in [("~", "/"), ("~/x", "/x"), ("~alice/y", "/y"), ("./y", "/y"), ("", "/")] {

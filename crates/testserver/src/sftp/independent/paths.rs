@@ -1,4 +1,7 @@
 //! Paths as clients write them, and the files they mean: nothing outside the root can be named.
+//!
+//! A path is checked first and used afterwards, and nothing is locked between: this keeps no client in that exchanges a
+//! directory for a link in another session at that moment.
 
 use std::{
     io,

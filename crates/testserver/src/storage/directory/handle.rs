@@ -1,12 +1,19 @@
 //! Open files and listings of a directory of the disk.
 
-use std::{ffi::OsString, fs::File, io, path::PathBuf, vec};
+use std::{
+    ffi::OsString,
+    fs::{File, Metadata},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    vec,
+};
 
 use bytes::Bytes;
 
 use crate::storage::{
     Attributes, Changes, Entry, FileSystem, LONGEST_READ, Listing, OpenFile, OpenOptions, StorageError,
     directory::{platform, refusal},
+    last_failure,
 };
 
 /// An open file.
@@ -50,11 +57,11 @@ impl OpenFile for DiskFile {
     }
 
     fn set_attributes(&self, changes: &Changes) -> Result<(), StorageError> {
-        if let Some(size) = changes.size {
-            self.options.may_write()?;
-            resize(&self.file, size)?;
-        }
-        platform::change_open(&self.file, changes)
+        let resize = |size| {
+            self.options.may_resize()?;
+            resize(&self.file, size)
+        };
+        last_failure([changes.size.map_or(Ok(()), resize), platform::change_open(&self.file, changes)])
     }
 
     fn sync(&self) -> Result<(), StorageError> {
@@ -66,36 +73,66 @@ impl OpenFile for DiskFile {
     }
 }
 
-/// A listing of the names that were there when it began.
+/// A listing of the names that were there when it began. It ends early if the directory is moved or removed.
+/// (On Windows it goes on if another directory is there by then.)
 #[derive(Debug)]
 pub(crate) struct DiskListing {
-    directory: PathBuf,
-    parent: PathBuf,
+    turns: Arc<Mutex<()>>,
+    directory: Found,
+    parent: Found,
     names: vec::IntoIter<(Bytes, OsString)>,
 }
 
+/// A directory as it was found: its path may lead elsewhere later.
+#[derive(Debug)]
+struct Found {
+    path: PathBuf,
+    identity: platform::Identity,
+}
+
+impl Found {
+    fn new(path: &Path) -> Result<Self, StorageError> {
+        let metadata = path.symlink_metadata().map_err(refusal)?;
+        Ok(Self { path: path.to_owned(), identity: platform::identity(&metadata) })
+    }
+
+    /// What is known of it, if it is still there.
+    fn metadata(&self) -> Option<Metadata> {
+        let metadata = self.path.symlink_metadata().ok()?;
+        (metadata.is_dir() && platform::identity(&metadata) == self.identity).then_some(metadata)
+    }
+}
+
 impl DiskListing {
-    pub(crate) fn new(directory: PathBuf, parent: PathBuf, mut names: Vec<(Bytes, OsString)>) -> Self {
+    /// `turns` is what every operation on the tree holds.
+    pub(crate) fn new(
+        turns: Arc<Mutex<()>>,
+        directory: &Path,
+        parent: &Path,
+        mut names: Vec<(Bytes, OsString)>,
+    ) -> Result<Self, StorageError> {
         let dots = [".", ".."].map(|name| (Bytes::from_static(name.as_bytes()), OsString::from(name)));
         names.splice(0..0, dots);
-        Self { directory, parent, names: names.into_iter() }
+        let (directory, parent) = (Found::new(directory)?, Found::new(parent)?);
+        Ok(Self { turns, directory, parent, names: names.into_iter() })
     }
 }
 
 impl Listing for DiskListing {
     fn next(&mut self, most: usize) -> Result<Vec<Entry>, StorageError> {
+        let _turn = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         let mut entries = Vec::new();
+        let Some(directory) = self.directory.metadata() else { return Ok(entries) };
         while entries.len() < most.max(1) {
             let Some((name, file_name)) = self.names.next() else { break };
             let metadata = match &name[..] {
-                b"." => self.directory.symlink_metadata(),
-                b".." => self.parent.symlink_metadata(),
-                _ => self.directory.join(file_name).symlink_metadata(),
+                b"." => Some(directory.clone()),
+                b".." => self.parent.metadata(),
+                _ => self.directory.path.join(file_name).symlink_metadata().ok(),
             };
-            match metadata {
-                Ok(metadata) => entries.push(Entry { name, attributes: platform::attributes(&metadata) }),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(refusal(error)),
+            // As OpenSSH, this leaves out what nothing can be known of, and not what was removed alone.
+            if let Some(metadata) = metadata {
+                entries.push(Entry { name, attributes: platform::attributes(&metadata) });
             }
         }
         Ok(entries)

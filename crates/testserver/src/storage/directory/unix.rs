@@ -19,8 +19,16 @@ use rustix::{
 };
 
 use crate::storage::{
-    Attributes, Changes, FileKind, FileSystem, OpenOptions, StorageError, directory::refusal, walk::Found,
+    Attributes, Changes, FileKind, FileSystem, OpenOptions, StorageError, directory::refusal, last_failure,
+    walk::Found,
 };
+
+/// Which file this is, under whatever name.
+pub(crate) type Identity = (u64, u64);
+
+pub(crate) fn identity(metadata: &Metadata) -> Identity {
+    (metadata.dev(), metadata.ino())
+}
 
 /// Any name is one: the walk has refused what none can be.
 #[expect(clippy::unnecessary_wraps, reason = "on Windows there are names that cannot be")]
@@ -104,34 +112,40 @@ pub(crate) fn attributes(metadata: &Metadata) -> Attributes {
 
 /// All changes but that of the size, of what stands at the path, be it a link.
 pub(crate) fn change(path: &Path, metadata: &Metadata, changes: &Changes) -> Result<(), StorageError> {
-    if let Some(mode) = changes.mode {
+    let mode = |mode| {
         if metadata.is_symlink() {
             return Err(StorageError::Unsupported("a symbolic link has no permissions of its own"));
         }
-        fs::set_permissions(path, fs::Permissions::from_mode(mode & 0o7777)).map_err(refusal)?;
-    }
-    if let Some(times) = times(changes) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode & 0o7777)).map_err(refusal)
+    };
+    let set_times = |times| {
         rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)
-            .map_err(|error| refusal(error.into()))?;
-    }
-    if changes.uid.is_some() || changes.gid.is_some() {
-        lchown(path, changes.uid, changes.gid).map_err(refusal)?;
-    }
-    Ok(())
+            .map_err(|error| refusal(error.into()))
+    };
+    last_failure([
+        changes.mode.map_or(Ok(()), mode),
+        times(changes).map_or(Ok(()), set_times),
+        if changes.uid.is_some() || changes.gid.is_some() {
+            lchown(path, changes.uid, changes.gid).map_err(refusal)
+        } else {
+            Ok(())
+        },
+    ])
 }
 
 /// All changes but that of the size.
 pub(crate) fn change_open(file: &File, changes: &Changes) -> Result<(), StorageError> {
-    if let Some(mode) = changes.mode {
-        file.set_permissions(fs::Permissions::from_mode(mode & 0o7777)).map_err(refusal)?;
-    }
-    if let Some(times) = times(changes) {
-        rustix::fs::futimens(file, &times).map_err(|error| refusal(error.into()))?;
-    }
-    if changes.uid.is_some() || changes.gid.is_some() {
-        fchown(file, changes.uid, changes.gid).map_err(refusal)?;
-    }
-    Ok(())
+    let mode = |mode| file.set_permissions(fs::Permissions::from_mode(mode & 0o7777)).map_err(refusal);
+    let set_times = |times| rustix::fs::futimens(file, &times).map_err(|error| refusal(error.into()));
+    last_failure([
+        changes.mode.map_or(Ok(()), mode),
+        times(changes).map_or(Ok(()), set_times),
+        if changes.uid.is_some() || changes.gid.is_some() {
+            fchown(file, changes.uid, changes.gid).map_err(refusal)
+        } else {
+            Ok(())
+        },
+    ])
 }
 
 pub(crate) fn make_directory(path: &Path, mode: Option<u32>) -> io::Result<()> {

@@ -13,8 +13,17 @@ use std::{
 use bytes::Bytes;
 
 use crate::storage::{
-    Attributes, Changes, FileKind, FileSystem, OpenOptions, StorageError, directory::refusal, walk::Found,
+    Attributes, Changes, FileKind, FileSystem, OpenOptions, StorageError, directory::refusal, last_failure,
+    walk::Found,
 };
+
+/// Files have no number here that can be had by their path. No client can make a link here, so no path leads out later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Identity;
+
+pub(crate) fn identity(_metadata: &Metadata) -> Identity {
+    Identity
+}
 
 /// Refuses what Windows would take for something else: a path, a stream, a device, or a name without its last dot.
 pub(crate) fn name(name: &[u8]) -> Result<&OsStr, StorageError> {
@@ -121,19 +130,21 @@ pub(crate) fn change(path: &Path, metadata: &Metadata, changes: &Changes) -> Res
     if metadata.is_symlink() {
         return Err(LINKS);
     }
+    let mut timed = Ok(());
     if changes.accessed.is_some() || changes.modified.is_some() {
         let file = fs::OpenOptions::new().access_mode(WRITE_ATTRIBUTES).custom_flags(FLAGS).open(path);
-        set_times(&file.map_err(refusal)?, changes)?;
+        timed = file.map_err(refusal).and_then(|file| set_times(&file, changes));
     }
-    refuse_unknown(changes)
+    last_failure([timed, refuse_unknown(changes)])
 }
 
 /// All changes but that of the size.
 pub(crate) fn change_open(file: &File, changes: &Changes) -> Result<(), StorageError> {
+    let mut timed = Ok(());
     if changes.accessed.is_some() || changes.modified.is_some() {
-        set_times(file, changes)?;
+        timed = set_times(file, changes);
     }
-    refuse_unknown(changes)
+    last_failure([timed, refuse_unknown(changes)])
 }
 
 /// Windows makes a directory without a mode; that of a new one is no promise that a client relies on.

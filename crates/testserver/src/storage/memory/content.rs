@@ -93,7 +93,8 @@ impl Content {
         let mut gone = self.chunks.split_off(&index);
         if let Some(mut last) = gone.remove(&index) {
             let before = last.len();
-            last.truncate(length);
+            // A copy: a shorter view of the chunk would keep all of its memory.
+            last = last.get(..length).map(Bytes::copy_from_slice).unwrap_or(last);
             self.allocated -= (before - last.len()) as u64;
             if !last.is_empty() {
                 self.chunks.insert(index, last);
@@ -163,6 +164,15 @@ mod tests {
         let all = content.read(0, 1_000_000);
         assert_eq!(all.len(), 150_000);
         assert!(all[..70_000].iter().all(|&byte| byte == 7) && all[70_000..].iter().all(|&byte| byte == 0));
+    }
+
+    #[test]
+    fn what_is_cut_off_takes_no_memory() {
+        let mut content = Content::default();
+        content.write(0, &[7; 65_536], u64::MAX);
+        content.resize(1);
+        let kept = content.chunks.remove(&0).unwrap().try_into_mut().unwrap();
+        assert!(kept.capacity() < 1024, "{} bytes for one", kept.capacity());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use crate::storage::{
     Attributes, Changes, Entry, FileSystem, LONGEST_READ, Listing, OpenFile, OpenOptions, StorageError,
+    last_failure,
     memory::{Memory, tree::Inode},
 };
 
@@ -54,15 +55,15 @@ impl OpenFile for MemoryFile {
     fn set_attributes(&self, changes: &Changes) -> Result<(), StorageError> {
         self.memory.may_change_anything()?;
         let mut tree = self.memory.tree();
+        let mut resized = Ok(());
         if let Some(size) = changes.size {
-            self.options.may_write()?;
-            tree.resize(self.inode, size)?;
+            resized = self.options.may_resize().and_then(|()| tree.resize(self.inode, size));
         }
-        self.memory.change(&mut tree, self.inode, changes)?;
+        let changed = last_failure([resized, self.memory.change(&mut tree, self.inode, changes)]);
         drop(tree);
         // What is written after this is another change.
         *self.written() = None;
-        Ok(())
+        changed
     }
 
     fn sync(&self) -> Result<(), StorageError> {

@@ -1,8 +1,8 @@
 //! Files, directories, names and paths, as every platform has them: each check on memory and on the disk.
 
-use super::{both_ways, exists, move_to, names, read, replace, seconds, size, size_of, write};
+use super::{both_ways, copy_data, exists, move_to, names, read, replace, seconds, size, size_of, write};
 use crate::storage::{
-    Changes, Directory, FileKind, LONGEST_READ, Links, Memory, OpenOptions, Storage, StorageError, copy_data,
+    Changes, CopyData, Directory, FileKind, LONGEST_READ, Links, Memory, OpenOptions, Storage, StorageError,
 };
 
 table!(memory, disk, [
@@ -12,6 +12,8 @@ table!(memory, disk, [
     handle_does_only_what_it_was_opened_for
     opening_makes_empties_and_refuses_as_told
     directories_are_not_opened_as_files
+    copy_ends_where_the_source_did_at_its_start_and_goes_step_by_step
+    part_that_cannot_be_changed_does_not_keep_the_others_from_it
     size_is_set_by_path_and_by_handle
     offsets_have_an_end
     times_are_kept
@@ -79,7 +81,10 @@ fn handle_does_only_what_it_was_opened_for(tree: &dyn Storage) {
     write(tree, "/file", b"data");
     let reader = tree.open(b"/file", OpenOptions::new()).unwrap();
     assert_eq!(reader.write_at(0, b"x").unwrap_err(), StorageError::PermissionDenied);
-    assert_eq!(reader.set_attributes(&size_of(1)).unwrap_err(), StorageError::PermissionDenied);
+    assert_eq!(
+        reader.set_attributes(&size_of(1)),
+        Err(StorageError::Invalid("the file is not open for writing"))
+    );
     let writer = tree.open(b"/file", OpenOptions::new().write()).unwrap();
     assert_eq!(writer.read_at(0, 1).unwrap_err(), StorageError::PermissionDenied);
     let maker = tree.open(b"/made", OpenOptions::new().read().create()).unwrap();
@@ -102,6 +107,18 @@ fn opening_makes_empties_and_refuses_as_told(tree: &dyn Storage) {
     assert_eq!(size(tree, "/file"), 0);
     assert_eq!(tree.open(b"/no/file", both_ways()).unwrap_err(), StorageError::NotFound);
     assert_eq!(tree.open(b"/file/x", both_ways()).unwrap_err(), StorageError::NotADirectory);
+}
+
+fn part_that_cannot_be_changed_does_not_keep_the_others_from_it(tree: &dyn Storage) {
+    tree.make_directory(b"/dir", None).unwrap();
+    let times = Changes { accessed: Some(seconds(5)), modified: Some(seconds(6)), ..size_of(1) };
+    assert_eq!(tree.set_attributes(b"/dir", Links::Follow, &times), Err(StorageError::IsADirectory));
+    assert_eq!(tree.attributes(b"/dir", Links::Follow).unwrap().modified, seconds(6));
+    write(tree, "/file", b"data");
+    let writer = tree.open(b"/file", both_ways()).unwrap();
+    let impossible = Changes { size: Some(u64::MAX), ..times };
+    assert!(writer.set_attributes(&impossible).is_err());
+    assert_eq!(writer.attributes().unwrap().modified, seconds(6));
 }
 
 fn directories_are_not_opened_as_files(tree: &dyn Storage) {
@@ -354,17 +371,30 @@ fn data_is_copied_between_handles(tree: &dyn Storage) {
     write(tree, "/from", &data);
     let from = tree.open(b"/from", OpenOptions::new().read()).unwrap();
     let to = tree.open(b"/to", both_ways()).unwrap();
-    assert_eq!(copy_data(&*from, 1, None, &*to, 2).unwrap(), 599_999);
+    assert_eq!(copy_data((&*from, 1), None, (&*to, 2)).unwrap(), 599_999);
     assert_eq!(to.read_at(0, 5).unwrap(), [0, 0, data[1], data[2], data[3]][..]);
     assert!(to.read_at(2, usize::MAX).unwrap() == data[1..]);
-    assert_eq!(copy_data(&*from, 10, Some(5), &*to, 0).unwrap(), 5);
+    assert_eq!(copy_data((&*from, 10), Some(5), (&*to, 0)).unwrap(), 5);
     assert_eq!(to.read_at(0, 5).unwrap(), data[10..15]);
-    assert_eq!(copy_data(&*from, 599_999, Some(5), &*to, 0).unwrap(), 1);
-    assert_eq!(copy_data(&*from, 600_000, Some(5), &*to, 0).unwrap(), 0);
-    assert_eq!(copy_data(&*from, 0, Some(0), &*to, 0).unwrap(), 0);
-    assert_eq!(copy_data(&*to, 0, None, &*from, 0).unwrap_err(), StorageError::PermissionDenied);
+    assert_eq!(copy_data((&*from, 599_999), Some(5), (&*to, 0)).unwrap(), 1);
+    assert_eq!(copy_data((&*from, 600_000), Some(5), (&*to, 0)).unwrap(), 0);
+    assert_eq!(copy_data((&*from, 0), Some(0), (&*to, 0)).unwrap(), 0);
+    assert_eq!(copy_data((&*to, 0), None, (&*from, 0)).unwrap_err(), StorageError::PermissionDenied);
     if from.attributes().unwrap().inode.is_some() {
         let again = tree.open(b"/from", both_ways()).unwrap();
-        assert!(matches!(copy_data(&*from, 0, None, &*again, 9), Err(StorageError::Invalid(_))));
+        assert!(matches!(copy_data((&*from, 0), None, (&*again, 9)), Err(StorageError::Invalid(_))));
     }
+}
+
+fn copy_ends_where_the_source_did_at_its_start_and_goes_step_by_step(tree: &dyn Storage) {
+    write(tree, "/from", &[7; 300_000]);
+    let from = tree.open(b"/from", both_ways()).unwrap();
+    let to = tree.open(b"/to", both_ways()).unwrap();
+    let mut copy = CopyData::new((&*from, 0), None, (&*to, 0)).unwrap();
+    assert_eq!(copy.step().unwrap(), None);
+    assert!(size(tree, "/to") < 300_000);
+    from.write_at(300_000, &[8; 300_000]).unwrap();
+    assert_eq!(copy.step().unwrap(), None);
+    assert_eq!(copy.step().unwrap(), Some(300_000));
+    assert_eq!(size(tree, "/to"), 300_000);
 }

@@ -8,7 +8,10 @@ mod unix {
     use std::{fs, os::unix::fs::symlink};
 
     use super::{Directory, Storage, both_ways, names, read};
-    use crate::storage::{Existing, FileKind, Links, OpenOptions, StorageError, tests::exists};
+    use crate::storage::{
+        Existing, FileKind, Links, OpenOptions, StorageError,
+        tests::{exists, size_of},
+    };
 
     #[test]
     fn no_path_leads_out() {
@@ -50,6 +53,59 @@ mod unix {
         assert_eq!(read(&tree, "/link/file").unwrap(), "data");
         assert_eq!(names(&tree, "/top/top/link"), ["file"]);
         assert_eq!(tree.read_link(b"/link").unwrap(), real.join("d").to_str().unwrap());
+    }
+
+    #[test]
+    fn listing_does_not_follow_where_its_directory_was() {
+        let outside = tempfile::tempdir().unwrap();
+        fs::write(outside.path().join("secret"), "secret").unwrap();
+        let root = tempfile::tempdir().unwrap();
+        let tree = Directory::new(root.path()).unwrap();
+        tree.make_directory(b"/d", None).unwrap();
+        tree.open(b"/d/secret", both_ways()).unwrap();
+        let mut listing = tree.list(b"/d").unwrap();
+        assert_eq!(listing.next(2).unwrap().len(), 2);
+        tree.rename(b"/d", b"/e", Existing::Refuse).unwrap();
+        tree.make_symlink(outside.path().to_str().unwrap().as_bytes(), b"/d").unwrap();
+        assert_eq!(listing.next(9).unwrap(), []);
+
+        // Nor where a link is further up.
+        tree.make_directory(b"/up", None).unwrap();
+        tree.make_directory(b"/up/d", None).unwrap();
+        tree.open(b"/up/d/secret", both_ways()).unwrap();
+        fs::create_dir(outside.path().join("d")).unwrap();
+        fs::write(outside.path().join("d/secret"), "secret").unwrap();
+        let mut listing = tree.list(b"/up/d").unwrap();
+        tree.rename(b"/up", b"/away", Existing::Refuse).unwrap();
+        tree.make_symlink(outside.path().to_str().unwrap().as_bytes(), b"/up").unwrap();
+        assert_eq!(listing.next(9).unwrap(), []);
+    }
+
+    /// Without turns, this leaves the outside file empty after a few rounds.
+    #[test]
+    fn client_that_races_itself_does_not_get_out() {
+        let outside = tempfile::tempdir().unwrap();
+        let victim = outside.path().join("f");
+        fs::write(&victim, "secret").unwrap();
+        let root = tempfile::tempdir().unwrap();
+        let tree = Directory::new(root.path()).unwrap();
+        tree.make_directory(b"/real", None).unwrap();
+        tree.open(b"/real/f", both_ways()).unwrap();
+        tree.make_symlink(outside.path().to_str().unwrap().as_bytes(), b"/link").unwrap();
+        std::thread::scope(|scope| {
+            let cutting = scope.spawn(|| {
+                for _ in 0..2000 {
+                    let _ = tree.set_attributes(b"/d/f", Links::Follow, &size_of(0));
+                }
+            });
+            while !cutting.is_finished() {
+                for name in [&b"/real"[..], b"/link"] {
+                    tree.rename(name, b"/d", Existing::Refuse).unwrap();
+                    tree.rename(b"/d", name, Existing::Refuse).unwrap();
+                }
+            }
+        });
+        assert_eq!(fs::read(&victim).unwrap(), b"secret");
     }
 
     #[test]

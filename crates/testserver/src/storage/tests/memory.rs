@@ -1,7 +1,9 @@
 //! What only the tree in memory has: users, a quota, its own clock, and figures that can be counted on.
 
 use super::{both_ways, exists, names, read, seconds, size_of, write};
-use crate::storage::{Changes, Existing, Links, Memory, OpenOptions, Storage, StorageError, copy_data};
+use crate::storage::{
+    Changes, Existing, Links, Memory, OpenOptions, Storage, StorageError, tests::copy_data,
+};
 
 fn set_mode(tree: &Memory, path: &str, mode: u32) -> Result<(), StorageError> {
     tree.set_attributes(path.as_bytes(), Links::Follow, &Changes { mode: Some(mode), ..Changes::default() })
@@ -180,7 +182,7 @@ fn quota_ends_a_write_and_keeps_what_fitted() {
     tree.make_directory(b"/dir", None).unwrap();
     let other = tree.open(b"/other", both_ways()).unwrap();
     assert_eq!(other.write_at(0, b"x").unwrap_err(), StorageError::NoSpace);
-    assert_eq!(copy_data(&*file, 0, None, &*other, 0).unwrap_err(), StorageError::NoSpace);
+    assert_eq!(copy_data((&*file, 0), None, (&*other, 0)).unwrap_err(), StorageError::NoSpace);
     file.set_attributes(&size_of(99_999)).unwrap();
     other.write_at(1 << 40, b"x").unwrap();
     assert_eq!(other.attributes().unwrap().allocated, 1);
