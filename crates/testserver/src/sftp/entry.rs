@@ -27,7 +27,7 @@ enum What {
 impl SftpEntry {
     /// A file of this content, with mode 0644.
     pub fn file(content: impl Into<Bytes>) -> Self {
-        Self::of(What::File(content.into()), Some(0o644))
+        Self::of(What::File(content.into()))
     }
 
     /// A directory, with mode 0755.
@@ -38,15 +38,15 @@ impl SftpEntry {
     /// let sftp = Sftp::memory().entry("/srv/private", SftpEntry::directory().mode(0o700).owner(0, 0));
     /// ```
     pub fn directory() -> Self {
-        Self::of(What::Directory, Some(0o755))
+        Self::of(What::Directory)
     }
 
     /// A symbolic link that reads `target`, which need not exist. It has no mode of its own.
     pub fn symlink(target: impl Into<Bytes>) -> Self {
-        Self::of(What::Symlink(target.into()), None)
+        Self::of(What::Symlink(target.into()))
     }
 
-    /// With these permission bits, at most 0o7777.
+    /// With these permission bits, at most 0o7777. A real directory has none on Windows: there the server does not start.
     pub fn mode(mut self, mode: u32) -> Self {
         self.mode = Some(mode);
         self
@@ -71,8 +71,8 @@ impl SftpEntry {
         self
     }
 
-    fn of(what: What, mode: Option<u32>) -> Self {
-        Self { what, mode, modified: None, size: None, owner: None }
+    fn of(what: What) -> Self {
+        Self { what, mode: None, modified: None, size: None, owner: None }
     }
 
     /// Puts it into a tree, with the directories above it, and without its mode and times. `owner` is whose they are.
@@ -119,12 +119,27 @@ impl SftpEntry {
     ) -> Result<(), StorageError> {
         let changes = Changes {
             size: self.size,
-            mode: self.mode,
+            mode: self.mode.or_else(|| self.usual_mode()),
             accessed: self.modified,
             modified: self.modified,
             ..given(self.owner.or(owner))
         };
-        storage.set_attributes(path, Links::Keep, &changes)
+        match storage.set_attributes(path, Links::Keep, &changes) {
+            // A real directory on Windows has no modes, and nobody asked for one.
+            Err(StorageError::Unsupported(_)) if self.mode.is_none() => {
+                storage.set_attributes(path, Links::Keep, &Changes { mode: None, ..changes })
+            }
+            done => done,
+        }
+    }
+
+    /// What it has if nobody says otherwise.
+    fn usual_mode(&self) -> Option<u32> {
+        match self.what {
+            What::File(_) => Some(0o644),
+            What::Directory => Some(0o755),
+            What::Symlink(_) => None,
+        }
     }
 }
 

@@ -95,6 +95,8 @@ fn number(bytes: &[u8]) -> u32 {
 #[tokio::test]
 async fn files_are_there_as_the_script_says() {
     for serve in ["memory", "directory"] {
+        // Real files have none on Windows, where a script that asks for one is refused.
+        let mode = if serve == "memory" || cfg!(unix) { "mode = 0o440" } else { "" };
         let script = format!(
             r#"
             {ALICE}
@@ -103,7 +105,7 @@ async fn files_are_there_as_the_script_says() {
             [[sftp.files]]
             path = "/etc/motd"
             text = "hello"
-            mode = 0o440
+            {mode}
             [[sftp.files]]
             path = "/bin.dat"
             base64 = "AP8="
