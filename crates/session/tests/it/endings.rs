@@ -256,7 +256,7 @@ async fn a_child_keeps_its_connection_when_the_session_is_dropped() {
 #[tokio::test]
 async fn a_request_that_is_never_answered_ends_at_its_deadline() {
     let server = server().fault(Fault::withhold_request().nth(1)).start().await.unwrap();
-    let options = TransportOptions::builder().request_timeout(Duration::from_millis(300)).build().unwrap();
+    let options = TransportOptions::builder().request_timeout(Duration::from_secs(2)).build().unwrap();
     let session = login_with(&server, options).await;
     let error = session.output("true").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ChannelTimeout);
