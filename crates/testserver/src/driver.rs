@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use russh::server::ChannelOpenHandle;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     sync::oneshot,
 };
 
@@ -16,6 +16,7 @@ use crate::{
     handler::{Handler, HandlerError},
     line::Engine,
     link::{Link, LinkControl},
+    listener::PortListener,
     listening::Accepting,
     network, raw,
     record::End,
@@ -30,7 +31,7 @@ const LINGER: Duration = Duration::from_secs(2);
 const SOCKET_BUFFER: usize = 256 * 1024;
 
 /// Accepts connections until the server stops, or until it is to stop listening.
-pub(crate) fn accept(shared: &Arc<Shared>, listener: TcpListener) -> Accepting {
+pub(crate) fn accept(shared: &Arc<Shared>, listener: PortListener) -> Accepting {
     let owner = Arc::clone(shared);
     let stop = shared.stopping.child_token();
     let stopping = stop.clone();

@@ -29,6 +29,7 @@ mod host_certificate;
 mod keys;
 mod line;
 mod link;
+mod listener;
 mod listening;
 mod live;
 mod network;

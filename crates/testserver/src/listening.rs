@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
-    net::{TcpListener, TcpSocket},
+    net::TcpSocket,
     sync::{Mutex, oneshot},
 };
 use tokio_util::sync::CancellationToken;
@@ -12,6 +12,7 @@ use crate::{
     driver,
     error::Error,
     fault::Cut,
+    listener::PortListener,
     server::{Shared, TestServer},
 };
 
@@ -41,9 +42,9 @@ pub(crate) struct Accepting {
 
 impl Port {
     /// Listens on 127.0.0.1, on a port of the system's choice.
-    pub(crate) fn open() -> io::Result<(SocketAddr, TcpListener)> {
+    pub(crate) fn open() -> io::Result<(SocketAddr, PortListener)> {
         let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0)))?.listen(BACKLOG)?;
-        Ok((listener.local_addr()?, listener))
+        Ok((listener.local_addr()?, listener.into()))
     }
 
     pub(crate) fn new(addr: SocketAddr, accepting: Accepting) -> Self {
@@ -75,7 +76,7 @@ impl Port {
             State::Held(socket) => socket,
             State::Listening(_) | State::Lost => bind(self.addr)?,
         };
-        *state = State::Listening(driver::accept(shared, socket.listen(BACKLOG)?));
+        *state = State::Listening(driver::accept(shared, socket.listen(BACKLOG)?.into()));
         Ok(())
     }
 }

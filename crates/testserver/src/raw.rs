@@ -22,12 +22,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::{net::TcpListener, sync::Notify, time::Instant};
+use tokio::{sync::Notify, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     duplex::Duplex,
     error::{Error, ErrorKind},
+    listener::PortListener,
 };
 
 pub use faults::{Damage, RequestAnswer};
@@ -223,7 +224,7 @@ impl RawServer {
     /// # Cancel safety
     /// Nothing is left when this future is dropped.
     pub async fn start(script: RawScript) -> Result<Self, Error> {
-        let listener = TcpListener::bind(("127.0.0.1", 0))
+        let listener = PortListener::bind(([127, 0, 0, 1], 0).into())
             .await
             .map_err(|source| Error::io("listen on 127.0.0.1", source))?;
         let addr = listener.local_addr().map_err(|source| Error::io("learn the port listened on", source))?;

@@ -6,9 +6,10 @@ use std::{
     path::Path,
 };
 
-use tokio::net::TcpListener;
-
-use crate::forward::{carry::Line, open::Originator};
+use crate::{
+    forward::{carry::Line, open::Originator},
+    listener::PortListener,
+};
 
 /// Where a TCP forward may listen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,8 +22,8 @@ pub(crate) enum Reach {
 
 pub(crate) enum Listener {
     Tcp {
-        first: TcpListener,
-        second: Option<TcpListener>,
+        first: PortListener,
+        second: Option<PortListener>,
     },
     #[cfg(unix)]
     Unix(UnixSocket),
@@ -42,11 +43,11 @@ impl Listener {
     pub(crate) async fn tcp(address: &str, port: u32, reach: Reach) -> io::Result<(Self, u16)> {
         let port = u16::try_from(port).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
         let (first, second) = addresses(address, reach)?;
-        let first = TcpListener::bind(SocketAddr::new(first, port)).await?;
+        let first = PortListener::bind(SocketAddr::new(first, port)).await?;
         let port = first.local_addr()?.port();
         let second = match second {
             // A machine without IPv6, or a port taken there, leaves one address, as it does with sshd.
-            Some(second) => TcpListener::bind(SocketAddr::new(second, port)).await.ok(),
+            Some(second) => PortListener::bind(SocketAddr::new(second, port)).await.ok(),
             None => None,
         };
         Ok((Self::Tcp { first, second }, port))
@@ -118,7 +119,7 @@ impl Drop for UnixSocket {
     }
 }
 
-async fn accept(listener: Option<&TcpListener>) -> io::Result<(tokio::net::TcpStream, SocketAddr)> {
+async fn accept(listener: Option<&PortListener>) -> io::Result<(tokio::net::TcpStream, SocketAddr)> {
     match listener {
         Some(listener) => listener.accept().await,
         None => std::future::pending().await,

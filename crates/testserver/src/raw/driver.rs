@@ -4,13 +4,13 @@ use std::{io, sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf},
-    net::TcpListener,
     sync::watch,
 };
 
 use crate::{
     driver::Wire,
     duplex::Duplex,
+    listener::PortListener,
     raw::{RawShared, Step},
 };
 
@@ -20,7 +20,7 @@ const KEPT: usize = 64 * 1024;
 /// How long a client may take to close after the script's end.
 const LINGER: Duration = Duration::from_secs(2);
 
-pub(super) fn accept(shared: &Arc<RawShared>, listener: TcpListener) {
+pub(super) fn accept(shared: &Arc<RawShared>, listener: PortListener) {
     let owner = Arc::clone(shared);
     // Owned by the server's tracker; ended by its `stopping` token; `RawServer::stop` waits for it.
     shared.tasks.spawn(async move {
