@@ -130,7 +130,8 @@ fn sshd_config(folder: &Path, port: u16) -> String {
         "Port {port}\nListenAddress 127.0.0.1\nHostKey \"{folder}/host_key\"\nPidFile none\n\
          AuthorizedKeysFile \"{folder}/key.pub\"\nStrictModes no\nUsePAM no\nPermitRootLogin prohibit-password\n\
          PasswordAuthentication no\nKbdInteractiveAuthentication no\nPrintMotd no\nPrintLastLog no\nUseDNS no\n\
-         Ciphers aes256-gcm@openssh.com\nMaxStartups 500\nMaxSessions 50\nSetEnv \"HOME={folder}\"\n"
+         Ciphers aes256-gcm@openssh.com\nMaxStartups 500\nMaxSessions 50\nSetEnv \"HOME={folder}\"\n\
+         Subsystem sftp internal-sftp\n"
     )
 }
 
