@@ -1,19 +1,20 @@
 //! An authenticated connection: channels, counters, and its end.
 
+mod failure;
+mod lease;
+
 use std::collections::HashSet;
 use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::BoxFuture;
 use crate::algorithms::Negotiated;
-use crate::base::{Channel, CloseReason, Connection, End, Gone, NotOpened, Open, Refusal};
+use crate::base::{Channel, CloseReason, Connection, Gone, NotOpened, Open};
 use crate::command::{Command, Output};
 use crate::connect::ConnectTimings;
 use crate::driver::{self, Task, Tasks};
@@ -21,7 +22,10 @@ use crate::ending::{Ending, Orphans};
 use crate::error::{Error, ErrorKind, Result};
 use crate::host_trust::HostKeyOffer;
 use crate::options::TransportOptions;
+use crate::session::lease::OpenInBackground;
 use crate::stream::ForwardStream;
+
+pub(crate) use lease::{EofOnDrop, Lease};
 
 /// So many dropped channels may still be ending before new ones wait for them: each holds one of the server's
 /// session slots (OpenSSH grants ten), and ending a process needs one more.
@@ -372,17 +376,15 @@ impl Session {
         let channel = self.within_request_timeout("open channel", opening).await?;
         self.inner.channels_opened.fetch_add(1, Ordering::Relaxed);
         let span = tracing::debug_span!(parent: &self.inner.span, "channel", number = channel.number());
-        Ok(Lease { channel: Arc::new(channel), ending, session: self.clone(), span, since: Instant::now() })
+        Ok(Lease::new(self.clone(), channel, ending, span))
     }
 
     /// Asks for a channel once; an answer nobody waits for any more is taken care of by the driver.
     fn attempt(&self, open: &Open) -> OpenInBackground {
         let connection = Arc::clone(&self.inner.connection);
         let open = open.clone();
-        OpenInBackground {
-            future: Some(Box::pin(async move { connection.open(&open).await })),
-            tasks: self.inner.tasks.clone(),
-        }
+        let opening = Box::pin(async move { connection.open(&open).await });
+        OpenInBackground::new(opening, self.inner.tasks.clone())
     }
 
     pub(crate) async fn within_request_timeout<T>(
@@ -417,8 +419,8 @@ impl Session {
     pub(crate) fn end_when_orphaned(&self, lease: &Lease, ending: Ending) {
         let tasks = self.inner.tasks.clone();
         // Weak: the hook lives in what the channel owns.
-        let channel = Arc::downgrade(&lease.channel);
-        lease.channel.intake().when_orphaned(Box::new(move || {
+        let channel = Arc::downgrade(lease.channel());
+        lease.channel().intake().when_orphaned(Box::new(move || {
             if let Some(channel) = channel.upgrade() {
                 tasks.send(Task::End(channel, ending.clone()));
             }
@@ -426,7 +428,7 @@ impl Session {
     }
 
     pub(crate) fn eof_on_drop(&self, channel: &Arc<Channel>) -> EofOnDrop {
-        EofOnDrop { channel: Some(Arc::clone(channel)), tasks: self.inner.tasks.clone() }
+        EofOnDrop::new(channel, self.inner.tasks.clone())
     }
 
     pub(crate) fn variable_was_refused(&self, name: &str) -> bool {
@@ -435,78 +437,6 @@ impl Session {
 
     pub(crate) fn remember_refused_variable(&self, name: &str) {
         self.inner.refused_variables.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
-    }
-
-    /// The error for something asked of a connection that is gone, or going: then its reason is waited for.
-    pub(crate) async fn gone_error(&self, operation: &'static str) -> Error {
-        const REASON_WITHIN: Duration = Duration::from_secs(2);
-        let _ = tokio::time::timeout(REASON_WITHIN, self.inner.connection.gone()).await;
-        let reason = self.inner.connection.close_reason();
-        let error =
-            Error::new(ErrorKind::Disconnected, operation, format!("the connection is gone: {reason}"))
-                .at(self.target());
-        match reason {
-            CloseReason::Local | CloseReason::Aborted => error,
-            _ => error.with_hint("connect again; the server's log says more where it ended the connection"),
-        }
-    }
-
-    /// The error for a channel that ended before what was wanted of it.
-    pub(crate) async fn channel_ended_error(&self, operation: &'static str, channel: &Channel) -> Error {
-        match channel.intake().end_seen() {
-            Some(End::Overrun) => Error::new(
-                ErrorKind::Overrun,
-                operation,
-                "the output was not read, and its buffers in memory and on disk ran over",
-            )
-            .at(self.target())
-            .with_hint("read the output as it comes, or raise the limits of BufferLimits"),
-            Some(End::Closed) => Error::new(
-                ErrorKind::ChannelClosed,
-                operation,
-                "the server closed the channel before it answered",
-            )
-            .at(self.target()),
-            Some(End::Released) => {
-                Error::new(ErrorKind::ChannelClosed, operation, "the channel was closed on this side")
-                    .at(self.target())
-            }
-            Some(End::Lost) | None => self.gone_error(operation).await,
-        }
-    }
-
-    /// The server's refusal in words, told apart by code and type of channel.
-    fn refusal_error(&self, open: &Open, refusal: &Refusal) -> Error {
-        let said = if refusal.text.is_empty() { String::new() } else { format!(": {}", refusal.text) };
-        let (kind, message, hint) = match (open, refusal.code) {
-            // OpenSSH refuses a session over MaxSessions with code 2, whose meaning in the RFC is another.
-            (Open::Session, 2) => (
-                ErrorKind::ChannelLimit,
-                format!("the server opens no further session on this connection{said}"),
-                "close a session or wait for one to end, use another connection, or raise MaxSessions in its sshd_config",
-            ),
-            (Open::DirectTcpip { host, port }, 2) => (
-                ErrorKind::ChannelTarget,
-                format!("the server could not connect to {host}:{port}{said}"),
-                "check that something listens there and that the server can reach it",
-            ),
-            (Open::DirectStreamlocal { path }, 2) => (
-                ErrorKind::ChannelTarget,
-                format!("the server could not connect to the socket {path}{said}"),
-                "check that something listens there and that the account may open it",
-            ),
-            (_, 4) => (
-                ErrorKind::ChannelShortage,
-                format!("the server is short of resources for another channel{said}"),
-                "try again in a moment",
-            ),
-            (_, code) => (
-                ErrorKind::ChannelProhibited,
-                format!("the server does not permit this channel{said} (code {code})"),
-                "its policy decides this: AllowTcpForwarding, PermitOpen and the like in its sshd_config",
-            ),
-        };
-        Error::new(kind, "open channel", message).at(self.target()).with_hint(hint)
     }
 }
 
@@ -522,80 +452,5 @@ impl fmt::Debug for Session {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.tasks.send(Task::Close(driver::GRACE_OF_DROP));
-    }
-}
-
-/// An open channel and how to end it; dropped, it hands the ending to the connection's task.
-pub(crate) struct Lease {
-    channel: Arc<Channel>,
-    ending: Ending,
-    session: Session,
-    span: tracing::Span,
-    since: Instant,
-}
-
-impl Lease {
-    pub(crate) fn channel(&self) -> &Arc<Channel> {
-        &self.channel
-    }
-
-    pub(crate) fn set_ending(&mut self, ending: Ending) {
-        self.ending = ending;
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        let _entered = self.span.enter();
-        tracing::debug!(open_ms = self.since.elapsed().as_millis(), "channel released");
-        if self.channel.intake().end_seen().is_none() {
-            self.session.inner.tasks.send(Task::End(Arc::clone(&self.channel), self.ending.clone()));
-        }
-    }
-}
-
-/// Sends the end of input when a writer is dropped without having done so.
-pub(crate) struct EofOnDrop {
-    channel: Option<Arc<Channel>>,
-    tasks: Tasks,
-}
-
-impl EofOnDrop {
-    /// It was sent already.
-    pub(crate) fn sent(mut self) {
-        self.channel = None;
-    }
-}
-
-impl Drop for EofOnDrop {
-    fn drop(&mut self) {
-        if let Some(channel) = self.channel.take() {
-            self.tasks.send(Task::Eof(channel));
-        }
-    }
-}
-
-/// A channel open that nobody may forget: dropped before its end, the driver takes it over.
-struct OpenInBackground {
-    future: Option<BoxFuture<'static, Result<Channel, NotOpened>>>,
-    tasks: Tasks,
-}
-
-impl Future for OpenInBackground {
-    type Output = Result<Channel, NotOpened>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> std::task::Poll<Self::Output> {
-        let Some(future) = &mut self.future else { return std::task::Poll::Ready(Err(NotOpened::Gone)) };
-        let opened = std::task::ready!(future.as_mut().poll(cx));
-        self.future = None;
-        std::task::Poll::Ready(opened)
-    }
-}
-
-impl Drop for OpenInBackground {
-    fn drop(&mut self) {
-        if let Some(future) = self.future.take() {
-            self.tasks.send(Task::AbandonedOpen(future));
-        }
     }
 }

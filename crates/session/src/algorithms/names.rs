@@ -55,12 +55,12 @@ impl Family {
         self.sound().to_vec()
     }
 
-    /// The implemented names that a pattern matches, in order of preference.
+    /// The offered names that a pattern matches, in order of preference.
     pub(super) fn matching(self, pattern: &str) -> Vec<&'static str> {
         self.supported().into_iter().filter(|name| matches(pattern, name)).collect()
     }
 
-    /// Whether the pattern matches a name of OpenSSH's that is not implemented here.
+    /// Whether the pattern matches a name of OpenSSH's that this engine does not offer.
     pub(super) fn is_foreign(self, pattern: &str) -> bool {
         self.foreign().iter().any(|name| matches(pattern, name))
     }
@@ -128,7 +128,7 @@ impl Family {
         }
     }
 
-    /// Names that `ssh -Q` prints, or printed in a version still in use, and that are not implemented.
+    /// Names that `ssh -Q` prints, or printed in a version still in use, and that this engine does not offer.
     fn foreign(self) -> &'static [&'static str] {
         match self {
             Self::Kex => &[

@@ -8,19 +8,21 @@
 //!
 //! A reader that keeps up takes messages straight from the base's queue: no task and no copy in between.
 
+mod arrival;
+mod sorting;
 mod spill;
+#[cfg(test)]
+mod tests;
 mod waiters;
 
 use std::collections::VecDeque;
 use std::io;
-use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use russh::{ChannelMsg, ChannelReadHalf};
+use russh::ChannelReadHalf;
 use tokio::sync::Notify;
 
 use crate::base::intake::spill::Spill;
@@ -130,111 +132,6 @@ impl Intake {
         self.state().queue = Some(queue);
         self.wakers.tell(News::ALL);
     }
-
-    // ---- the loop's side ----------------------------------------------------------------------
-
-    /// Counts a message that the loop has queued. `false`: over the memory limit, call [`Intake::spill`].
-    pub(crate) fn arrived(&self, bytes: usize) -> bool {
-        if self.ended.load(Ordering::Acquire) {
-            return true;
-        }
-        let cost = cost(bytes);
-        self.queued.fetch_add(cost, Ordering::AcqRel) + cost <= self.limits.memory_bytes()
-    }
-
-    /// Counts a message of a stream; whether it arrived for a reader that had gone before, told once.
-    pub(crate) fn output_for_nobody(&self, stream: Stream) -> bool {
-        if stream != Stream::Out {
-            return false;
-        }
-        let arrived = self.out_arrived.fetch_add(1, Ordering::AcqRel) + 1;
-        self.out_dropped.load(Ordering::Acquire)
-            && arrived > self.out_sorted.load(Ordering::Acquire)
-            && !self.orphaned_told.swap(true, Ordering::AcqRel)
-    }
-
-    /// Moves what is in memory to disk. Blocking; `Ok(false)` when the disk limit is reached as well.
-    pub(crate) fn spill(&self) -> io::Result<bool> {
-        let mut state = self.state();
-        self.sort_queue(&mut state);
-        let State { out, err, .. } = &mut *state;
-        // Standard error last, and only where that is not enough: the report of a process group may be at its head.
-        for fifo in [out, err] {
-            if self.fits() {
-                break;
-            }
-            while let Some(bytes) = fifo.memory.front() {
-                if fifo.spill.waiting + bytes.len() as u64 > self.limits.disk_bytes() {
-                    break;
-                }
-                fifo.spill.append(bytes, self.limits.disk_bytes())?;
-                self.queued.fetch_sub(cost(bytes.len()), Ordering::AcqRel);
-                fifo.memory.pop_front();
-            }
-        }
-        Ok(self.fits())
-    }
-
-    /// Runs the hook set by [`Intake::when_orphaned`].
-    pub(crate) fn tell_orphaned(&self) {
-        if let Some(hook) = self.orphaned.get() {
-            hook();
-        }
-    }
-
-    /// The loop is done with the channel and has forgotten it.
-    pub(crate) fn mark_closed_by_peer(&self) {
-        self.closed_by_peer.store(true, Ordering::Release);
-    }
-
-    pub(crate) fn is_closed_by_peer(&self) -> bool {
-        self.closed_by_peer.load(Ordering::Acquire)
-    }
-
-    /// Resolves when readers have made room, a quarter of the limit, or the channel ended.
-    pub(crate) async fn room(&self) {
-        self.room.notified().await;
-    }
-
-    /// Whether some of it is on disk, so that reading frees no memory yet.
-    pub(crate) fn has_spilled(&self) -> bool {
-        let state = self.state();
-        state.out.spill.waiting > 0 || state.err.spill.waiting > 0
-    }
-
-    /// For how long the loop has waited for this channel since its reader last caught up.
-    pub(crate) fn paused(&self) -> Duration {
-        Duration::from_millis(self.paused.load(Ordering::Relaxed))
-    }
-
-    /// Counts a wait of the loop.
-    pub(crate) fn add_pause(&self, pause: Duration) {
-        let milliseconds = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
-        self.paused.fetch_add(milliseconds, Ordering::Relaxed);
-    }
-
-    /// Whether another message fits in memory.
-    pub(crate) fn fits(&self) -> bool {
-        self.queued.load(Ordering::Acquire) <= self.limits.memory_bytes()
-    }
-
-    pub(crate) fn limits(&self) -> &BufferLimits {
-        &self.limits
-    }
-
-    /// Ends the channel from this side; later messages of it are dropped by the base.
-    pub(crate) fn end(&self, end: End) {
-        {
-            let mut state = self.state();
-            state.end.get_or_insert(end);
-            state.queue = None;
-            self.ended.store(true, Ordering::Release);
-        }
-        self.wakers.tell(News::ALL);
-        self.room.notify_one();
-    }
-
-    // ---- the readers' side --------------------------------------------------------------------
 
     /// The next bytes of a stream; `None` when it ended (see [`Intake::end_seen`] for how).
     pub(crate) fn poll_data(&self, stream: Stream, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
@@ -465,185 +362,9 @@ impl Intake {
         // What came before that was for others to be woken by.
         self.sort_queue(state)
     }
-
-    /// Sorts all that the base has queued, tells whom it concerns, and has the base wake all waiters for the next
-    /// message. `true` when at least one was there.
-    fn sort_queue(&self, state: &mut State) -> bool {
-        let waker = Waker::from(Arc::clone(&self.wakers));
-        let mut cx = Context::from_waker(&waker);
-        let (mut any, mut news) = (false, News::NONE);
-        while state.end.is_none() {
-            let Some(queue) = &mut state.queue else { break };
-            let message = pin!(queue.wait()).poll(&mut cx);
-            match message {
-                Poll::Pending => break,
-                Poll::Ready(None) => {
-                    state.end = Some(End::Lost);
-                    news = News::ALL;
-                }
-                Poll::Ready(Some(message)) => news = news.and(self.sort(state, message)),
-            }
-            any = true;
-        }
-        if news != News::NONE {
-            self.wakers.tell(news);
-        }
-        any
-    }
-
-    /// Files one message, and says whom it concerns.
-    fn sort(&self, state: &mut State, message: ChannelMsg) -> News {
-        let news = match message {
-            ChannelMsg::Data { data } => {
-                if self.out_dropped.load(Ordering::Acquire) {
-                    self.release(&data);
-                    return News::NONE;
-                }
-                self.out_sorted.fetch_add(1, Ordering::AcqRel);
-                if data.is_empty() {
-                    // Allowed, and no end of file, which is what a reader would take it for.
-                    self.release(&data);
-                    return News::NONE;
-                }
-                state.out.memory.push_back(data);
-                return News::OUT;
-            }
-            // Types other than stderr (1) are not defined; ssh drops them too.
-            ChannelMsg::ExtendedData { data, ext } => {
-                let has_room = state.err_room.is_none_or(|room| data.len() <= room);
-                if ext != 1 || data.is_empty() || !has_room {
-                    if ext == 1 && !has_room {
-                        state.err_room = Some(0);
-                    }
-                    self.release(&data);
-                    return News::NONE;
-                }
-                if let Some(room) = &mut state.err_room {
-                    *room -= data.len();
-                }
-                state.err.memory.push_back(data);
-                return News::ERR;
-            }
-            ChannelMsg::Eof => {
-                state.eof = true;
-                News::OUT.and(News::ERR)
-            }
-            ChannelMsg::ExitStatus { exit_status } => {
-                state.exit.get_or_insert(Exit::Status(exit_status));
-                News::EXIT
-            }
-            ChannelMsg::ExitSignal { signal_name, core_dumped, error_message, .. } => {
-                state.exit.get_or_insert(Exit::Signal {
-                    name: super::channel::signal_name(&signal_name),
-                    core_dumped,
-                    message: error_message,
-                });
-                News::EXIT
-            }
-            ChannelMsg::Success => {
-                state.replies.push_back(true);
-                News::REPLY
-            }
-            ChannelMsg::Failure => {
-                state.replies.push_back(false);
-                News::REPLY
-            }
-            ChannelMsg::Close => {
-                state.end = Some(End::Closed);
-                state.queue = None;
-                self.ended.store(true, Ordering::Release);
-                News::ALL
-            }
-            // Window adjustments reach the writer another way; the rest is never sent to a client.
-            _ => News::NONE,
-        };
-        self.queued.fetch_sub(MESSAGE_COST, Ordering::AcqRel);
-        news
-    }
 }
 
 /// What a message of this many bytes counts for.
 fn cost(bytes: usize) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX / 2) + MESSAGE_COST
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn errors(bytes: &'static [u8]) -> ChannelMsg {
-        ChannelMsg::ExtendedData { data: Bytes::from_static(bytes), ext: 1 }
-    }
-
-    #[test]
-    fn an_empty_message_is_no_end_of_a_stream() {
-        let intake = Intake::new(BufferLimits::default());
-        let mut cx = Context::from_waker(Waker::noop());
-        for message in [ChannelMsg::Data { data: Bytes::new() }, errors(b"")] {
-            intake.arrived(0);
-            intake.sort(&mut intake.state(), message);
-        }
-        assert!(intake.poll_data(Stream::Out, &mut cx).is_pending());
-        assert!(intake.poll_data(Stream::Err, &mut cx).is_pending());
-        assert_eq!(intake.queued.load(Ordering::Acquire), 0, "what they cost is given back");
-    }
-
-    #[test]
-    fn of_errors_that_nobody_reads_the_beginning_is_kept() {
-        let intake = Intake::new(BufferLimits::default());
-        let pieces: [&[u8]; 5] = [b"before", b"after", b"a piece too long", b"and", b"more"];
-        for piece in pieces {
-            intake.arrived(piece.len());
-        }
-        intake.sort(&mut intake.state(), errors(b"before"));
-        intake.keep_errors(20);
-        for piece in &pieces[1..] {
-            intake.sort(&mut intake.state(), errors(piece));
-        }
-        assert_eq!(intake.peek_errors(100), b"beforeafter");
-        assert_eq!(intake.peek_errors(8), b"beforeaf");
-        assert_eq!(intake.queued.load(Ordering::Acquire), cost(6) + cost(5), "the rest is given back");
-        intake.drop_stream(Stream::Err);
-        assert_eq!(intake.queued.load(Ordering::Acquire), 0);
-    }
-
-    #[test]
-    fn errors_go_to_disk_last_and_are_seen_there_too() {
-        let limits = BufferLimits::default().memory(1024);
-        let intake = Intake::new(limits);
-        let fill = |message: ChannelMsg, bytes: usize| {
-            intake.arrived(bytes);
-            intake.sort(&mut intake.state(), message);
-        };
-        fill(errors(b"report"), 6);
-        fill(ChannelMsg::Data { data: Bytes::from(vec![0; 4096]) }, 4096);
-        assert!(intake.spill().unwrap());
-        assert_eq!(intake.state().err.memory.len(), 1, "there is room without it");
-        fill(ChannelMsg::ExtendedData { data: Bytes::from(vec![b'x'; 4096]), ext: 1 }, 4096);
-        assert!(intake.spill().unwrap());
-        assert!(intake.state().err.memory.is_empty());
-        assert_eq!(intake.peek_errors(8), b"reportxx");
-        intake.keep_errors(100);
-        assert_eq!(intake.peek_errors(8), b"reportxx");
-    }
-
-    #[test]
-    fn a_reader_ahead_of_the_loops_count_leaves_no_orphan() {
-        let intake = Intake::new(BufferLimits::default());
-        let data = || ChannelMsg::Data { data: Bytes::from_static(b"ready\n") };
-        intake.sort(&mut intake.state(), data());
-        intake.drop_stream(Stream::Out);
-        assert!(!intake.output_for_nobody(Stream::Out), "what it read, counted late");
-        intake.sort(&mut intake.state(), data());
-        assert!(intake.output_for_nobody(Stream::Out), "what came when it had gone");
-        assert!(!intake.output_for_nobody(Stream::Out), "told once");
-    }
-
-    #[test]
-    fn output_that_was_there_when_its_reader_went_is_forgiven_and_the_next_is_not() {
-        let intake = Intake::new(BufferLimits::default());
-        assert!(!intake.output_for_nobody(Stream::Out));
-        intake.drop_stream(Stream::Out);
-        assert!(intake.output_for_nobody(Stream::Out));
-    }
 }

@@ -16,7 +16,7 @@ use crate::command::Until;
 use crate::command::output::ExitStatus;
 use crate::ending::{Ended, Ending, ProcessGroup, Reading};
 use crate::error::{Error, ErrorKind, Result};
-use crate::session::{Lease, Session};
+use crate::session::{EofOnDrop, Lease, Session};
 
 /// A running remote process.
 ///
@@ -56,7 +56,7 @@ pub struct Child {
 /// [`io::ErrorKind::BrokenPipe`]. `shutdown` sends the end of input; dropping it does as well.
 pub struct ChildStdin {
     writer: Writer,
-    lease: Option<crate::session::EofOnDrop>,
+    lease: Option<EofOnDrop>,
 }
 
 /// Standard output of a remote process, or what a terminal shows.

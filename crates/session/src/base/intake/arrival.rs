@@ -1,0 +1,112 @@
+//! The side of a channel's account that the connection's loop sees: what arrived, what goes to disk, what it waits for.
+
+use std::io;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::base::intake::waiters::News;
+use crate::base::intake::{End, Intake, State, Stream, cost};
+use crate::options::BufferLimits;
+
+impl Intake {
+    /// Counts a message that the loop has queued. `false`: over the memory limit, call [`Intake::spill`].
+    pub(crate) fn arrived(&self, bytes: usize) -> bool {
+        if self.ended.load(Ordering::Acquire) {
+            return true;
+        }
+        let cost = cost(bytes);
+        self.queued.fetch_add(cost, Ordering::AcqRel) + cost <= self.limits.memory_bytes()
+    }
+
+    /// Counts a message of a stream; whether it arrived for a reader that had gone before, told once.
+    pub(crate) fn output_for_nobody(&self, stream: Stream) -> bool {
+        if stream != Stream::Out {
+            return false;
+        }
+        let arrived = self.out_arrived.fetch_add(1, Ordering::AcqRel) + 1;
+        self.out_dropped.load(Ordering::Acquire)
+            && arrived > self.out_sorted.load(Ordering::Acquire)
+            && !self.orphaned_told.swap(true, Ordering::AcqRel)
+    }
+
+    /// Moves what is in memory to disk. Blocking; `Ok(false)` when the disk limit is reached as well.
+    pub(crate) fn spill(&self) -> io::Result<bool> {
+        let mut state = self.state();
+        self.sort_queue(&mut state);
+        let State { out, err, .. } = &mut *state;
+        // Standard error last, and only where that is not enough: the report of a process group may be at its head.
+        for fifo in [out, err] {
+            if self.fits() {
+                break;
+            }
+            while let Some(bytes) = fifo.memory.front() {
+                if fifo.spill.waiting + bytes.len() as u64 > self.limits.disk_bytes() {
+                    break;
+                }
+                fifo.spill.append(bytes, self.limits.disk_bytes())?;
+                self.queued.fetch_sub(cost(bytes.len()), Ordering::AcqRel);
+                fifo.memory.pop_front();
+            }
+        }
+        Ok(self.fits())
+    }
+
+    /// Runs the hook set by [`Intake::when_orphaned`].
+    pub(crate) fn tell_orphaned(&self) {
+        if let Some(hook) = self.orphaned.get() {
+            hook();
+        }
+    }
+
+    /// The loop is done with the channel and has forgotten it.
+    pub(crate) fn mark_closed_by_peer(&self) {
+        self.closed_by_peer.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_closed_by_peer(&self) -> bool {
+        self.closed_by_peer.load(Ordering::Acquire)
+    }
+
+    /// Resolves when readers have made room, a quarter of the limit, or the channel ended.
+    pub(crate) async fn room(&self) {
+        self.room.notified().await;
+    }
+
+    /// Whether some of it is on disk, so that reading frees no memory yet.
+    pub(crate) fn has_spilled(&self) -> bool {
+        let state = self.state();
+        state.out.spill.waiting > 0 || state.err.spill.waiting > 0
+    }
+
+    /// For how long the loop has waited for this channel since its reader last caught up.
+    pub(crate) fn paused(&self) -> Duration {
+        Duration::from_millis(self.paused.load(Ordering::Relaxed))
+    }
+
+    /// Counts a wait of the loop.
+    pub(crate) fn add_pause(&self, pause: Duration) {
+        let milliseconds = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+        self.paused.fetch_add(milliseconds, Ordering::Relaxed);
+    }
+
+    /// Whether another message fits in memory.
+    pub(crate) fn fits(&self) -> bool {
+        self.queued.load(Ordering::Acquire) <= self.limits.memory_bytes()
+    }
+
+    pub(crate) fn limits(&self) -> &BufferLimits {
+        &self.limits
+    }
+
+    /// Ends the channel from this side; later messages of it are dropped by the base.
+    pub(crate) fn end(&self, end: End) {
+        {
+            let mut state = self.state();
+            state.end.get_or_insert(end);
+            state.queue = None;
+            self.ended.store(true, Ordering::Release);
+        }
+        self.wakers.tell(News::ALL);
+        self.room.notify_one();
+    }
+}

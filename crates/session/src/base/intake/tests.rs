@@ -1,0 +1,86 @@
+//! The account by itself, message by message.
+
+use std::sync::atomic::Ordering;
+use std::task::{Context, Waker};
+
+use bytes::Bytes;
+use russh::ChannelMsg;
+
+use super::{Intake, Stream, cost};
+use crate::options::BufferLimits;
+
+fn errors(bytes: &'static [u8]) -> ChannelMsg {
+    ChannelMsg::ExtendedData { data: Bytes::from_static(bytes), ext: 1 }
+}
+
+#[test]
+fn an_empty_message_is_no_end_of_a_stream() {
+    let intake = Intake::new(BufferLimits::default());
+    let mut cx = Context::from_waker(Waker::noop());
+    for message in [ChannelMsg::Data { data: Bytes::new() }, errors(b"")] {
+        intake.arrived(0);
+        intake.sort(&mut intake.state(), message);
+    }
+    assert!(intake.poll_data(Stream::Out, &mut cx).is_pending());
+    assert!(intake.poll_data(Stream::Err, &mut cx).is_pending());
+    assert_eq!(intake.queued.load(Ordering::Acquire), 0, "what they cost is given back");
+}
+
+#[test]
+fn of_errors_that_nobody_reads_the_beginning_is_kept() {
+    let intake = Intake::new(BufferLimits::default());
+    let pieces: [&[u8]; 5] = [b"before", b"after", b"a piece too long", b"and", b"more"];
+    for piece in pieces {
+        intake.arrived(piece.len());
+    }
+    intake.sort(&mut intake.state(), errors(b"before"));
+    intake.keep_errors(20);
+    for piece in &pieces[1..] {
+        intake.sort(&mut intake.state(), errors(piece));
+    }
+    assert_eq!(intake.peek_errors(100), b"beforeafter");
+    assert_eq!(intake.peek_errors(8), b"beforeaf");
+    assert_eq!(intake.queued.load(Ordering::Acquire), cost(6) + cost(5), "the rest is given back");
+    intake.drop_stream(Stream::Err);
+    assert_eq!(intake.queued.load(Ordering::Acquire), 0);
+}
+
+#[test]
+fn errors_go_to_disk_last_and_are_seen_there_too() {
+    let limits = BufferLimits::default().memory(1024);
+    let intake = Intake::new(limits);
+    let fill = |message: ChannelMsg, bytes: usize| {
+        intake.arrived(bytes);
+        intake.sort(&mut intake.state(), message);
+    };
+    fill(errors(b"report"), 6);
+    fill(ChannelMsg::Data { data: Bytes::from(vec![0; 4096]) }, 4096);
+    assert!(intake.spill().unwrap());
+    assert_eq!(intake.state().err.memory.len(), 1, "there is room without it");
+    fill(ChannelMsg::ExtendedData { data: Bytes::from(vec![b'x'; 4096]), ext: 1 }, 4096);
+    assert!(intake.spill().unwrap());
+    assert!(intake.state().err.memory.is_empty());
+    assert_eq!(intake.peek_errors(8), b"reportxx");
+    intake.keep_errors(100);
+    assert_eq!(intake.peek_errors(8), b"reportxx");
+}
+
+#[test]
+fn a_reader_ahead_of_the_loops_count_leaves_no_orphan() {
+    let intake = Intake::new(BufferLimits::default());
+    let data = || ChannelMsg::Data { data: Bytes::from_static(b"ready\n") };
+    intake.sort(&mut intake.state(), data());
+    intake.drop_stream(Stream::Out);
+    assert!(!intake.output_for_nobody(Stream::Out), "what it read, counted late");
+    intake.sort(&mut intake.state(), data());
+    assert!(intake.output_for_nobody(Stream::Out), "what came when it had gone");
+    assert!(!intake.output_for_nobody(Stream::Out), "told once");
+}
+
+#[test]
+fn output_that_was_there_when_its_reader_went_is_forgiven_and_the_next_is_not() {
+    let intake = Intake::new(BufferLimits::default());
+    assert!(!intake.output_for_nobody(Stream::Out));
+    intake.drop_stream(Stream::Out);
+    assert!(intake.output_for_nobody(Stream::Out));
+}

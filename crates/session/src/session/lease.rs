@@ -1,0 +1,105 @@
+//! What a session gives out and takes care of when it is dropped: channels, their ends of input, and channels that are
+//! still being opened.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tokio::time::Instant;
+
+use crate::BoxFuture;
+use crate::base::{Channel, NotOpened};
+use crate::driver::{Task, Tasks};
+use crate::ending::Ending;
+use crate::error::Result;
+use crate::session::Session;
+
+/// An open channel and how to end it; dropped, it hands the ending to the connection's task.
+pub(crate) struct Lease {
+    channel: Arc<Channel>,
+    ending: Ending,
+    session: Session,
+    span: tracing::Span,
+    since: Instant,
+}
+
+impl Lease {
+    pub(super) fn new(session: Session, channel: Channel, ending: Ending, span: tracing::Span) -> Self {
+        Self { channel: Arc::new(channel), ending, session, span, since: Instant::now() }
+    }
+
+    pub(crate) fn channel(&self) -> &Arc<Channel> {
+        &self.channel
+    }
+
+    pub(crate) fn set_ending(&mut self, ending: Ending) {
+        self.ending = ending;
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let _entered = self.span.enter();
+        tracing::debug!(open_ms = self.since.elapsed().as_millis(), "channel released");
+        if self.channel.intake().end_seen().is_none() {
+            self.session.inner.tasks.send(Task::End(Arc::clone(&self.channel), self.ending.clone()));
+        }
+    }
+}
+
+/// Sends the end of input when a writer is dropped without having done so.
+pub(crate) struct EofOnDrop {
+    channel: Option<Arc<Channel>>,
+    tasks: Tasks,
+}
+
+impl EofOnDrop {
+    pub(super) fn new(channel: &Arc<Channel>, tasks: Tasks) -> Self {
+        Self { channel: Some(Arc::clone(channel)), tasks }
+    }
+
+    /// It was sent already.
+    pub(crate) fn sent(mut self) {
+        self.channel = None;
+    }
+}
+
+impl Drop for EofOnDrop {
+    fn drop(&mut self) {
+        if let Some(channel) = self.channel.take() {
+            self.tasks.send(Task::Eof(channel));
+        }
+    }
+}
+
+/// A channel open that nobody may forget: dropped before its end, the driver takes it over.
+pub(super) struct OpenInBackground {
+    future: Option<BoxFuture<'static, Result<Channel, NotOpened>>>,
+    tasks: Tasks,
+}
+
+impl OpenInBackground {
+    pub(super) fn new(opening: BoxFuture<'static, Result<Channel, NotOpened>>, tasks: Tasks) -> Self {
+        Self { future: Some(opening), tasks }
+    }
+}
+
+impl Future for OpenInBackground {
+    type Output = Result<Channel, NotOpened>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(future) = &mut self.future else { return Poll::Ready(Err(NotOpened::Gone)) };
+        let opened = ready!(future.as_mut().poll(cx));
+        self.future = None;
+        Poll::Ready(opened)
+    }
+}
+
+impl Drop for OpenInBackground {
+    fn drop(&mut self) {
+        if let Some(future) = self.future.take() {
+            self.tasks.send(Task::AbandonedOpen(future));
+        }
+    }
+}
