@@ -49,22 +49,22 @@ impl Accounts {
     /// One more, in the place of whoever had this name.
     pub(crate) fn add(&self, account: Account) {
         let mut accounts = self.lock();
-        accounts.retain(|known| known.name != account.name);
+        accounts.retain(|known| known.settings.name != account.settings.name);
         accounts.push(Arc::new(account));
     }
 
     fn find(&self, name: &str) -> Option<Arc<Account>> {
-        self.lock().iter().find(|account| account.name == name).map(Arc::clone)
+        self.lock().iter().find(|account| account.settings.name == name).map(Arc::clone)
     }
 
     /// What this user's start-up files print.
     pub(crate) fn startup_noise(&self, name: &str) -> Bytes {
-        self.find(name).map_or_else(Bytes::new, |account| account.startup_noise.clone())
+        self.find(name).map_or_else(Bytes::new, |account| account.settings.startup_noise.clone())
     }
 
     /// Whether this user may ask for SFTP. Who logged in without an account may.
     pub(crate) fn has_sftp(&self, name: &str) -> bool {
-        self.find(name).is_none_or(|account| account.sftp)
+        self.find(name).is_none_or(|account| account.settings.sftp)
     }
 
     /// Every method some user has: what a server offers to a user it does not know, so that names cannot be guessed.
@@ -78,18 +78,18 @@ impl Accounts {
 
     /// How long this user waits for an answer, if that is said.
     pub(crate) fn delay(&self, name: &str) -> Option<Duration> {
-        self.find(name)?.delay
+        self.find(name)?.settings.delay
     }
 
     /// What the server sets for this user's commands.
     pub(crate) fn env(&self, name: &str) -> Vec<(String, String)> {
-        self.find(name).map(|account| account.env.clone()).unwrap_or_default()
+        self.find(name).map(|account| account.settings.env.clone()).unwrap_or_default()
     }
 
     fn methods_for(&self, account: Option<&Account>, progress: &Progress) -> Vec<Method> {
         match account {
-            Some(account) if !account.steps.is_empty() => {
-                account.steps.get(progress.steps_passed).copied().into_iter().collect()
+            Some(account) if !account.settings.steps.is_empty() => {
+                account.settings.steps.get(progress.steps_passed).copied().into_iter().collect()
             }
             Some(account) => account.offered(),
             None => self.methods(),
@@ -171,7 +171,8 @@ impl Progress {
             }
             Finding::Right => {
                 self.steps_passed += 1;
-                if account.as_deref().is_some_and(|account| self.steps_passed < account.steps.len()) {
+                if account.as_deref().is_some_and(|account| self.steps_passed < account.settings.steps.len())
+                {
                     (self.refusal(accounts, account.as_deref(), Partial::Yes), AuthOutcome::Partial)
                 } else {
                     if let Some(account) = account.as_deref() {
@@ -230,7 +231,7 @@ impl Progress {
                 PasswordCheck::Wrong => Finding::Wrong(AuthOutcome::Refused),
                 PasswordCheck::Expired => Finding::Wrong(AuthOutcome::Expired),
             },
-            Proof::KeyOffer(key) if account.accepts_key(key) || !account.authorities.is_empty() => {
+            Proof::KeyOffer(key) if account.accepts_key(key) || !account.settings.authorities.is_empty() => {
                 Finding::Welcome
             }
             Proof::Key(key) if account.accepts_key(key) => Finding::Right,

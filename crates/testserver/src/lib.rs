@@ -26,6 +26,7 @@ mod fault;
 mod forward;
 mod handler;
 mod host_certificate;
+mod input;
 mod keys;
 mod line;
 mod link;

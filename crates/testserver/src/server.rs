@@ -1,34 +1,30 @@
 //! The server: started, asked, stopped.
 
 mod disturb;
+mod settings;
+mod shared;
 
 use std::{
-    collections::HashMap,
     fmt,
     net::SocketAddr,
     path::Path,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
-use bytes::Bytes;
 use russh::{
-    MethodSet, Preferred, SshId,
-    keys::{Certificate, HashAlg, PrivateKey},
-    server::Config,
+    Preferred,
+    keys::{HashAlg, PrivateKey},
 };
-use tempfile::TempDir;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     algorithms::RawOffer,
-    auth::{self, Accounts},
-    builder::{Builder, Limits, forwarding::Forwarding},
-    command::{Answer, Script},
-    connection::Connection,
+    auth::Accounts,
+    builder::Builder,
     driver,
     duplex::Duplex,
     error::{Error, ErrorKind},
@@ -37,17 +33,18 @@ use crate::{
         remote::{Forwards, Visited},
         stream::ChannelStream,
     },
-    host_certificate::{Certifier, HostCertificate},
+    host_certificate::HostCertificate,
     keys::{self, HostKeySource, KeyRing},
-    link::LinkControl,
     listening::Port,
-    network::{Line, Network},
+    network::Line,
     random::Random,
-    raw::RawPeer,
-    record::{Keeper, Record},
-    sftp::{self, Sftp},
+    record::Record,
+    server::shared::Live,
     startups::Startups,
 };
+
+pub(crate) use settings::Settings;
+pub(crate) use shared::Shared;
 
 /// An SSH and SFTP server inside the test process.
 ///
@@ -73,128 +70,6 @@ pub struct TestServer {
     pub(crate) shared: Arc<Shared>,
     pub(crate) port: Port,
     verified: AtomicBool,
-}
-
-/// What all connections of a server share.
-pub(crate) struct Shared {
-    pub(crate) settings: Settings,
-    pub(crate) accounts: Accounts,
-    pub(crate) faults: Arc<Faults>,
-    pub(crate) keeper: Arc<Keeper>,
-    pub(crate) forwards: Forwards,
-    pub(crate) directory: TempDir,
-    pub(crate) sftp: Option<sftp::Server>,
-    /// Cancelled when the server stops.
-    pub(crate) stopping: CancellationToken,
-    /// Every task but those of channels, which belong to their connections.
-    pub(crate) tasks: TaskTracker,
-    /// The connections that are not logged in yet.
-    pub(crate) startups: Arc<Startups>,
-    /// The simulated network, if the server was given one.
-    line: Option<Arc<Line>>,
-    certifier: Option<Certifier>,
-    preferred: Preferred,
-    /// What the raw peer leaves out.
-    pub(crate) raw_offer: RawOffer,
-    seed: u64,
-    /// In a lock of its own: making a key may take seconds, in which the connections go on.
-    keys: Mutex<KeyRing>,
-    live: Mutex<Live>,
-}
-
-/// What changes while the server runs.
-struct Live {
-    host_keys: Vec<PrivateKey>,
-    links: HashMap<usize, Arc<LinkControl>>,
-    flow: Flow,
-    door: Door,
-    random: Random,
-}
-
-/// Whether connections through memory are accepted; the port has its own door.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Door {
-    Open,
-    Closed,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Flow {
-    Flowing,
-    Stalled,
-}
-
-/// What the builder was told.
-pub(crate) struct Settings {
-    pub(crate) script: Script,
-    pub(crate) shell_script: Option<Answer>,
-    pub(crate) subsystems: Script,
-    pub(crate) shell: bool,
-    pub(crate) builtins: bool,
-    pub(crate) sftp: Option<Sftp>,
-    pub(crate) direct_tcpip: bool,
-    pub(crate) direct_streamlocal: bool,
-    pub(crate) forwarding: Forwarding,
-    pub(crate) max_sessions: Option<usize>,
-    pub(crate) accept_env: Option<Vec<String>>,
-    pub(crate) auth_attempts: usize,
-    pub(crate) auth_delay: Duration,
-    pub(crate) banner: Option<String>,
-    pub(crate) identification: String,
-    pub(crate) host_certificate: Option<HostCertificate>,
-    pub(crate) window: u32,
-    pub(crate) rekey_after: usize,
-    pub(crate) network: Option<Network>,
-    pub(crate) noise: Noise,
-    pub(crate) limits: Limits,
-    pub(crate) seed: Option<u64>,
-    pub(crate) raw_peer: Option<RawPeer>,
-}
-
-/// What the start-up files of a login shell print.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Noise {
-    pub(crate) stdout: Bytes,
-    pub(crate) stderr: Bytes,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            script: Script::default(),
-            shell_script: None,
-            subsystems: Script::default(),
-            shell: false,
-            builtins: false,
-            sftp: None,
-            direct_tcpip: false,
-            direct_streamlocal: false,
-            forwarding: Forwarding::default(),
-            max_sessions: None,
-            accept_env: None,
-            // The base's number for "no limit".
-            auth_attempts: 0,
-            auth_delay: Duration::ZERO,
-            banner: None,
-            identification: concat!("SSH-2.0-Rustle_Test_", env!("CARGO_PKG_VERSION")).to_owned(),
-            host_certificate: None,
-            // OpenSSH's CHAN_SES_WINDOW_DEFAULT.
-            window: 2 * 1024 * 1024,
-            // RFC 4253 section 9 recommends 1 GiB.
-            rekey_after: 1 << 30,
-            network: None,
-            noise: Noise::default(),
-            limits: Limits::default(),
-            seed: None,
-            raw_peer: None,
-        }
-    }
-}
-
-impl Settings {
-    pub(crate) fn accepts_env(&self, name: &str) -> bool {
-        self.accept_env.as_ref().is_none_or(|names| names.iter().any(|known| known == name))
-    }
 }
 
 impl TestServer {
@@ -246,13 +121,7 @@ impl TestServer {
             raw_offer,
             seed,
             keys: Mutex::new(keys),
-            live: Mutex::new(Live {
-                host_keys,
-                links: HashMap::new(),
-                flow: Flow::Flowing,
-                door: Door::Open,
-                random,
-            }),
+            live: Mutex::new(Live::new(host_keys, random)),
         });
         let port = Port::new(addr, driver::accept(&shared, listener));
         Ok(Self { shared, port, verified: AtomicBool::new(false) })
@@ -412,101 +281,6 @@ impl Drop for TestServer {
         if let Err(error) = self.shared.faults.verify() {
             panic!("{}", error.with_seed(self.shared.seed));
         }
-    }
-}
-
-impl Shared {
-    /// The server's identification line, without the end of the line.
-    pub(crate) fn identification(&self) -> String {
-        self.settings.identification.clone()
-    }
-
-    /// The engine's configuration for one connection, with the host keys of the moment.
-    pub(crate) fn engine_config(&self) -> Arc<Config> {
-        let methods: Vec<_> = self.accounts.methods().into_iter().map(auth::kind).collect();
-        let keys = self.live().host_keys.clone();
-        Arc::new(Config {
-            server_id: SshId::Standard(self.identification().into()),
-            methods: MethodSet::from(methods.as_slice()),
-            // Tests do not wait to be refused; `auth_delay` is there for those that want to.
-            auth_rejection_time: Duration::ZERO,
-            auth_rejection_time_initial: None,
-            certificates: self.certificates(&keys),
-            keys,
-            limits: russh::Limits {
-                rekey_write_limit: self.settings.rekey_after,
-                rekey_read_limit: self.settings.rekey_after,
-                // The base measures this by the real clock, which a test may have paused; bytes decide alone.
-                rekey_time_limit: Duration::from_secs(u64::from(u32::MAX)),
-            },
-            window_size: self.settings.window,
-            preferred: self.preferred.clone(),
-            max_auth_attempts: self.settings.auth_attempts,
-            inactivity_timeout: None,
-            keepalive_interval: self.settings.limits.client_alive.map(|alive| alive.interval),
-            keepalive_max: self.settings.limits.client_alive.map_or(0, |alive| alive.count),
-            ..Config::default()
-        })
-    }
-
-    fn certificates(&self, keys: &[PrivateKey]) -> Vec<Certificate> {
-        let Some(certifier) = &self.certifier else { return Vec::new() };
-        certifier.certify(keys).unwrap_or_else(|error| {
-            tracing::error!(%error, "the host key is shown without its certificate");
-            Vec::new()
-        })
-    }
-
-    /// The key that the raw peer shows.
-    pub(crate) fn first_host_key(&self) -> Option<PrivateKey> {
-        self.live().host_keys.first().cloned()
-    }
-
-    pub(crate) fn register(&self, connection: &Connection) {
-        let mut live = self.live();
-        if live.flow == Flow::Stalled {
-            connection.link.stall();
-        }
-        live.links.insert(connection.number, Arc::clone(&connection.link));
-    }
-
-    pub(crate) fn forget(&self, connection: usize) {
-        self.live().links.remove(&connection);
-    }
-
-    pub(crate) fn line(&self) -> Option<Arc<Line>> {
-        self.line.clone()
-    }
-
-    pub(crate) fn open_door(&self) {
-        self.live().door = Door::Open;
-    }
-
-    pub(crate) fn close_door(&self) {
-        self.live().door = Door::Closed;
-    }
-
-    pub(crate) fn is_door_open(&self) -> bool {
-        self.live().door == Door::Open
-    }
-
-    /// What this user's login shell prints before anything else, on standard output and on standard error.
-    pub(crate) fn startup_noise(&self, user: &str) -> (Bytes, Bytes) {
-        let own = self.accounts.startup_noise(user);
-        let stdout = [own.as_ref(), self.settings.noise.stdout.as_ref()].concat();
-        (stdout.into(), self.settings.noise.stderr.clone())
-    }
-
-    pub(crate) fn random(&self) -> Random {
-        self.live().random.fork()
-    }
-
-    fn links(&self) -> Vec<Arc<LinkControl>> {
-        self.live().links.values().map(Arc::clone).collect()
-    }
-
-    fn live(&self) -> MutexGuard<'_, Live> {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

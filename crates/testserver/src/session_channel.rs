@@ -18,9 +18,10 @@ use crate::{
     exit::{Exit, Signal},
     fault::{Ending, Phase},
     forward::open::Opener,
+    input::Input,
     line::Line,
     pipe::{self, Stdin, StdinFeed},
-    record::{CommandKind, Pty, Side, Started, TerminalSize},
+    record::{CommandKind, Pty, Started, TerminalSize},
     sftp,
 };
 #[cfg(unix)]
@@ -97,8 +98,7 @@ impl SessionChannel {
     }
 }
 
-/// Passes on what the client sends, until it closes the channel or is gone. Never waits for the command, so that the
-/// base's one loop per connection never waits for this channel.
+/// Passes on what the client sends, until it closes the channel or is gone.
 async fn listen(
     connection: &Connection,
     number: usize,
@@ -107,29 +107,15 @@ async fn listen(
     signals: &SignalFeed,
 ) {
     let keeper = &connection.shared.keeper;
-    loop {
-        let message = tokio::select! {
-            message = read.wait() => message,
-            () = connection.gone.cancelled() => return,
-        };
+    let mut input = Input { connection, number, stream: "stdin", read, feed };
+    while let Some(message) = input.next().await {
         match message {
-            Some(ChannelMsg::Data { data }) => {
-                if matches!(connection.reach(Phase::Data), Reached::Lost | Reached::Leaving) {
-                    return;
-                }
-                keeper.data(number, Side::Client, "stdin", data.len() as u64);
-                feed.push(data);
-            }
-            Some(ChannelMsg::Eof) => {
-                keeper.input_ended(number);
-                feed.end();
-            }
-            Some(ChannelMsg::Signal { signal }) => {
+            ChannelMsg::Signal { signal } => {
                 let signal = Signal::from_wire(&signal);
                 keeper.signal(number, signal.clone());
                 signals.signal(signal);
             }
-            Some(ChannelMsg::WindowChange { col_width, row_height, pix_width, pix_height }) => {
+            ChannelMsg::WindowChange { col_width, row_height, pix_width, pix_height } => {
                 let size = TerminalSize {
                     columns: col_width,
                     rows: row_height,
@@ -139,9 +125,8 @@ async fn listen(
                 keeper.window_change(number, size);
                 signals.resize(size);
             }
-            Some(ChannelMsg::Close) | None => return,
             // The other messages come to the handler as requests to answer.
-            Some(_) => {}
+            _ => {}
         }
     }
 }

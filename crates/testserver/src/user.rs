@@ -18,7 +18,7 @@ use crate::{
 };
 
 pub(crate) use account::{Account, PasswordCheck};
-use account::{Parts, Password};
+use account::{Password, Settings};
 pub use round::Round;
 
 /// An authentication method, by its name on the wire (RFC 4252 section 5).
@@ -350,7 +350,7 @@ impl User {
         let authorities =
             self.authorities.iter().map(|line| parse_key(&self.name, line)).collect::<Result<_, _>>()?;
         let wanted: Vec<Method> = self.steps.iter().chain(&self.methods).copied().collect();
-        let account = Account::new(Parts {
+        let settings = Settings {
             name: self.name,
             none: self.none.is_some(),
             keys,
@@ -362,16 +362,16 @@ impl User {
             env: self.env,
             interactive: self.interactive,
             lock_after: self.lock_after,
-            passwords: self.passwords,
             sftp: self.sftp,
-        });
+        };
+        let account = Account::new(settings, self.passwords);
         for step in wanted {
             if !account.has(step) {
                 return Err(Error::new(
                     ErrorKind::Configuration,
                     format!(
                         "user {:?} must pass {step}, but has no {step} to pass it with; give them one",
-                        account.name
+                        account.settings.name
                     ),
                 ));
             }

@@ -47,9 +47,9 @@ impl Restrictions {
 /// and reads its options.
 pub(crate) fn admit(account: &Account, certificate: &Certificate) -> Option<Restrictions> {
     let trusted = certificate.cert_type().is_user()
-        && account.authorities.iter().any(|authority| authority.key_data() == certificate.signature_key())
+        && account.settings.authorities.iter().any(|authority| authority.key_data() == certificate.signature_key())
         // PROTOCOL.certkeys: no principals at all means any; sshd asks for one by default, and so does this.
-        && certificate.valid_principals().contains(&account.name);
+        && certificate.valid_principals().contains(&account.settings.name);
     if !trusted {
         return None;
     }

@@ -35,7 +35,7 @@ impl Interactive {
     }
 
     pub(crate) fn begin(&self, account: &Arc<Account>) -> Conversation {
-        let name = account.name.as_str();
+        let name = account.settings.name.as_str();
         match self {
             Self::Rounds(rounds) => {
                 let rounds = rounds.clone();
@@ -80,7 +80,7 @@ async fn password(account: Arc<Account>, mut dialog: Dialog) -> Verdict {
 
 async fn change(account: &Account, mut dialog: Dialog) -> Verdict {
     let why = "You are required to change your password immediately (administrator enforced).";
-    let question = format!("{why}\nChanging password for {}.\nCurrent password: ", account.name);
+    let question = format!("{why}\nChanging password for {}.\nCurrent password: ", account.settings.name);
     let current = dialog.ask(Round::new().hidden_question(question)).await;
     if account.check_password(current.text(0)) == PasswordCheck::Wrong {
         return Verdict::Wrong;

@@ -40,6 +40,30 @@ pub(crate) enum Grant {
 ///     .x11_forwarding(); // ssh -X
 /// ```
 impl Builder {
+    /// Connects `direct-tcpip` channels to their targets (RFC 4254 section 7.2). Otherwise they are refused.
+    ///
+    /// ```
+    /// use rustle_testserver::{TestServer};
+    ///
+    /// let builder = TestServer::builder().direct_tcpip(); // ssh -L, -W, -D
+    /// ```
+    pub fn direct_tcpip(mut self) -> Self {
+        self.settings.direct_tcpip = true;
+        self
+    }
+
+    /// Connects `direct-streamlocal@openssh.com` channels to their targets. Otherwise they are refused. Needs a Unix.
+    ///
+    /// ```
+    /// use rustle_testserver::{TestServer};
+    ///
+    /// let builder = TestServer::builder().direct_streamlocal(); // ssh -L port:/path, needs a Unix
+    /// ```
+    pub fn direct_streamlocal(mut self) -> Self {
+        self.settings.direct_streamlocal = true;
+        self
+    }
+
     /// What answers on `direct-tcpip` channels to this host and port; `*` in the host stands for any run of bytes, and
     /// no port for any. Of several that match, the one given last wins; where none does,
     /// [`direct_tcpip`](Self::direct_tcpip) decides.

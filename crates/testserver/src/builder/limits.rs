@@ -34,6 +34,39 @@ impl Default for Limits {
 }
 
 impl Builder {
+    /// At most so many session channels at once on a connection, as OpenSSH's `MaxSessions`. No limit otherwise.
+    pub fn max_sessions(mut self, n: usize) -> Self {
+        self.settings.max_sessions = Some(n);
+        self
+    }
+
+    /// After so many refused attempts on a connection (the probe by `none` included), the next one is answered by a
+    /// disconnect, code 14, whatever it shows: the base's own rule. No limit otherwise. For OpenSSH's rule, see
+    /// [`max_auth_tries`](Self::max_auth_tries).
+    ///
+    /// ```
+    /// use rustle_testserver::{TestServer};
+    ///
+    /// let builder = TestServer::builder().auth_attempts(3);
+    /// ```
+    pub fn auth_attempts(mut self, n: usize) -> Self {
+        self.settings.auth_attempts = n;
+        self
+    }
+
+    /// Waits this long before each answer to an attempt to authenticate.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use rustle_testserver::TestServer;
+    ///
+    /// let builder = TestServer::builder().auth_delay(Duration::from_secs(2)); // as pam_faildelay
+    /// ```
+    pub fn auth_delay(mut self, delay: Duration) -> Self {
+        self.settings.auth_delay = delay;
+        self
+    }
+
     /// Turns connections away at the door while too many others have not logged in yet, as OpenSSH's `MaxStartups`:
     /// with `start` of them, a new one is dropped with a probability of `rate` per cent, which grows evenly to certainty
     /// at `full`. No limit otherwise.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, server::Msg};
+use russh::{Channel, ChannelWriteHalf, server::Msg};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 
@@ -11,7 +11,8 @@ use crate::{
     connection::{Connection, Reached},
     fault::Phase,
     forward::stream::Far,
-    pipe::{self, Stdin, StdinFeed},
+    input::Input,
+    pipe::{self, Stdin},
     record::Side,
 };
 
@@ -55,7 +56,11 @@ pub(crate) async fn carry(connection: &Arc<Connection>, channel: Channel<Msg>, n
     let (mut delivered, mut answered) = (false, false);
     {
         let inward = inwards(connection, number, &mut from_target, &write);
-        let closed = listen(connection, number, &mut read, &feed);
+        let closed = async {
+            // A target that does not read holds up nobody else.
+            let mut input = Input { connection, number, stream: "data", read: &mut read, feed: &feed };
+            while input.next().await.is_some() {}
+        };
         tokio::pin!(inward, closed);
         while !(delivered && answered) {
             tokio::select! {
@@ -122,29 +127,4 @@ async fn inwards(
         }
     }
     drop(write.eof().await);
-}
-
-/// Queues what the client sends, so that a target which does not read holds up nobody else.
-async fn listen(connection: &Connection, number: usize, read: &mut ChannelReadHalf, feed: &StdinFeed) {
-    loop {
-        let message = tokio::select! {
-            message = read.wait() => message,
-            () = connection.gone.cancelled() => return,
-        };
-        match message {
-            Some(ChannelMsg::Data { data }) => {
-                if matches!(connection.reach(Phase::Data), Reached::Lost | Reached::Leaving) {
-                    return;
-                }
-                connection.shared.keeper.data(number, Side::Client, "data", data.len() as u64);
-                feed.push(data);
-            }
-            Some(ChannelMsg::Eof) => {
-                connection.shared.keeper.input_ended(number);
-                feed.end();
-            }
-            Some(ChannelMsg::Close) | None => return,
-            Some(_) => {}
-        }
-    }
 }

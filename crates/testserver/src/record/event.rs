@@ -111,21 +111,42 @@ impl Event {
     }
 }
 
-/// Adds an event; data after data of the same stream makes one event longer. So a list grows with what happens on a
-/// channel and not with its bytes.
-pub(crate) fn push(events: &mut Vec<Event>, at: Duration, what: Happening) {
-    if let (
-        Some(Event { until, what: Happening::Data { stream, bytes, pieces }, .. }),
-        Happening::Data { stream: more_of, bytes: more, pieces: more_pieces },
-    ) = (events.last_mut(), &what)
-        && stream == more_of
-    {
-        *bytes = bytes.saturating_add(*more);
-        *pieces = pieces.saturating_add(*more_pieces);
-        *until = at;
-        return;
+/// What both sides did on one connection or channel. In two lists, for which of two sides was first at one instant is
+/// an accident of the run.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Events {
+    client: Vec<Event>,
+    server: Vec<Event>,
+}
+
+impl Events {
+    pub(super) fn of(&self, side: Side) -> &[Event] {
+        match side {
+            Side::Client => &self.client,
+            Side::Server => &self.server,
+        }
     }
-    events.push(Event::new(at, what));
+
+    /// Adds an event; data after data of the same stream makes one event longer. So a list grows with what happens on a
+    /// channel and not with its bytes.
+    pub(super) fn add(&mut self, side: Side, at: Duration, what: Happening) {
+        let events = match side {
+            Side::Client => &mut self.client,
+            Side::Server => &mut self.server,
+        };
+        if let (
+            Some(Event { until, what: Happening::Data { stream, bytes, pieces }, .. }),
+            Happening::Data { stream: more_of, bytes: more, pieces: more_pieces },
+        ) = (events.last_mut(), &what)
+            && stream == more_of
+        {
+            *bytes = bytes.saturating_add(*more);
+            *pieces = pieces.saturating_add(*more_pieces);
+            *until = at;
+            return;
+        }
+        events.push(Event::new(at, what));
+    }
 }
 
 /// Without time and pieces, which stand beside it in a transcript.

@@ -12,8 +12,9 @@ use crate::{
     exit::{Exit, Signal},
     record::{
         AuthAttempt, AuthOutcome, ChannelKind, ChannelRecord, CommandKind, CommandRecord, ConnectionRecord,
-        End, ForwardPlace, ForwardRecord, ForwardState, Presence, Pty, Record, TerminalSize,
-        event::{self, Happening, Side},
+        End, ForwardPlace, ForwardRecord, ForwardState, Pty, Record, TerminalSize,
+        channel::Presence,
+        event::{Events, Happening, Side},
     },
     user::Method,
 };
@@ -93,8 +94,7 @@ impl Keeper {
                 user: None,
                 client: None,
                 ended: None,
-                client_events: Vec::new(),
-                server_events: Vec::new(),
+                events: Events::default(),
             });
             record.connections.len()
         })
@@ -103,7 +103,7 @@ impl Keeper {
     pub(crate) fn ended(&self, connection: usize, end: End) {
         let at = self.since.elapsed();
         self.connection(connection, |record| {
-            event::push(&mut record.server_events, at, Happening::Ended(end.clone()));
+            record.events.add(Side::Server, at, Happening::Ended(end.clone()));
             record.ended = Some(end);
         });
     }
@@ -113,7 +113,7 @@ impl Keeper {
         let client = String::from_utf8_lossy(client).trim_end().to_owned();
         self.connection(connection, |record| {
             let what = Happening::LoggedIn { user: user.to_owned(), client: client.clone() };
-            event::push(&mut record.client_events, at, what);
+            record.events.add(Side::Client, at, what);
             record.user = Some(user.to_owned());
             record.client = Some(client);
         });
@@ -174,8 +174,7 @@ impl Keeper {
                 window_changes: Vec::new(),
                 refused_requests: Vec::new(),
                 granted_requests: Vec::new(),
-                client_events: Vec::new(),
-                server_events: Vec::new(),
+                events: Events::default(),
                 handles_open: 0,
                 handles_left: 0,
             });
@@ -189,7 +188,7 @@ impl Keeper {
         self.channel(channel, |record| {
             if record.open == Presence::Here {
                 record.open = Presence::Gone;
-                event::push(&mut record.server_events, at, Happening::ChannelClosed);
+                record.events.add(Side::Server, at, Happening::ChannelClosed);
             }
         });
     }
@@ -303,7 +302,7 @@ impl Keeper {
             let Some(command) = record.commands.get_mut(command.wrapping_sub(1)) else { return };
             command.exit = Some(exit.clone());
             if let Some(channel) = record.channels.get_mut(command.channel.wrapping_sub(1)) {
-                event::push(&mut channel.server_events, at, Happening::Exit(exit.clone()));
+                channel.events.add(Side::Server, at, Happening::Exit(exit.clone()));
             }
         });
     }
@@ -314,24 +313,12 @@ impl Keeper {
 
     fn happened(&self, connection: usize, side: Side, what: Happening) {
         let at = self.since.elapsed();
-        self.connection(connection, |record| {
-            let events = match side {
-                Side::Client => &mut record.client_events,
-                Side::Server => &mut record.server_events,
-            };
-            event::push(events, at, what);
-        });
+        self.connection(connection, |record| record.events.add(side, at, what));
     }
 
     fn happened_on(&self, channel: usize, side: Side, what: Happening) {
         let at = self.since.elapsed();
-        self.channel(channel, |record| {
-            let events = match side {
-                Side::Client => &mut record.client_events,
-                Side::Server => &mut record.server_events,
-            };
-            event::push(events, at, what);
-        });
+        self.channel(channel, |record| record.events.add(side, at, what));
     }
 
     fn connection(&self, number: usize, change: impl FnOnce(&mut ConnectionRecord)) {

@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 
 use crate::record::{
     Record,
-    event::{Event, Happening},
+    event::{Event, Happening, Side},
 };
 
 /// All that happened, connection by connection and channel by channel; see [`Record::transcript`].
@@ -56,13 +56,13 @@ impl Record {
             let channels = self.channels.iter().filter(|channel| channel.connection() == index + 1);
             Part {
                 heading: String::new(),
-                client: lines(&connection.client_events),
-                server: lines(&connection.server_events),
+                client: lines(connection.events(Side::Client)),
+                server: lines(connection.events(Side::Server)),
                 channels: channels
                     .map(|channel| Part {
                         heading: format!("{:?}", channel.kind()),
-                        client: lines(&channel.client_events),
-                        server: lines(&channel.server_events),
+                        client: lines(channel.events(Side::Client)),
+                        server: lines(channel.events(Side::Server)),
                         channels: Vec::new(),
                     })
                     .collect(),
@@ -156,7 +156,7 @@ fn lines(events: &[Event]) -> Vec<Line> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{ChannelKind, Keeper, event::Side};
+    use crate::record::{ChannelKind, Keeper};
 
     fn data(keeper: &Keeper, channel: usize, bytes: &[u64]) {
         for bytes in bytes {

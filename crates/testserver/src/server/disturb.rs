@@ -2,12 +2,12 @@
 
 use std::sync::PoisonError;
 
-use super::{Flow, TestServer};
 use crate::{
     error::{Error, ErrorKind},
     fault::{Cut, Fault},
     keys::HostKeyKind,
     network::Network,
+    server::{TestServer, shared::Flow},
 };
 
 impl TestServer {

@@ -19,24 +19,13 @@ use crate::{
 
 /// A [`User`](crate::User) as the server keeps them.
 pub(crate) struct Account {
-    pub(crate) name: String,
-    pub(crate) none: bool,
-    pub(crate) keys: Vec<PublicKey>,
-    pub(crate) authorities: Vec<PublicKey>,
-    pub(crate) steps: Vec<Method>,
-    pub(crate) startup_noise: Bytes,
-    pub(crate) delay: Option<Duration>,
-    pub(crate) env: Vec<(String, String)>,
-    pub(crate) sftp: bool,
-    methods: Vec<Method>,
-    interactive: Option<Interactive>,
-    lock_after: Option<u32>,
+    pub(crate) settings: Settings,
     passwords: Mutex<Vec<Password>>,
     refusals: AtomicU32,
 }
 
-/// What the account is made of, beside its keys.
-pub(crate) struct Parts {
+/// What does not change about an account.
+pub(crate) struct Settings {
     pub(crate) name: String,
     pub(crate) none: bool,
     pub(crate) keys: Vec<PublicKey>,
@@ -48,7 +37,6 @@ pub(crate) struct Parts {
     pub(crate) env: Vec<(String, String)>,
     pub(crate) interactive: Option<Interactive>,
     pub(crate) lock_after: Option<u32>,
-    pub(crate) passwords: Vec<Password>,
     pub(crate) sftp: bool,
 }
 
@@ -95,49 +83,35 @@ impl Password {
 }
 
 impl Account {
-    pub(crate) fn new(parts: Parts) -> Self {
-        Self {
-            name: parts.name,
-            none: parts.none,
-            keys: parts.keys,
-            authorities: parts.authorities,
-            steps: parts.steps,
-            startup_noise: parts.startup_noise,
-            delay: parts.delay,
-            env: parts.env,
-            sftp: parts.sftp,
-            methods: parts.methods,
-            interactive: parts.interactive,
-            lock_after: parts.lock_after,
-            passwords: Mutex::new(parts.passwords),
-            refusals: AtomicU32::new(0),
-        }
+    pub(crate) fn new(settings: Settings, passwords: Vec<Password>) -> Self {
+        Self { settings, passwords: Mutex::new(passwords), refusals: AtomicU32::new(0) }
     }
 
     pub(crate) fn has(&self, method: Method) -> bool {
         let has = match method {
-            Method::None => self.none,
+            Method::None => self.settings.none,
             Method::Password => !self.passwords().is_empty(),
-            Method::PublicKey => !self.keys.is_empty() || !self.authorities.is_empty(),
-            Method::KeyboardInteractive => self.interactive.is_some(),
+            Method::PublicKey => !self.settings.keys.is_empty() || !self.settings.authorities.is_empty(),
+            Method::KeyboardInteractive => self.settings.interactive.is_some(),
         };
-        has && (self.methods.is_empty() || self.methods.contains(&method))
+        has && (self.settings.methods.is_empty() || self.settings.methods.contains(&method))
     }
 
     /// Whether this may be tried by whoever has passed so many steps.
     pub(crate) fn asks_for(&self, method: Method, passed: usize) -> bool {
-        self.has(method) && (self.steps.is_empty() || self.steps.get(passed) == Some(&method))
+        self.has(method)
+            && (self.settings.steps.is_empty() || self.settings.steps.get(passed) == Some(&method))
     }
 
     /// The methods that a client is told of, in order.
     pub(crate) fn offered(&self) -> Vec<Method> {
         let all = [Method::PublicKey, Method::Password, Method::KeyboardInteractive];
-        let listed = if self.methods.is_empty() { all.as_slice() } else { &self.methods };
+        let listed = if self.settings.methods.is_empty() { all.as_slice() } else { &self.settings.methods };
         listed.iter().copied().filter(|method| *method != Method::None && self.has(*method)).collect()
     }
 
     pub(crate) fn accepts_key(&self, key: &PublicKey) -> bool {
-        self.keys.iter().any(|known| known.key_data() == key.key_data())
+        self.settings.keys.iter().any(|known| known.key_data() == key.key_data())
     }
 
     pub(crate) fn check_password(&self, shown: &str) -> PasswordCheck {
@@ -173,11 +147,11 @@ impl Account {
     }
 
     pub(crate) fn converse(self: &Arc<Self>) -> Option<Conversation> {
-        self.interactive.as_ref().map(|interactive| interactive.begin(self))
+        self.settings.interactive.as_ref().map(|interactive| interactive.begin(self))
     }
 
     pub(crate) fn is_locked(&self) -> bool {
-        self.lock_after.is_some_and(|limit| self.refusals.load(Ordering::Acquire) >= limit)
+        self.settings.lock_after.is_some_and(|limit| self.refusals.load(Ordering::Acquire) >= limit)
     }
 
     pub(crate) fn count_refusal(&self) {
