@@ -1,5 +1,8 @@
 //! What the SSH engine calls: each callback decides at once or hands on, since it runs inside the connection's one loop.
 
+mod forward;
+mod session;
+
 use std::{
     collections::HashMap,
     sync::{Arc, Weak},
@@ -9,9 +12,7 @@ use std::{
 use russh::{
     Channel, ChannelId, ChannelOpenFailure,
     keys::Certificate,
-    server::{
-        self, Auth, ChannelOpenHandle, Handle, Msg, PublicKeyOffer, Response, Session, VerifiedPublicKey,
-    },
+    server::{self, Auth, ChannelOpenHandle, Msg, PublicKeyOffer, Response, Session, VerifiedPublicKey},
 };
 use tokio::sync::oneshot;
 
@@ -23,10 +24,9 @@ use crate::{
     driver,
     entrance::Entrance,
     fault::{Phase, RequestKind},
-    forward::{Forward, open::Opener, target::Found},
     raw::Broken,
     record::{ChannelKind, CommandKind, ForwardPlace, Pty, TerminalSize},
-    session_channel::{SessionChannel, Start},
+    session_channel::Start,
 };
 
 /// Why a connection ends from inside a callback.
@@ -100,166 +100,6 @@ impl Handler {
     async fn refuse(&self, reply: ChannelOpenHandle, failure: ChannelOpenFailure) {
         self.connection.shared.keeper.channel_refused(self.connection.number);
         reply.reject(failure).await;
-    }
-
-    /// Starts a program on a channel, and answers the request.
-    fn start(
-        &mut self,
-        channel: ChannelId,
-        session: &mut Session,
-        kind: CommandKind,
-        text: &[u8],
-    ) -> Result<(), HandlerError> {
-        let delay = match self.connection.reach(Phase::Request) {
-            Reached::Lost => return Err(HandlerError::Cut),
-            Reached::Withhold(None) | Reached::Leaving => return Ok(()),
-            Reached::Withhold(Some(time)) => time,
-            Reached::Go | Reached::Refuse { .. } => Duration::ZERO,
-        };
-        let refused = self.connection.refuses(request_kind(kind));
-        let Some(waiting) = self.channels.get_mut(&channel) else {
-            return Ok(session.channel_failure(channel)?);
-        };
-        let shared = &self.connection.shared;
-        let under = self.entrance.restrictions();
-        let ordered = if refused { None } else { shared.order(kind, text, self.entrance.user(), under) };
-        // RFC 4254 section 6.5: only one of these requests can succeed per channel.
-        let start = ordered.and_then(|ordered| Some((ordered, waiting.start.take()?)));
-        let Some((ordered, start)) = start else {
-            return self.refuse_request(channel, session, request_kind(kind).as_str());
-        };
-        shared.keeper.accepted(waiting.number, kind, text, &waiting.env, waiting.pty.as_ref());
-        let set = std::mem::take(&mut waiting.env);
-        let mut env = shared.accounts.env(self.entrance.user());
-        env.extend(set.iter().cloned());
-        env.extend(ordered.original.map(|text| ("SSH_ORIGINAL_COMMAND".to_owned(), text)));
-        let order = Start {
-            kind,
-            text: ordered.text,
-            user: self.entrance.user().to_owned(),
-            set,
-            env,
-            pty: waiting.pty.take(),
-            agent: waiting.agent,
-            x11: waiting.x11.take(),
-            program: ordered.program,
-        };
-        if delay.is_zero() {
-            session.channel_success(channel)?;
-            // The channel's task is gone only when the channel is.
-            drop(start.send(order));
-        } else {
-            let handle = session.handle();
-            driver::later(&self.connection, delay, async move {
-                // As above; and a connection that is gone needs no answer.
-                let _ = handle.channel_success(channel).await;
-                drop(start.send(order));
-            });
-        }
-        Ok(())
-    }
-
-    fn refuse_request(
-        &self,
-        channel: ChannelId,
-        session: &mut Session,
-        name: &str,
-    ) -> Result<(), HandlerError> {
-        if let Some(waiting) = self.channels.get(&channel) {
-            self.connection.shared.keeper.request_refused(waiting.number, name);
-        }
-        Ok(session.channel_failure(channel)?)
-    }
-
-    /// Opens a channel to somewhere else, if the server does that.
-    async fn forward(
-        &self,
-        channel: Channel<Msg>,
-        reply: ChannelOpenHandle,
-        kind: ChannelKind,
-    ) -> Result<(), HandlerError> {
-        let Some((reply, delay)) = self.admit(reply).await? else { return Ok(()) };
-        let settings = &self.connection.shared.settings;
-        let allowed = match kind {
-            ChannelKind::DirectTcpip(..) => settings.direct_tcpip,
-            ChannelKind::DirectStreamlocal(_) => settings.direct_streamlocal,
-            _ => false,
-        };
-        let target = settings
-            .forwarding
-            .targets
-            .find(&kind)
-            .or_else(|| allowed.then_some(Found::Real))
-            .filter(|_| self.entrance.restrictions().permits(Permit::PortForwarding));
-        match target {
-            Some(target) => {
-                let connection = Arc::clone(&self.connection);
-                let forward = Forward { connection, channel, reply, kind, target };
-                if delay.is_zero() {
-                    driver::serve_channel(&self.connection, forward.serve());
-                } else {
-                    driver::later(&self.connection, delay, forward.serve());
-                }
-            }
-            None => self.refuse(reply, ChannelOpenFailure::AdministrativelyProhibited).await,
-        }
-        Ok(())
-    }
-
-    /// Listens for the client, if the server does that. The base answers with what this returns.
-    async fn listen(&self, name: &str, place: ForwardPlace, handle: Handle) -> Option<Option<u16>> {
-        let shared = &self.connection.shared;
-        shared.keeper.global_request(self.connection.number, name);
-        if !self.entrance.restrictions().permits(Permit::PortForwarding) {
-            shared.keeper.forward_refused(self.connection.number, place);
-            return None;
-        }
-        let opener = Opener { connection: Arc::clone(&self.connection), handle: Some(handle) };
-        shared.forwards.begin(opener, place).await
-    }
-
-    async fn cancel(&self, name: &str, place: &ForwardPlace) -> bool {
-        let shared = &self.connection.shared;
-        shared.keeper.global_request(self.connection.number, name);
-        shared.forwards.cancel(&self.connection, place).await
-    }
-
-    fn open_session(&mut self, channel: Channel<Msg>, session: &Session, slot: SessionSlot) {
-        let id = channel.id();
-        let number =
-            self.connection.shared.keeper.channel_opened(self.connection.number, ChannelKind::Session);
-        let (start, started) = oneshot::channel();
-        let slot = Arc::new(slot);
-        if self.channels.len() >= self.crowded {
-            self.channels.retain(|_, waiting| waiting.slot.strong_count() > 0);
-            self.crowded = (2 * self.channels.len()).max(CROWDED);
-        }
-        self.channels.insert(
-            id,
-            Waiting {
-                number,
-                env: Vec::new(),
-                pty: None,
-                agent: Grant::Refused,
-                x11: None,
-                start: Some(start),
-                slot: Arc::downgrade(&slot),
-            },
-        );
-        let (read, write) = channel.split();
-        driver::serve_channel(
-            &self.connection,
-            SessionChannel {
-                connection: Arc::clone(&self.connection),
-                number,
-                handle: session.handle(),
-                read,
-                write,
-                start: started,
-                slot,
-            }
-            .serve(),
-        );
     }
 }
 

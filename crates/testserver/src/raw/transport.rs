@@ -5,7 +5,10 @@
 
 #[cfg(test)]
 pub(crate) mod client;
+mod emission;
 mod exchange;
+mod identification;
+mod keying;
 mod protection;
 #[cfg(test)]
 mod tests;
@@ -13,22 +16,24 @@ mod tests;
 use std::{collections::VecDeque, fmt};
 
 use bytes::BytesMut;
-use russh::keys::{PrivateKey, signature::Signer};
+use russh::keys::PrivateKey;
 
+#[cfg(test)]
+use crate::raw::transport::exchange::Curve;
 use crate::raw::{
     message,
     transport::{
-        exchange::{Agreed, Curve, Secrets, Transcript, Way, host_key_algorithms, user_signatures},
+        exchange::{Way, host_key_algorithms},
+        keying::Exchange,
         protection::Protection,
     },
-    wire::{Reader, Writer},
 };
 
+#[cfg(test)]
+pub(crate) use emission::Faithful;
+pub(crate) use emission::{Emission, Origin, Tamper};
 pub(crate) use exchange::Offer;
 pub(crate) use protection::{CIPHERS, Flaw, Integrity, MACS};
-
-/// As RFC 4253 section 4.2 limits the identification line.
-const LONGEST_IDENTIFICATION: usize = 255;
 
 /// Why a connection cannot go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,48 +79,9 @@ pub(crate) enum Event {
     Message { sequence: u32, payload: Vec<u8> },
 }
 
-/// Decides what becomes of each message on its way out.
-pub(crate) trait Tamper: Send + Sync {
-    /// What is sent in place of this message.
-    fn tamper(&mut self, payload: Vec<u8>) -> Vec<Emission>;
-}
-
-/// One packet to be sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Emission {
-    pub(crate) payload: Vec<u8>,
-    pub(crate) flaw: Flaw,
-    pub(crate) origin: Origin,
-}
-
-/// Where a packet comes from: new keys come into use after the message that announces them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Origin {
-    /// The message itself, whatever was done to it.
-    Message,
-    Added,
-}
-
-/// Sends everything as it is.
-#[cfg(test)]
-#[derive(Debug)]
-pub(crate) struct Faithful;
-
 struct Direction {
     protection: Protection,
     sequence: u32,
-}
-
-/// A key exchange under way.
-#[derive(Default)]
-struct Exchange {
-    ours: Option<Vec<u8>>,
-    theirs: Option<Vec<u8>>,
-    agreed: Option<Agreed>,
-    ignore_next: bool,
-    secrets: Option<Secrets>,
-    /// Whether our NEWKEYS is out.
-    sent: bool,
 }
 
 impl Broken {
@@ -131,34 +97,6 @@ impl fmt::Display for Broken {
 }
 
 impl std::error::Error for Broken {}
-
-impl Emission {
-    pub(crate) fn message(payload: Vec<u8>) -> Self {
-        Self { payload, flaw: Flaw::default(), origin: Origin::Message }
-    }
-
-    pub(crate) fn added(payload: Vec<u8>) -> Self {
-        Self { payload, flaw: Flaw::default(), origin: Origin::Added }
-    }
-}
-
-impl Origin {
-    pub(crate) fn is_message(self) -> bool {
-        self == Self::Message
-    }
-
-    /// The same, sent later than its moment.
-    pub(crate) fn late(self) -> Self {
-        Self::Added
-    }
-}
-
-#[cfg(test)]
-impl Tamper for Faithful {
-    fn tamper(&mut self, payload: Vec<u8>) -> Vec<Emission> {
-        vec![Emission::message(payload)]
-    }
-}
 
 impl Transport {
     /// The server's side. Its identification and its `KEXINIT` are in the output at once, as RFC 4253 allows.
@@ -267,31 +205,6 @@ impl Transport {
         self.exchanges
     }
 
-    fn read_identification(&mut self) -> Result<bool, Broken> {
-        loop {
-            let Some(end) = self.input.iter().position(|byte| *byte == b'\n') else {
-                if self.input.len() > LONGEST_IDENTIFICATION {
-                    return Err(Broken::new("an identification line without end"));
-                }
-                return Ok(false);
-            };
-            if end >= LONGEST_IDENTIFICATION {
-                return Err(Broken::new("an identification line that is too long"));
-            }
-            let line = self.input.split_to(end + 1);
-            let line = line.strip_suffix(b"\n").unwrap_or(&line);
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
-            if line.starts_with(b"SSH-2.0-") {
-                self.their_identification = Some(line.to_vec());
-                return Ok(true);
-            }
-            // A server may say more before it; a client may not, RFC 4253 section 4.2.
-            if matches!(self.role, Role::Server(_)) {
-                return Err(Broken::new("the peer does not say that it speaks SSH 2.0"));
-            }
-        }
-    }
-
     fn dispatch(&mut self, sequence: u32, payload: Vec<u8>) -> Result<(), Broken> {
         let number = payload.first().copied().unwrap_or_default();
         // RFC 4253 section 7: the packet that was guessed, whatever it is.
@@ -318,161 +231,6 @@ impl Transport {
                 Ok(())
             }
         }
-    }
-
-    fn begin_exchange(&mut self) -> Result<(), Broken> {
-        let mut cookie = [0; 16];
-        exchange::random(&mut cookie)?;
-        let init = self.offer.to_message(cookie);
-        self.exchange.get_or_insert_default().ours = Some(init.clone());
-        self.emit(init);
-        Ok(())
-    }
-
-    fn their_init(&mut self, payload: Vec<u8>) -> Result<(), Broken> {
-        let first = self.session.is_none();
-        if self.exchange.as_ref().is_some_and(|exchange| exchange.theirs.is_some()) {
-            return Err(Broken::new("a second KEXINIT in one key exchange"));
-        }
-        if self.exchange.is_none() {
-            self.begin_exchange()?;
-        }
-        let ours = self.exchange.as_ref().and_then(|exchange| exchange.ours.clone()).unwrap_or_default();
-        let agreed = match self.role {
-            Role::Server(_) => Agreed::between(&payload, &ours)?,
-            #[cfg(test)]
-            Role::Client(_) => Agreed::between(&ours, &payload)?,
-        };
-        if first && agreed.strict {
-            // OpenSSH's PROTOCOL section 1.10: nothing may come before it.
-            if self.inbound.sequence != 1 {
-                return Err(Broken::new("the first packet of a strict key exchange is no KEXINIT"));
-            }
-            self.strict = true;
-        }
-        self.change(|exchange| {
-            exchange.ignore_next = agreed.wrong_guess;
-            exchange.agreed = Some(agreed);
-            exchange.theirs = Some(payload);
-        });
-        #[cfg(test)]
-        if let Role::Client(curve) = &self.role {
-            let point = Writer::message(message::KEX_ECDH_INIT).string(curve.point()).finish();
-            self.emit(point);
-        }
-        Ok(())
-    }
-
-    fn their_point(&mut self, payload: &[u8]) -> Result<(), Broken> {
-        let Some(exchange) = self.exchange.as_ref().filter(|exchange| exchange.secrets.is_none()) else {
-            return Err(Broken::new("a key exchange message outside a key exchange"));
-        };
-        let (Some(ours), Some(theirs), Some(_)) = (&exchange.ours, &exchange.theirs, &exchange.agreed) else {
-            return Err(Broken::new("a key exchange message before KEXINIT"));
-        };
-        let (secrets, reply) = match &self.role {
-            Role::Server(host_key) => self.answer(host_key, payload, ours, theirs)?,
-            #[cfg(test)]
-            Role::Client(curve) => (self.check(curve, payload, ours, theirs)?, None),
-        };
-        self.session.get_or_insert(secrets.hash);
-        self.change(|exchange| exchange.secrets = Some(secrets));
-        if let Some(reply) = reply {
-            self.emit(reply);
-        }
-        self.emit(vec![message::NEWKEYS]);
-        self.after_our_new_keys();
-        Ok(())
-    }
-
-    /// RFC 8731 section 3: our point, and the signature over all that was said.
-    fn answer(
-        &self,
-        host_key: &PrivateKey,
-        payload: &[u8],
-        ours: &[u8],
-        theirs: &[u8],
-    ) -> Result<(Secrets, Option<Vec<u8>>), Broken> {
-        let mut reader = Reader::new(payload);
-        let client_point = match (reader.byte(), reader.string()) {
-            (Some(message::KEX_ECDH_INIT), Some(point)) => point,
-            _ => return Err(Broken::new("a KEX_ECDH_INIT cannot be read")),
-        };
-        let curve = Curve::random()?;
-        let server_point = curve.point();
-        let shared = curve.agree(client_point)?;
-        let key = host_key
-            .public_key()
-            .to_bytes()
-            .map_err(|_| Broken::new("the host key cannot be written for the wire"))?;
-        let hash = Transcript {
-            client_identification: self.their_identification(),
-            server_identification: &self.identification,
-            client_init: theirs,
-            server_init: ours,
-            host_key: &key,
-            client_point,
-            server_point: &server_point,
-        }
-        .hash(&shared);
-        let signature = host_key.try_sign(&hash).map_err(|_| Broken::new("the host key cannot sign"))?;
-        let signature =
-            Writer::bare().string(signature.algorithm().as_str()).string(signature.as_bytes()).finish();
-        let reply = Writer::message(message::KEX_ECDH_REPLY)
-            .string(key)
-            .string(server_point)
-            .string(signature)
-            .finish();
-        Ok((Secrets { shared, hash }, Some(reply)))
-    }
-
-    /// New keys for what is sent have come into use: what had to wait goes out.
-    fn after_our_new_keys(&mut self) {
-        self.change(|exchange| exchange.sent = true);
-        let wants_extensions = self
-            .exchange
-            .as_ref()
-            .and_then(|exchange| exchange.agreed.as_ref())
-            .is_some_and(|agreed| agreed.wants_extensions);
-        if self.exchanges == 0 && wants_extensions && matches!(self.role, Role::Server(_)) {
-            let extensions = Writer::message(message::EXT_INFO)
-                .u32(1)
-                .string("server-sig-algs")
-                .string(user_signatures())
-                .finish();
-            self.emit(extensions);
-        }
-        self.held_bytes = 0;
-        for payload in std::mem::take(&mut self.held) {
-            self.emit(payload);
-        }
-    }
-
-    fn their_new_keys(&mut self) -> Result<(), Broken> {
-        let Some(exchange) = self.exchange.take_if(|exchange| exchange.sent) else {
-            return Err(Broken::new("a NEWKEYS without a key exchange"));
-        };
-        self.inbound.protection = self.new_protection(&exchange, self.role.inbound())?;
-        if self.strict {
-            self.inbound.sequence = 0;
-        }
-        self.exchanges += 1;
-        self.events.push_back(Event::Keyed);
-        if self.rekeys_wanted > 0 {
-            self.rekeys_wanted -= 1;
-            self.begin_exchange()?;
-        }
-        Ok(())
-    }
-
-    fn new_protection(&self, exchange: &Exchange, way: Way) -> Result<Protection, Broken> {
-        exchange
-            .agreed
-            .as_ref()
-            .zip(exchange.secrets.as_ref())
-            .zip(self.session.as_ref())
-            .and_then(|((agreed, secrets), session)| agreed.protection(way, secrets, session))
-            .ok_or_else(|| Broken::new("no keys have been agreed on"))
     }
 
     fn emit(&mut self, payload: Vec<u8>) {

@@ -31,24 +31,7 @@ async fn sha256sum_and_cat_see_every_byte_of_the_input() {
     let server = server().await;
     let client = Client::alice(&server).await;
     let data: Vec<u8> = (0..5_000_000_u32).flat_map(|n| n.to_le_bytes()).collect();
-
-    let channel = client.exec("cat").await;
-    let (mut read, write) = channel.split();
-    let send = async {
-        write.data_bytes(data.clone()).await.unwrap();
-        write.eof().await.unwrap();
-    };
-    let receive = async {
-        let mut echoed = Vec::new();
-        while let Some(message) = read.wait().await {
-            if let russh::ChannelMsg::Data { data } = message {
-                echoed.extend_from_slice(&data);
-            }
-        }
-        echoed
-    };
-    let ((), echoed) = tokio::join!(send, receive);
-    assert!(echoed == data);
+    assert!(client.echoed(data.clone()).await == data);
 
     let channel = client.exec("sha256sum").await;
     channel.data_bytes(&b"abc"[..]).await.unwrap();

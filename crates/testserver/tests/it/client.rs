@@ -228,6 +228,25 @@ impl Client {
         channel.eof().await.unwrap();
         collect(channel).await
     }
+
+    /// What `cat` says to this. Both ways at once: neither end holds more than its window.
+    pub(crate) async fn echoed(&self, data: Vec<u8>) -> Vec<u8> {
+        let (mut read, write) = self.exec("cat").await.split();
+        let send = async {
+            write.data_bytes(data).await.unwrap();
+            write.eof().await.unwrap();
+        };
+        let receive = async {
+            let mut echoed = Vec::new();
+            while let Some(message) = read.wait().await {
+                if let ChannelMsg::Data { data } = message {
+                    echoed.extend_from_slice(&data);
+                }
+            }
+            echoed
+        };
+        tokio::join!(send, receive).1
+    }
 }
 
 /// All that comes until the channel closes.

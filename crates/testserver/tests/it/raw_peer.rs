@@ -30,25 +30,6 @@ fn data(count: u32) -> Vec<u8> {
     (0..count / 4).flat_map(u32::to_le_bytes).collect()
 }
 
-/// Sends this to `cat` and returns what comes back.
-async fn echoed(client: &Client, data: Vec<u8>) -> Vec<u8> {
-    let (mut read, write) = client.exec("cat").await.split();
-    let send = async {
-        write.data_bytes(data).await.unwrap();
-        write.eof().await.unwrap();
-    };
-    let receive = async {
-        let mut echoed = Vec::new();
-        while let Some(message) = read.wait().await {
-            if let russh::ChannelMsg::Data { data } = message {
-                echoed.extend_from_slice(&data);
-            }
-        }
-        echoed
-    };
-    tokio::join!(send, receive).1
-}
-
 #[tokio::test]
 async fn commands_run_and_the_record_is_the_same() {
     let server = builder()
@@ -91,7 +72,7 @@ async fn megabytes_go_both_ways_with_each_cipher_and_mac_through_rekeys() {
             .await
             .unwrap();
         let client = Client::alice(&server).await;
-        assert!(echoed(&client, sent.clone()).await == sent, "{cipher}");
+        assert!(client.echoed(sent.clone()).await == sent, "{cipher}");
         server.stop().await.unwrap();
     }
 }
@@ -101,7 +82,7 @@ async fn key_exchange_after_every_message_loses_nothing() {
     let server = builder().raw_peer(RawPeer::new().rekey_every(1)).start().await.unwrap();
     let client = Client::alice(&server).await;
     let sent = data(400_000);
-    assert!(echoed(&client, sent.clone()).await == sent);
+    assert!(client.echoed(sent.clone()).await == sent);
     assert_eq!(client.output("exit 3").await.code, Some(3));
     server.stop().await.unwrap();
 }

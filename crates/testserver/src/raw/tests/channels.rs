@@ -1,0 +1,44 @@
+//! Channels and their requests.
+
+use super::{HI, Probe, Told, builder, login};
+use crate::raw::{message, wire::Writer};
+
+#[tokio::test(start_paused = true)]
+async fn command_is_answered_message_by_message() {
+    let server = builder().start().await.unwrap();
+    let mut probe = Probe::session(&server).await;
+    probe.exec("hi").await;
+    assert_eq!(probe.numbers().await, HI);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_about_channels_that_are_not_are_no_errors_and_a_closed_one_is_silent() {
+    let server = builder().start().await.unwrap();
+    let mut probe = Probe::session(&server).await;
+    probe.send(Writer::message(message::CHANNEL_OPEN_CONFIRMATION).u32(99).u32(1).u32(0).u32(0)).await;
+    probe.send(Writer::message(message::CHANNEL_OPEN_FAILURE).u32(99).u32(1).string("").string("")).await;
+    probe.exec("hi").await;
+    assert_eq!(probe.numbers().await, HI);
+    probe.exec("hi").await;
+    assert_eq!(probe.next().await, Told::Silence);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_and_values_that_are_no_text_end_nothing() {
+    let server = builder().start().await.unwrap();
+    let mut probe = Probe::connect(&server).await;
+    probe.send(Writer::message(message::SERVICE_REQUEST).string("ssh-userauth")).await;
+    probe.send(login("password").boolean(false).string([0xff])).await;
+    probe.until(message::USERAUTH_FAILURE).await;
+    let mut probe = Probe::session(&server).await;
+    let request = |name: &str| Writer::message(message::CHANNEL_REQUEST).u32(0).string(name).boolean(true);
+    probe.send(request("env").string("LANG").string([0xff])).await;
+    assert_eq!(probe.message().await[0], message::CHANNEL_FAILURE);
+    probe.send(request("signal").string([0xff])).await;
+    assert_eq!(probe.message().await[0], message::CHANNEL_SUCCESS);
+    probe.exec("hi").await;
+    assert_eq!(probe.numbers().await, HI);
+    server.stop().await.unwrap();
+}

@@ -1,0 +1,97 @@
+//! Clients that mean harm, and cuts.
+
+use tokio::io::AsyncReadExt;
+
+use super::{HI, LIMIT, Probe, Told, builder};
+use crate::{
+    Cut, End, Exit,
+    raw::{message, wire::Writer},
+};
+
+#[tokio::test(start_paused = true)]
+async fn hostile_messages_end_the_connection_and_nothing_else() {
+    let begin = |number| Writer::message(number).u32(0);
+    let hostile = [
+        vec![message::CHANNEL_REQUEST],
+        begin(message::CHANNEL_REQUEST).string("exec").boolean(true).u32(u32::MAX).finish(),
+        begin(message::CHANNEL_REQUEST).string("pty-req").boolean(true).u32(9).finish(),
+        begin(message::CHANNEL_REQUEST).string([0xff]).boolean(true).finish(),
+        begin(message::CHANNEL_DATA).u32(u32::MAX).finish(),
+        begin(message::CHANNEL_DATA).string(vec![0; 40_000]).finish(),
+        begin(message::CHANNEL_EXTENDED_DATA).finish(),
+        begin(message::CHANNEL_WINDOW_ADJUST).u32(u32::MAX).finish(),
+        begin(message::CHANNEL_WINDOW_ADJUST).finish(),
+        Writer::message(message::CHANNEL_CLOSE).u32(99).finish(),
+        Writer::message(message::CHANNEL_OPEN).string("session").finish(),
+        Writer::message(message::GLOBAL_REQUEST).u32(5).finish(),
+        vec![message::NEWKEYS],
+        vec![message::KEXINIT, 1],
+        vec![message::KEX_ECDH_INIT],
+        vec![message::USERAUTH_INFO_RESPONSE, 255, 255, 255, 255],
+        vec![message::SERVICE_REQUEST],
+    ];
+    let server = builder().start().await.unwrap();
+    for payload in &hostile {
+        let mut probe = Probe::session(&server).await;
+        probe.transport.send(payload.clone());
+        probe.flush().await;
+        probe.until(message::DISCONNECT).await;
+        assert_eq!(probe.next().await, Told::End, "{payload:?}");
+    }
+    let mut probe = Probe::connect(&server).await;
+    probe.open().await;
+    assert_eq!(probe.until(message::DISCONNECT).await[0], message::DISCONNECT);
+    // Unknown ones are answered, and life goes on.
+    let mut probe = Probe::session(&server).await;
+    probe.send(Writer::message(222)).await;
+    assert_eq!(probe.message().await[0], message::UNIMPLEMENTED);
+    probe.exec("hi").await;
+    assert_eq!(probe.numbers().await, HI);
+    server.wait_until(|record| record.connections_open() == 1, LIMIT).await.unwrap();
+    let broken = server.record();
+    let broken = broken.connections().iter().filter(|one| matches!(one.ended(), Some(End::Broken(_))));
+    assert_eq!(broken.count(), hostile.len() + 1);
+    assert_eq!(server.record().command("hi").unwrap().exit(), Some(&Exit::SUCCESS));
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn connection_can_be_cut_as_soon_as_there_is_one() {
+    let server = builder().start().await.unwrap();
+    let mut stream = server.duplex();
+    server.cut_all(Cut::Fin);
+    let ended = tokio::time::timeout(LIMIT, stream.read_to_end(&mut Vec::new())).await;
+    assert!(ended.is_ok());
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn client_that_asks_and_never_ends_a_key_exchange_is_told_so() {
+    let server = builder().rekey_after(1).start().await.unwrap();
+    let mut probe = Probe::session(&server).await;
+    let open = Writer::message(message::CHANNEL_OPEN).string("other").u32(7).u32(0).u32(0).finish();
+    assert_eq!(probe.next().await, Told::Silence);
+    // Unheard, the server's KEXINIT is never answered.
+    for _ in 0..200 {
+        (0..100).for_each(|_| probe.transport.emit_now(open.clone()));
+        probe.flush().await;
+    }
+    server.wait_until_idle(LIMIT).await.unwrap();
+    let record = server.record();
+    let Some(End::Broken(reason)) = record.connections()[0].ended() else { panic!("{record:?}") };
+    assert!(reason.contains("too much"), "{reason}");
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_before_a_bad_packet_is_answered() {
+    let server = builder().start().await.unwrap();
+    let mut probe = Probe::login(&server).await;
+    probe.transport.send(message::global_request("keepalive@openssh.com").to_vec());
+    probe.transport.send(vec![201]);
+    *probe.transport.output().last_mut().unwrap() ^= 1;
+    probe.flush().await;
+    assert_eq!(probe.message().await, [message::REQUEST_FAILURE]);
+    assert_eq!(probe.message().await[0], message::DISCONNECT);
+    server.stop().await.unwrap();
+}
