@@ -35,7 +35,10 @@ pub(crate) fn parse(line: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut bytes = line.iter().copied();
     while let Some(byte) = bytes.next() {
         match byte {
-            b' ' | b'\t' | b'\n' => words.extend(word.take()),
+            b' ' | b'\t' => words.extend(word.take()),
+            // A second line is a second command.
+            b'\n' if bytes.clone().any(|byte| !byte.is_ascii_whitespace()) => return None,
+            b'\n' => words.extend(word.take()),
             b'\'' => loop {
                 let word = word.get_or_insert_default();
                 match bytes.next()? {
@@ -128,6 +131,7 @@ async fn cat(call: &mut Call) -> Result {
     let (stdin, stdout, _, signals) = call.streams();
     loop {
         tokio::select! {
+            biased;
             chunk = stdin.chunk() => match chunk {
                 Some(chunk) => stdout.send(chunk).await?,
                 None => return Ok(Exit::SUCCESS),
@@ -144,6 +148,7 @@ async fn sleep(seconds: &str, call: &mut Call) -> Result {
         return Ok(Exit::Code(1));
     };
     tokio::select! {
+        biased;
         () = tokio::time::sleep(time) => Ok(Exit::SUCCESS),
         signal = call.signal() => Ok(Exit::signal(signal)),
     }
@@ -155,8 +160,10 @@ async fn yes(words: &[Vec<u8>], call: &mut Call) -> Result {
     let (_, stdout, _, signals) = call.streams();
     loop {
         tokio::select! {
-            sent = stdout.send(piece.clone()) => sent?,
+            // Before more of what may never have to wait.
+            biased;
             signal = signals.next() => return Ok(Exit::signal(signal)),
+            sent = stdout.send(piece.clone()) => sent?,
         }
     }
 }

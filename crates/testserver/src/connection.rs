@@ -14,6 +14,7 @@ use crate::{
     fault::{Action, Ending, Farewell, Phase, RequestKind, Trigger},
     line::Engine,
     link::LinkControl,
+    network::Transit,
     record::End,
     server::Shared,
     startups::StartupSlot,
@@ -26,6 +27,8 @@ pub(crate) struct Connection {
     pub(crate) number: usize,
     pub(crate) shared: Arc<Shared>,
     pub(crate) link: Arc<LinkControl>,
+    /// What the simulated network has not delivered yet.
+    pub(crate) transit: Transit,
     /// Cancelled when the connection is gone.
     pub(crate) gone: CancellationToken,
     /// The tasks of its channels.
@@ -71,6 +74,7 @@ impl Connection {
             number,
             shared,
             link,
+            transit: Transit::default(),
             gone,
             tasks: TaskTracker::new(),
             engine: OnceLock::new(),
@@ -111,8 +115,19 @@ impl Connection {
         if !self.shared.faults.watches(self.number, |trigger| *trigger == Trigger::Phase(phase)) {
             return Reached::Go;
         }
-        tokio::time::sleep(SETTLE).await;
-        self.reach(phase)
+        let settled = async {
+            tokio::time::sleep(SETTLE).await;
+            while !self.transit.is_empty() {
+                self.transit.emptied().await;
+                // What had no room on the way enters it now.
+                tokio::time::sleep(SETTLE).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = settled => self.reach(phase),
+            () = self.gone.cancelled() => Reached::Lost,
+        }
     }
 
     /// Whether a fault refuses this request.

@@ -18,7 +18,9 @@ use crate::{
     link::{Link, LinkControl},
     listener::PortListener,
     listening::Accepting,
-    network, raw,
+    network::{self, Line},
+    random::Random,
+    raw,
     record::End,
     server::Shared,
     timeline,
@@ -143,18 +145,20 @@ fn serve(shared: &Arc<Shared>, stream: impl Wire) {
         let link = LinkControl::new(number, &shared);
         let connection = Connection::new(number, Arc::clone(&shared), link, startup);
         shared.register(&connection);
-        connection
+        // Drawn here, so that the n-th connection has the same network in every run.
+        let network = shared.line().map(|line| (line, shared.random()));
+        (connection, network)
     });
     // Owned by the server's tracker; ended by the client, a fault, or the server's `stopping` token, which cuts the
     // wire under it; `TestServer::stop` waits for it.
     tasks.spawn(async move {
-        let Some(connection) = connection else {
+        let Some((connection, network)) = connection else {
             return turn_away(&shared, stream, number).await;
         };
         let link = Arc::clone(&connection.link);
         let (wire, returned) = Link::new(stream, Arc::clone(&link));
         let result = {
-            let run = Box::pin(run(&connection, wire));
+            let run = Box::pin(run(&connection, network, wire));
             tokio::pin!(run);
             tokio::select! {
                 result = &mut run => result,
@@ -196,12 +200,15 @@ async fn turn_away(shared: &Arc<Shared>, mut stream: impl Wire, number: usize) {
 }
 
 /// Runs the SSH engine over the wire, through the simulated network if there is one.
-async fn run(connection: &Arc<Connection>, wire: Link<impl Wire>) -> Result<(), HandlerError> {
-    let shared = &connection.shared;
-    let Some(line) = shared.line() else { return engine(connection, wire).await };
+async fn run(
+    connection: &Arc<Connection>,
+    network: Option<(Arc<Line>, Random)>,
+    wire: Link<impl Wire>,
+) -> Result<(), HandlerError> {
+    let Some((line, mut random)) = network else { return engine(connection, wire).await };
     let (near, far): (DuplexStream, DuplexStream) = tokio::io::duplex(SOCKET_BUFFER);
-    let mut random = shared.random();
-    let (result, ()) = tokio::join!(engine(connection, near), network::relay(&line, wire, far, &mut random));
+    let relay = network::relay(&line, wire, far, &mut random, &connection.transit);
+    let (result, ()) = tokio::join!(engine(connection, near), relay);
     result
 }
 

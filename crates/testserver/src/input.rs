@@ -28,6 +28,8 @@ impl Input<'_> {
         let keeper = &self.connection.shared.keeper;
         loop {
             let message = tokio::select! {
+                // What had arrived before the end counts, in every run.
+                biased;
                 message = self.read.wait() => message?,
                 () = self.connection.gone.cancelled() => return None,
             };

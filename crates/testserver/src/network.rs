@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     sync::{Notify, mpsc},
@@ -124,7 +124,8 @@ impl Network {
         const QUEUE: usize = 256 * 1024;
         const UNLIMITED: usize = 64 * 1024 * 1024;
         let Some(rate) = self.rate_of(way) else { return UNLIMITED };
-        let product = u128::from(rate) * (self.round_trip + self.jitter).as_millis() / 1000;
+        let product =
+            u128::from(rate).saturating_mul(self.round_trip.saturating_add(self.jitter).as_millis()) / 1000;
         let product = usize::try_from(product).unwrap_or(UNLIMITED);
         product.saturating_add(self.queue.unwrap_or(QUEUE)).clamp(1, UNLIMITED)
     }
@@ -132,7 +133,8 @@ impl Network {
     /// How much later than the line alone would have it a piece arrives.
     fn delay(&self, random: &mut Random) -> Duration {
         let lost = self.loss.filter(|loss| random.next().is_multiple_of(loss.one_in));
-        self.round_trip / 2 + random.up_to(self.jitter) + lost.map_or(Duration::ZERO, |loss| loss.recovery)
+        let recovery = lost.map_or(Duration::ZERO, |loss| loss.recovery);
+        (self.round_trip / 2).saturating_add(random.up_to(self.jitter)).saturating_add(recovery)
     }
 }
 
@@ -162,8 +164,56 @@ enum Way {
     ToServer,
 }
 
-/// Carries bytes between the client and the server until both directions have ended or one has broken.
-pub(crate) async fn relay<A, B>(line: &Line, client: A, server: B, random: &mut Random)
+/// What is on its way from the server to the client of one connection.
+#[derive(Debug, Default)]
+pub(crate) struct Transit {
+    bytes: AtomicUsize,
+    left: Notify,
+    emptied: Notify,
+}
+
+impl Transit {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes.load(Ordering::Acquire) == 0
+    }
+
+    /// Returns when nothing is on its way.
+    pub(crate) async fn emptied(&self) {
+        loop {
+            let emptied = self.emptied.notified();
+            if self.is_empty() {
+                return;
+            }
+            emptied.await;
+        }
+    }
+
+    fn enter(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes, Ordering::AcqRel);
+    }
+
+    fn leave(&self, bytes: usize) {
+        let before = self.bytes.fetch_sub(bytes, Ordering::AcqRel);
+        self.left.notify_one();
+        if before == bytes {
+            self.emptied.notify_waiters();
+        }
+    }
+
+    /// Waits until so many more fit. A piece larger than the whole queue goes alone.
+    async fn room(&self, bytes: usize, line: &Line, way: Way) {
+        while !self.is_empty()
+            && self.bytes.load(Ordering::Acquire).saturating_add(bytes) > line.now().capacity(way)
+        {
+            self.left.notified().await;
+        }
+    }
+}
+
+/// Carries bytes between the client and the server until the server has ended and all that it said has arrived, or the
+/// client's end has broken: a socket that is reset is so in both directions. A client that stays keeps nothing open
+/// that the server has ended.
+pub(crate) async fn relay<A, B>(line: &Line, client: A, server: B, random: &mut Random, to_client: &Transit)
 where
     A: AsyncRead + AsyncWrite,
     B: AsyncRead + AsyncWrite,
@@ -171,12 +221,18 @@ where
     let (client_read, client_write) = tokio::io::split(client);
     let (server_read, server_write) = tokio::io::split(server);
     let mut other = random.fork();
-    // The client's end breaking ends both: a socket that is reset is so in both directions. What the server has said
-    // before it ended arrives all the same.
-    drop(tokio::try_join!(
-        one_way(line, Way::ToServer, client_read, server_write, random),
-        one_way(line, Way::ToClient, server_read, client_write, &mut other)
-    ));
+    let to_server = Transit::default();
+    let hears = async {
+        if one_way(line, Way::ToServer, &to_server, client_read, server_write, random).await.is_ok() {
+            // The client says no more, and may still listen.
+            std::future::pending().await
+        }
+    };
+    tokio::select! {
+        biased;
+        said = one_way(line, Way::ToClient, to_client, server_read, client_write, &mut other) => drop(said),
+        () = hears => {}
+    }
 }
 
 /// A piece under way, and when it is due; no data is the end.
@@ -191,31 +247,26 @@ const PIECE: usize = 16 * 1024;
 async fn one_way(
     line: &Line,
     way: Way,
+    transit: &Transit,
     mut source: impl AsyncRead + Unpin,
     mut sink: impl AsyncWrite + Unpin,
     random: &mut Random,
 ) -> io::Result<()> {
     let (enter, mut leave) = mpsc::unbounded_channel::<Piece>();
-    let under_way = AtomicUsize::new(0);
-    let left = Notify::new();
     let entering = async {
+        let mut buffer = vec![0; PIECE];
         let mut line_free = Instant::now();
         let mut last_due = line_free;
         loop {
-            let mut buffer = BytesMut::with_capacity(PIECE);
-            let read = source.read_buf(&mut buffer).await?;
-            // A piece larger than the whole queue goes alone.
-            while under_way.load(Ordering::Acquire) > 0
-                && under_way.load(Ordering::Acquire) + read > line.now().capacity(way)
-            {
-                left.notified().await;
-            }
-            under_way.fetch_add(read, Ordering::AcqRel);
+            let read = source.read(&mut buffer).await?;
+            transit.room(read, line, way).await;
+            transit.enter(read);
             let network = line.now();
             let now = Instant::now();
-            line_free = line_free.max(now) + transmission(network.rate_of(way), read);
-            last_due = last_due.max(line_free + network.delay(random));
-            let data = (read > 0).then(|| buffer.freeze());
+            line_free = after(line_free.max(now), transmission(network.rate_of(way), read));
+            last_due = last_due.max(after(line_free, network.delay(random)));
+            // As large as what was read: many small pieces take no more than they are counted for.
+            let data = buffer.get(..read).filter(|data| !data.is_empty()).map(Bytes::copy_from_slice);
             let ended = data.is_none();
             if enter.send(Piece { due: last_due, data }).is_err() || ended {
                 return Ok(());
@@ -234,8 +285,7 @@ async fn one_way(
                         deaf = written.is_err() && matches!(way, Way::ToServer);
                         written.or_else(|error| if deaf { Ok(()) } else { Err(error) })?;
                     }
-                    under_way.fetch_sub(data.len(), Ordering::AcqRel);
-                    left.notify_one();
+                    transit.leave(data.len());
                 }
                 None if deaf => return Ok(()),
                 None => return sink.shutdown().await,
@@ -254,6 +304,12 @@ async fn join(
     tokio::try_join!(first, second).map(|_| ())
 }
 
+/// A time beyond what a clock can show is one that never comes.
+fn after(moment: Instant, time: Duration) -> Instant {
+    const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+    moment.checked_add(time.min(NEVER)).unwrap_or(moment)
+}
+
 fn transmission(rate: Option<u64>, bytes: usize) -> Duration {
     rate.map_or(Duration::ZERO, |rate| {
         Duration::from_nanos((bytes as u64).saturating_mul(1_000_000_000) / rate)
@@ -270,7 +326,7 @@ mod tests {
         let (far, server) = tokio::io::duplex(1024);
         let line = Line::new(network);
         let begin = Instant::now();
-        let carry = async { relay(&line, near, far, &mut Random::new(7)).await };
+        let carry = async { relay(&line, near, far, &mut Random::new(7), &Transit::default()).await };
         let send = async {
             let (_keep, mut client) = tokio::io::split(client);
             client.write_all(&vec![7; bytes]).await.unwrap();
@@ -339,7 +395,7 @@ mod tests {
             let line = Line::new(Network::new().rate(10_000).queue(queue));
             let begin = Instant::now();
             let elapsed = tokio::select! {
-                () = async { relay(&line, near, far, &mut Random::new(7)).await } => panic!("ended"),
+                () = async { relay(&line, near, far, &mut Random::new(7), &Transit::default()).await } => panic!("ended"),
                 sent = client.write_all(&[7; 100_000]) => sent.map(|()| begin.elapsed()).unwrap(),
             };
             drop(server);
@@ -368,7 +424,8 @@ mod tests {
             drop(client);
             heard
         };
-        let (heard, ()) = tokio::join!(talk, async { relay(&line, near, far, &mut random).await });
+        let (heard, ()) =
+            tokio::join!(talk, async { relay(&line, near, far, &mut random, &Transit::default()).await });
         assert_eq!(heard, b"bye");
     }
 
@@ -388,9 +445,10 @@ mod tests {
             server.read_u8().await.unwrap();
             (before, begin.elapsed())
         };
+        let transit = Transit::default();
         let (before, after) = tokio::select! {
             times = talk => times,
-            () = relay(&line, near, far, &mut random) => panic!("ended"),
+            () = relay(&line, near, far, &mut random, &transit) => panic!("ended"),
         };
         assert!((1000..=1005).contains(&before.as_millis()), "{before:?}");
         assert!(after - before < Duration::from_millis(5), "{after:?}");

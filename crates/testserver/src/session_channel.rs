@@ -80,12 +80,15 @@ impl SessionChannel {
         };
         let run = async {
             tokio::select! {
+                // A command that was asked for is started, though the client has left again.
+                biased;
                 Ok(start) = start => runner.run(start, stdin, signals).await,
                 () = hangup.cancelled() => {}
             }
         };
         tokio::pin!(run);
         tokio::select! {
+            biased;
             () = &mut run => {}
             () = listen(&connection, number, &mut read, &feed, &notices) => {
                 feed.end();
@@ -272,7 +275,8 @@ impl Runner {
             return;
         }
         self.connection.shared.keeper.exited(command, exit);
-        if !self.connection.omits(Ending::ExitStatus) {
+        // Where nothing is said, nothing can be left out.
+        if *exit != Exit::Silent && !self.connection.omits(Ending::ExitStatus) {
             self.line.exit(exit).await;
         }
     }

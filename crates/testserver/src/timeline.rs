@@ -48,7 +48,10 @@ async fn goodbye(connection: &Connection) -> Infallible {
         }
         connection.link.goodbye_due().await;
     };
-    connection.ends_as(End::Disconnected(farewell.reason));
+    // A cut at the same moment was first.
+    if connection.link.was_cut().is_none() {
+        connection.ends_as(End::Disconnected(farewell.reason));
+    }
     engine.disconnect(farewell.reason, farewell.text).await;
     std::future::pending().await
 }

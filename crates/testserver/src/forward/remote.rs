@@ -226,6 +226,7 @@ async fn serve(
 ) {
     loop {
         let accepted = tokio::select! {
+            biased;
             accepted = listener.accept() => accepted,
             () = cancel.cancelled() => break,
         };

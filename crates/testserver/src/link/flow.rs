@@ -53,8 +53,11 @@ impl Flow {
         }
     }
 
+    /// Of two drips at once the first counts.
     pub(crate) fn drip(&mut self, drip: Drip, now: Instant) {
-        self.drip = Some(Meter::new(drip, now));
+        if self.drip.as_ref().is_none_or(|drip| drip.is_over(now)) {
+            self.drip = Some(Meter::new(drip, now));
+        }
     }
 
     pub(crate) fn corrupt(&mut self, mask: u8) {

@@ -1,7 +1,7 @@
 //! What all connections of a server share, and what of it changes while the server runs.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -62,7 +62,8 @@ pub(crate) struct Shared {
 /// What changes while the server runs.
 pub(super) struct Live {
     pub(super) host_keys: Vec<PrivateKey>,
-    pub(super) links: HashMap<usize, Arc<LinkControl>>,
+    /// In their order: what is done to all of them strikes the first connection first.
+    pub(super) links: BTreeMap<usize, Arc<LinkControl>>,
     pub(super) flow: Flow,
     pub(super) door: Door,
     pub(super) random: Random,
@@ -70,7 +71,7 @@ pub(super) struct Live {
 
 impl Live {
     pub(super) fn new(host_keys: Vec<PrivateKey>, random: Random) -> Self {
-        Self { host_keys, links: HashMap::new(), flow: Flow::Flowing, door: Door::Open, random }
+        Self { host_keys, links: BTreeMap::new(), flow: Flow::Flowing, door: Door::Open, random }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use russh::{ChannelMsg, MethodKind, client::AuthResult};
-use rustle_testserver::{AuthOutcome, Fault, Method, RequestKind, TestServer, User};
+use rustle_testserver::{AuthOutcome, Cut, Exit, Fault, Method, Phase, Reply, RequestKind, TestServer, User};
 use tokio::time::{Instant, timeout};
 
 use crate::client::{Client, LIMIT, alice, collect};
@@ -102,7 +102,7 @@ async fn refused_requests_fail_and_the_channel_lives() {
 async fn refused_shell_fails() {
     let server = TestServer::builder()
         .user(alice())
-        .login_shell(rustle_testserver::Reply::stdout("$ "))
+        .login_shell(Reply::stdout("$ "))
         .fault(Fault::refuse_request(RequestKind::Shell).once())
         .start()
         .await
@@ -182,7 +182,7 @@ async fn noise_comes_before_commands_shells_and_subsystems() {
         .user(User::new("bob").password("builder"))
         .builtins()
         .sftp_temp_dir()
-        .login_shell(rustle_testserver::Reply::stdout("$ "))
+        .login_shell(Reply::stdout("$ "))
         .startup_noise("motd\n")
         .startup_noise_stderr("stdin: is not a tty\n")
         .start()
@@ -210,5 +210,24 @@ async fn noise_comes_before_commands_shells_and_subsystems() {
     let mut bob = Client::over(server.duplex()).await.unwrap();
     assert!(bob.password("bob", "builder").await.success());
     assert_eq!(bob.output("true").await.text(), "motd\n");
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_said_gives_nothing_to_strike_at() {
+    // Without output there is no data, and who says nothing of its end has nothing to leave out.
+    let server = TestServer::builder()
+        .user(alice())
+        .command("quiet", Reply::new())
+        .command("silent", Reply::new().ends(Exit::Silent))
+        .fault(Fault::cut(Phase::Data, Cut::Fin))
+        .fault(Fault::omit_exit_status().on_connection(2))
+        .start()
+        .await
+        .unwrap();
+    assert_eq!(Client::alice_in_memory(&server).await.output("quiet").await.code, Some(0));
+    assert_eq!(Client::alice_in_memory(&server).await.output("silent").await.code, None);
+    assert_eq!(server.faults_fired(), 0);
+    server.expect_unfired();
     server.stop().await.unwrap();
 }

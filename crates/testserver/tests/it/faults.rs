@@ -3,7 +3,7 @@
 use std::{io, time::Duration};
 
 use russh::ChannelMsg;
-use rustle_testserver::{Cut, Duplex, End, Fault, HostKeyKind, Phase, TestServer};
+use rustle_testserver::{Cut, Duplex, End, Fault, HostKeyKind, Phase, Record, TestServer};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -83,9 +83,15 @@ async fn fin_rst_and_silence_differ_on_a_socket() {
         let mut stream = TcpStream::connect(server.addr()).await.unwrap();
         // Unread data must not turn FIN into RST.
         stream.write_all(b"SSH-2.0-Probe\r\n and more").await.unwrap();
-        server.wait_until(|record| record.connections_open() == 0 || cut == Cut::Fin, LIMIT).await.unwrap();
+        server.wait_until(|_| server.faults_fired() == 1, LIMIT).await.unwrap();
+        if cut != Cut::Fin {
+            let ended =
+                |record: &Record| record.connections().iter().all(|connection| connection.ended().is_some());
+            server.wait_until(ended, LIMIT).await.unwrap();
+        }
         let mut rest = Vec::new();
-        let end = timeout(Duration::from_millis(500), stream.read_to_end(&mut rest)).await.ok();
+        let limit = if cut == Cut::Silence { Duration::from_millis(500) } else { LIMIT };
+        let end = timeout(limit, stream.read_to_end(&mut rest)).await.ok();
         let end = end.map(|end| end.map(|_| 0).map_err(|error| error.kind()));
         if cut == Cut::Rst && std::env::var_os("RUSTLE_WINE").is_some() {
             println!("skipped: how a reset reads (wine shows it as the end of the stream)");

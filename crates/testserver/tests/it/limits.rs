@@ -74,7 +74,7 @@ async fn max_startups_drops_at_random_by_the_seed() {
     assert_ne!(let_in(4).await, some);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn max_startups_turns_away_on_a_socket_too() {
     let server =
         TestServer::builder().max_startups(0, 100, 0).max_startups_text("Not today").start().await.unwrap();

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use rustle_testserver::{Cut, Network, TestServer};
-use tokio::time::Instant;
+use rustle_testserver::{Cut, DisconnectReason, Fault, Network, Phase, TestServer};
+use tokio::{io::AsyncWriteExt, time::Instant};
 
 use crate::client::{Client, LIMIT, alice, collect};
 
@@ -103,4 +103,45 @@ async fn lost_pieces_delay_by_the_seed_and_lose_nothing() {
     // Some two hundred pieces, of which one in twenty is lost.
     assert!((1.0..4.0).contains(&first.as_secs_f64()), "{first:?}");
     assert_eq!(time_of_commands(1).await, first);
+}
+
+#[tokio::test(start_paused = true)]
+async fn server_that_has_left_is_gone_though_the_client_stays() {
+    let network = Network::new().round_trip(Duration::from_millis(80));
+    let goodbye = Fault::disconnect(Phase::KeyExchange, DisconnectReason::ByApplication, "bye");
+    let server = TestServer::builder().user(alice()).network(network).fault(goodbye).start().await.unwrap();
+    let mut stream = server.duplex();
+    stream.write_all(b"SSH-2.0-Probe\r\n").await.unwrap();
+    server.wait_until(|record| record.connections_accepted() == 1, LIMIT).await.unwrap();
+    // The socket of the client is open all the time.
+    server.wait_until_idle(LIMIT).await.unwrap();
+    drop(stream);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn cut_at_the_close_of_a_channel_comes_after_what_was_on_its_way() {
+    let network = Network::new().round_trip(Duration::from_secs(1)).rate(100_000);
+    let server = TestServer::builder()
+        .user(alice())
+        .builtins()
+        .network(network)
+        .fault(Fault::cut(Phase::Close, Cut::Fin))
+        .start()
+        .await
+        .unwrap();
+    let client = Client::alice_in_memory(&server).await;
+    let output = client.output("bytes 500000").await;
+    assert_eq!((output.stdout.len(), output.code, output.eof), (500_000, Some(0), false));
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn times_beyond_any_clock_are_times_that_never_come() {
+    let network = Network::new().round_trip(Duration::MAX).jitter(Duration::MAX).rate(u64::MAX);
+    let server = TestServer::builder().user(alice()).network(network).start().await.unwrap();
+    let waiting = tokio::time::timeout(Duration::from_secs(3600), Client::over(server.duplex()));
+    assert!(waiting.await.is_err());
+    // Nor does the client's end arrive; the server's own does.
+    server.stop().await.unwrap();
 }

@@ -74,7 +74,8 @@ async fn ssh_meets_the_limits_as_with_its_own_server() {
     assert!(said.contains(":2: Too many authentication failures"), "{said}");
     server.stop().await.unwrap();
 
-    let asked = TestServer::builder().client_alive(Duration::from_millis(50), 2);
+    // Asked about twice, and given half a minute to answer.
+    let asked = TestServer::builder().client_alive(Duration::from_millis(400), 75);
     let server = asked.user(home.user()).builtins().start().await.unwrap();
     home.trust(&server);
     let output = home.run("ssh", server.port(), &["bob@127.0.0.1", "sleep 1"], Stdio::null()).await;

@@ -28,13 +28,13 @@ async fn restarted_server_refuses_for_a_while_and_comes_back_on_its_port() {
     let probe = async {
         timeout(LIMIT, collect(channel)).await.unwrap();
         let refused = TcpStream::connect(addr).await;
-        (refused.map(drop), begin.elapsed())
+        // On a busy machine it may be up again by now; a pause is what shows the refusal every time.
+        if begin.elapsed() < down_for {
+            assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+        }
     };
-    let (down, (refused, when)) = tokio::join!(restart, probe);
+    let (down, ()) = tokio::join!(restart, probe);
     assert!(down >= down_for, "{down:?}");
-    if when < down_for {
-        assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
-    }
     assert_eq!(server.record().connections()[0].ended(), Some(&End::Cut(Cut::Rst)));
     let back = Client::alice(&server).await;
     assert_eq!((server.addr(), back.host_key()), (addr, key));

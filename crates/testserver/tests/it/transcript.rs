@@ -147,3 +147,28 @@ async fn raw_peer_gives_one_transcript_as_well_and_the_same_as_the_other_persona
     assert_all_equal(&transcripts[1..]);
     assert_eq!(transcripts[0].normalised().to_string(), transcripts[1].normalised().to_string());
 }
+
+#[tokio::test(start_paused = true)]
+async fn client_in_a_hurry_gives_one_transcript_too() {
+    let mut transcripts = Vec::new();
+    for _ in 0..RUNS {
+        let server = builder().start().await.unwrap();
+        let client = Client::alice_in_memory(&server).await;
+        // A signal right behind the data, a close right behind a command, and the end right behind an upload.
+        let echo = client.exec("cat").await;
+        echo.data_bytes("in time\n").await.unwrap();
+        echo.signal(russh::Sig::TERM).await.unwrap();
+        assert_eq!(collect(echo).await.text(), "in time\n");
+        let channel = client.open().await;
+        channel.exec(false, "echo unheard").await.unwrap();
+        channel.close().await.unwrap();
+        let upload = client.exec("wc -c").await;
+        upload.data_bytes(vec![7; 300_000]).await.unwrap();
+        client.handle.disconnect(russh::Disconnect::ByApplication, "", "").await.unwrap();
+        drop(client);
+        server.wait_until_idle(LIMIT).await.unwrap();
+        transcripts.push(server.record().transcript());
+        server.stop().await.unwrap();
+    }
+    assert_all_equal(&transcripts);
+}
