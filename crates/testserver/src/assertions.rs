@@ -62,7 +62,8 @@ impl TestServer {
         );
     }
 
-    /// Returns when there is no connection, channel or running command left.
+    /// Returns when there is no connection, channel or running command left. That is so too before the first client has
+    /// come; where it may still be on its way, wait for it before.
     ///
     /// # Errors
     /// Something was still there after `limit`; the error prints the record.

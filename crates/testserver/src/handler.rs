@@ -76,8 +76,8 @@ impl Handler {
         self.entrance.authenticate(user, proof).await
     }
 
-    /// Decides about a channel. What is admitted is to be answered after this time; the other answers go out when the
-    /// callback returns, or never.
+    /// Decides about a channel. What is admitted is to be answered after this time, with yes or no; the other answers go
+    /// out when the callback returns, or never.
     async fn admit(
         &self,
         reply: ChannelOpenHandle,
@@ -91,15 +91,20 @@ impl Handler {
                 Ok(None)
             }
             Reached::Refuse { code, text } => {
-                self.refuse(reply, ChannelOpenFailure::Other { code, reason: text }).await;
+                let failure = ChannelOpenFailure::Other { code, reason: text };
+                self.refuse(reply, failure, Duration::ZERO).await;
                 Ok(None)
             }
         }
     }
 
-    async fn refuse(&self, reply: ChannelOpenHandle, failure: ChannelOpenFailure) {
+    async fn refuse(&self, reply: ChannelOpenHandle, failure: ChannelOpenFailure, delay: Duration) {
         self.connection.shared.keeper.channel_refused(self.connection.number);
-        reply.reject(failure).await;
+        if delay.is_zero() {
+            reply.reject(failure).await;
+        } else {
+            driver::later(&self.connection, delay, reply.reject(failure));
+        }
     }
 }
 
@@ -173,7 +178,7 @@ impl server::Handler for Handler {
             // As OpenSSH answers past its MaxSessions: code 2 and this text.
             None => {
                 let failure = ChannelOpenFailure::Other { code: 2, reason: "open failed".to_owned() };
-                self.refuse(reply, failure).await;
+                self.refuse(reply, failure, delay).await;
             }
         }
         Ok(())

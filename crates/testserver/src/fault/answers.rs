@@ -12,6 +12,10 @@ impl Fault {
 
     /// Leaves a request for a command, shell or subsystem unanswered (and does not run it), while all else goes on.
     ///
+    /// A late answer is as it would have been, yes or no. The base remembers one request per channel and whether it
+    /// wants an answer: where the client sends another in the meantime that wants none (a signal, a new size of its
+    /// terminal), the late one is not heard, though the command runs. The [raw peer](crate::RawPeer) answers each.
+    ///
     /// ```
     /// use std::time::Duration;
     /// use rustle_testserver::Fault;

@@ -46,7 +46,7 @@ impl Handler {
                     driver::later(&self.connection, delay, forward.serve());
                 }
             }
-            None => self.refuse(reply, ChannelOpenFailure::AdministrativelyProhibited).await,
+            None => self.refuse(reply, ChannelOpenFailure::AdministrativelyProhibited, delay).await,
         }
         Ok(())
     }

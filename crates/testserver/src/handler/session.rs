@@ -35,7 +35,7 @@ impl Handler {
         };
         let refused = self.connection.refuses(request_kind(kind));
         let Some(waiting) = self.channels.get_mut(&channel) else {
-            return Ok(session.channel_failure(channel)?);
+            return self.fail(channel, session, delay);
         };
         let shared = &self.connection.shared;
         let under = self.entrance.restrictions();
@@ -43,7 +43,8 @@ impl Handler {
         // RFC 4254 section 6.5: only one of these requests can succeed per channel.
         let start = ordered.and_then(|ordered| Some((ordered, waiting.start.take()?)));
         let Some((ordered, start)) = start else {
-            return self.refuse_request(channel, session, request_kind(kind).as_str());
+            self.note_refused(channel, request_kind(kind).as_str());
+            return self.fail(channel, session, delay);
         };
         shared.keeper.accepted(waiting.number, kind, text, &waiting.env, waiting.pty.as_ref());
         let set = std::mem::take(&mut waiting.env);
@@ -82,10 +83,26 @@ impl Handler {
         session: &mut Session,
         name: &str,
     ) -> Result<(), HandlerError> {
+        self.note_refused(channel, name);
+        self.fail(channel, session, Duration::ZERO)
+    }
+
+    fn note_refused(&self, channel: ChannelId, name: &str) {
         if let Some(waiting) = self.channels.get(&channel) {
             self.connection.shared.keeper.request_refused(waiting.number, name);
         }
-        Ok(session.channel_failure(channel)?)
+    }
+
+    fn fail(&self, channel: ChannelId, session: &mut Session, delay: Duration) -> Result<(), HandlerError> {
+        if delay.is_zero() {
+            return Ok(session.channel_failure(channel)?);
+        }
+        let handle = session.handle();
+        driver::later(&self.connection, delay, async move {
+            // A connection that is gone needs no answer.
+            let _ = handle.channel_failure(channel).await;
+        });
+        Ok(())
     }
 
     pub(super) fn open_session(&mut self, channel: Channel<Msg>, session: &Session, slot: SessionSlot) {

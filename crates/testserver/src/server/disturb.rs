@@ -11,7 +11,8 @@ use crate::{
 };
 
 impl TestServer {
-    /// Does this wrong from now on. Faults by bytes, and those before the key exchange, strike new connections only.
+    /// Does this wrong from now on. Faults by bytes, by time since the connection was accepted, and those before the key
+    /// exchange, strike new connections only.
     pub fn add_fault(&self, fault: Fault) {
         self.shared.faults.add(fault);
     }

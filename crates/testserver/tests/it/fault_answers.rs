@@ -231,3 +231,26 @@ async fn nothing_said_gives_nothing_to_strike_at() {
     server.expect_unfired();
     server.stop().await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn refusals_come_late_too() {
+    let minute = Duration::from_secs(60);
+    let server = TestServer::builder()
+        .user(alice())
+        .max_sessions(1)
+        .fault(Fault::withhold_channel_open().for_time(minute).nth(2))
+        .fault(Fault::withhold_request().for_time(minute).once())
+        .start()
+        .await
+        .unwrap();
+    let client = Client::alice_in_memory(&server).await;
+    let mut channel = client.open().await;
+    let begin = Instant::now();
+    channel.request_subsystem(true, "unknown").await.unwrap();
+    assert!(matches!(channel.wait().await, Some(ChannelMsg::Failure)));
+    assert!((minute..minute * 2).contains(&begin.elapsed()), "{:?}", begin.elapsed());
+    let begin = Instant::now();
+    assert!(client.handle.channel_open_session().await.is_err());
+    assert!((minute..minute * 2).contains(&begin.elapsed()), "{:?}", begin.elapsed());
+    server.stop().await.unwrap();
+}
