@@ -17,7 +17,7 @@ use tokio::{
 };
 
 /// No test waits longer than this for anything.
-pub(crate) const LIMIT: Duration = Duration::from_secs(20);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// The user that most tests log in as.
 pub(crate) fn alice() -> User {

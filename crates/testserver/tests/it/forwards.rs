@@ -3,7 +3,7 @@
 use rustle_testserver::{ChannelKind, TestServer};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
+    net::{TcpListener, TcpSocket},
 };
 
 use crate::client::{Client, LIMIT, alice};
@@ -38,7 +38,10 @@ async fn tcp_target_gets_the_bytes_and_the_end_and_answers() {
 
 #[tokio::test]
 async fn closed_port_and_a_server_that_does_not_forward_refuse_differently() {
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    // Bound and not listening: nobody else gets it, and nobody is let in.
+    let held = TcpSocket::new_v4().unwrap();
+    held.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let closed = held.local_addr().unwrap().port();
     let server = TestServer::builder().user(alice()).direct_tcpip().start().await.unwrap();
     let client = Client::alice(&server).await;
     let open = client.handle.channel_open_direct_tcpip("127.0.0.1", u32::from(closed), "127.0.0.1", 1).await;

@@ -74,11 +74,11 @@ async fn ssh_meets_the_limits_as_with_its_own_server() {
     assert!(said.contains(":2: Too many authentication failures"), "{said}");
     server.stop().await.unwrap();
 
-    // Asked about twice, and given half a minute to answer.
-    let asked = TestServer::builder().client_alive(Duration::from_millis(400), 75);
+    // It is asked some five times, and an `ssh` that did not answer would be dropped before the command's end.
+    let asked = TestServer::builder().client_alive(Duration::from_secs(1), 3);
     let server = asked.user(home.user()).builtins().start().await.unwrap();
     home.trust(&server);
-    let output = home.run("ssh", server.port(), &["bob@127.0.0.1", "sleep 1"], Stdio::null()).await;
+    let output = home.run("ssh", server.port(), &["bob@127.0.0.1", "sleep 6"], Stdio::null()).await;
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     server.stop().await.unwrap();
 }

@@ -38,7 +38,8 @@ async fn visit(server: &TestServer, mut client: Client) -> Transcript {
             tokio::io::AsyncWriteExt::write_all(&mut feed, input).await.unwrap();
             echo.eof().await.unwrap();
         },
-        client.output("greet"),
+        // Without an end of input, which would race with that of the command.
+        async { collect(client.exec("greet").await).await },
         collect(much),
     );
     assert_eq!((output.text(), output.code, much.stdout.len()), ("hello\n", Some(3), 300_000));
