@@ -178,7 +178,7 @@ fn serve(shared: &Arc<Shared>, stream: impl Wire) {
         let end = match (cut, result) {
             (Some(_), _) if shared.stopping.is_cancelled() => End::Stopped,
             (cut, result) => connection.ending().unwrap_or_else(|| match (cut, result) {
-                (Some(how), _) => End::Cut(how),
+                (Some(how), _) => link.parted().map_or(End::Cut(how), End::Disconnected),
                 (None, Ok(())) => End::Client,
                 (None, Err(error)) => end_of(&error),
             }),
@@ -263,6 +263,7 @@ fn end_of(error: &HandlerError) -> End {
                 // Which of them it is when a client goes away is a matter of what was under way, and of the platform.
                 std::io::ErrorKind::UnexpectedEof
                     | std::io::ErrorKind::ConnectionReset
+                    | std::io::ErrorKind::ConnectionAborted
                     | std::io::ErrorKind::BrokenPipe
             ) =>
         {

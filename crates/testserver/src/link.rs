@@ -47,13 +47,38 @@ impl<S> Drop for Link<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Link<S> {
+impl<S: AsyncWrite + Unpin> Link<S> {
+    /// Says the goodbye that nothing else may follow, where there is one, and ends the stream.
+    fn poll_last_words(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut state = self.control.lock();
+        let Some(inner) = self.inner.as_mut() else { return Poll::Ready(Ok(())) };
+        if state.last_words.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        ready!(state.admit(cx))?;
+        while !state.last_words.is_empty() {
+            let words = state.last_words.make_contiguous();
+            let written = ready!(Pin::new(&mut *inner).poll_write(cx, words))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            state.last_words.drain(..written);
+            self.control.keeper.sent(self.control.connection, written as u64);
+        }
+        state.cut(Cut::Fin);
+        Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Link<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        // A client that says nothing is told all the same.
+        ready!(this.poll_last_words(cx))?;
         let control = &this.control;
         let mut state = control.lock();
         ready!(state.admit(cx))?;
@@ -86,27 +111,18 @@ impl<S: AsyncRead + Unpin> AsyncRead for Link<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for Link<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;
+        {
+            let mut state = this.control.lock();
+            ready!(state.admit(cx))?;
+            this.control.fire_due(&mut state, Direction::Sent);
+        }
+        ready!(this.poll_last_words(cx))?;
         let control = &this.control;
         let mut state = control.lock();
-        ready!(state.admit(cx))?;
-        control.fire_due(&mut state, Direction::Sent);
         ready!(state.admit(cx))?;
         let Some(inner) = this.inner.as_mut() else {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         };
-        if !state.last_words.is_empty() {
-            while !state.last_words.is_empty() {
-                let words = state.last_words.make_contiguous();
-                let written = ready!(Pin::new(&mut *inner).poll_write(cx, words))?;
-                if written == 0 {
-                    return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-                }
-                state.last_words.drain(..written);
-                control.keeper.sent(control.connection, written as u64);
-            }
-            state.cut(Cut::Fin);
-            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
-        }
         let room = ready!(control.room(&mut state, Direction::Sent, buf.len(), cx));
         let written = match (state.sent.mask(), buf.first()) {
             (mask, Some(first)) if mask != 0 => {
@@ -117,6 +133,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Link<S> {
             _ => ready!(Pin::new(inner).poll_write(cx, &buf[..room]))?,
         };
         state.sent.passed(written as u64, Instant::now());
+        // What is due exactly here must not wait for a next byte that may never come.
+        control.fire_due(&mut state, Direction::Sent);
         drop(state);
         control.keeper.sent(control.connection, written as u64);
         Poll::Ready(Ok(written))
@@ -124,9 +142,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Link<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        // One that is due before the first byte has no write to come after.
         let mut state = this.control.lock();
-        // A fault that is due exactly here must not wait for a next byte that may never come.
         this.control.fire_due(&mut state, Direction::Sent);
+        drop(state);
+        ready!(this.poll_last_words(cx))?;
+        let mut state = this.control.lock();
         ready!(state.admit(cx))?;
         match this.inner.as_mut() {
             Some(inner) => Pin::new(inner).poll_flush(cx),

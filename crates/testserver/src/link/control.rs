@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::flow::Flow;
 use crate::{
-    fault::{Action, Cut, Direction, Due, Farewell, Faults},
+    fault::{Action, Cut, Direction, DisconnectReason, Due, Farewell, Faults},
     record::Keeper,
     server::Shared,
 };
@@ -41,6 +41,8 @@ pub(super) struct State {
     timed: VecDeque<Due<Duration>>,
     /// A goodbye that goes out before anything else does, and then the end of the stream.
     pub(super) last_words: VecDeque<u8>,
+    /// Why that is, or was, said.
+    parted: Option<DisconnectReason>,
     /// What the engine is to say; the first goodbye is the last.
     goodbye: Option<Farewell>,
     wakers: Vec<Waker>,
@@ -71,6 +73,7 @@ impl LinkControl {
                 received: Flow::new(faults.by_bytes_received(connection)),
                 timed: faults.by_time(connection).into(),
                 last_words: VecDeque::new(),
+                parted: None,
                 goodbye: None,
                 wakers: Vec::new(),
             }),
@@ -91,6 +94,12 @@ impl LinkControl {
             Mode::Cut(how) => Some(how),
             _ => None,
         }
+    }
+
+    /// Why the server left before the key exchange, if it said so.
+    pub(crate) fn parted(&self) -> Option<DisconnectReason> {
+        let state = self.lock();
+        state.parted.filter(|_| state.last_words.is_empty())
     }
 
     /// Returns when the connection is cut. The engine notices only where it reads or writes: whoever lets it wait for
@@ -225,7 +234,11 @@ impl LinkControl {
                 state.cut(Cut::Fin);
             }
             Action::Disconnect(farewell) if state.sent.bytes() == self.identification => {
-                state.last_words = farewell.to_packet().into();
+                if state.parted.is_none() {
+                    state.parted = Some(farewell.reason);
+                    state.last_words = farewell.to_packet().into();
+                    state.wake();
+                }
             }
             Action::Disconnect(farewell) => {
                 state.goodbye.get_or_insert(farewell);

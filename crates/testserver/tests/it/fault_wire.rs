@@ -2,7 +2,7 @@
 
 use std::{io, time::Duration};
 
-use rustle_testserver::{Cut, Direction, DisconnectReason, End, Fault, Moment, Phase, TestServer};
+use rustle_testserver::{Cut, Direction, DisconnectReason, End, Fault, Moment, Network, Phase, TestServer};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     time::{Instant, timeout},
@@ -255,6 +255,8 @@ async fn goodbye_in_the_key_exchange_is_a_plain_packet() {
     assert!(packet.windows(13).any(|window| window == b"no keys today"));
     drop(stream);
     server.wait_until_idle(LIMIT).await.unwrap();
+    let expected = End::Disconnected(DisconnectReason::ProtocolError);
+    assert_eq!(server.record().connections()[0].ended(), Some(&expected));
     server.stop().await.unwrap();
 }
 
@@ -290,4 +292,39 @@ async fn several_faults_strike_side_by_side() {
     assert_eq!(sleeping.code, None);
     assert!(about(begin.elapsed(), 3600), "{:?}", begin.elapsed());
     server.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn client_that_says_nothing_hears_the_goodbye_at_its_time() {
+    let server = with([
+        Fault::disconnect(seconds(5), DisconnectReason::ByApplication, "out of time"),
+        Fault::disconnect(seconds(5), DisconnectReason::ProtocolError, "second thoughts"),
+    ])
+    .await;
+    let begin = Instant::now();
+    let mut heard = Vec::new();
+    server.duplex().read_to_end(&mut heard).await.unwrap();
+    assert_eq!(begin.elapsed().as_secs(), 5);
+    assert!(heard.windows(11).any(|window| window == b"out of time"), "{heard:?}");
+    assert!(!heard.windows(6).any(|window| window == b"second"), "{heard:?}");
+    server.wait_until_idle(LIMIT).await.unwrap();
+    let expected = End::Disconnected(DisconnectReason::ByApplication);
+    assert_eq!(server.record().connections()[0].ended(), Some(&expected));
+    server.expect_unfired();
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn cut_after_the_line_needs_no_word_of_the_client() {
+    for network in [None, Some(Network::new())] {
+        let mut builder = TestServer::builder().fault(Fault::cut(Phase::KeyExchange, Cut::Fin));
+        if let Some(network) = network {
+            builder = builder.network(network);
+        }
+        let server = builder.start().await.unwrap();
+        let mut heard = Vec::new();
+        server.duplex().read_to_end(&mut heard).await.unwrap();
+        assert!(heard.ends_with(b"\r\n"), "{heard:?}");
+        server.stop().await.unwrap();
+    }
 }
