@@ -1,6 +1,6 @@
 //! A session channel: what its messages mean for the command that runs on it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use russh::{
     ChannelMsg, ChannelReadHalf, ChannelWriteHalf,
@@ -77,6 +77,7 @@ impl SessionChannel {
             channel: number,
             line: Line::Base { handle, write: Arc::new(write) },
             hangup: hangup.clone(),
+            slot: Mutex::new(Some(slot)),
         };
         let run = async {
             tokio::select! {
@@ -96,7 +97,7 @@ impl SessionChannel {
                 run.await;
             }
         }
-        drop(slot);
+        runner.leave();
         connection.shared.keeper.channel_closed(number);
     }
 }
@@ -141,6 +142,8 @@ pub(crate) struct Runner {
     pub(crate) line: Line,
     /// Cancelled when the client has closed the channel or is gone.
     pub(crate) hangup: CancellationToken,
+    /// Its place among the sessions of the connection, until it closes.
+    pub(crate) slot: Mutex<Option<Arc<SessionSlot>>>,
 }
 
 impl Runner {
@@ -188,6 +191,7 @@ impl Runner {
             std::io::Result::Ok(())
         };
         tokio::select! {
+            biased;
             // A connection that is gone needs no noise; the program finds that out by itself.
             _ = noise => {}
             () = self.hangup.cancelled() => {}
@@ -214,6 +218,7 @@ impl Runner {
 
     async fn answer(&self, answer: impl Future<Output = Exit>, command: usize) {
         tokio::select! {
+            biased;
             exit = answer => self.report(command, &exit).await,
             () = self.hangup.cancelled() => {}
         }
@@ -292,8 +297,15 @@ impl Runner {
             // The channel stays open until the client closes it, or is gone.
             self.hangup.cancelled().await;
         } else {
+            // Before the client knows, who may ask for another at once.
+            self.leave();
             self.line.close().await;
         }
+    }
+
+    /// Gives the channel's place to another.
+    pub(crate) fn leave(&self) {
+        drop(self.slot.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     fn opener(&self) -> Opener {

@@ -40,6 +40,8 @@ pub(crate) enum Policy<R> {
 pub(crate) struct Forwards {
     entries: Mutex<Vec<Entry>>,
     scripted_ports: AtomicU16,
+    /// Held from finding a place free to taking it: of two connections that ask at once for one place, one gets it.
+    turn: tokio::sync::Mutex<()>,
 }
 
 struct Entry {
@@ -64,6 +66,7 @@ impl Forwards {
     pub(crate) async fn begin(&self, opener: Opener, place: ForwardPlace) -> Option<Option<u16>> {
         let connection = Arc::clone(&opener.connection);
         let keeper = &connection.shared.keeper;
+        let turn = self.turn.lock().await;
         let (listener, port) = match self.listen(&connection, &place).await {
             Ok(listening) => listening,
             Err(error) => {
@@ -84,6 +87,7 @@ impl Forwards {
             cancel: cancel.clone(),
             ended: Some(ended),
         });
+        drop(turn);
         let kind = kind(&place, port);
         driver::serve_channel(&connection, serve(opener, listener, kind, number, cancel, end));
         Some(port)

@@ -3,7 +3,11 @@
 mod request;
 mod window;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -258,13 +262,14 @@ impl Channels {
             channel: number,
             line: Line::Raw(line),
             hangup: hangup.clone(),
+            slot: Mutex::new(Some(Arc::new(slot))),
         };
         driver::serve_channel(connection, async move {
             tokio::select! {
                 Ok(start) = started => runner.run(start, stdin, notices).await,
                 () = runner.hangup.cancelled() => {}
             }
-            drop(slot);
+            runner.leave();
             runner.connection.shared.keeper.channel_closed(number);
         });
         let confirmation = Writer::message(message::CHANNEL_OPEN_CONFIRMATION)

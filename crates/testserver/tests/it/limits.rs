@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rustle_testserver::{Cut, DisconnectReason, End, Fault, Phase, TestServer};
+use rustle_testserver::{Cut, DisconnectReason, End, Fault, Phase, RawPeer, TestServer};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     time::{Instant, timeout},
@@ -198,4 +198,20 @@ async fn client_that_resets_the_connection_has_ended_it() {
     server.wait_until_idle(LIMIT).await.unwrap();
     assert_eq!(server.record().connections()[0].ended(), Some(&End::Client));
     server.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_seen_a_session_close_finds_its_place_free() {
+    for raw in [None, Some(RawPeer::new())] {
+        let mut builder = TestServer::builder().user(alice()).builtins().max_sessions(1);
+        if let Some(peer) = raw {
+            builder = builder.raw_peer(peer);
+        }
+        let server = builder.start().await.unwrap();
+        let client = Client::alice(&server).await;
+        for _ in 0..300 {
+            assert_eq!(client.output("true").await.code, Some(0));
+        }
+        server.stop().await.unwrap();
+    }
 }
