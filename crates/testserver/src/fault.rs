@@ -132,6 +132,11 @@ impl Fault {
         matches!(self.trigger, Trigger::Raw(_))
     }
 
+    /// Whether it strikes one byte, when that passes.
+    fn changes_a_byte(&self) -> bool {
+        matches!(self.action, Action::Corrupt(..))
+    }
+
     fn matches_connection(&self, connection: usize) -> bool {
         self.connection.is_none_or(|wanted| wanted == connection)
     }

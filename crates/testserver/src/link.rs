@@ -96,9 +96,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Link<S> {
             ready!(Pin::new(inner).poll_read(cx, buf))?;
         }
         let read = buf.filled().len() - before;
-        if let Some(first) = buf.filled_mut().get_mut(before) {
-            *first ^= state.received.mask();
-            state.received.corrupted();
+        if let Some(first) = buf.filled_mut().get_mut(before).filter(|_| !state.received.changes().is_empty())
+        {
+            control.change_byte(&state.received, |mask| {
+                *first ^= mask;
+                true
+            });
         }
         state.received.passed(read as u64, Instant::now());
         control.fire_due(&mut state, Direction::Received);
@@ -124,13 +127,16 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Link<S> {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         };
         let room = ready!(control.room(&mut state, Direction::Sent, buf.len(), cx));
-        let written = match (state.sent.mask(), buf.first()) {
-            (mask, Some(first)) if mask != 0 => {
-                let written = ready!(Pin::new(inner).poll_write(cx, &[first ^ mask]))?;
-                state.sent.corrupted();
-                written
+        let written = match buf.first().filter(|_| !state.sent.changes().is_empty()) {
+            Some(first) => {
+                let mut written = Poll::Pending;
+                control.change_byte(&state.sent, |mask| {
+                    written = Pin::new(inner).poll_write(cx, &[first ^ mask]);
+                    matches!(written, Poll::Ready(Ok(1)))
+                });
+                ready!(written)?
             }
-            _ => ready!(Pin::new(inner).poll_write(cx, &buf[..room]))?,
+            None => ready!(Pin::new(inner).poll_write(cx, &buf[..room]))?,
         };
         state.sent.passed(written as u64, Instant::now());
         // What is due exactly here must not wait for a next byte that may never come.

@@ -120,14 +120,14 @@ impl Faults {
     pub(crate) fn schedule<T: Ord>(
         &self,
         connection: usize,
-        moment: impl Fn(&Trigger) -> Option<T>,
+        moment: impl Fn(&Fault) -> Option<T>,
     ) -> Vec<Due<T>> {
         let mut due: Vec<Due<T>> = self
             .lock()
             .faults
             .iter()
             .filter(|armed| armed.fault.matches_connection(connection))
-            .filter_map(|armed| Some(Due { at: moment(&armed.fault.trigger)?, id: armed.id }))
+            .filter_map(|armed| Some(Due { at: moment(&armed.fault)?, id: armed.id }))
             .collect();
         due.sort_by(|one, other| one.at.cmp(&other.at));
         due
@@ -138,7 +138,8 @@ impl Faults {
     /// The phases before the key exchange are such: accept is 0 bytes, banner half a line, key exchange a whole one.
     pub(crate) fn by_bytes_sent(&self, connection: usize, identification: usize) -> Vec<Due<u64>> {
         let line = identification as u64;
-        self.schedule(connection, |trigger| match trigger {
+        self.schedule(connection, |fault| match &fault.trigger {
+            _ if fault.changes_a_byte() => None,
             Trigger::Phase(Phase::Accept) => Some(0),
             Trigger::Phase(Phase::Banner) => Some(line / 2),
             Trigger::Phase(Phase::KeyExchange) => Some(line),
@@ -149,16 +150,32 @@ impl Faults {
 
     /// The faults that strike `connection` by bytes received from it.
     pub(crate) fn by_bytes_received(&self, connection: usize) -> Vec<Due<u64>> {
-        self.schedule(connection, |trigger| match trigger {
-            Trigger::BytesReceived(bytes) => Some(*bytes),
+        self.schedule(connection, |fault| match fault.trigger {
+            Trigger::BytesReceived(bytes) if !fault.changes_a_byte() => Some(bytes),
+            _ => None,
+        })
+    }
+
+    /// The faults that change a byte sent to `connection`, each with that byte's place.
+    pub(crate) fn changes_sent(&self, connection: usize) -> Vec<Due<u64>> {
+        self.schedule(connection, |fault| match fault.trigger {
+            Trigger::BytesSent(bytes) if fault.changes_a_byte() => Some(bytes),
+            _ => None,
+        })
+    }
+
+    /// The faults that change a byte received from `connection`, each with that byte's place.
+    pub(crate) fn changes_received(&self, connection: usize) -> Vec<Due<u64>> {
+        self.schedule(connection, |fault| match fault.trigger {
+            Trigger::BytesReceived(bytes) if fault.changes_a_byte() => Some(bytes),
             _ => None,
         })
     }
 
     /// The faults that strike `connection` so long after it was accepted.
     pub(crate) fn by_time(&self, connection: usize) -> Vec<Due<Duration>> {
-        self.schedule(connection, |trigger| match trigger {
-            Trigger::Elapsed(time) => Some(*time),
+        self.schedule(connection, |fault| match fault.trigger {
+            Trigger::Elapsed(time) => Some(time),
             _ => None,
         })
     }
@@ -167,6 +184,33 @@ impl Faults {
     pub(crate) fn strike_due<T>(&self, due: &Due<T>, connection: usize) -> Option<Action> {
         let mut list = self.lock();
         list.faults.iter_mut().find(|armed| armed.id == due.id).and_then(|armed| armed.turn(connection))
+    }
+
+    /// Has `pass` let a byte pass that these faults change, given what it is to be changed by; 0 where it is none's turn.
+    /// Only when it says that the byte has passed have they struck. Says how many have.
+    pub(crate) fn change_byte(
+        &self,
+        changes: &[Due<u64>],
+        connection: usize,
+        pass: impl FnOnce(u8) -> bool,
+    ) -> usize {
+        let mut list = self.lock();
+        let is_due = |armed: &Armed| changes.iter().any(|due| due.id == armed.id);
+        let due = list.faults.iter().filter(|armed| is_due(armed));
+        let mask = due.filter_map(|armed| armed.change(connection)).fold(0, |all, one| all ^ one);
+        if !pass(mask) {
+            return 0;
+        }
+        let mut struck = 0;
+        for armed in list.faults.iter_mut().filter(|armed| is_due(armed)) {
+            let strikes = is_its_turn(&armed.fault, &mut armed.seen, armed.fired, connection);
+            // Two that undo each other have changed nothing.
+            if strikes && mask != 0 {
+                armed.fired += 1;
+                struck += 1;
+            }
+        }
+        struck
     }
 
     /// How many times faults have struck, all together.
@@ -213,6 +257,17 @@ impl Armed {
         }
         self.fired += 1;
         Some(self.fault.action.clone())
+    }
+
+    /// What it would change a byte by, were this its moment.
+    fn change(&self, connection: usize) -> Option<u8> {
+        let mut seen = self.seen;
+        match self.fault.action {
+            Action::Corrupt(_, mask) => {
+                is_its_turn(&self.fault, &mut seen, self.fired, connection).then_some(mask)
+            }
+            _ => None,
+        }
     }
 
     /// Whether it will not strike any more, whatever comes.
@@ -311,5 +366,37 @@ mod tests {
         assert!(faults.watches(1, at(Phase::Request)));
         faults.strike(1, at(Phase::Request));
         assert!(!faults.watches(1, at(Phase::Request)));
+    }
+
+    #[test]
+    fn byte_is_changed_when_it_passes_and_by_whose_turn_it_is() {
+        let faults = Faults::default();
+        faults.add(Fault::corrupt_sent(5, 0b01));
+        faults.add(Fault::corrupt_sent(5, 0b10).nth(2));
+        assert_eq!(faults.by_bytes_sent(1, 20), []);
+        let changes = faults.changes_sent(1);
+        assert!(changes.iter().all(|due| due.at == 5));
+        // One that does not pass is no turn.
+        for _ in 0..3 {
+            let struck = faults.change_byte(&changes, 1, |mask| {
+                assert_eq!(mask, 0b01);
+                false
+            });
+            assert_eq!(struck, 0);
+        }
+        assert!(faults.verify().is_err());
+        assert_eq!(faults.change_byte(&changes, 1, |mask| mask == 0b01), 1);
+        assert_eq!(faults.change_byte(&changes, 2, |mask| mask == 0b11), 2);
+        assert_eq!(faults.change_byte(&changes, 3, |mask| mask == 0b01), 1);
+        assert_eq!(faults.fired(), 4);
+    }
+
+    #[test]
+    fn changes_that_undo_each_other_have_not_struck() {
+        let faults = Faults::default();
+        faults.add(Fault::corrupt_received(0, 7));
+        faults.add(Fault::corrupt_received(0, 7));
+        assert_eq!(faults.change_byte(&faults.changes_received(1), 1, |mask| mask == 0), 0);
+        assert_eq!(faults.fired(), 0);
     }
 }

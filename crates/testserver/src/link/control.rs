@@ -69,8 +69,14 @@ impl LinkControl {
             state: Mutex::new(State {
                 mode: Mode::Flowing,
                 cut_off: cut_off.clone(),
-                sent: Flow::new(faults.by_bytes_sent(connection, identification)),
-                received: Flow::new(faults.by_bytes_received(connection)),
+                sent: Flow::new(
+                    faults.by_bytes_sent(connection, identification),
+                    faults.changes_sent(connection),
+                ),
+                received: Flow::new(
+                    faults.by_bytes_received(connection),
+                    faults.changes_received(connection),
+                ),
                 timed: faults.by_time(connection).into(),
                 last_words: VecDeque::new(),
                 parted: None,
@@ -207,7 +213,20 @@ impl LinkControl {
         }
     }
 
+    /// Lets the next byte pass as the faults that change it have it; see [`Faults::change_byte`].
+    pub(super) fn change_byte(&self, flow: &Flow, pass: impl FnOnce(u8) -> bool) {
+        let struck = self.faults.change_byte(flow.changes(), self.connection, pass);
+        if struck > 0 {
+            tracing::debug!(connection = self.connection, byte = flow.bytes(), "fault strikes");
+            self.keeper.touch();
+        }
+    }
+
     fn fire<T>(&self, state: &mut State, fault: Option<&Due<T>>) {
+        // On a wire that is cut there is nothing left to do.
+        if matches!(state.mode, Mode::Cut(_)) {
+            return;
+        }
         let Some(action) = fault.and_then(|fault| self.faults.strike_due(fault, self.connection)) else {
             return;
         };
@@ -228,7 +247,6 @@ impl LinkControl {
                     }
                 }
             }
-            Action::Corrupt(direction, mask) => state.flow(direction).corrupt(mask),
             Action::Disconnect(farewell) if state.sent.bytes() < self.identification => {
                 tracing::debug!(?farewell, "no goodbye before the identification line");
                 state.cut(Cut::Fin);
@@ -244,11 +262,12 @@ impl LinkControl {
                 state.goodbye.get_or_insert(farewell);
                 self.goodbye_due.notify_one();
             }
-            // These strike where requests are answered and messages sent.
+            // These strike where requests are answered, messages sent and bytes let pass.
             Action::Withhold(_)
             | Action::Refuse { .. }
             | Action::RefuseRequest
             | Action::RefuseLogin(_)
+            | Action::Corrupt(..)
             | Action::Sftp(_)
             | Action::Raw(_) => {}
         }

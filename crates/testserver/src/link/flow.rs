@@ -12,14 +12,14 @@ use crate::fault::{Drip, Due};
 pub(crate) struct Flow {
     bytes: u64,
     faults: VecDeque<Due<u64>>,
+    /// The faults that change a byte, each with its place.
+    changes: Vec<Due<u64>>,
     drip: Option<Meter>,
-    /// What the next byte is changed by.
-    mask: u8,
 }
 
 impl Flow {
-    pub(crate) fn new(faults: Vec<Due<u64>>) -> Self {
-        Self { bytes: 0, faults: faults.into(), drip: None, mask: 0 }
+    pub(crate) fn new(faults: Vec<Due<u64>>, changes: Vec<Due<u64>>) -> Self {
+        Self { bytes: 0, faults: faults.into(), changes, drip: None }
     }
 
     /// What has passed so far.
@@ -42,12 +42,16 @@ impl Flow {
             self.drip = None;
         }
         let to_fault = self.faults.front().map_or(u64::MAX, |fault| fault.at.saturating_sub(self.bytes));
+        // A byte that is to be changed goes alone.
+        let to_change =
+            self.changes.first().map_or(u64::MAX, |change| change.at.saturating_sub(self.bytes).max(1));
         let to_drip = self.drip.as_mut().map_or(u64::MAX, |drip| drip.room(now));
-        usize::try_from(to_fault.min(to_drip)).map_or(wanted, |room| room.min(wanted))
+        usize::try_from(to_fault.min(to_change).min(to_drip)).map_or(wanted, |room| room.min(wanted))
     }
 
     pub(crate) fn passed(&mut self, bytes: u64, now: Instant) {
         self.bytes += bytes;
+        self.changes.retain(|change| change.at >= self.bytes);
         if let Some(drip) = &mut self.drip {
             drip.passed(bytes, now);
         }
@@ -60,17 +64,10 @@ impl Flow {
         }
     }
 
-    pub(crate) fn corrupt(&mut self, mask: u8) {
-        self.mask ^= mask;
-    }
-
-    /// What the next byte is to be changed by, 0 for not at all.
-    pub(crate) fn mask(&self) -> u8 {
-        self.mask
-    }
-
-    pub(crate) fn corrupted(&mut self) {
-        self.mask = 0;
+    /// The faults that change the next byte.
+    pub(crate) fn changes(&self) -> &[Due<u64>] {
+        let due = self.changes.iter().take_while(|change| change.at == self.bytes).count();
+        self.changes.get(..due).unwrap_or_default()
     }
 
     /// When a drip lets more pass, if somebody waits for it.

@@ -328,3 +328,50 @@ async fn cut_after_the_line_needs_no_word_of_the_client() {
         server.stop().await.unwrap();
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn byte_that_never_came_was_never_changed() {
+    // What a server says to a client that says nothing.
+    let server = with([]).await;
+    let mut stream = server.duplex();
+    let mut said = Vec::new();
+    assert!(timeout(seconds(60), stream.read_to_end(&mut said)).await.is_err());
+    drop(stream);
+    server.stop().await.unwrap();
+
+    let length = said.len() as u64;
+    for (fault, changed) in [
+        (Fault::corrupt_sent(length, 1), false),
+        (Fault::corrupt_sent(length - 1, 1), true),
+        (Fault::corrupt_received(8, 1), false),
+        (Fault::corrupt_received(7, 1), true),
+    ] {
+        let server = with([fault.clone()]).await;
+        let mut stream = server.duplex();
+        stream.write_all(b"SSH-2.0-").await.unwrap();
+        let mut heard = vec![0; said.len()];
+        stream.read_exact(&mut heard).await.unwrap();
+        // All that was said has been heard.
+        assert!(timeout(seconds(60), stream.read_u8()).await.is_err());
+        assert_eq!(server.faults()[0].fired(), usize::from(changed), "{fault}");
+        drop(stream);
+        server.wait_until_idle(LIMIT).await.unwrap();
+        assert_eq!(server.stop().await.is_ok(), changed, "{fault}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn byte_behind_a_cut_is_not_changed_and_two_changes_of_one_byte_add_up() {
+    let server = with([Fault::cut_after(4, Cut::Fin), Fault::corrupt_sent(4, 1)]).await;
+    let mut heard = Vec::new();
+    server.duplex().read_to_end(&mut heard).await.unwrap();
+    assert_eq!(heard, b"SSH-");
+    server.wait_until_idle(LIMIT).await.unwrap();
+    assert!(server.stop().await.unwrap_err().to_string().contains("after 4 bytes sent"));
+
+    let server = with([Fault::corrupt_sent(3, 0x0c), Fault::corrupt_sent(3, 0x01)]).await;
+    let mut line = [0; 8];
+    server.duplex().read_exact(&mut line).await.unwrap();
+    assert_eq!(&line, b"SSH 2.0-");
+    server.stop().await.unwrap();
+}
