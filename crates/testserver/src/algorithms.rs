@@ -28,6 +28,7 @@ pub struct Algorithms {
     macs: Option<Vec<String>>,
     host_keys: Option<Vec<String>>,
     strict_kex: Strict,
+    extensions: ExtInfo,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -35,6 +36,13 @@ enum Strict {
     #[default]
     Offered,
     Hidden,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum ExtInfo {
+    #[default]
+    Sent,
+    Unsent,
 }
 
 impl Algorithms {
@@ -126,9 +134,32 @@ impl Algorithms {
         self
     }
 
-    // There is no `without_ext_info`: the base announces the extensions (RFC 8308) to every client that asks for them.
+    /// Sends no `SSH_MSG_EXT_INFO` (RFC 8308), as servers before OpenSSH 7.2 do: a client that asks for it waits in vain to
+    /// be told which signatures the server takes (`server-sig-algs`), and has to find out whether its RSA key may sign
+    /// with SHA-2. The server takes what it takes otherwise.
+    ///
+    /// Only the [raw peer](crate::RawPeer) can leave it out. The base of the other personality sends it to every client
+    /// that asks, so that [`Builder::start`](crate::Builder::start) refuses this there.
+    ///
+    /// ```
+    /// use rustle_testserver::{Algorithms, RawPeer, TestServer};
+    ///
+    /// let builder = TestServer::builder()
+    ///     .raw_peer(RawPeer::new())
+    ///     .algorithms(Algorithms::new().without_ext_info().without_strict_kex());
+    /// ```
+    #[must_use]
+    pub fn without_ext_info(mut self) -> Self {
+        self.extensions = ExtInfo::Unsent;
+        self
+    }
 
     pub(crate) fn to_preferred(&self) -> Result<Preferred, Error> {
+        if self.extensions == ExtInfo::Unsent {
+            let message = "only the raw peer can do this: Algorithms::without_ext_info(); give the builder \
+                           raw_peer(RawPeer::new())";
+            return Err(Error::new(ErrorKind::Configuration, message));
+        }
         let mut preferred =
             Preferred { compression: Cow::Borrowed(&[compression::NONE]), ..Preferred::default() };
         let strict = kex::EXTENSION_OPENSSH_STRICT_KEX_AS_SERVER;
@@ -181,6 +212,9 @@ impl RawOffer {
         }
         if let Some(names) = &self.restriction.macs {
             offer.macs.clone_from(names);
+        }
+        if self.restriction.extensions == ExtInfo::Unsent {
+            offer = offer.without_extensions();
         }
         match self.restriction.strict_kex {
             Strict::Offered => offer,

@@ -60,7 +60,8 @@ impl Builder {
     ///
     /// The base rekeys by these numbers only and not on demand. A number smaller than a transfer has it in the middle of
     /// that, and 1 has a storm: a new key exchange after each burst of messages. Counting begins at the login; with a
-    /// script of the raw peer, at the first key exchange.
+    /// script of the raw peer, at the first key exchange. 1 GiB otherwise, the most that RFC 4253 section 9 recommends;
+    /// with `usize::MAX` the server never begins one. A client may begin one at any time.
     ///
     /// ```
     /// use rustle_testserver::{TestServer};

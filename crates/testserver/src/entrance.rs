@@ -89,13 +89,23 @@ impl Entrance {
         self.attempts += 1;
         // As sshd counts: a first attempt by `none` is free.
         if outcome.is_refusal() && (self.attempts > 1 || method != Method::None) {
-            self.failures += 1;
-            if self.has_no_tries_left() {
-                self.connection.leave(Farewell {
-                    reason: DisconnectReason::ProtocolError,
-                    text: "Too many authentication failures".to_owned(),
-                });
-            }
+            self.fail();
+        }
+    }
+
+    /// Counts an attempt by a method that there is not here. The record has none of them: the base tells nobody.
+    pub(crate) fn count_unknown(&mut self) {
+        self.attempts += 1;
+        self.fail();
+    }
+
+    fn fail(&mut self) {
+        self.failures += 1;
+        if self.has_no_tries_left() {
+            self.connection.leave(Farewell {
+                reason: DisconnectReason::ProtocolError,
+                text: "Too many authentication failures".to_owned(),
+            });
         }
     }
 

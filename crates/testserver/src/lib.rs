@@ -7,6 +7,7 @@
 //! It has two personalities. The SSH protocol of the first is that of the `russh` crate, of which nothing shows in this
 //! crate's API. The second, the [raw peer](RawPeer), is this crate's own and small, and can do everything wrong that a
 //! proper implementation cannot: lie, repeat itself, forget, freeze. Users, commands and the record are the same.
+//! A server that was told of something its personality cannot do does not start, and says which can.
 //! What has to be wrong before the key exchange, a [`RawServer`] says byte by byte.
 
 mod algorithms;

@@ -58,7 +58,10 @@ impl Record {
         self.connections.iter().filter(|connection| connection.ended.is_none()).count()
     }
 
-    /// All attempts to authenticate.
+    /// All attempts to authenticate, but those by a method that this server does not have (`hostbased`, say): the base of
+    /// the first personality tells nobody of them. They count among the refused ones of
+    /// [`auth_attempts`](crate::Builder::auth_attempts), and at the raw peer of
+    /// [`max_auth_tries`](crate::Builder::max_auth_tries).
     #[must_use]
     pub fn auth_attempts(&self) -> &[AuthAttempt] {
         &self.auth_attempts

@@ -121,8 +121,8 @@ impl Channels {
         let Some(slot) = self.connection.take_session() else {
             return Ok(self.refuse(remote, 2, "open failed", ""));
         };
-        let confirmation = self.accept(remote, window, max_packet, slot);
-        Ok(self.answer_after(delay, vec![confirmation], || {}))
+        let (id, confirmation) = self.accept(remote, window, max_packet, slot);
+        Ok(self.answer_after(id, delay, vec![confirmation], || {}))
     }
 
     /// Any other message about a channel.
@@ -206,15 +206,19 @@ impl Channels {
                 let close = Writer::message(message::CHANNEL_CLOSE).u32(channel.remote).finish();
                 channel.owed.take().into_iter().chain([close]).collect()
             }
-            Order::Payload(payload) => vec![payload.to_vec()],
-            // Scripts alone ask for the one; the other is the loop's.
-            Order::Rekey | Order::Leave { .. } => Vec::new(),
+            Order::Answer { channel, payload } => {
+                self.speaking(channel).map(|_| payload.to_vec()).into_iter().collect()
+            }
+            // Scripts alone ask for the first two; the other is the loop's.
+            Order::Payload(_) | Order::Rekey | Order::Leave { .. } => Vec::new(),
         }
     }
 
-    /// Answers now and goes on with what follows, or does both later.
+    /// Answers on a channel now and goes on with what follows, or does both later. A channel that is closed by then gets
+    /// no answer: the client may have given its number for it to another.
     fn answer_after(
         &self,
+        channel: u32,
         delay: Duration,
         answers: Vec<Vec<u8>>,
         then: impl FnOnce() + Send + 'static,
@@ -227,7 +231,7 @@ impl Channels {
         driver::later(&self.connection, delay, async move {
             for answer in answers {
                 // A connection that is gone needs no answer.
-                drop(orders.send(Order::Payload(answer.into())).await);
+                drop(orders.send(Order::Answer { channel, payload: answer.into() }).await);
             }
             then();
         });
@@ -244,7 +248,8 @@ impl Channels {
         Heard::one(refusal.string(text).string(language).finish())
     }
 
-    fn accept(&mut self, remote: u32, window: u32, max_packet: u32, slot: SessionSlot) -> Vec<u8> {
+    /// Opens a channel; our number for it, and its confirmation.
+    fn accept(&mut self, remote: u32, window: u32, max_packet: u32, slot: SessionSlot) -> (u32, Vec<u8>) {
         let id = self.next;
         self.next = self.next.wrapping_add(1);
         let terms = self.terms();
@@ -293,7 +298,7 @@ impl Channels {
             state: State::Open,
         };
         self.open.insert(id, channel);
-        confirmation
+        (id, confirmation)
     }
 
     fn terms(&self) -> Terms {

@@ -9,7 +9,7 @@ use crate::{
     fault::{Action, Fault, Trigger},
     raw::{
         message,
-        transport::{Emission, Flaw, Integrity, Tamper},
+        transport::{Cover, Emission, Flaw, Integrity, Tamper},
     },
     server::Shared,
 };
@@ -178,7 +178,8 @@ impl Damage {
         Self::new(Kind::PacketLength(length))
     }
 
-    /// One bit of its packet's MAC, or tag, is wrong. Packets before the first keys have none and stay as they are.
+    /// One bit of its packet's MAC, or tag, is wrong. Packets before the first keys have none: those stay as they are, and
+    /// the fault has not struck.
     #[must_use]
     pub fn corrupt_tag() -> Self {
         Self::new(Kind::CorruptTag)
@@ -189,7 +190,7 @@ impl Damage {
     }
 
     /// Does it to all that is about to be sent in place of one message; says whether that changes anything.
-    fn apply(&self, emissions: &mut Vec<Emission>) -> bool {
+    fn apply(&self, emissions: &mut Vec<Emission>, cover: Cover) -> bool {
         let added = |payload: &Bytes, times: usize| {
             std::iter::repeat_with(|| Emission::added(payload.to_vec())).take(times).collect::<Vec<_>>()
         };
@@ -203,6 +204,7 @@ impl Damage {
             }
             // Done by whoever sees the next message too.
             Kind::Swap => {}
+            Kind::CorruptTag if cover == Cover::Bare => {}
             Kind::Before(payload, times) => drop(emissions.splice(..0, added(payload, *times))),
             Kind::After(payload, times) => emissions.extend(added(payload, *times)),
             _ => {
@@ -348,7 +350,7 @@ impl Saboteur {
 }
 
 impl Tamper for Saboteur {
-    fn tamper(&mut self, payload: Vec<u8>) -> Vec<Emission> {
+    fn tamper(&mut self, payload: Vec<u8>, cover: Cover) -> Vec<Emission> {
         let number = payload.first().copied().unwrap_or_default();
         let mut emissions = vec![Emission::message(payload)];
         let waited = std::mem::take(&mut self.swapped);
@@ -360,7 +362,7 @@ impl Tamper for Saboteur {
                 swap |= swaps;
                 swaps
             }
-            Wrong::Damage(damage) => damage.apply(&mut emissions),
+            Wrong::Damage(damage) => damage.apply(&mut emissions, cover),
             _ => false,
         });
         if swap {
@@ -433,7 +435,7 @@ mod tests {
 
     fn payloads(damage: &Damage) -> Vec<Vec<u8>> {
         let mut emissions = vec![Emission::message(vec![94, 0, 0, 0, 1, 0, 0, 0, 2, 7, 7])];
-        damage.apply(&mut emissions);
+        damage.apply(&mut emissions, Cover::Keyed);
         emissions.into_iter().map(|emission| emission.payload).collect()
     }
 
@@ -464,11 +466,15 @@ mod tests {
             Damage::string_length(8, 1),
             Damage::replaced(whole.clone()),
         ] {
-            assert!(!damage.apply(&mut vec![Emission::message(whole.clone())]), "{damage}");
+            assert!(!damage.apply(&mut vec![Emission::message(whole.clone())], Cover::Keyed), "{damage}");
         }
+        let bare = &mut vec![Emission::message(whole.clone())];
+        assert!(!Damage::corrupt_tag().apply(bare, Cover::Bare));
+        assert_eq!(*bare, [Emission::message(whole.clone())]);
+        assert!(Damage::corrupt_tag().apply(bare, Cover::Keyed));
         // What has been dropped can be neither dropped nor deformed.
         for damage in [Damage::dropped(), Damage::duplicated(), Damage::truncated(1), Damage::corrupt_tag()] {
-            assert!(!damage.apply(&mut Vec::new()), "{damage}");
+            assert!(!damage.apply(&mut Vec::new(), Cover::Keyed), "{damage}");
         }
     }
 }

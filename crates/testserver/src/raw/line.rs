@@ -38,6 +38,11 @@ pub(crate) enum Order {
         code: u32,
         text: String,
     },
+    /// An answer to what was asked on a channel, if that still is.
+    Answer {
+        channel: u32,
+        payload: Bytes,
+    },
     /// A message as it is.
     Payload(Bytes),
     Rekey,

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
 use russh::{
-    keys::{Certificate, PublicKey, signature::Verifier, ssh_key::Signature},
+    keys::{Algorithm, Certificate, PublicKey, signature::Verifier, ssh_key::Signature},
     server::Auth,
 };
 
@@ -18,7 +18,7 @@ use crate::{
         faults::{Point, Wrong},
         message,
         peer::disconnect,
-        transport::Broken,
+        transport::{Broken, user_signatures},
         wire::{Reader, Writer},
     },
     record::AuthOutcome,
@@ -120,7 +120,11 @@ impl Login {
                 self.key(&user, payload, signed_part, reader, session, client).await?.ok_or_else(malformed)?
             }
             b"keyboard-interactive" => self.decide(&user, Proof::Answers(None), client).await?,
-            _ => self.refusal(),
+            _ => {
+                self.entrance.count_unknown();
+                self.refused += 1;
+                self.refusal()
+            }
         };
         answers.push(answer);
         Ok(Heard::Answers(answers))
@@ -133,10 +137,11 @@ impl Login {
         }
         let mut reader = Reader::new(payload);
         reader.byte();
-        let count = reader.u32().unwrap_or_default();
+        let malformed = || Broken::new("an INFO_RESPONSE cannot be read");
+        let count = reader.u32().ok_or_else(malformed)?;
         let mut answers = Vec::new();
         for _ in 0..count {
-            let answer = reader.string().ok_or_else(|| Broken::new("an INFO_RESPONSE cannot be read"))?;
+            let answer = reader.string().ok_or_else(malformed)?;
             answers.push(Bytes::copy_from_slice(answer));
         }
         let user = self.asked.clone();
@@ -288,8 +293,19 @@ impl Login {
 }
 
 impl Shown {
+    /// What is to sign by this algorithm; nothing, where it does not or nobody here could tell.
     fn read(algorithm: &str, blob: &[u8]) -> Option<Self> {
-        if algorithm.ends_with("-cert-v01@openssh.com") {
+        let shown = Self::decode(algorithm, blob)?;
+        let plain = without_certificate(algorithm);
+        let signs = match shown.key().algorithm() {
+            Algorithm::Rsa { .. } => plain.starts_with("rsa-sha2-"),
+            other => other.as_str() == plain,
+        };
+        (signs && user_signatures().iter().any(|known| known == plain)).then_some(shown)
+    }
+
+    fn decode(algorithm: &str, blob: &[u8]) -> Option<Self> {
+        if algorithm.ends_with(CERTIFICATE) {
             let certificate = Certificate::from_bytes(blob).ok()?;
             let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs();
             let in_time = (certificate.valid_after()..certificate.valid_before()).contains(&now);
@@ -310,9 +326,16 @@ impl Shown {
     /// Whether this is a signature by the key, of the algorithm named.
     fn verifies(&self, algorithm: &str, text: &[u8], signature: &[u8]) -> bool {
         let Ok(signature) = Signature::try_from(signature) else { return false };
-        let plain = algorithm.strip_suffix("-cert-v01@openssh.com").unwrap_or(algorithm);
-        signature.algorithm().as_str() == plain && self.key().key_data().verify(text, &signature).is_ok()
+        signature.algorithm().as_str() == without_certificate(algorithm)
+            && self.key().key_data().verify(text, &signature).is_ok()
     }
+}
+
+/// A certificate's algorithm is that of the signature, with this.
+const CERTIFICATE: &str = "-cert-v01@openssh.com";
+
+fn without_certificate(algorithm: &str) -> &str {
+    algorithm.strip_suffix(CERTIFICATE).unwrap_or(algorithm)
 }
 
 fn banner(text: &str) -> Vec<u8> {

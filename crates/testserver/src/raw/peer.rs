@@ -18,7 +18,8 @@ use crate::raw::{
 /// It serves the same users, commands, SFTP and faults, and keeps the same record, as far as sessions: it opens no
 /// forwards. Its key exchange is `curve25519-sha256`, with the builder's first host key; its ciphers are
 /// `aes256-gcm@openssh.com`, `aes256-ctr` and `aes128-ctr`, the latter two with `hmac-sha2-256-etm@openssh.com` or
-/// `hmac-sha2-256`. [`Algorithms`](crate::Algorithms) may leave some of them out.
+/// `hmac-sha2-256`. [`Algorithms`](crate::Algorithms) may leave some of them out, and with them the
+/// [extensions](crate::Algorithms::without_ext_info), which the other personality always sends.
 ///
 /// It holds clients to what was agreed: one that sends more than its window or the packet limit allows is
 /// disconnected, and the record tells why.
@@ -103,8 +104,9 @@ impl fmt::Debug for RawPeer {
 /// A connection after its key exchange, in the hands of [`RawPeer::script`].
 ///
 /// Key exchanges go on beneath it: their messages are neither seen nor sent here. A connection that the client has ended
-/// stays open in the record until the script returns; one that cannot be written to any more, or on which the client
-/// has broken the protocol, ends the script where it is.
+/// stays open in the record until the script returns; one that cannot be written to any more ends the script where it
+/// is. On one on which the client has broken the protocol the script hears what came before that and then the end, and
+/// has ten seconds to return.
 #[derive(Debug)]
 pub struct RawSession {
     received: mpsc::Receiver<Bytes>,

@@ -42,6 +42,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How long one may take to end a key exchange before the connection ends: what has been said waits for that.
 const EXCHANGE_PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long a script may go on after its client broke the protocol, to hear what came before that.
+const HEARING_PATIENCE: Duration = Duration::from_secs(10);
+
 /// SSH_DISCONNECT_PROTOCOL_ERROR, RFC 4253 section 11.1.
 const PROTOCOL_ERROR: u32 = 2;
 
@@ -196,6 +199,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Speaker<S> {
             // Nothing is to be said before the first key exchange.
             let keyed = self.transport.exchanges() > 0;
             if let Some(broken) = self.broken.take_if(|_| !keyed || play.backlog.is_empty()) {
+                if keyed {
+                    self.hear_out(&mut play).await;
+                }
                 return Err(broken.into());
             }
             self.rekey_if_due()?;
@@ -220,6 +226,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Speaker<S> {
                 Next::Order(None) => return self.finish().await,
             }
         }
+    }
+
+    /// Lets a script hear all that came before the client broke the protocol, and then that nothing more comes; what it
+    /// says to that goes out.
+    async fn hear_out(&mut self, play: &mut Play) {
+        play.messages = None;
+        let end = async {
+            loop {
+                let has_room = self.transport.output().len() < ENOUGH;
+                tokio::select! {
+                    () = play.act() => {}
+                    order = self.orders.recv(), if has_room => match order {
+                        Some(Order::Payload(payload)) => self.transport.send(payload.into()),
+                        Some(_) => {}
+                        None => return,
+                    },
+                }
+            }
+        };
+        // One that does not end has no connection any more.
+        drop(tokio::time::timeout(HEARING_PATIENCE, end).await);
     }
 
     /// What comes first: bytes from the client, room on the wire, or an order.

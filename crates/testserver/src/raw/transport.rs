@@ -31,8 +31,8 @@ use crate::raw::{
 
 #[cfg(test)]
 pub(crate) use emission::Faithful;
-pub(crate) use emission::{Emission, Origin, Tamper};
-pub(crate) use exchange::Offer;
+pub(crate) use emission::{Cover, Emission, Tamper};
+pub(crate) use exchange::{Offer, user_signatures};
 pub(crate) use protection::{CIPHERS, Flaw, Integrity, MACS};
 
 /// Why a connection cannot go on.
@@ -234,39 +234,19 @@ impl Transport {
     }
 
     fn emit(&mut self, payload: Vec<u8>) {
-        let new_keys = payload == [message::NEWKEYS];
-        let mut switched = !new_keys;
-        for emission in self.tamper.tamper(payload) {
-            if !switched && emission.origin == Origin::Added {
-                self.seal(&emission);
-                continue;
-            }
+        for emission in self.tampered(payload) {
             self.seal(&emission);
-            if !switched {
-                self.switch();
-                switched = true;
-            }
         }
-        // A NEWKEYS that was never sent counts all the same.
-        if !switched {
-            self.switch();
-        }
+    }
+
+    fn tampered(&mut self, payload: Vec<u8>) -> Vec<Emission> {
+        self.tamper.tamper(payload, self.outbound.protection.cover())
     }
 
     fn seal(&mut self, emission: &Emission) {
         let Direction { protection, sequence } = &mut self.outbound;
         protection.seal(*sequence, &emission.payload, emission.flaw, &mut self.output);
         *sequence = sequence.wrapping_add(1);
-    }
-
-    fn switch(&mut self) {
-        let Some(exchange) = self.exchange.as_ref() else { return };
-        // A NEWKEYS outside an exchange comes from a test; it changes nothing here.
-        let Ok(protection) = self.new_protection(exchange, self.role.outbound()) else { return };
-        self.outbound.protection = protection;
-        if self.strict {
-            self.outbound.sequence = 0;
-        }
     }
 
     fn change(&mut self, change: impl FnOnce(&mut Exchange)) {

@@ -122,6 +122,28 @@ async fn rsa_keys_sign_with_sha2() {
     server.stop().await.unwrap();
 }
 
+#[tokio::test(start_paused = true)]
+async fn rsa_key_logs_in_where_no_extensions_are_told() {
+    let host = TestServer::builder().host_key(HostKeyKind::Rsa).start().await.unwrap();
+    let key = PrivateKey::from_openssh(host.host_private_key_openssh().unwrap()).unwrap();
+    host.stop().await.unwrap();
+    let bob = User::new("bob").public_key(key.public_key().to_openssh().unwrap());
+    for (algorithms, told) in [
+        (Algorithms::new(), Some(Some(HashAlg::Sha512))),
+        (Algorithms::new().without_ext_info(), None),
+        (Algorithms::new().without_ext_info().without_strict_kex(), None),
+    ] {
+        let server = builder().user(bob.clone()).algorithms(algorithms).start().await.unwrap();
+        let mut client = Client::over(server.duplex()).await.unwrap();
+        assert_eq!(client.handle.best_supported_rsa_hash().await.unwrap(), told);
+        // A client that is told nothing has to try.
+        let key = PrivateKeyWithHashAlg::new(Arc::new(key.clone()), Some(HashAlg::Sha512));
+        assert!(client.handle.authenticate_publickey("bob", key).await.unwrap().success(), "{told:?}");
+        assert_eq!(client.output("echo in").await.text(), "in\n");
+        server.stop().await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn steps_and_rounds_lead_in_as_they_do_at_the_first_personality() {
     let dave = User::new("dave")
@@ -273,6 +295,8 @@ async fn settings_that_do_not_fit_the_personality_are_refused_by_name() {
         builder().client_alive(Duration::from_secs(1), 1),
         builder().algorithms(Algorithms::new().ciphers(["chacha20-poly1305@openssh.com"])),
         builder().algorithms(Algorithms::new().host_keys(["ssh-ed25519"])),
+        // What the other personality has no way to leave out, and says so.
+        TestServer::builder().algorithms(Algorithms::new().without_ext_info()),
     ] {
         let error = wrong.start().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration);

@@ -160,7 +160,7 @@ impl Channels {
             Some(RequestAnswer::Nothing | RequestAnswer::Failure) => Vec::new(),
         };
         // The channel's task is gone only when the channel is.
-        Ok(self.answer_after(delay, answers, || drop(start.send(order))))
+        Ok(self.answer_after(id, delay, answers, || drop(start.send(order))))
     }
 }
 

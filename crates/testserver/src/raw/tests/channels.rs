@@ -1,7 +1,12 @@
 //! Channels and their requests.
 
+use std::time::Duration;
+
 use super::{HI, Probe, Told, builder, login};
-use crate::raw::{message, wire::Writer};
+use crate::{
+    Fault,
+    raw::{message, wire::Writer},
+};
 
 #[tokio::test(start_paused = true)]
 async fn command_is_answered_message_by_message() {
@@ -38,6 +43,37 @@ async fn names_and_values_that_are_no_text_end_nothing() {
     assert_eq!(probe.message().await[0], message::CHANNEL_FAILURE);
     probe.send(request("signal").string([0xff])).await;
     assert_eq!(probe.message().await[0], message::CHANNEL_SUCCESS);
+    probe.exec("hi").await;
+    assert_eq!(probe.numbers().await, HI);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn late_answer_to_a_channel_that_is_closed_by_then_is_none() {
+    let late = Fault::withhold_request().for_time(Duration::from_secs(10)).once();
+    let server = builder().fault(late).start().await.unwrap();
+    let mut probe = Probe::session(&server).await;
+    probe.exec("hi").await;
+    probe.send(Writer::message(message::CHANNEL_CLOSE).u32(0)).await;
+    assert_eq!(probe.message().await, [message::CHANNEL_CLOSE, 0, 0, 0, 7]);
+    // Another channel by the same number of ours, of which nothing has been asked.
+    probe.open().await;
+    probe.until(message::CHANNEL_OPEN_CONFIRMATION).await;
+    assert_eq!(probe.next().await, Told::Silence);
+    let hi = Writer::message(message::CHANNEL_REQUEST).u32(1).string("exec").boolean(true).string("hi");
+    probe.send(hi).await;
+    assert_eq!(probe.numbers().await, HI);
+    // What was asked of the first one never ran.
+    assert_eq!(server.record().commands().len(), 1);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn late_answer_to_a_channel_that_is_open_comes() {
+    let late = Fault::withhold_request().for_time(Duration::from_secs(10));
+    let later = Fault::withhold_channel_open().for_time(Duration::from_secs(10));
+    let server = builder().fault(late).fault(later).start().await.unwrap();
+    let mut probe = Probe::session(&server).await;
     probe.exec("hi").await;
     assert_eq!(probe.numbers().await, HI);
     server.stop().await.unwrap();

@@ -67,8 +67,10 @@ async fn packets_lie_about_their_length_and_their_integrity() {
     }
     let reason = broken(Fault::message(message::CHANNEL_DATA, Damage::corrupt_tag())).await;
     assert!(reason.contains("tag is wrong"), "{reason}");
-    // Shorter than it is, and no multiple of a block: the tag is looked for in the wrong place.
+    // No multiple of a block; and longer than it is: the tag is looked for in the wrong place.
     let reason = broken(Fault::message(message::CHANNEL_DATA, Damage::packet_length(17))).await;
+    assert!(reason.contains("claims to be 17 bytes long"), "{reason}");
+    let reason = broken(Fault::message(message::CHANNEL_DATA, Damage::packet_length(16 * 3))).await;
     assert!(reason.contains("tag is wrong"), "{reason}");
 }
 

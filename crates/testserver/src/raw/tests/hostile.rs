@@ -2,9 +2,9 @@
 
 use tokio::io::AsyncReadExt;
 
-use super::{HI, LIMIT, Probe, Told, builder};
+use super::{HI, LIMIT, Probe, Told, builder, login};
 use crate::{
-    Cut, End, Exit,
+    Cut, Damage, End, ErrorKind, Exit, Fault, RawPeer, Round, TestServer, User,
     raw::{message, wire::Writer},
 };
 
@@ -94,4 +94,34 @@ async fn what_comes_before_a_bad_packet_is_answered() {
     assert_eq!(probe.message().await, [message::REQUEST_FAILURE]);
     assert_eq!(probe.message().await[0], message::DISCONNECT);
     server.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_to_questions_without_their_count_end_the_connection() {
+    let eve = User::new("eve").keyboard_interactive([Round::new().prompt("Code: ", "1")]);
+    let server = TestServer::builder().user(eve).raw_peer(RawPeer::new()).start().await.unwrap();
+    for answers in [
+        Writer::message(message::USERAUTH_INFO_RESPONSE),
+        Writer::message(message::USERAUTH_INFO_RESPONSE).u32(2).string("1"),
+        Writer::message(message::USERAUTH_INFO_RESPONSE).u32(u32::MAX),
+        Writer::message(message::USERAUTH_INFO_RESPONSE).u32(1).u32(u32::MAX),
+    ] {
+        let mut probe = Probe::connect(&server).await;
+        probe.send(Writer::message(message::SERVICE_REQUEST).string("ssh-userauth")).await;
+        probe.send(login("keyboard-interactive").string("").string("")).await;
+        probe.until(message::USERAUTH_INFO_REQUEST).await;
+        probe.send(answers).await;
+        probe.until(message::DISCONNECT).await;
+        assert_eq!(probe.next().await, Told::End);
+    }
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn tag_cannot_be_wrong_before_there_is_one() {
+    let fault = Fault::message(message::KEXINIT, Damage::corrupt_tag());
+    let server = builder().fault(fault).start().await.unwrap();
+    drop(Probe::login(&server).await);
+    assert_eq!(server.faults()[0].fired(), 0);
+    assert_eq!(server.stop().await.unwrap_err().kind(), ErrorKind::Expectation);
 }

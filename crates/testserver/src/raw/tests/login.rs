@@ -1,8 +1,10 @@
 //! Logins, and what becomes of one that goes wrong.
 
+use russh::keys::{Algorithm, PrivateKey, ssh_key::rand_core::UnwrapErr};
+
 use super::{Probe, Told, builder, login, with};
 use crate::{
-    Fault, Method, RawPeer, Round, TestServer, User,
+    Algorithms, Fault, Method, RawPeer, Round, TestServer, User,
     raw::{message, wire::Writer},
 };
 
@@ -145,4 +147,86 @@ async fn password_is_changed_only_where_one_is_asked_for() {
     probe.send(login("password").boolean(false).string("old")).await;
     probe.until(message::USERAUTH_SUCCESS).await;
     server.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn service_is_accepted_each_time_it_is_asked_for() {
+    let server = builder().start().await.unwrap();
+    let mut probe = Probe::connect(&server).await;
+    let service = || Writer::message(message::SERVICE_REQUEST).string("ssh-userauth");
+    let accepted = Writer::message(message::SERVICE_ACCEPT).string("ssh-userauth").finish();
+    assert_eq!(probe.message().await[0], message::EXT_INFO);
+    // As paramiko asks before each attempt.
+    for password in ["wrong", "wrong again"] {
+        probe.send(service()).await;
+        assert_eq!(probe.message().await, accepted);
+        probe.send(login("password").boolean(false).string(password)).await;
+        assert_eq!(probe.message().await[0], message::USERAUTH_FAILURE);
+    }
+    probe.send(service()).await;
+    assert_eq!(probe.message().await, accepted);
+    probe.send(login("password").boolean(false).string("old")).await;
+    assert_eq!(probe.message().await, [message::USERAUTH_SUCCESS]);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn methods_that_nobody_knows_are_tries_as_well() {
+    let limited =
+        [builder().auth_attempts(2), builder().max_auth_tries(2), TestServer::builder().auth_attempts(2)];
+    for (turn, limited) in limited.into_iter().enumerate() {
+        let eve = User::new("eve").password("old");
+        let limited = if turn == 2 { limited.user(eve) } else { limited };
+        let server = limited.start().await.unwrap();
+        let mut probe = Probe::connect(&server).await;
+        probe.send(Writer::message(message::SERVICE_REQUEST).string("ssh-userauth")).await;
+        for _ in 0..2 {
+            probe.send(login("hostbased")).await;
+        }
+        probe.until(message::USERAUTH_FAILURE).await;
+        probe.until(message::USERAUTH_FAILURE).await;
+        probe.send(login("password").boolean(false).string("old")).await;
+        let heard = probe.numbers().await;
+        assert_eq!(heard, [message::DISCONNECT], "{turn}");
+        // Neither personality has them in its record: the other is told of none.
+        let attempts = server.record().auth_attempts().len();
+        assert_eq!(attempts, 0, "{turn}");
+        server.stop().await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn key_is_refused_at_once_for_an_algorithm_it_does_not_sign_by_or_nobody_verifies() {
+    let key = PrivateKey::random(&mut UnwrapErr(getrandom::SysRng), Algorithm::Ed25519).unwrap();
+    let blob = key.public_key().to_bytes().unwrap();
+    let eve = User::new("eve").public_key(key.public_key().to_openssh().unwrap());
+    let server = TestServer::builder().user(eve).raw_peer(RawPeer::new()).start().await.unwrap();
+    let mut probe = Probe::connect(&server).await;
+    probe.send(Writer::message(message::SERVICE_REQUEST).string("ssh-userauth")).await;
+    let offer = |algorithm: &str| login("publickey").boolean(false).string(algorithm).string(&blob);
+    for algorithm in
+        ["ssh-rsa", "rsa-sha2-512", "ecdsa-sha2-nistp256", "ssh-dss", "", "ssh-ed25519-cert-v01@openssh.com"]
+    {
+        probe.send(offer(algorithm)).await;
+        assert_eq!(probe.until(message::USERAUTH_FAILURE).await[0], message::USERAUTH_FAILURE, "{algorithm}");
+    }
+    probe.send(offer("ssh-ed25519")).await;
+    assert_eq!(probe.message().await[0], message::USERAUTH_PK_OK);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn extensions_are_told_unless_they_are_left_out() {
+    for (algorithms, told) in [(Algorithms::new(), 1), (Algorithms::new().without_ext_info(), 0)] {
+        let server = builder().algorithms(algorithms).start().await.unwrap();
+        let mut probe = Probe::connect(&server).await;
+        probe.send(Writer::message(message::SERVICE_REQUEST).string("ssh-userauth")).await;
+        probe.send(login("none")).await;
+        let mut numbers = Vec::new();
+        while numbers.last() != Some(&message::USERAUTH_SUCCESS) {
+            numbers.push(probe.message().await[0]);
+        }
+        assert_eq!(numbers.iter().filter(|number| **number == message::EXT_INFO).count(), told);
+        server.stop().await.unwrap();
+    }
 }

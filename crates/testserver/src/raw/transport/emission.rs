@@ -5,7 +5,14 @@ use crate::raw::transport::protection::Flaw;
 /// Decides what becomes of each message on its way out.
 pub(crate) trait Tamper: Send + Sync {
     /// What is sent in place of this message.
-    fn tamper(&mut self, payload: Vec<u8>) -> Vec<Emission>;
+    fn tamper(&mut self, payload: Vec<u8>, cover: Cover) -> Vec<Emission>;
+}
+
+/// Whether packets have a MAC, or a tag, yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cover {
+    Bare,
+    Keyed,
 }
 
 /// One packet to be sent.
@@ -52,7 +59,7 @@ impl Origin {
 
 #[cfg(test)]
 impl Tamper for Faithful {
-    fn tamper(&mut self, payload: Vec<u8>) -> Vec<Emission> {
+    fn tamper(&mut self, payload: Vec<u8>, _cover: Cover) -> Vec<Emission> {
         vec![Emission::message(payload)]
     }
 }

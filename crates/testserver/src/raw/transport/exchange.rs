@@ -30,7 +30,18 @@ pub(crate) struct Offer {
     pub(crate) host_keys: Vec<String>,
     pub(crate) ciphers: Vec<String>,
     pub(crate) macs: Vec<String>,
+    pub(crate) extensions: Extensions,
 }
+
+/// Whether a server tells a client that asks for them which extensions it has (RFC 8308).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extensions {
+    Told,
+    Untold,
+}
+
+/// As much of a peer's list of names goes into an error, in bytes.
+const QUOTED: usize = 200;
 
 /// A `KEXINIT` that has been read.
 #[derive(Debug)]
@@ -90,7 +101,8 @@ impl Offer {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         let mut exchange: Vec<String> = owned(&CURVE25519);
         exchange.push(STRICT_SERVER.to_owned());
-        Self { exchange, host_keys, ciphers: owned(&CIPHERS), macs: owned(&MACS) }
+        let (ciphers, macs) = (owned(&CIPHERS), owned(&MACS));
+        Self { exchange, host_keys, ciphers, macs, extensions: Extensions::Told }
     }
 
     /// The names of the key exchange methods there are.
@@ -106,6 +118,10 @@ impl Offer {
     pub(crate) fn without_strict(mut self) -> Self {
         self.exchange.retain(|name| name != STRICT_SERVER);
         self
+    }
+
+    pub(crate) fn without_extensions(self) -> Self {
+        Self { extensions: Extensions::Untold, ..self }
     }
 
     /// The same as a client offers it.
@@ -270,14 +286,14 @@ pub(crate) fn host_key_algorithms(key: &PrivateKey) -> Vec<String> {
 }
 
 /// The signature algorithms a server says it takes from users, RFC 8308 section 3.1.
-pub(crate) fn user_signatures() -> String {
+pub(crate) fn user_signatures() -> Vec<String> {
     let ecdsa = [EcdsaCurve::NistP256, EcdsaCurve::NistP384, EcdsaCurve::NistP521];
     let mut names = vec![Algorithm::Ed25519.to_string()];
     names.extend(ecdsa.map(|curve| Algorithm::Ecdsa { curve }.to_string()));
     names.extend(
         [HashAlg::Sha512, HashAlg::Sha256].map(|hash| Algorithm::Rsa { hash: Some(hash) }.to_string()),
     );
-    names.join(",")
+    names
 }
 
 pub(crate) fn random(bytes: &mut [u8]) -> Result<(), Broken> {
@@ -291,7 +307,17 @@ fn common(what: &str, client: &[String], server: &[String]) -> Result<String, Br
         .iter()
         .find(|name| !signal.contains(&name.as_str()) && server.contains(name))
         .cloned()
-        .ok_or_else(|| Broken::new(format!("no common {what}: the client has {}", client.join(","))))
+        .ok_or_else(|| Broken::new(format!("no common {what}: the client has {}", quoted(client))))
+}
+
+/// These names as an error tells them: not all 256 KiB that a packet has room for.
+fn quoted(names: &[String]) -> String {
+    let mut text = names.join(",");
+    if text.len() > QUOTED {
+        text.truncate(text.floor_char_boundary(QUOTED));
+        text.push('…');
+    }
+    text
 }
 
 #[cfg(test)]
@@ -320,6 +346,12 @@ mod tests {
         client.ciphers = vec!["rot13".to_owned()];
         let error = Agreed::between(&client.to_message([0; 16]), &offer().to_message([0; 16])).unwrap_err();
         assert!(error.to_string().contains("no common cipher: the client has rot13"), "{error}");
+        // However much a client has, an error stays one that can be read; and a cut within a character is none.
+        client.ciphers = vec!["rot13".to_owned(), "é".repeat(100_000)];
+        let error = Agreed::between(&client.to_message([0; 16]), &offer().to_message([0; 16])).unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains("the client has rot13,éé") && error.ends_with("é…"), "{error}");
+        assert!(error.len() < 300, "{}", error.len());
     }
 
     #[test]

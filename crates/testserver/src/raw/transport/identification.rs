@@ -2,7 +2,7 @@
 
 use crate::raw::transport::{Broken, Role, Transport};
 
-/// As RFC 4253 section 4.2 limits it.
+/// As RFC 4253 section 4.2 limits it, its end included.
 const LONGEST_IDENTIFICATION: usize = 255;
 
 impl Transport {
@@ -10,7 +10,8 @@ impl Transport {
     pub(super) fn read_identification(&mut self) -> Result<bool, Broken> {
         loop {
             let Some(end) = self.input.iter().position(|byte| *byte == b'\n') else {
-                if self.input.len() > LONGEST_IDENTIFICATION {
+                // Its end is still to come.
+                if self.input.len() >= LONGEST_IDENTIFICATION {
                     return Err(Broken::new("an identification line without end"));
                 }
                 return Ok(false);

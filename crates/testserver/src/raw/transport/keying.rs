@@ -6,7 +6,7 @@ use crate::raw::{
     message,
     transport::{
         Broken, Event, Role, Transport,
-        exchange::{self, Agreed, Curve, Secrets, Transcript, Way, user_signatures},
+        exchange::{self, Agreed, Curve, Extensions, Secrets, Transcript, Way, user_signatures},
         protection::Protection,
     },
     wire::{Reader, Writer},
@@ -85,7 +85,7 @@ impl Transport {
         if let Some(reply) = reply {
             self.emit(reply);
         }
-        self.emit(vec![message::NEWKEYS]);
+        self.announce_new_keys()?;
         self.after_our_new_keys();
         Ok(())
     }
@@ -131,6 +131,23 @@ impl Transport {
         Ok((Secrets { shared, hash }, Some(reply)))
     }
 
+    /// Sends our NEWKEYS. New keys for what is sent come into use where it is in the stream, and if it is lost on the way
+    /// out they do so all the same.
+    fn announce_new_keys(&mut self) -> Result<(), Broken> {
+        let emissions = self.tampered(vec![message::NEWKEYS]);
+        let place = emissions.iter().position(|emission| emission.origin.is_message());
+        let (before, after) = emissions.split_at(place.map_or(emissions.len(), |place| place + 1));
+        before.iter().for_each(|emission| self.seal(emission));
+        if let Some(exchange) = self.exchange.as_ref() {
+            self.outbound.protection = self.new_protection(exchange, self.role.outbound())?;
+        }
+        if self.strict {
+            self.outbound.sequence = 0;
+        }
+        after.iter().for_each(|emission| self.seal(emission));
+        Ok(())
+    }
+
     /// New keys for what is sent have come into use: what had to wait goes out.
     fn after_our_new_keys(&mut self) {
         self.change(|exchange| exchange.sent = true);
@@ -139,11 +156,12 @@ impl Transport {
             .as_ref()
             .and_then(|exchange| exchange.agreed.as_ref())
             .is_some_and(|agreed| agreed.wants_extensions);
-        if self.exchanges == 0 && wants_extensions && matches!(self.role, Role::Server(_)) {
+        let tells = matches!(self.role, Role::Server(_)) && self.offer.extensions == Extensions::Told;
+        if self.exchanges == 0 && wants_extensions && tells {
             let extensions = Writer::message(message::EXT_INFO)
                 .u32(1)
                 .string("server-sig-algs")
-                .string(user_signatures())
+                .names(&user_signatures())
                 .finish();
             self.emit(extensions);
         }
@@ -170,7 +188,7 @@ impl Transport {
         Ok(())
     }
 
-    pub(super) fn new_protection(&self, exchange: &Exchange, way: Way) -> Result<Protection, Broken> {
+    fn new_protection(&self, exchange: &Exchange, way: Way) -> Result<Protection, Broken> {
         exchange
             .agreed
             .as_ref()

@@ -13,7 +13,7 @@ use ctr::{
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
-use crate::raw::transport::Broken;
+use crate::raw::transport::{Broken, Cover};
 
 /// `aes256-gcm@openssh.com`: RFC 5647 as OpenSSH's PROTOCOL amends it, without a MAC of its own.
 pub(crate) const AES_256_GCM: &str = "aes256-gcm@openssh.com";
@@ -35,6 +35,8 @@ const LENGTH: usize = 4;
 const MAC: usize = 32;
 const TAG: usize = 16;
 const BLOCK: usize = 16;
+/// RFC 4253 section 6: the whole packet without its MAC.
+const LEAST_PACKET: usize = 16;
 /// RFC 4253 section 6: at least so many bytes of padding.
 const LEAST_PADDING: usize = 4;
 
@@ -57,7 +59,7 @@ pub(crate) struct Flaw {
 pub(crate) enum Integrity {
     #[default]
     Sound,
-    /// One bit of the MAC or tag is wrong; where there is none yet, one bit of the last byte.
+    /// One bit of the MAC or tag is wrong, where there is one.
     Corrupt,
 }
 
@@ -137,11 +139,19 @@ impl Protection {
             Self::Gcm(gcm) => gcm.seal(packet),
             Self::Ctr(ctr) => Some(ctr.seal(sequence, packet)),
         };
-        out.extend(tag.unwrap_or_default());
+        let mut tag = tag.unwrap_or_default();
         if flaw.integrity == Integrity::Corrupt
-            && let Some(last) = out.last_mut()
+            && let Some(last) = tag.last_mut()
         {
             *last ^= 1;
+        }
+        out.extend(tag);
+    }
+
+    pub(crate) fn cover(&self) -> Cover {
+        match self {
+            Self::Clear => Cover::Bare,
+            Self::Gcm(_) | Self::Ctr(_) => Cover::Keyed,
         }
     }
 
@@ -149,7 +159,7 @@ impl Protection {
     pub(crate) fn open(&mut self, sequence: u32, input: &mut BytesMut) -> Result<Option<Vec<u8>>, Broken> {
         match self {
             Self::Clear => {
-                let Some(length) = announced(input)? else { return Ok(None) };
+                let Some(length) = Alignment::CLEAR.announced(input)? else { return Ok(None) };
                 if input.len() < LENGTH + length {
                     return Ok(None);
                 }
@@ -162,14 +172,12 @@ impl Protection {
 
     /// Length, padding length, payload, padding. The padding is zeros: what is sent here is no secret.
     fn frame(&self, payload: &[u8], announce: Option<u32>, out: &mut Vec<u8>) {
-        // RFC 5647 and encrypt-then-mac leave the length field out of what is aligned.
-        let (block, aligned_length) = match self {
-            Self::Clear => (8, LENGTH),
-            Self::Gcm(_) => (BLOCK, 0),
-            Self::Ctr(ctr) if ctr.order == Order::EncryptThenMac => (BLOCK, 0),
-            Self::Ctr(_) => (BLOCK, LENGTH),
+        let Alignment { block, counted } = match self {
+            Self::Clear => Alignment::CLEAR,
+            Self::Gcm(_) => Alignment::BODY,
+            Self::Ctr(ctr) => ctr.order.alignment(),
         };
-        let unpadded = aligned_length + 1 + payload.len();
+        let unpadded = counted + 1 + payload.len();
         let mut padding = block - unpadded % block;
         if padding < LEAST_PADDING {
             padding += block;
@@ -202,7 +210,7 @@ impl Gcm {
     }
 
     fn open(&mut self, input: &mut BytesMut) -> Result<Option<Vec<u8>>, Broken> {
-        let Some(length) = announced(input)? else { return Ok(None) };
+        let Some(length) = Alignment::BODY.announced(input)? else { return Ok(None) };
         if input.len() < LENGTH + length + TAG {
             return Ok(None);
         }
@@ -234,12 +242,12 @@ impl Ctr {
 
     fn open(&mut self, sequence: u32, input: &mut BytesMut) -> Result<Option<Vec<u8>>, Broken> {
         let length = match (self.order, self.begun) {
-            (Order::EncryptThenMac, _) => announced(input)?,
+            (Order::EncryptThenMac, _) => self.order.alignment().announced(input)?,
             (Order::EncryptAndMac, Some(length)) => Some(length),
             (Order::EncryptAndMac, None) => match input.get_mut(..BLOCK) {
                 Some(block) => {
                     self.stream.apply(block);
-                    self.begun = announced(input)?;
+                    self.begun = self.order.alignment().announced(input)?;
                     self.begun
                 }
                 None => None,
@@ -280,14 +288,44 @@ impl Stream {
     }
 }
 
-/// The length field at the front, if it is there and a length that a packet may have.
-fn announced(input: &[u8]) -> Result<Option<usize>, Broken> {
-    let Some((length, _)) = input.split_first_chunk() else { return Ok(None) };
-    let length = u32::from_be_bytes(*length);
-    match usize::try_from(length) {
-        // RFC 4253 section 6: a packet is at least 16 bytes, or a block.
-        Ok(length @ 12..=LARGEST_PACKET) => Ok(Some(length)),
-        _ => Err(Broken::new(format!("a packet claims to be {length} bytes long"))),
+impl Order {
+    fn alignment(self) -> Alignment {
+        match self {
+            Self::EncryptThenMac => Alignment::BODY,
+            Self::EncryptAndMac => Alignment::WHOLE,
+        }
+    }
+}
+
+/// Of what a packet must be a multiple, RFC 4253 section 6.
+#[derive(Clone, Copy)]
+struct Alignment {
+    block: usize,
+    /// How many bytes of the length field count as part of the packet here.
+    counted: usize,
+}
+
+impl Alignment {
+    const CLEAR: Self = Self { block: 8, counted: LENGTH };
+    const WHOLE: Self = Self { block: BLOCK, counted: LENGTH };
+    /// RFC 5647 and encrypt-then-mac leave the length field out.
+    const BODY: Self = Self { block: BLOCK, counted: 0 };
+
+    /// The length field at the front, if it is there and a length that a packet may have.
+    fn announced(self, input: &[u8]) -> Result<Option<usize>, Broken> {
+        let Some((length, _)) = input.split_first_chunk() else { return Ok(None) };
+        let length = u32::from_be_bytes(*length);
+        let Some(count) = usize::try_from(length).ok().filter(|count| *count <= LARGEST_PACKET) else {
+            return Err(Broken::new(format!("a packet claims to be {length} bytes long")));
+        };
+        let whole = self.counted + count;
+        if whole < LEAST_PACKET || !whole.is_multiple_of(self.block) {
+            let block = self.block;
+            return Err(Broken::new(format!(
+                "a packet claims to be {length} bytes long, which is too short or fills no blocks of {block}"
+            )));
+        }
+        Ok(Some(count))
     }
 }
 
@@ -300,6 +338,9 @@ fn payload(packet: &[u8]) -> Result<Vec<u8>, Broken> {
     } else {
         return Err(Broken::new("a packet without a body"));
     };
+    if padding < LEAST_PADDING {
+        return Err(Broken::new(format!("a packet with {padding} bytes of padding, where 4 are the least")));
+    }
     match body.len().checked_sub(padding) {
         Some(0) | None => Err(Broken::new("a packet that is all padding")),
         Some(length) => Ok(body.get(..length).unwrap_or_default().to_vec()),
@@ -357,6 +398,76 @@ mod tests {
         let mut wire = Vec::new();
         near.seal(4, b"payload", Flaw::default(), &mut wire);
         assert!(far.open(5, &mut BytesMut::from(wire.as_slice())).is_err());
+    }
+
+    /// A packet as its sender wrote it, sealed as it is.
+    fn sealed_as_is(protection: &mut Protection, mut packet: Vec<u8>) -> BytesMut {
+        let tag = match protection {
+            Protection::Clear => Vec::new(),
+            Protection::Gcm(gcm) => gcm.seal(&mut packet).unwrap(),
+            Protection::Ctr(ctr) => ctr.seal(0, &mut packet),
+        };
+        BytesMut::from([packet, tag].concat().as_slice())
+    }
+
+    /// So many bytes after the length field, the first of which says how much of them is padding.
+    fn packet(length: u32, padding: u8) -> Vec<u8> {
+        let mut packet = [length.to_be_bytes().as_slice(), &[padding]].concat();
+        packet.resize(LENGTH + usize::try_from(length).unwrap(), 7);
+        packet
+    }
+
+    /// All protections by what they align, each with lengths that fit.
+    fn by_alignment() -> Vec<((Protection, Protection), [u32; 2])> {
+        let aligned = |pair: (Protection, Protection)| {
+            let lengths = match &pair.0 {
+                Protection::Clear => [12, 20],
+                Protection::Ctr(ctr) if ctr.order == Order::EncryptAndMac => [12, 28],
+                Protection::Gcm(_) | Protection::Ctr(_) => [16, 32],
+            };
+            (pair, lengths)
+        };
+        all().into_iter().map(aligned).collect()
+    }
+
+    #[test]
+    fn least_padding_is_enough_and_less_is_refused() {
+        for padding in [4, 3, 1, 0] {
+            for ((mut near, mut far), lengths) in by_alignment() {
+                let mut wire = sealed_as_is(&mut near, packet(lengths[0], padding));
+                let opened = far.open(0, &mut wire);
+                let Ok(payload) = opened else {
+                    let error = opened.unwrap_err().to_string();
+                    assert!(padding < 4 && error.contains(&format!("{padding} bytes of padding")), "{error}");
+                    continue;
+                };
+                let rest = usize::try_from(lengths[0]).unwrap() - 5;
+                assert_eq!((padding, payload), (4, Some(vec![7; rest])));
+            }
+        }
+    }
+
+    #[test]
+    fn packets_fill_whole_blocks_and_sixteen_bytes_at_least() {
+        for length in 0..40 {
+            for ((mut near, mut far), lengths) in by_alignment() {
+                let fits = match near {
+                    Protection::Clear => length >= 12 && (length - lengths[0]).is_multiple_of(8),
+                    _ => length >= lengths[0] && (length - lengths[0]).is_multiple_of(16),
+                };
+                // Enough behind it for any length.
+                let mut written = packet(length.max(1), 4);
+                written[..LENGTH].copy_from_slice(&length.to_be_bytes());
+                let mut wire = sealed_as_is(&mut near, written);
+                match far.open(0, &mut wire) {
+                    Ok(payload) => assert!(fits && payload.is_some(), "{length}: {payload:?}"),
+                    Err(error) => {
+                        let error = error.to_string();
+                        assert!(!fits && error.contains(&format!("claims to be {length} bytes")), "{error}");
+                    }
+                }
+            }
+        }
     }
 
     #[test]

@@ -175,7 +175,7 @@ fn whatever_is_changed_on_the_way_is_refused_and_nothing_panics() {
 fn a_new_keys_that_is_tampered_with_still_changes_the_keys() {
     struct Twice;
     impl Tamper for Twice {
-        fn tamper(&mut self, payload: Vec<u8>) -> Vec<Emission> {
+        fn tamper(&mut self, payload: Vec<u8>, _cover: Cover) -> Vec<Emission> {
             let added = Emission::added(payload.clone());
             match payload.first() {
                 Some(&message::NEWKEYS) => vec![Emission::message(payload), added],
@@ -188,4 +188,43 @@ fn a_new_keys_that_is_tampered_with_still_changes_the_keys() {
     let error = settle(&mut client(), &mut server).unwrap_err();
     // The client could decipher the second one: it was sent under the new keys.
     assert!(error.to_string().contains("NEWKEYS without"), "{error}");
+}
+
+#[test]
+fn a_new_keys_of_somebody_elses_changes_no_keys() {
+    let (mut client, mut server) = (client(), server(|offer| offer));
+    settle(&mut client, &mut server).unwrap();
+    messages(&mut client);
+    client.rekey().unwrap();
+    for _ in 0..2 {
+        server.receive(&std::mem::take(client.output())).unwrap();
+        client.receive(&std::mem::take(server.output())).unwrap();
+    }
+    // The server's new keys are in use, the client's NEWKEYS has not arrived.
+    assert!(server.is_exchanging() && !client.is_exchanging());
+    server.send(vec![message::NEWKEYS]);
+    server.send(b"\x50after".to_vec());
+    let error = client.receive(&std::mem::take(server.output())).unwrap_err();
+    assert!(error.to_string().contains("NEWKEYS without"), "{error}");
+    // What follows is still under the keys that were there before.
+    client.receive(&[]).unwrap();
+    assert_eq!(messages(&mut client), [b"\x50after"]);
+}
+
+#[test]
+fn an_identification_may_have_255_bytes_with_its_end() {
+    let line = |length: usize| [b"SSH-2.0-".as_slice(), &vec![b'x'; length - 10], b"\r\n"].concat();
+    let accepts = |bytes: &[u8]| server(|offer| offer).receive(bytes).is_ok();
+    assert!(accepts(&line(255)));
+    assert!(!accepts(&line(256)));
+    // Where the end has not come there must be room for it.
+    assert!(accepts(&line(300)[..254]));
+    assert!(!accepts(&line(300)[..255]));
+}
+
+#[test]
+fn a_server_without_extensions_tells_none() {
+    let (mut client, mut server) = (client(), server(Offer::without_extensions));
+    settle(&mut client, &mut server).unwrap();
+    assert_eq!(messages(&mut client), Vec::<Vec<u8>>::new());
 }
