@@ -130,7 +130,7 @@ impl Builder {
     /// # }).unwrap();
     /// ```
     pub fn raw_peer(mut self, peer: RawPeer) -> Self {
-        self.settings.raw_peer = Some(peer);
+        self.settings.raw_peer = Some(peer.anew());
         self
     }
 

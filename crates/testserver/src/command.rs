@@ -144,9 +144,18 @@ pub(crate) struct Script {
 struct Entry {
     pattern: Pattern,
     answer: Answer,
+    asked: Asked,
+}
+
+/// Whether a client has asked for it, or need not.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    NotYet,
+    Settled,
 }
 
 /// What a text is compared with.
+#[derive(PartialEq, Eq)]
 pub(crate) enum Pattern {
     Exact(Vec<u8>),
     /// Literal pieces that must follow each other, anything between them.
@@ -163,19 +172,42 @@ pub(crate) enum Answer {
 
 impl Script {
     pub(crate) fn exact(&self, command: &str, answer: Answer) {
-        self.lock().push(Entry { pattern: Pattern::Exact(command.as_bytes().to_vec()), answer });
+        self.push(Pattern::Exact(command.as_bytes().to_vec()), answer);
     }
 
     pub(crate) fn matching(&self, pattern: &str, answer: Answer) {
-        self.lock().push(Entry { pattern: Pattern::wildcard(pattern), answer });
+        self.push(Pattern::wildcard(pattern), answer);
     }
 
     pub(crate) fn find(&self, command: &[u8]) -> Option<Answer> {
-        self.lock()
+        self.lock().iter_mut().rev().find(|entry| entry.pattern.matches(command)).map(|entry| {
+            entry.asked = Asked::Settled;
+            entry.answer.clone()
+        })
+    }
+
+    /// The texts and patterns that no client has asked for.
+    pub(crate) fn unasked(&self) -> Vec<String> {
+        let entries = self.lock();
+        entries
             .iter()
-            .rev()
-            .find(|entry| entry.pattern.matches(command))
-            .map(|entry| entry.answer.clone())
+            .filter(|entry| entry.asked == Asked::NotYet)
+            .map(|entry| entry.pattern.to_string())
+            .collect()
+    }
+
+    /// Nobody need ask for those that nobody has asked for.
+    pub(crate) fn forgive(&self) {
+        for entry in self.lock().iter_mut() {
+            entry.asked = Asked::Settled;
+        }
+    }
+
+    fn push(&self, pattern: Pattern, answer: Answer) {
+        let mut entries = self.lock();
+        // What can never be found again.
+        entries.retain(|entry| entry.pattern != pattern);
+        entries.push(Entry { pattern, answer, asked: Asked::NotYet });
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Entry>> {
@@ -211,6 +243,16 @@ impl Pattern {
             Self::Exact(text) => text == command,
             Self::Wildcard(pieces) => matches_pieces(pieces, command),
         }
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = match self {
+            Self::Exact(text) => text.clone(),
+            Self::Wildcard(pieces) => pieces.join(&b'*'),
+        };
+        f.write_str(&String::from_utf8_lossy(&bytes))
     }
 }
 

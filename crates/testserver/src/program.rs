@@ -59,7 +59,7 @@ impl Shared {
             ),
             CommandKind::Shell => settings
                 .shell_script
-                .clone()
+                .find(b"")
                 .map(Program::Scripted)
                 .or_else(|| settings.shell.then_some(Program::Shell(None))),
             CommandKind::Subsystem => settings.subsystems.find(text).map(Program::Scripted).or_else(|| {

@@ -248,7 +248,8 @@ impl TestServer {
     /// Ends every connection and process, and returns when nothing is left.
     ///
     /// # Errors
-    /// A scripted fault never fired.
+    /// A scripted fault never fired, the [raw peer's script](crate::RawPeer::script) was never played, or nobody asked for
+    /// what [`expect_commands`](crate::Builder::expect_commands) wants asked for.
     ///
     /// # Cancel safety
     /// When this future is dropped the server is dropped: all ends then too, but nobody waits for it.
@@ -257,7 +258,7 @@ impl TestServer {
         self.shared.tasks.close();
         self.shared.tasks.wait().await;
         self.verified.store(true, Ordering::Release);
-        self.shared.faults.verify().map_err(|error| error.with_seed(self.shared.seed))
+        self.shared.verify().map_err(|error| error.with_seed(self.shared.seed))
     }
 }
 
@@ -270,7 +271,7 @@ impl fmt::Debug for TestServer {
     }
 }
 
-/// Ends everything. Panics if a scripted fault never fired, unless the test is failing already.
+/// Ends everything. Panics where [`stop`](TestServer::stop) is an error, unless the test is failing already.
 impl Drop for TestServer {
     fn drop(&mut self) {
         self.shared.stopping.cancel();
@@ -278,7 +279,7 @@ impl Drop for TestServer {
         if *self.verified.get_mut() || std::thread::panicking() {
             return;
         }
-        if let Err(error) = self.shared.faults.verify() {
+        if let Err(error) = self.shared.verify() {
             panic!("{}", error.with_seed(self.shared.seed));
         }
     }

@@ -61,8 +61,8 @@ impl Builder {
     ///
     /// let builder = TestServer::builder().login_shell(Reply::stdout("This account is not available.\n").exit(1));
     /// ```
-    pub fn login_shell(mut self, reply: Reply) -> Self {
-        self.settings.shell_script = Some(Answer::Reply(reply));
+    pub fn login_shell(self, reply: Reply) -> Self {
+        self.settings.shell_script.exact("", Answer::Reply(reply));
         self
     }
 
@@ -81,12 +81,12 @@ impl Builder {
     ///     Exit::SUCCESS
     /// });
     /// ```
-    pub fn login_shell_fn<F, Fut>(mut self, answer: F) -> Self
+    pub fn login_shell_fn<F, Fut>(self, answer: F) -> Self
     where
         F: Fn(Call) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Exit> + Send + 'static,
     {
-        self.settings.shell_script = Some(Answer::closure(answer));
+        self.settings.shell_script.exact("", Answer::closure(answer));
         self
     }
 
@@ -108,6 +108,28 @@ impl Builder {
         Fut: Future<Output = Exit> + Send + 'static,
     {
         self.settings.subsystems.exact(name.as_ref(), Answer::closure(answer));
+        self
+    }
+
+    /// Each scripted command, login shell and subsystem has to be asked for: one that no client asks for is an error of
+    /// [`stop`](crate::TestServer::stop) and panics on drop, as a fault does that never strikes. Otherwise they need not,
+    /// since a server may well know more than one test wants to hear.
+    ///
+    /// ```
+    /// use rustle_testserver::{Reply, TestServer};
+    ///
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    /// # runtime.block_on(async {
+    /// let server =
+    ///     TestServer::builder().command("systemctl restart web", Reply::new()).expect_commands().start().await?;
+    /// // … the client deploys, and forgets the restart …
+    /// let error = server.stop().await.unwrap_err();
+    /// assert!(error.to_string().contains("the command \"systemctl restart web\""), "{error}");
+    /// # Ok::<(), rustle_testserver::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn expect_commands(mut self) -> Self {
+        self.settings.expect_commands = true;
         self
     }
 

@@ -1,6 +1,13 @@
 //! The raw peer as a builder is told of it, and the handle by which a script speaks for it.
 
-use std::{fmt, io, pin::Pin, sync::Arc};
+use std::{
+    fmt, io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -28,6 +35,8 @@ use crate::raw::{
 pub struct RawPeer {
     rekey_every: Option<u64>,
     script: Option<Arc<Script>>,
+    /// Whether a client has met the script, or need not.
+    played: Arc<AtomicBool>,
 }
 
 pub(crate) type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -56,7 +65,8 @@ impl RawPeer {
     /// Has this code speak, in place of the server, from the first key exchange on. When it returns, what it has sent
     /// goes out and the connection is closed. Faults by message strike what it sends; the record has the connection
     /// and its bytes alone. What the script finds out it has to tell the test, by a channel for one: a panic in it is
-    /// printed and fails nothing, and the record never shows the connection's end.
+    /// printed and fails nothing, and the record never shows the connection's end. A script that no client has connected
+    /// to is an error of [`TestServer::stop`](crate::TestServer::stop).
     ///
     /// ```
     /// use rustle_testserver::{RawPeer, TestServer, message};
@@ -88,7 +98,26 @@ impl RawPeer {
     }
 
     pub(crate) fn play(&self, session: impl FnOnce() -> RawSession) -> Option<Running> {
-        self.script.as_ref().map(|script| script(session()))
+        let script = Arc::clone(self.script.as_ref()?);
+        let (played, session) = (Arc::clone(&self.played), session());
+        Some(Box::pin(async move {
+            played.store(true, Ordering::Release);
+            script(session).await;
+        }))
+    }
+
+    /// The same for a server of its own.
+    pub(crate) fn anew(self) -> Self {
+        Self { played: Arc::default(), ..self }
+    }
+
+    /// Whether it has a script that no client has met.
+    pub(crate) fn is_unplayed(&self) -> bool {
+        self.script.is_some() && !self.played.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn forgive(&self) {
+        self.played.store(true, Ordering::Release);
     }
 }
 

@@ -23,9 +23,11 @@ impl TestServer {
         self.shared.faults.fired()
     }
 
-    /// Faults that have not fired until now need not fire any more, and will not.
+    /// Faults that have not fired until now need not fire any more, and will not. Nor need anybody ask for what is
+    /// scripted.
     pub fn expect_unfired(&self) {
         self.shared.faults.forgive();
+        self.shared.settings.forgive();
     }
 
     /// Cuts every connection there is.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::{
     builder::{Limits, forwarding::Forwarding},
-    command::{Answer, Script},
+    command::Script,
     host_certificate::HostCertificate,
     network::Network,
     raw::RawPeer,
@@ -16,8 +16,10 @@ use crate::{
 /// What the builder was told.
 pub(crate) struct Settings {
     pub(crate) script: Script,
-    pub(crate) shell_script: Option<Answer>,
+    pub(crate) shell_script: Script,
     pub(crate) subsystems: Script,
+    /// Whether what is scripted has to be asked for.
+    pub(crate) expect_commands: bool,
     pub(crate) shell: bool,
     pub(crate) builtins: bool,
     pub(crate) sftp: Option<Sftp>,
@@ -51,8 +53,9 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             script: Script::default(),
-            shell_script: None,
+            shell_script: Script::default(),
             subsystems: Script::default(),
+            expect_commands: false,
             shell: false,
             builtins: false,
             sftp: None,
@@ -81,6 +84,31 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// What was scripted, has to happen, and has not happened yet.
+    pub(crate) fn unplayed(&self) -> Vec<String> {
+        let mut unplayed = Vec::new();
+        if self.expect_commands {
+            unplayed.extend(self.script.unasked().into_iter().map(|text| format!("the command {text:?}")));
+            unplayed.extend(self.shell_script.unasked().into_iter().map(|_| "the login shell".to_owned()));
+            unplayed
+                .extend(self.subsystems.unasked().into_iter().map(|name| format!("the subsystem {name:?}")));
+        }
+        if self.raw_peer.as_ref().is_some_and(RawPeer::is_unplayed) {
+            unplayed.push("the script of the raw peer".to_owned());
+        }
+        unplayed
+    }
+
+    /// What has not happened yet need not happen any more.
+    pub(crate) fn forgive(&self) {
+        for script in [&self.script, &self.shell_script, &self.subsystems] {
+            script.forgive();
+        }
+        if let Some(peer) = &self.raw_peer {
+            peer.forgive();
+        }
+    }
+
     pub(crate) fn accepts_env(&self, name: &str) -> bool {
         self.accept_env.as_ref().is_none_or(|names| names.iter().any(|known| known == name))
     }

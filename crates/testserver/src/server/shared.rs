@@ -19,6 +19,7 @@ use crate::{
     algorithms::RawOffer,
     auth::{self, Accounts},
     connection::Connection,
+    error::{Error, ErrorKind},
     fault::Faults,
     forward::remote::Forwards,
     host_certificate::Certifier,
@@ -89,6 +90,22 @@ pub(super) enum Flow {
 }
 
 impl Shared {
+    /// Whether all that was scripted has happened, and else what has not.
+    pub(crate) fn verify(&self) -> Result<(), Error> {
+        let mut missing = self.faults.unfired();
+        missing.extend(self.settings.unplayed());
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Expectation,
+            format!(
+                "scripted, but never happened: {}; drive the client there, or call expect_unfired()",
+                missing.join("; ")
+            ),
+        ))
+    }
+
     /// The server's identification line, without the end of the line.
     pub(crate) fn identification(&self) -> String {
         self.settings.identification.clone()

@@ -2,7 +2,9 @@
 
 use std::{panic::AssertUnwindSafe, time::Duration};
 
-use rustle_testserver::{Cut, ErrorKind, Fault, Method, Phase, RawScript, RawServer, Reply, TestServer};
+use rustle_testserver::{
+    Cut, ErrorKind, Exit, Fault, Method, Phase, RawPeer, RawScript, RawServer, Reply, TestServer,
+};
 
 use crate::client::{Client, LIMIT, alice, collect};
 
@@ -155,4 +157,47 @@ async fn condition_of_a_wait_may_ask_the_server_and_a_wait_may_be_without_end() 
     let (waited, ()) = tokio::time::timeout(LIMIT, async { tokio::join!(waited, client) }).await.unwrap();
     waited.unwrap();
     server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn scripted_commands_that_nobody_asked_for_are_an_error_where_they_are_expected() {
+    let builder = || {
+        TestServer::builder()
+            .user(alice())
+            .command("asked for", Reply::new())
+            .command("df", Reply::new())
+            .command_matching("systemctl * web", Reply::new())
+            .login_shell(Reply::new())
+            .subsystem_fn("netconf", async |_| Exit::SUCCESS)
+    };
+    builder().start().await.unwrap().stop().await.unwrap();
+
+    let server = builder().expect_commands().start().await.unwrap();
+    assert_eq!(Client::alice(&server).await.output("asked for").await.code, Some(0));
+    server.add_command("df", Reply::new());
+    let error = server.verify().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Expectation);
+    // The second answer to it has taken the place of the first.
+    let expected = "never happened: the command \"systemctl * web\"; the command \"df\"; the login shell; \
+                    the subsystem \"netconf\"; drive";
+    assert!(error.to_string().contains(expected), "{error}");
+    server.expect_unfired();
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn script_of_the_raw_peer_that_was_never_played_is_an_error() {
+    let (begun, mut begins) = tokio::sync::mpsc::unbounded_channel();
+    let peer = RawPeer::new().script(move |mut peer| {
+        begun.send(()).unwrap();
+        async move { drop(peer.accept_login().await) }
+    });
+    let played = TestServer::builder().raw_peer(peer.clone()).start().await.unwrap();
+    let client = Client::connect(&played).await.unwrap();
+    begins.recv().await.unwrap();
+    drop(client);
+    played.stop().await.unwrap();
+    let unplayed = TestServer::builder().raw_peer(peer).start().await.unwrap();
+    let error = unplayed.stop().await.unwrap_err();
+    assert!(error.to_string().contains("never happened: the script of the raw peer;"), "{error}");
 }
