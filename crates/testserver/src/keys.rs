@@ -31,13 +31,7 @@ pub enum HostKeyKind {
 
 impl fmt::Display for HostKeyKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Ed25519 => "ed25519",
-            Self::EcdsaP256 => "ecdsa-p256",
-            Self::EcdsaP384 => "ecdsa-p384",
-            Self::EcdsaP521 => "ecdsa-p521",
-            Self::Rsa => "rsa",
-        })
+        f.write_str(self.as_str())
     }
 }
 

@@ -34,6 +34,7 @@ mod link;
 mod listener;
 mod listening;
 mod live;
+mod name;
 mod network;
 mod pipe;
 #[cfg(unix)]
@@ -68,6 +69,7 @@ pub use forward::{stream::ChannelStream, target::Target};
 pub use host_certificate::HostCertificate;
 pub use keys::HostKeyKind;
 pub use live::FaultReport;
+pub use name::UnknownName;
 pub use network::Network;
 pub use pipe::Stdin;
 pub use raw::{Damage, RawPeer, RawScript, RawServer, RawSession, RequestAnswer, message};

@@ -35,19 +35,6 @@ pub enum Method {
     KeyboardInteractive,
 }
 
-impl Method {
-    /// The name on the wire.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Password => "password",
-            Self::PublicKey => "publickey",
-            Self::KeyboardInteractive => "keyboard-interactive",
-        }
-    }
-}
-
 impl fmt::Display for Method {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

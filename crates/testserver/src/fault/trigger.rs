@@ -98,20 +98,6 @@ pub enum RequestKind {
     Subsystem,
 }
 
-impl RequestKind {
-    /// The name on the wire.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pty => "pty-req",
-            Self::Env => "env",
-            Self::Exec => "exec",
-            Self::Shell => "shell",
-            Self::Subsystem => "subsystem",
-        }
-    }
-}
-
 /// What is sent when a command has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {

@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 
-use crate::raw::wire::Writer;
+use crate::{name::UnknownName, raw::wire::Writer};
 
 /// `SSH_MSG_DISCONNECT`, RFC 4253 section 11.1.
 pub const DISCONNECT: u8 = 1;
@@ -72,6 +72,64 @@ pub const CHANNEL_REQUEST: u8 = 98;
 pub const CHANNEL_SUCCESS: u8 = 99;
 /// `SSH_MSG_CHANNEL_FAILURE`, RFC 4254 section 5.4.
 pub const CHANNEL_FAILURE: u8 = 100;
+
+macro_rules! numbers {
+    ($($name:literal = $number:ident,)+) => {
+        /// The number of the message that has this name among the constants here, in small letters.
+        ///
+        /// ```
+        /// use rustle_testserver::message;
+        ///
+        /// assert_eq!(message::number("channel_data"), Ok(message::CHANNEL_DATA));
+        /// assert!(message::number("telegram").is_err());
+        /// ```
+        ///
+        /// # Errors
+        /// There is no such message; the error lists those there are.
+        pub fn number(name: &str) -> Result<u8, UnknownName> {
+            match name {
+                $($name => Ok($number),)+
+                _ => Err(UnknownName::new("message", name, &[$($name),+])),
+            }
+        }
+    };
+}
+
+numbers!(
+    "disconnect" = DISCONNECT,
+    "ignore" = IGNORE,
+    "unimplemented" = UNIMPLEMENTED,
+    "debug" = DEBUG,
+    "service_request" = SERVICE_REQUEST,
+    "service_accept" = SERVICE_ACCEPT,
+    "ext_info" = EXT_INFO,
+    "kexinit" = KEXINIT,
+    "newkeys" = NEWKEYS,
+    "kex_ecdh_init" = KEX_ECDH_INIT,
+    "kex_ecdh_reply" = KEX_ECDH_REPLY,
+    "userauth_request" = USERAUTH_REQUEST,
+    "userauth_failure" = USERAUTH_FAILURE,
+    "userauth_success" = USERAUTH_SUCCESS,
+    "userauth_banner" = USERAUTH_BANNER,
+    "userauth_pk_ok" = USERAUTH_PK_OK,
+    "userauth_passwd_changereq" = USERAUTH_PASSWD_CHANGEREQ,
+    "userauth_info_request" = USERAUTH_INFO_REQUEST,
+    "userauth_info_response" = USERAUTH_INFO_RESPONSE,
+    "global_request" = GLOBAL_REQUEST,
+    "request_success" = REQUEST_SUCCESS,
+    "request_failure" = REQUEST_FAILURE,
+    "channel_open" = CHANNEL_OPEN,
+    "channel_open_confirmation" = CHANNEL_OPEN_CONFIRMATION,
+    "channel_open_failure" = CHANNEL_OPEN_FAILURE,
+    "channel_window_adjust" = CHANNEL_WINDOW_ADJUST,
+    "channel_data" = CHANNEL_DATA,
+    "channel_extended_data" = CHANNEL_EXTENDED_DATA,
+    "channel_eof" = CHANNEL_EOF,
+    "channel_close" = CHANNEL_CLOSE,
+    "channel_request" = CHANNEL_REQUEST,
+    "channel_success" = CHANNEL_SUCCESS,
+    "channel_failure" = CHANNEL_FAILURE,
+);
 
 /// An `IGNORE` with this data.
 #[must_use]

@@ -58,6 +58,20 @@ async fn login_needs_its_service() {
     server.stop().await.unwrap();
 }
 
+/// As clients do that ask before each attempt: every request is answered, and the login goes on.
+#[tokio::test(start_paused = true)]
+async fn service_is_accepted_as_often_as_it_is_asked_for() {
+    let server = builder().start().await.unwrap();
+    let mut probe = Probe::connect(&server).await;
+    for (method, answer) in [("hostbased", message::USERAUTH_FAILURE), ("none", message::USERAUTH_SUCCESS)] {
+        probe.send(Writer::message(message::SERVICE_REQUEST).string("ssh-userauth")).await;
+        probe.until(message::SERVICE_ACCEPT).await;
+        probe.send(login(method)).await;
+        probe.until(answer).await;
+    }
+    server.stop().await.unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn attempts_after_the_last_try_are_not_judged_and_change_no_password() {
     for personality in [Some(RawPeer::new()), None] {
