@@ -20,7 +20,15 @@ use crate::signals::Signals;
 use self::announcement::{Announcement, Login};
 use self::control::Control;
 use self::parent::Parent;
-use self::script::{Script, Setup};
+use self::script::{Abilities, Script, Setup};
+
+/// What the control has to know of how the server was set up.
+#[derive(Clone, Copy)]
+struct Told {
+    /// What a fault that never happened is at the end.
+    unfired: Unfired,
+    abilities: Abilities,
+}
 
 /// Runs the server until its parent is gone, it is told to end, or a signal comes.
 ///
@@ -33,9 +41,10 @@ pub(crate) async fn run(plan: &TestServerPlan, printer: &mut Printer) -> Result<
         Life::OfItsParent => Some(Parent::watch()?),
         Life::UntilTold => None,
     };
-    let (builder, users) = setup(plan)?;
+    let (builder, abilities, users) = setup(plan)?;
     let server = Arc::new(builder.start().await.map_err(|error| refused(&error))?);
-    let ended = serve(&server, plan.unfired, users, parent, &mut signals, printer).await;
+    let told = Told { unfired: plan.unfired, abilities };
+    let ended = serve(&server, told, users, parent, &mut signals, printer).await;
     if ended.is_err() || plan.unfired == Unfired::Fine {
         server.expect_unfired();
     }
@@ -48,15 +57,15 @@ pub(crate) async fn run(plan: &TestServerPlan, printer: &mut Printer) -> Result<
 
 async fn serve(
     server: &Arc<TestServer>,
-    unfired: Unfired,
+    told: Told,
     users: Vec<Login>,
     parent: Option<Parent>,
     signals: &mut Signals,
     printer: &mut Printer,
 ) -> Result<u8, Stop> {
-    let control = Control::start(server, unfired).await?;
-    let told = printer.json(&Announcement::new(server, &control, users)).map_err(Stop::from);
-    let ended = match told {
+    let control = Control::start(server, told).await?;
+    let announced = printer.json(&Announcement::new(server, &control, users)).map_err(Stop::from);
+    let ended = match announced {
         Ok(()) => Ok(tokio::select! {
             () = gone(parent) => 0,
             () = control.told_to_stop() => 0,
@@ -76,22 +85,22 @@ async fn gone(parent: Option<Parent>) {
 }
 
 /// What the command line or the script asks for, and who may log in.
-fn setup(plan: &TestServerPlan) -> Result<(rustle_testserver::Builder, Vec<Login>), Failure> {
+fn setup(plan: &TestServerPlan) -> Result<(rustle_testserver::Builder, Abilities, Vec<Login>), Failure> {
     let Some(path) = &plan.script else {
-        let Setup { mut builder, .. } = Script::default().setup(Path::new("."))?;
+        let Setup { mut builder, abilities, .. } = Script::default().setup(Path::new("."))?;
         if plan.others == OtherCommands::RunWithShell {
             builder = builder.shell();
         }
         let (user, login) = one_user(plan)?;
-        return Ok((builder.user(user), vec![login]));
+        return Ok((builder.user(user), abilities, vec![login]));
     };
     let folder = path.parent().unwrap_or(Path::new("."));
-    let Setup { builder, users } = Script::read(path)?.setup(folder)?;
+    let Setup { builder, abilities, users } = Script::read(path)?.setup(folder)?;
     if users.is_empty() {
         let (user, login) = one_user(plan)?;
-        return Ok((builder.user(user), vec![login]));
+        return Ok((builder.user(user), abilities, vec![login]));
     }
-    Ok((builder, users.into_iter().map(Login::known).collect()))
+    Ok((builder, abilities, users.into_iter().map(Login::known).collect()))
 }
 
 /// The user of whoever names none, or names it on the command line.

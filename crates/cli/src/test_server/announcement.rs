@@ -14,6 +14,8 @@ pub(super) struct Announcement {
     /// As in a `.pub` file, one line per key.
     host_key: String,
     known_hosts: String,
+    /// Instead, for clients that trust who signed the host's certificate; null where it has none.
+    known_hosts_authority: Option<String>,
     users: Vec<Login>,
     /// What SFTP and the shell show as their root.
     directory: String,
@@ -45,6 +47,7 @@ impl Announcement {
             port: address.port(),
             host_key: server.host_key_openssh(),
             known_hosts: server.known_hosts_line().trim_end().to_owned(),
+            known_hosts_authority: server.host_ca_known_hosts_line().map(|line| line.trim_end().to_owned()),
             users,
             directory: server.directory().display().to_string(),
             seed: server.seed().to_string(),

@@ -18,8 +18,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::Told;
 use crate::failure::Failure;
-use crate::plan::Unfired;
 
 /// The control of one server.
 pub(super) struct Control {
@@ -33,8 +33,7 @@ struct State {
     token: String,
     /// Cancelled by a request to stop.
     told_to_stop: CancellationToken,
-    /// What a fault that never happened is at the end.
-    unfired: Unfired,
+    told: Told,
     /// Cancelled when the control ends.
     ending: CancellationToken,
     tasks: TaskTracker,
@@ -48,7 +47,7 @@ impl Control {
     ///
     /// # Cancel safety
     /// Nothing is left when this future is dropped.
-    pub(super) async fn start(server: &Arc<TestServer>, unfired: Unfired) -> Result<Self, Failure> {
+    pub(super) async fn start(server: &Arc<TestServer>, told: Told) -> Result<Self, Failure> {
         let refused = |error| Failure::io("the control cannot listen on 127.0.0.1", &error);
         let token = super::random_password()?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(refused)?;
@@ -58,7 +57,7 @@ impl Control {
             port,
             token,
             told_to_stop: CancellationToken::new(),
-            unfired,
+            told,
             ending: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });

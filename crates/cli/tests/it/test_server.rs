@@ -6,10 +6,15 @@ mod endings;
 #[cfg(unix)]
 mod examples;
 mod faults;
+mod file_client;
 mod forwards;
+mod identity;
+mod logins;
+mod raw;
 mod script;
 mod served;
 mod sftp;
+mod sftp_faults;
 mod users;
 
 use crate::host::{finish, program};

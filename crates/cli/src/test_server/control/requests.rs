@@ -5,7 +5,7 @@ use std::time::Duration;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::{Method, Request, StatusCode};
-use rustle_testserver::TestServer;
+use rustle_testserver::{Cut, HostKeyKind, TestServer};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -16,7 +16,7 @@ use super::{State, gate, wait};
 use crate::failure::Failure;
 use crate::plan::Unfired;
 use crate::test_server::refused;
-use crate::test_server::script::{Command, Fault, HostKeyKind, How, NetworkKeys, User, What, in_json};
+use crate::test_server::script::{Command, Fault, Named, NetworkKeys, Time, User, What, in_json};
 
 /// The largest body: a command's output in base64, and more than any script.
 const LARGEST: usize = 1024 * 1024;
@@ -24,8 +24,9 @@ const LARGEST: usize = 1024 * 1024;
 const BODY: Duration = Duration::from_secs(10);
 
 /// Every place, with the one or two methods it has.
-const PLACES: [(&str, &str); 12] = [
+const PLACES: [(&str, &str); 15] = [
     ("/record", "GET"),
+    ("/transcript", "GET"),
     ("/wait", "GET"),
     ("/faults", "GET, POST"),
     ("/commands", "POST"),
@@ -34,6 +35,8 @@ const PLACES: [(&str, &str); 12] = [
     ("/stall", "POST"),
     ("/resume", "POST"),
     ("/cut", "POST"),
+    ("/pause-listening", "POST"),
+    ("/resume-listening", "POST"),
     ("/restart", "POST"),
     ("/expect-unfired", "POST"),
     ("/stop", "POST"),
@@ -57,10 +60,14 @@ async fn done(state: &State, request: Request<Incoming>) -> Result<Answer, Refus
     let server = state.server.as_ref();
     match (path.as_str(), method == Method::GET) {
         ("/record", _) => Ok(value(&Evidence::of(&server.record()))),
+        ("/transcript", _) => transcript(server, &query),
         ("/wait", _) => wait::until(state, &query).await,
         ("/faults", true) => Ok(value(&faults(server))),
         ("/faults", false) => {
-            server.add_fault(read::<Fault>(&body)?.into_fault());
+            let fault: Fault = read(&body)?;
+            let able = state.told.abilities.check("NOT_WITH_THIS_SERVER", &fault);
+            able.map_err(|failure| Refusal::new(StatusCode::CONFLICT, failure))?;
+            server.add_fault(fault.into_fault());
             Ok(value(&faults(server)))
         }
         ("/commands", _) => add_command(server, read(&body)?),
@@ -75,10 +82,18 @@ async fn done(state: &State, request: Request<Incoming>) -> Result<Answer, Refus
             fine()
         }
         ("/cut", _) => {
-            server.cut_all(read::<CutKeys>(&body)?.how.into());
+            server.cut_all(read::<CutKeys>(&body)?.how.map_or(Cut::Rst, Named::value));
             fine()
         }
-        ("/restart", _) => restart(server, read(&body)?),
+        ("/pause-listening", _) => {
+            server.pause_listening().await.map_err(|error| failed(&error))?;
+            fine()
+        }
+        ("/resume-listening", _) => {
+            server.resume_listening().await.map_err(|error| failed(&error))?;
+            fine()
+        }
+        ("/restart", _) => restart(server, read(&body)?).await,
         ("/expect-unfired", _) => {
             server.expect_unfired();
             fine()
@@ -90,8 +105,7 @@ async fn done(state: &State, request: Request<Incoming>) -> Result<Answer, Refus
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CutKeys {
-    #[serde(default)]
-    how: How,
+    how: Option<Named<Cut>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -99,7 +113,8 @@ struct CutKeys {
 struct RestartKeys {
     #[serde(default)]
     host_key: Which,
-    kind: Option<HostKeyKind>,
+    kind: Option<Named<HostKeyKind>>,
+    down_for: Option<Time>,
 }
 
 #[derive(Default, PartialEq, Eq, Deserialize)]
@@ -117,6 +132,28 @@ fn fine() -> Result<Answer, Refusal> {
 fn faults(server: &TestServer) -> serde_json::Value {
     let faults = server.faults();
     json!({ "faults": faults.iter().map(FaultEvidence::of).collect::<Vec<_>>() })
+}
+
+/// The record as a text, whole or with only what is the same in each run.
+fn transcript(server: &TestServer, query: &str) -> Result<Answer, Refusal> {
+    let mut transcript = server.record().transcript();
+    for (name, text) in form_urlencoded::parse(query.as_bytes()) {
+        transcript = match (name.as_ref(), text.as_ref()) {
+            ("normalised", "true") => transcript.normalised(),
+            ("normalised", "false") => transcript,
+            ("normalised", _) => {
+                let message = format!("`normalised` is true or false, and not {text:?}");
+                return Err(Refusal::bad(Failure::new("BAD_REQUEST", message)));
+            }
+            _ => {
+                let message = format!("a transcript knows nothing named {name:?}");
+                return Err(Refusal::bad(
+                    Failure::new("BAD_REQUEST", message).hint("known here: normalised"),
+                ));
+            }
+        };
+    }
+    Ok(value(&json!({ "transcript": transcript.to_string() })))
 }
 
 fn add_command(server: &TestServer, command: Command) -> Result<Answer, Refusal> {
@@ -148,17 +185,21 @@ fn set_network(server: &TestServer, network: NetworkKeys) -> Result<Answer, Refu
     fine()
 }
 
-fn restart(server: &TestServer, keys: RestartKeys) -> Result<Answer, Refusal> {
+async fn restart(server: &TestServer, keys: RestartKeys) -> Result<Answer, Refusal> {
     match (keys.host_key, keys.kind) {
-        (Which::Same, None) => server.cut_all(How::Rst.into()),
+        (Which::Same, None) => {}
         (Which::Same, Some(_)) => {
             let failure = Failure::new("BAD_REQUEST", "`kind` is the kind of another host key")
                 .hint("add \"host_key\": \"other\", or leave `kind` out");
             return Err(Refusal::bad(failure));
         }
         (Which::Other, kind) => server
-            .restart_with(kind.unwrap_or_default().into())
-            .map_err(|error| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, refused(&error)))?,
+            .swap_host_key(kind.map_or(HostKeyKind::Ed25519, Named::value))
+            .map_err(|error| failed(&error))?,
+    }
+    match keys.down_for {
+        Some(time) => server.restart(time.duration()).await.map_err(|error| failed(&error))?,
+        None => server.cut_all(Cut::Rst),
     }
     Ok(value(&json!({
         "host_key": server.host_key_openssh(),
@@ -166,9 +207,13 @@ fn restart(server: &TestServer, keys: RestartKeys) -> Result<Answer, Refusal> {
     })))
 }
 
+fn failed(error: &rustle_testserver::Error) -> Refusal {
+    Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, refused(error))
+}
+
 /// The server stops whatever the answer is: whoever asked is done with it.
 fn stop(state: &State) -> Result<Answer, Refusal> {
-    if state.unfired == Unfired::Fine {
+    if state.told.unfired == Unfired::Fine {
         state.server.expect_unfired();
     }
     let verdict = state.server.verify();

@@ -3,6 +3,8 @@
 use rustle_testserver::{Builder, Target};
 use serde::Deserialize;
 
+use super::personality::Personality;
+
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ForwardKeys {
@@ -21,7 +23,7 @@ pub(super) struct ForwardKeys {
 }
 
 /// Where ports are listened on for clients.
-#[derive(Clone, Copy, Default, Deserialize)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Listening {
     #[default]
@@ -64,8 +66,23 @@ enum Answer {
 }
 
 impl ForwardKeys {
-    pub(super) fn apply(self, mut builder: Builder) -> Builder {
-        if self.direct_tcpip.unwrap_or(true) {
+    /// A key that asks for forwards.
+    pub(super) fn asked_for(&self) -> Option<&'static str> {
+        let asked = [
+            ("direct_tcpip", self.direct_tcpip == Some(true)),
+            ("direct_streamlocal", self.direct_streamlocal == Some(true)),
+            ("remote_tcpip", self.remote_tcpip != Listening::None),
+            ("remote_streamlocal", self.remote_streamlocal),
+            ("agent", self.agent),
+            ("x11", self.x11),
+            ("targets", !self.targets.is_empty()),
+        ];
+        asked.into_iter().find(|(_, asked)| *asked).map(|(key, _)| key)
+    }
+
+    /// The personality says what there is where the script does not say.
+    pub(super) fn apply(self, mut builder: Builder, personality: Personality) -> Builder {
+        if self.direct_tcpip.unwrap_or(personality == Personality::Server) {
             builder = builder.direct_tcpip();
         }
         if self.direct_streamlocal.unwrap_or(false) {

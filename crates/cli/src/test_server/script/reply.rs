@@ -1,9 +1,9 @@
 //! Scripted commands: which are answered, and with what.
 
-use base64ct::{Base64, Encoding};
 use rustle_testserver::{Builder, Exit, Reply, Signal};
 use serde::Deserialize;
 
+use super::bytes;
 use super::units::Time;
 
 /// A command and its answer.
@@ -68,8 +68,8 @@ impl TryFrom<Keys> for Command {
             (None, None, true) => What::LoginShell,
             _ => return Err("a command has one of `exact`, `pattern` and `login_shell`".to_owned()),
         };
-        let stdout = bytes("stdout", keys.stdout, keys.stdout_base64)?;
-        let stderr = bytes("stderr", keys.stderr, keys.stderr_base64)?;
+        let stdout = bytes::either("stdout", keys.stdout, keys.stdout_base64)?.unwrap_or_default();
+        let stderr = bytes::either("stderr", keys.stderr, keys.stderr_base64)?.unwrap_or_default();
         let mut reply = Reply::stdout(stdout).and_stderr(stderr);
         if let Some(delay) = keys.delay {
             reply = reply.after(delay.duration());
@@ -86,16 +86,6 @@ impl TryFrom<Keys> for Command {
             }
         };
         Ok(Self { what, reply })
-    }
-}
-
-fn bytes(name: &str, text: Option<String>, base64: Option<String>) -> Result<Vec<u8>, String> {
-    match (text, base64) {
-        (Some(_), Some(_)) => Err(format!("a command has `{name}` or `{name}_base64`, not both")),
-        (Some(text), None) => Ok(text.into_bytes()),
-        (None, Some(base64)) => Base64::decode_vec(&base64)
-            .map_err(|_| format!("`{name}_base64` is not base64 (RFC 4648 section 4, with padding)")),
-        (None, None) => Ok(Vec::new()),
     }
 }
 

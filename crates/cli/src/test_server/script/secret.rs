@@ -20,11 +20,49 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
+/// A list of texts that nobody is shown.
+#[derive(Default)]
+pub(super) struct Secrets(Vec<Secret>);
+
+impl Secrets {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn expose(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(Secret::expose)
+    }
+}
+
+impl<'de> Deserialize<'de> for Secrets {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(QuietlyMany)
+    }
+}
+
 /// Refuses all but a text in words of its own: those of the library would repeat what stood there.
 struct Quietly;
 
-fn refused<T, E: Error>() -> Result<T, E> {
-    Err(E::custom("a secret is a text in quotes"))
+/// The same for all but a list.
+struct QuietlyMany;
+
+const ONE: &str = "a secret is a text in quotes";
+const MANY: &str = "secrets are a list of texts in quotes";
+
+/// The functions of a visitor that refuse values of these types.
+macro_rules! refuse {
+    ($told:expr, $($function:ident($type:ty)),+ $(,)?) => {
+        $(
+            fn $function<E: Error>(self, _: $type) -> Result<Self::Value, E> {
+                Err(E::custom($told))
+            }
+        )+
+
+        fn visit_map<A: MapAccess<'de>>(self, mut table: A) -> Result<Self::Value, A::Error> {
+            while table.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            Err(A::Error::custom($told))
+        }
+    };
 }
 
 impl<'de> Visitor<'de> for Quietly {
@@ -42,37 +80,45 @@ impl<'de> Visitor<'de> for Quietly {
         Ok(Secret(SecretString::from(text)))
     }
 
-    fn visit_bool<E: Error>(self, _: bool) -> Result<Secret, E> {
-        refused()
-    }
-
-    fn visit_i64<E: Error>(self, _: i64) -> Result<Secret, E> {
-        refused()
-    }
-
-    fn visit_i128<E: Error>(self, _: i128) -> Result<Secret, E> {
-        refused()
-    }
-
-    fn visit_u64<E: Error>(self, _: u64) -> Result<Secret, E> {
-        refused()
-    }
-
-    fn visit_u128<E: Error>(self, _: u128) -> Result<Secret, E> {
-        refused()
-    }
-
-    fn visit_f64<E: Error>(self, _: f64) -> Result<Secret, E> {
-        refused()
-    }
-
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Secret, A::Error> {
         while list.next_element::<IgnoredAny>()?.is_some() {}
-        refused()
+        Err(A::Error::custom(ONE))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut table: A) -> Result<Secret, A::Error> {
-        while table.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        refused()
+    refuse!(
+        ONE,
+        visit_bool(bool),
+        visit_i64(i64),
+        visit_i128(i128),
+        visit_u64(u64),
+        visit_u128(u128),
+        visit_f64(f64),
+    );
+}
+
+impl<'de> Visitor<'de> for QuietlyMany {
+    type Value = Secrets;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of texts in quotes")
     }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Secrets, A::Error> {
+        let mut secrets = Vec::new();
+        while let Some(secret) = list.next_element()? {
+            secrets.push(secret);
+        }
+        Ok(Secrets(secrets))
+    }
+
+    refuse!(
+        MANY,
+        visit_str(&str),
+        visit_bool(bool),
+        visit_i64(i64),
+        visit_i128(i128),
+        visit_u64(u64),
+        visit_u128(u128),
+        visit_f64(f64),
+    );
 }

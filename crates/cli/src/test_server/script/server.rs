@@ -1,11 +1,13 @@
-//! The server itself: host keys, algorithms, limits, and the network before it.
+//! The server itself: host keys, algorithms, and the network before it.
 
 use std::path::{Path, PathBuf};
 
-use rustle_testserver::{Algorithms, Builder, Network};
+use rustle_testserver::{Algorithms, Builder, HostKeyKind, Network};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
+use super::complaint::CODE;
+use super::named::Named;
 use super::units::{Rate, Size, Time};
 use crate::failure::Failure;
 
@@ -20,25 +22,22 @@ pub(super) enum HostKey {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct HostKeyKeys {
-    kind: Option<HostKeyKind>,
+    kind: Option<Named<HostKeyKind>>,
     file: Option<PathBuf>,
 }
 
-/// The sorts of host keys.
-#[derive(Clone, Copy, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum HostKeyKind {
-    #[default]
-    Ed25519,
-    EcdsaP256,
-    EcdsaP384,
-    EcdsaP521,
-    Rsa,
+#[derive(Default, Deserialize)]
+#[serde(try_from = "AlgorithmEntries")]
+pub(super) struct AlgorithmKeys {
+    algorithms: Algorithms,
+    only_rsa: bool,
+    names_host_keys: bool,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct AlgorithmKeys {
+struct AlgorithmEntries {
+    preset: Option<Preset>,
     key_exchange: Option<Vec<String>>,
     ciphers: Option<Vec<String>>,
     macs: Option<Vec<String>>,
@@ -46,27 +45,13 @@ pub(super) struct AlgorithmKeys {
     strict_kex: Option<bool>,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct LimitKeys {
-    max_sessions: Option<usize>,
-    auth_attempts: Option<usize>,
-    auth_delay: Option<Time>,
-    max_auth_tries: Option<usize>,
-    login_grace: Option<Time>,
-    max_startups: Option<StartupKeys>,
-    max_startups_text: Option<String>,
-    window: Option<Size>,
-    rekey_after: Option<Size>,
-}
-
-/// The three numbers of OpenSSH's `MaxStartups`.
-#[derive(Clone, Copy, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StartupKeys {
-    start: usize,
-    rate: u8,
-    full: usize,
+/// What some servers have, by the names of the library's functions.
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Preset {
+    OldCtrHmac,
+    Group14Only,
+    RsaSha2Only,
 }
 
 /// The network, in a script and while the server runs.
@@ -82,6 +67,7 @@ struct NetworkEntries {
     rate: Option<Rate>,
     rate_to_client: Option<Rate>,
     rate_to_server: Option<Rate>,
+    queue: Option<Size>,
     loss_one_in: Option<u64>,
     loss_recovery: Option<Time>,
 }
@@ -89,7 +75,7 @@ struct NetworkEntries {
 impl HostKey {
     pub(super) fn apply(self, builder: Builder, folder: &Path) -> Result<Builder, Failure> {
         match self {
-            Self::Made(kind) => Ok(builder.host_key(kind.into())),
+            Self::Made(kind) => Ok(builder.host_key(kind)),
             Self::File(path) => {
                 let path = folder.join(path);
                 let text = std::fs::read_to_string(&path).map_err(|error| {
@@ -106,78 +92,69 @@ impl TryFrom<HostKeyKeys> for HostKey {
 
     fn try_from(keys: HostKeyKeys) -> Result<Self, Self::Error> {
         match (keys.kind, keys.file) {
-            (Some(kind), None) => Ok(Self::Made(kind)),
+            (Some(kind), None) => Ok(Self::Made(kind.value())),
             (None, Some(path)) => Ok(Self::File(path)),
             _ => Err("a host key has `kind` or `file`, and not both"),
         }
     }
 }
 
-impl From<HostKeyKind> for rustle_testserver::HostKeyKind {
-    fn from(kind: HostKeyKind) -> Self {
-        match kind {
-            HostKeyKind::Ed25519 => Self::Ed25519,
-            HostKeyKind::EcdsaP256 => Self::EcdsaP256,
-            HostKeyKind::EcdsaP384 => Self::EcdsaP384,
-            HostKeyKind::EcdsaP521 => Self::EcdsaP521,
-            HostKeyKind::Rsa => Self::Rsa,
+impl AlgorithmKeys {
+    /// # Errors
+    /// None of the host keys can sign by the algorithms that the preset leaves.
+    pub(super) fn apply(self, builder: Builder, host_keys: &[HostKey]) -> Result<Builder, Failure> {
+        let rsa = |key: &HostKey| matches!(key, HostKey::Made(HostKeyKind::Rsa) | HostKey::File(_));
+        if self.only_rsa && !host_keys.iter().any(rsa) {
+            return Err(Failure::new(
+                CODE,
+                "`algorithms.preset` is \"rsa_sha2_only\", and no host key is of RSA",
+            )
+            .hint("add host_keys = [{ kind = \"rsa\" }]"));
         }
+        Ok(builder.algorithms(self.algorithms))
+    }
+
+    /// Whether the algorithms of host keys are chosen, which the raw personality has no choice of.
+    pub(super) fn names_host_keys(&self) -> bool {
+        self.names_host_keys
     }
 }
 
-impl AlgorithmKeys {
-    pub(super) fn apply(self, builder: Builder) -> Builder {
-        let mut algorithms = Algorithms::new();
-        if let Some(names) = self.key_exchange {
+impl TryFrom<AlgorithmEntries> for AlgorithmKeys {
+    type Error = &'static str;
+
+    fn try_from(keys: AlgorithmEntries) -> Result<Self, Self::Error> {
+        let mut algorithms = match keys.preset {
+            None => Algorithms::new(),
+            Some(Preset::OldCtrHmac) => Algorithms::old_ctr_hmac(),
+            Some(Preset::Group14Only) => Algorithms::group14_only(),
+            Some(Preset::RsaSha2Only) => Algorithms::rsa_sha2_only(),
+        };
+        let only_rsa = keys.preset == Some(Preset::RsaSha2Only);
+        if only_rsa && keys.host_keys.is_some() {
+            return Err("the preset \"rsa_sha2_only\" is a choice of `host_keys`: leave out one of them");
+        }
+        let names_host_keys = only_rsa || keys.host_keys.is_some();
+        if let Some(names) = keys.key_exchange {
             algorithms = algorithms.key_exchange(names);
         }
-        if let Some(names) = self.ciphers {
+        if let Some(names) = keys.ciphers {
             algorithms = algorithms.ciphers(names);
         }
-        if let Some(names) = self.macs {
+        if let Some(names) = keys.macs {
             algorithms = algorithms.macs(names);
         }
-        if let Some(names) = self.host_keys {
+        if let Some(names) = keys.host_keys {
             algorithms = algorithms.host_keys(names);
         }
-        if self.strict_kex == Some(false) {
-            algorithms = algorithms.without_strict_kex();
+        match (keys.strict_kex, keys.preset) {
+            (Some(true), Some(Preset::OldCtrHmac)) => {
+                return Err("servers of the preset \"old_ctr_hmac\" have no strict key exchange");
+            }
+            (Some(false), _) => algorithms = algorithms.without_strict_kex(),
+            _ => {}
         }
-        builder.algorithms(algorithms)
-    }
-}
-
-impl LimitKeys {
-    pub(super) fn apply(self, mut builder: Builder) -> Builder {
-        if let Some(n) = self.max_sessions {
-            builder = builder.max_sessions(n);
-        }
-        if let Some(n) = self.auth_attempts {
-            builder = builder.auth_attempts(n);
-        }
-        if let Some(delay) = self.auth_delay {
-            builder = builder.auth_delay(delay.duration());
-        }
-        if let Some(n) = self.max_auth_tries {
-            builder = builder.max_auth_tries(n);
-        }
-        if let Some(time) = self.login_grace {
-            builder = builder.login_grace(time.duration());
-        }
-        if let Some(StartupKeys { start, rate, full }) = self.max_startups {
-            builder = builder.max_startups(start, rate, full);
-        }
-        if let Some(text) = self.max_startups_text {
-            builder = builder.max_startups_text(text);
-        }
-        if let Some(window) = self.window {
-            // RFC 4254 section 5.2: a window is at most 2^32 - 1 bytes.
-            builder = builder.window(u32::try_from(window.bytes()).unwrap_or(u32::MAX));
-        }
-        if let Some(bytes) = self.rekey_after {
-            builder = builder.rekey_after(usize::try_from(bytes.bytes()).unwrap_or(usize::MAX));
-        }
-        builder
+        Ok(Self { algorithms, only_rsa, names_host_keys })
     }
 }
 
@@ -215,6 +192,9 @@ impl TryFrom<NetworkEntries> for NetworkKeys {
         }
         if let Some(rate) = keys.rate_to_server {
             network = network.rate_to_server(rate.bytes_per_second());
+        }
+        if let Some(size) = keys.queue {
+            network = network.queue(usize::try_from(size.bytes()).unwrap_or(usize::MAX));
         }
         network = match (keys.loss_one_in, keys.loss_recovery) {
             (None, None) => network,

@@ -1,13 +1,16 @@
 //! Users: who may log in, and with what.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use rustle_testserver::{Method, Round};
+use rustle_testserver::{Method, OneTimeCodes, Round};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 
 use super::complaint::CODE;
-use super::secret::Secret;
+use super::named::Named;
+use super::secret::{Secret, Secrets};
+use super::units::Time;
 use crate::failure::Failure;
 use crate::password_file::PasswordFile;
 
@@ -25,6 +28,9 @@ struct Keys {
     password: Option<Secret>,
     password_file: Option<PathBuf>,
     #[serde(default)]
+    password_expired: bool,
+    password_from_attempt: Option<u32>,
+    #[serde(default)]
     public_keys: Vec<String>,
     authorized_keys: Option<PathBuf>,
     #[serde(default)]
@@ -32,7 +38,18 @@ struct Keys {
     #[serde(default)]
     rounds: Vec<RoundKeys>,
     #[serde(default)]
-    steps: Vec<Step>,
+    one_time_codes: Secrets,
+    #[serde(default)]
+    keyboard_interactive_password: bool,
+    #[serde(default)]
+    steps: Vec<Named<Method>>,
+    #[serde(default)]
+    methods: Vec<Named<Method>>,
+    auth_delay: Option<Time>,
+    lock_after: Option<u32>,
+    #[serde(default)]
+    env: BTreeMap<String, String>,
+    sftp: Option<bool>,
     startup_noise: Option<String>,
 }
 
@@ -48,23 +65,23 @@ struct RoundKeys {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "PromptEntries")]
 struct PromptKeys {
     text: String,
-    answer: Secret,
-    #[serde(default)]
+    /// None takes any.
+    answer: Option<Secret>,
     echo: bool,
 }
 
-/// By the names on the wire (RFC 4252 section 5).
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum Step {
-    None,
-    Password,
-    #[serde(rename = "publickey")]
-    PublicKey,
-    KeyboardInteractive,
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PromptEntries {
+    text: String,
+    answer: Option<Secret>,
+    #[serde(default)]
+    any_answer: bool,
+    #[serde(default)]
+    echo: bool,
 }
 
 impl User {
@@ -82,12 +99,17 @@ impl User {
         if keys.none {
             user = user.none();
         }
+        let with_password = |user: rustle_testserver::User, password: &str| match keys.password_from_attempt {
+            _ if keys.password_expired => user.expired_password(password),
+            Some(n) => user.password_from_attempt(password, n),
+            None => user.password(password),
+        };
         if let Some(password) = &keys.password {
-            user = user.password(password.expose());
+            user = with_password(user, password.expose());
         }
         if let Some(path) = keys.password_file {
             let password = PasswordFile::new(within(folder, "password_file", &path)?).read()?;
-            user = user.password(password.expose_secret());
+            user = with_password(user, password.expose_secret());
         }
         for line in keys.public_keys {
             user = user.public_key(line);
@@ -103,10 +125,29 @@ impl User {
         if !keys.rounds.is_empty() {
             user = user.keyboard_interactive(keys.rounds.into_iter().map(RoundKeys::into_round));
         }
+        if !keys.one_time_codes.is_empty() {
+            user = user.one_time_codes(OneTimeCodes::list(keys.one_time_codes.expose()));
+        }
+        if keys.keyboard_interactive_password {
+            user = user.keyboard_interactive_password();
+        }
+        if let Some(delay) = keys.auth_delay {
+            user = user.auth_delay(delay.duration());
+        }
+        if let Some(refusals) = keys.lock_after {
+            user = user.lock_after(refusals);
+        }
+        for (name, value) in keys.env {
+            user = user.env(name, value);
+        }
+        if keys.sftp == Some(false) {
+            user = user.without_sftp();
+        }
         if let Some(noise) = keys.startup_noise {
             user = user.startup_noise(noise);
         }
-        Ok(user.steps(keys.steps.into_iter().map(Method::from)))
+        let methods = |names: Vec<Named<Method>>| names.into_iter().map(Named::value);
+        Ok(user.steps(methods(keys.steps)).methods(methods(keys.methods)))
     }
 }
 
@@ -133,9 +174,51 @@ impl TryFrom<Keys> for User {
     type Error = &'static str;
 
     fn try_from(keys: Keys) -> Result<Self, Self::Error> {
-        match (&keys.password, &keys.password_file) {
-            (Some(_), Some(_)) => Err("a user has `password` or `password_file`, not both"),
-            _ => Ok(Self(keys)),
+        if keys.password.is_some() && keys.password_file.is_some() {
+            return Err("a user has `password` or `password_file`, not both");
+        }
+        let has_password = keys.password.is_some() || keys.password_file.is_some();
+        if (keys.password_expired
+            || keys.password_from_attempt.is_some()
+            || keys.keyboard_interactive_password)
+            && !has_password
+        {
+            return Err(
+                "`password_expired`, `password_from_attempt` and `keyboard_interactive_password` need `password` or `password_file`",
+            );
+        }
+        match keys.password_from_attempt {
+            Some(_) if keys.password_expired => {
+                return Err("a user has `password_expired` or `password_from_attempt`, not both");
+            }
+            Some(0) => return Err("`password_from_attempt` is counted from 1"),
+            _ => {}
+        }
+        let conversations = [
+            !keys.rounds.is_empty(),
+            !keys.one_time_codes.is_empty(),
+            keys.keyboard_interactive_password,
+            // The new password is asked for in this way too.
+            keys.password_expired && !keys.keyboard_interactive_password,
+        ];
+        if conversations.iter().filter(|held| **held).count() > 1 {
+            return Err(
+                "keyboard-interactive asks for one thing: `rounds`, `one_time_codes`, or the password, which is expired or not",
+            );
+        }
+        Ok(Self(keys))
+    }
+}
+
+impl TryFrom<PromptEntries> for PromptKeys {
+    type Error = &'static str;
+
+    fn try_from(keys: PromptEntries) -> Result<Self, Self::Error> {
+        match (&keys.answer, keys.any_answer) {
+            (Some(_), false) | (None, true) => {
+                Ok(Self { text: keys.text, answer: keys.answer, echo: keys.echo })
+            }
+            _ => Err("a question has an `answer`, or `any_answer` = true"),
         }
     }
 }
@@ -143,20 +226,11 @@ impl TryFrom<Keys> for User {
 impl RoundKeys {
     fn into_round(self) -> Round {
         let round = Round::new().name(self.name).instruction(self.instruction);
-        self.prompts.into_iter().fold(round, |round, prompt| match prompt.echo {
-            true => round.prompt(prompt.text, prompt.answer.expose()),
-            false => round.hidden_prompt(prompt.text, prompt.answer.expose()),
+        self.prompts.into_iter().fold(round, |round, prompt| match (prompt.answer, prompt.echo) {
+            (Some(answer), true) => round.prompt(prompt.text, answer.expose()),
+            (Some(answer), false) => round.hidden_prompt(prompt.text, answer.expose()),
+            (None, true) => round.question(prompt.text),
+            (None, false) => round.hidden_question(prompt.text),
         })
-    }
-}
-
-impl From<Step> for Method {
-    fn from(step: Step) -> Self {
-        match step {
-            Step::None => Self::None,
-            Step::Password => Self::Password,
-            Step::PublicKey => Self::PublicKey,
-            Step::KeyboardInteractive => Self::KeyboardInteractive,
-        }
     }
 }

@@ -6,8 +6,9 @@ use rustle_session::ErrorKind;
 
 use super::served::{LIMIT, Served, output};
 
-const PLACES: [(&str, &str); 13] = [
+const PLACES: [(&str, &str); 16] = [
     ("GET", "/record"),
+    ("GET", "/transcript"),
     ("GET", "/wait"),
     ("GET", "/faults"),
     ("POST", "/faults"),
@@ -17,6 +18,8 @@ const PLACES: [(&str, &str); 13] = [
     ("POST", "/stall"),
     ("POST", "/resume"),
     ("POST", "/cut"),
+    ("POST", "/pause-listening"),
+    ("POST", "/resume-listening"),
     ("POST", "/restart"),
     ("POST", "/expect-unfired"),
     ("POST", "/stop"),
@@ -256,5 +259,51 @@ async fn it_stalls_resumes_cuts_and_restarts() {
     let ended = &server.record().await["connections"];
     assert_eq!(ended[0]["ended"], serde_json::json!({ "by": "cut", "how": "fin" }));
     assert_eq!(ended[1]["ended"], serde_json::json!({ "by": "cut", "how": "rst" }));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_transcript_is_the_same_for_the_same_work_where_it_is_normalised() {
+    let mut normalised = Vec::new();
+    for _ in 0..2 {
+        let server = Served::start(&[]).await;
+        let session = server.own_session().await;
+        // One that reads to the end: of another the client's end of data may come before or after that of the command.
+        let echoed = session.raw("cat").stdin("a\n").output().await.unwrap();
+        assert_eq!(echoed.stdout_text(), "a\n");
+        session.close(Duration::from_secs(5)).await;
+        assert_eq!(server.get("/wait?connections=1&connections_open=0").await.status, 200);
+        let whole = server.get("/transcript").await;
+        let text = whole.json["transcript"].as_str().unwrap();
+        assert!(text.starts_with("connection 1\n") && text.contains("channel 1: Session\n"), "{text}");
+        assert!(text.contains(" s ") && text.contains("in 1 piece"), "{text}");
+        assert_eq!(server.get("/transcript?normalised=false").await.json, whole.json);
+        normalised.push(server.get("/transcript?normalised=true").await.json);
+        for query in ["normalised=yes", "normalized=true"] {
+            let refused = server.get(&format!("/transcript?{query}")).await;
+            assert_eq!((refused.status, code(&refused)), (400, "BAD_REQUEST"), "{query}");
+        }
+        server.stop().await;
+    }
+    assert_eq!(normalised[0], normalised[1]);
+    let text = normalised[0]["transcript"].as_str().unwrap();
+    assert!(text.contains("channel 1: Session\n") && !text.contains(" in 1 piece"), "{text}");
+}
+
+#[tokio::test]
+async fn it_refuses_connections_for_as_long_as_it_is_told() {
+    let server = Served::start(&[]).await;
+    let session = server.own_session().await;
+    assert_eq!(server.post("/pause-listening", "").await.status, 200);
+    assert!(tokio::net::TcpStream::connect(("127.0.0.1", server.port())).await.is_err());
+    assert_eq!(output(&session, "echo stays").await, "stays\n");
+    assert_eq!(server.post("/resume-listening", "").await.status, 200);
+    server.own_session().await;
+    let start = std::time::Instant::now();
+    let restarted = server.post("/restart", "{\"host_key\": \"other\", \"down_for\": \"200ms\"}").await;
+    assert!(start.elapsed() >= Duration::from_millis(200), "{:?}", start.elapsed());
+    assert_ne!(restarted.json["known_hosts"], server.announced["known_hosts"]);
+    tokio::time::timeout(LIMIT, session.closed()).await.unwrap();
+    assert!(tokio::net::TcpStream::connect(("127.0.0.1", server.port())).await.is_ok());
     server.stop().await;
 }

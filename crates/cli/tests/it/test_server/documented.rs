@@ -10,12 +10,14 @@ use super::served::{Served, output};
 const PAGE: &str = include_str!("../../../../../docs/test-server.md");
 
 /// Each table of the file: its prefix in the page's list of keys, and a script with a key in it that does not exist.
-const TABLES: [(&str, &str); 15] = [
+const TABLES: [(&str, &str); 19] = [
     ("", "no_such = 1"),
     ("host_keys[].", "host_keys = [{ no_such = 1 }]"),
+    ("host_certificate.", "[host_certificate]\nno_such = 1"),
     ("algorithms.", "[algorithms]\nno_such = 1"),
     ("limits.", "[limits]\nno_such = 1"),
     ("limits.max_startups.", "[limits]\nmax_startups = { no_such = 1 }"),
+    ("limits.client_alive.", "[limits]\nclient_alive = { no_such = 1 }"),
     ("network.", "[network]\nno_such = 1"),
     ("sftp.", "[sftp]\nno_such = 1"),
     ("sftp.files[].", "[sftp]\nfiles = [{ no_such = 1 }]"),
@@ -26,10 +28,12 @@ const TABLES: [(&str, &str); 15] = [
     ("users[].rounds[].prompts[].", "[[users]]\nname = \"a\"\nrounds = [{ prompts = [{ no_such = 1 }] }]"),
     ("commands[].", "[[commands]]\nno_such = 1"),
     ("faults[].", "[[faults]]\nno_such = 1"),
+    ("faults[].payload.", "[[faults]]\npayload = { no_such = 1 }"),
+    ("faults[].payload.window_adjust.", "[[faults]]\npayload = { window_adjust = { no_such = 1 } }"),
 ];
 
 /// Where each key is seen to act: the test, and its keys. Keys that only hold others are seen by those.
-const SEEN: [(&str, &[&str]); 24] = [
+const SEEN: [(&str, &[&str]); 41] = [
     ("seed_banner_and_identification_are_those_of_the_script", &["seed", "banner", "identification"]),
     ("host_keys_are_of_the_kinds_or_from_the_files_named", &["host_keys[].kind", "host_keys[].file"]),
     (
@@ -168,14 +172,84 @@ const SEEN: [(&str, &[&str]); 24] = [
             "sftp.max_handles",
         ],
     ),
+    (
+        "files_have_the_names_sizes_times_and_owners_of_the_script",
+        &[
+            "sftp.umask",
+            "sftp.without_extensions",
+            "sftp.files[].path_base64",
+            "sftp.files[].size",
+            "sftp.files[].modified",
+            "sftp.files[].uid",
+            "sftp.files[].gid",
+        ],
+    ),
+    ("a_directory_of_the_scripts_is_served_by_either_engine", &["sftp.directory", "sftp.engine"]),
+    ("noise_comes_before_the_first_packet_and_before_no_command", &["sftp.banner_noise"]),
+    ("replies_are_other_than_they_should_be", &["faults[].sftp_request"]),
+    ("lengths_lie_and_names_are_hostile", &["faults[].length", "faults[].name", "faults[].name_base64"]),
+    (
+        "a_client_that_does_not_answer_is_dropped",
+        &["limits.client_alive.interval", "limits.client_alive.count"],
+    ),
+    ("a_queue_holds_what_its_line_is_too_slow_for", &["network.queue"]),
+    (
+        "codes_let_in_once_and_expired_passwords_have_to_be_changed",
+        &[
+            "users[].one_time_codes",
+            "users[].password_expired",
+            "users[].keyboard_interactive_password",
+            "users[].rounds[].prompts[].any_answer",
+        ],
+    ),
+    (
+        "passwords_come_late_and_users_are_locked_out",
+        &["users[].password_from_attempt", "users[].lock_after", "users[].auth_delay"],
+    ),
+    (
+        "users_have_their_own_methods_variables_and_no_files",
+        &["users[].methods", "users[].env", "users[].sftp"],
+    ),
+    ("old_servers_can_be_had_by_their_names", &["algorithms.preset"]),
+    (
+        "host_keys_come_with_the_certificate_of_the_script",
+        &[
+            "host_certificate.file",
+            "host_certificate.principals",
+            "host_certificate.authority_file",
+            "host_certificate.valid_from",
+            "host_certificate.valid_until",
+        ],
+    ),
+    ("the_raw_personality_serves_as_the_other_does", &["personality", "limits.rekey_messages"]),
+    ("messages_are_lost_doubled_and_out_of_order", &["faults[].message"]),
+    ("malformed_messages_end_a_client_and_do_not_hang_it", &["faults[].payload.base64"]),
+    (
+        "storms_come_before_and_after",
+        &[
+            "faults[].count",
+            "faults[].payload.ignore",
+            "faults[].payload.debug",
+            "faults[].payload.global_request",
+            "faults[].payload.window_adjust.channel",
+            "faults[].payload.window_adjust.bytes",
+            "faults[].payload.empty_kexinit",
+        ],
+    ),
+    (
+        "channels_requests_and_passwords_are_answered_as_no_other_server_does",
+        &["faults[].language", "faults[].answer"],
+    ),
     // Tables and lists, which are seen by the keys in them.
     (
         "",
         &[
             "host_keys",
+            "host_certificate",
             "algorithms",
             "limits",
             "limits.max_startups",
+            "limits.client_alive",
             "network",
             "sftp",
             "sftp.files",
@@ -186,17 +260,23 @@ const SEEN: [(&str, &[&str]); 24] = [
             "users[].rounds[].prompts",
             "commands",
             "faults",
+            "faults[].payload",
+            "faults[].payload.window_adjust",
         ],
     ),
 ];
 
 /// The tests themselves, in which the names above have to stand.
-const TESTS: [&str; 5] = [
+const TESTS: [&str; 9] = [
     include_str!("script.rs"),
     include_str!("users.rs"),
     include_str!("faults.rs"),
     include_str!("forwards.rs"),
     include_str!("sftp.rs"),
+    include_str!("identity.rs"),
+    include_str!("logins.rs"),
+    include_str!("raw.rs"),
+    include_str!("sftp_faults.rs"),
 ];
 
 /// What the program says it knows, when it is shown a script with something that it does not know.
@@ -239,6 +319,10 @@ async fn the_page_lists_the_faults_and_phases_that_the_program_knows() {
     assert_eq!(known("[[faults]]\nkind = \"no_such\"").await, rows("### Every fault"));
     let phases = known("[[faults]]\nkind = \"cut\"\nphase = \"no_such\"").await;
     assert_eq!(phases, rows("### Phases"));
+    let requests = known("[[faults]]\nkind = \"sftp_delay\"\nsftp_request = \"no_such\"").await;
+    assert_eq!(requests, rows("### SFTP requests"));
+    let messages = known("[[faults]]\nkind = \"message_dropped\"\nmessage = \"no_such\"").await;
+    assert_eq!(messages, rows("### Messages"));
 }
 
 #[test]
@@ -258,7 +342,8 @@ fn every_key_of_the_page_is_seen_to_act() {
     }
     for kind in rows("### Every fault") {
         let seen = [format!("\"{kind}\""), format!("\\\"{kind}\\\"")];
-        assert!(seen.iter().any(|text| TESTS[2].contains(text)), "no test of the fault {kind}");
+        let seen = TESTS.iter().any(|test| seen.iter().any(|text| test.contains(text)));
+        assert!(seen, "no test of the fault {kind}");
     }
 }
 
@@ -276,6 +361,18 @@ async fn the_pages_example_runs() {
     );
     let ended = server.end().await;
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+}
+
+#[tokio::test]
+async fn the_pages_example_of_the_raw_personality_runs() {
+    let script = block("### The raw personality", "toml");
+    let directory = tempfile::tempdir().unwrap();
+    let server = Served::script_in(directory, &script, &["--allow-unfired"]).await;
+    let session = server.session("alice", "wonderland").await;
+    let upload = session.raw("wc -c").stdin(vec![0; 100_000]).output();
+    assert!(tokio::time::timeout(std::time::Duration::from_millis(500), upload).await.is_err());
+    drop(session);
+    server.stop().await;
 }
 
 #[tokio::test]

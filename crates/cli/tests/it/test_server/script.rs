@@ -3,31 +3,15 @@
 use std::time::{Duration, Instant};
 
 use rustle_session::{ErrorKind, Session};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
-use super::served::{LIMIT, Served, output};
+use super::served::{LIMIT, Served, hello, output};
 
 const ALICE: &str = "[[users]]\nname = \"alice\"\npassword = \"wonderland\"\n";
 
 async fn alice(server: &Served) -> Session {
     server.session("alice", "wonderland").await
-}
-
-/// The identification line and the first packet, KEXINIT, in which the algorithms stand as text.
-async fn hello(server: &Served) -> (String, String) {
-    let exchange = async {
-        let stream = TcpStream::connect(("127.0.0.1", server.port())).await.unwrap();
-        let mut stream = BufReader::new(stream);
-        let mut line = String::new();
-        stream.read_line(&mut line).await.unwrap();
-        stream.get_mut().write_all(b"SSH-2.0-Test\r\n").await.unwrap();
-        let length = stream.read_u32().await.unwrap();
-        let mut packet = vec![0; usize::try_from(length).unwrap()];
-        stream.read_exact(&mut packet).await.unwrap();
-        (line, String::from_utf8_lossy(&packet).into_owned())
-    };
-    tokio::time::timeout(LIMIT, exchange).await.unwrap()
 }
 
 #[tokio::test]
@@ -227,6 +211,55 @@ async fn the_network_is_as_slow_as_the_script_says() {
     alice(&server).await;
     assert!(start.elapsed() >= Duration::from_millis(300), "{:?}", start.elapsed());
     server.stop().await;
+}
+
+#[tokio::test]
+async fn a_queue_holds_what_its_line_is_too_slow_for() {
+    // 300 kB at this rate take three seconds; with room for all of them the server's router has them at once.
+    let upload = async |queue: &str| {
+        let script = format!(
+            "{ALICE}[network]\nrate_to_client = \"100MB/s\"\nrate_to_server = \"100kB/s\"\nqueue = {queue}\n"
+        );
+        let server = Served::script(&script).await;
+        let session = alice(&server).await;
+        let start = Instant::now();
+        let counting = async {
+            let counted = session.raw("wc -c").stdin(vec![0; 300_000]).output().await.unwrap();
+            assert_eq!(counted.stdout_text(), "300000\n");
+            start.elapsed()
+        };
+        let taking = async {
+            let answer = server.get("/wait?bytes_in=300000&timeout=60s").await;
+            assert_eq!(answer.status, 200, "{answer:?}");
+            start.elapsed()
+        };
+        let times = tokio::join!(taking, counting);
+        server.stop().await;
+        times
+    };
+    let (taken, counted) = upload("\"1MiB\"").await;
+    assert!(counted - taken >= Duration::from_millis(500), "{taken:?} and {counted:?}");
+    let (taken, _) = upload("4096").await;
+    assert!(taken >= Duration::from_millis(1500), "{taken:?}");
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_answer_is_dropped() {
+    // What the client says crawls, so that it seems dead; one that answers stays.
+    let deaf = "[[faults]]\nkind = \"drip\"\nphase = \"request\"\ndirection = \"received\"\nbytes = 1\nevery = \"1h\"\n";
+    for (fault, ended) in [(deaf, Some("unresponsive")), ("", None)] {
+        let script =
+            format!("{ALICE}[limits]\nclient_alive = {{ interval = \"100ms\", count = 2 }}\n{fault}");
+        let server = Served::script(&script).await;
+        let session = alice(&server).await;
+        let ran = session.raw("sleep 1").output().await;
+        assert_eq!(ran.is_err(), ended.is_some(), "{ran:?}");
+        if ended.is_some() {
+            assert_eq!(server.get("/wait?connections_open=0").await.status, 200);
+        }
+        assert_eq!(server.record().await["connections"][0]["ended"]["by"].as_str(), ended);
+        server.stop().await;
+    }
 }
 
 #[tokio::test]

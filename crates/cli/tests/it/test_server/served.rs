@@ -194,3 +194,19 @@ pub(crate) async fn output(session: &Session, line: &str) -> String {
     assert!(output.status.success(), "{line}: {output:?}");
     output.stdout_text().into_owned()
 }
+
+/// The identification line and the first packet, KEXINIT, in which the algorithms stand as text.
+pub(crate) async fn hello(server: &Served) -> (String, String) {
+    let exchange = async {
+        let stream = TcpStream::connect(("127.0.0.1", server.port())).await.unwrap();
+        let mut stream = BufReader::new(stream);
+        let mut line = String::new();
+        stream.read_line(&mut line).await.unwrap();
+        stream.get_mut().write_all(b"SSH-2.0-Test\r\n").await.unwrap();
+        let length = stream.read_u32().await.unwrap();
+        let mut packet = vec![0; usize::try_from(length).unwrap()];
+        stream.read_exact(&mut packet).await.unwrap();
+        (line, String::from_utf8_lossy(&packet).into_owned())
+    };
+    tokio::time::timeout(LIMIT, exchange).await.unwrap()
+}

@@ -1,96 +1,9 @@
-//! SFTP of a script, asked in the protocol's own bytes (draft-ietf-secsh-filexfer-02): the session has no client for
-//! it.
+//! SFTP of a script: what is there, who serves it, and with what limits.
 
-use rustle_session::{ChildStdin, ChildStdout, Session};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-use super::served::{LIMIT, Served};
+use super::file_client::{ATTRS, Client, EXTENDED, FOR_WRITING, NAME, READLINK, STAT, WRITE, number, text};
+use super::served::Served;
 
 const ALICE: &str = "[[users]]\nname = \"alice\"\npassword = \"wonderland\"\n";
-
-const OPEN: u8 = 3;
-const CLOSE: u8 = 4;
-const READ: u8 = 5;
-const WRITE: u8 = 6;
-const STAT: u8 = 17;
-const READLINK: u8 = 19;
-const EXTENDED: u8 = 200;
-const STATUS: u8 = 101;
-const HANDLE: u8 = 102;
-const DATA: u8 = 103;
-const NAME: u8 = 104;
-const ATTRS: u8 = 105;
-
-/// Flags of OPEN: for reading; for writing, made anew.
-const FOR_READING: u32 = 1;
-const FOR_WRITING: u32 = 2 | 8 | 16;
-
-struct Client {
-    stdin: ChildStdin,
-    stdout: ChildStdout,
-    _child: rustle_session::Child,
-    _session: Session,
-    /// What the server said first.
-    version: Vec<u8>,
-}
-
-impl Client {
-    async fn start(server: &Served) -> Self {
-        let session = server.session("alice", "wonderland").await;
-        let mut child = session.subsystem("sftp").spawn().await.unwrap();
-        let (stdin, stdout) = (child.take_stdin().unwrap(), child.take_stdout().unwrap());
-        let mut client = Self { stdin, stdout, _child: child, _session: session, version: Vec::new() };
-        client.stdin.write_all(&[0, 0, 0, 5, 1, 0, 0, 0, 3]).await.unwrap();
-        client.version = client.packet().await;
-        client
-    }
-
-    async fn packet(&mut self) -> Vec<u8> {
-        let read = async {
-            let length = self.stdout.read_u32().await.unwrap();
-            let mut packet = vec![0; usize::try_from(length).unwrap()];
-            self.stdout.read_exact(&mut packet).await.unwrap();
-            packet
-        };
-        tokio::time::timeout(LIMIT, read).await.unwrap()
-    }
-
-    /// Sends a request; gives the answer's sort and what follows the request's number.
-    async fn ask(&mut self, sort: u8, fields: &[&[u8]]) -> (u8, Vec<u8>) {
-        let payload = [&[sort][..], &[0, 0, 0, 7], &fields.concat()].concat();
-        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-        self.stdin.write_all(&[&length, &payload[..]].concat()).await.unwrap();
-        let answer = self.packet().await;
-        assert_eq!(answer[1..5], [0, 0, 0, 7]);
-        (answer[0], answer[5..].to_vec())
-    }
-
-    /// Opens a file; the handle with its length before it, or the number of the refusal.
-    async fn open(&mut self, path: &str, flags: u32) -> Result<Vec<u8>, u32> {
-        let none = 0u32.to_be_bytes();
-        match self.ask(OPEN, &[&text(path), &flags.to_be_bytes(), &none]).await {
-            (HANDLE, handle) => Ok(handle),
-            (STATUS, status) => Err(number(&status)),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    async fn content(&mut self, path: &str) -> Vec<u8> {
-        let handle = self.open(path, FOR_READING).await.unwrap();
-        let (sort, data) = self.ask(READ, &[&handle, &0u64.to_be_bytes(), &1000u32.to_be_bytes()]).await;
-        assert_eq!(sort, DATA);
-        self.ask(CLOSE, &[&handle]).await;
-        data[4..].to_vec()
-    }
-}
-
-fn text(text: &str) -> Vec<u8> {
-    [&u32::try_from(text.len()).unwrap().to_be_bytes(), text.as_bytes()].concat()
-}
-
-fn number(bytes: &[u8]) -> u32 {
-    u32::from_be_bytes(bytes[..4].try_into().unwrap())
-}
 
 #[tokio::test]
 async fn files_are_there_as_the_script_says() {
@@ -181,5 +94,72 @@ async fn sftp_has_the_limits_of_the_script() {
     // SSH_FX_PERMISSION_DENIED
     assert_eq!(client.open("/b", FOR_WRITING).await, Err(3));
     drop(client);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn files_have_the_names_sizes_times_and_owners_of_the_script() {
+    let script = format!(
+        r#"
+        {ALICE}
+        [sftp]
+        serve = "memory"
+        umask = 0o077
+        without_extensions = ["posix-rename@openssh.com"]
+        [[sftp.files]]
+        path_base64 = "L25hbWUt/w=="
+        text = "ten bytes and more"
+        size = "1KiB"
+        modified = 1700000001
+        uid = 7
+        gid = 8
+        "#
+    );
+    let server = Served::script(&script).await;
+    let mut client = Client::start(&server).await;
+    let version = String::from_utf8_lossy(&client.version).into_owned();
+    assert!(version.contains("fsync@openssh.com") && !version.contains("posix-rename"), "{version:?}");
+    let path = [&[0, 0, 0, 7][..], b"/name-\xff"].concat();
+    let (sort, attributes) = client.ask(STAT, &[&path]).await;
+    assert_eq!(sort, ATTRS, "{attributes:?}");
+    // Flags, size in eight bytes, owner and group, mode, and the times of access and change.
+    let fields: Vec<u32> = attributes.chunks(4).map(number).collect();
+    assert_eq!(fields[1..5], [0, 1024, 7, 8]);
+    assert_eq!(fields[7], 1_700_000_001);
+    client.open("/new", FOR_WRITING).await.unwrap();
+    let (_, attributes) = client.ask(STAT, &[&text("/new")]).await;
+    assert_eq!(number(&attributes[20..]), 0o100_600);
+    drop(client);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_directory_of_the_scripts_is_served_by_either_engine() {
+    for engine in ["native", "independent"] {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join("fixtures")).unwrap();
+        std::fs::write(directory.path().join("fixtures/there"), "before").unwrap();
+        let script = format!("{ALICE}[sftp]\ndirectory = \"fixtures\"\nengine = \"{engine}\"\n");
+        let server = Served::script_in(directory, &script, &[]).await;
+        let mut client = Client::start(&server).await;
+        assert_eq!(client.content("/there").await, b"before", "{engine}");
+        // The independent engine has three extensions, and this is none of them.
+        let version = String::from_utf8_lossy(&client.version).into_owned();
+        assert_eq!(version.contains("statvfs@openssh.com"), engine == "native", "{version:?}");
+        drop(client);
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn noise_comes_before_the_first_packet_and_before_no_command() {
+    let server = Served::script(&format!("{ALICE}[sftp]\nbanner_noise = \"Welcome!\"\n")).await;
+    let mut client = Client::begin(&server).await;
+    assert_eq!(client.bytes(8).await, b"Welcome!");
+    // SSH_FXP_VERSION
+    assert_eq!(client.packet().await[..5], [2, 0, 0, 0, 3]);
+    drop(client);
+    let session = server.session("alice", "wonderland").await;
+    assert_eq!(super::served::output(&session, "echo a").await, "a\n");
     server.stop().await;
 }

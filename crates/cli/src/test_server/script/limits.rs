@@ -1,0 +1,87 @@
+//! The limits that a server puts on its clients.
+
+use std::num::NonZeroU64;
+
+use rustle_testserver::Builder;
+use serde::Deserialize;
+
+use super::units::{Size, Time};
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LimitKeys {
+    max_sessions: Option<usize>,
+    auth_attempts: Option<usize>,
+    auth_delay: Option<Time>,
+    max_auth_tries: Option<usize>,
+    login_grace: Option<Time>,
+    max_startups: Option<StartupKeys>,
+    max_startups_text: Option<String>,
+    client_alive: Option<AliveKeys>,
+    window: Option<Size>,
+    rekey_after: Option<Size>,
+    rekey_messages: Option<NonZeroU64>,
+}
+
+/// The three numbers of OpenSSH's `MaxStartups`.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StartupKeys {
+    start: usize,
+    rate: u8,
+    full: usize,
+}
+
+/// OpenSSH's `ClientAliveInterval` and `ClientAliveCountMax`.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AliveKeys {
+    interval: Time,
+    count: usize,
+}
+
+impl LimitKeys {
+    pub(super) fn asks_whether_clients_live(&self) -> bool {
+        self.client_alive.is_some()
+    }
+
+    /// How many messages there are between two key exchanges, which the raw personality alone counts.
+    pub(super) fn messages_between_rekeys(&self) -> Option<u64> {
+        self.rekey_messages.map(NonZeroU64::get)
+    }
+
+    pub(super) fn apply(self, mut builder: Builder) -> Builder {
+        if let Some(n) = self.max_sessions {
+            builder = builder.max_sessions(n);
+        }
+        if let Some(n) = self.auth_attempts {
+            builder = builder.auth_attempts(n);
+        }
+        if let Some(delay) = self.auth_delay {
+            builder = builder.auth_delay(delay.duration());
+        }
+        if let Some(n) = self.max_auth_tries {
+            builder = builder.max_auth_tries(n);
+        }
+        if let Some(time) = self.login_grace {
+            builder = builder.login_grace(time.duration());
+        }
+        if let Some(StartupKeys { start, rate, full }) = self.max_startups {
+            builder = builder.max_startups(start, rate, full);
+        }
+        if let Some(text) = self.max_startups_text {
+            builder = builder.max_startups_text(text);
+        }
+        if let Some(AliveKeys { interval, count }) = self.client_alive {
+            builder = builder.client_alive(interval.duration(), count);
+        }
+        if let Some(window) = self.window {
+            // RFC 4254 section 5.2: a window is at most 2^32 - 1 bytes.
+            builder = builder.window(u32::try_from(window.bytes()).unwrap_or(u32::MAX));
+        }
+        if let Some(bytes) = self.rekey_after {
+            builder = builder.rekey_after(usize::try_from(bytes.bytes()).unwrap_or(usize::MAX));
+        }
+        builder
+    }
+}
