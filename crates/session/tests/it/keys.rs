@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rustle_session::{ErrorKind, SecretSlice, SecretString};
-use rustle_testserver::{AuthOutcome, Method, TestServer, User};
+use rustle_testserver::{Algorithms, AuthOutcome, Method, RawPeer, TestServer, User};
 use tempfile::TempDir;
 
 use super::auth::{bare, connect};
@@ -142,4 +142,23 @@ async fn a_key_that_could_not_sign_leaves_the_connection_good() {
     let again = rejected.into_unauthenticated().expect("the connection is still good");
     let opened = credentials.passphrase(SecretString::from(PASSPHRASE));
     again.authenticate(&opened).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_rsa_key_lets_in_where_the_server_does_not_say_which_signatures_it_takes() {
+    let directory = TempDir::new().unwrap();
+    let arguments = ["-t", "rsa", "-b", "2048", "-N", ""];
+    let Some(path) = generate(&directory, "old", &arguments) else { return };
+    let server = TestServer::builder()
+        .user(User::new("deploy").public_key(public_line(&path)))
+        .raw_peer(RawPeer::new())
+        .algorithms(Algorithms::new().without_ext_info().without_strict_kex())
+        .start()
+        .await
+        .unwrap();
+    let session = connect(&server, "deploy").await.authenticate(&bare().key_file(&path)).await;
+    let session = session.unwrap_or_else(|rejected| panic!("{}", rejected.error()));
+    assert_eq!(session.method(), "publickey");
+    server.assert_logged_in("deploy", Method::PublicKey);
+    server.stop().await.unwrap();
 }

@@ -60,6 +60,7 @@ struct Channel {
     window: Arc<Semaphore>,
     feed: StdinFeed,
     signals: SignalFeed,
+    runner: Arc<Runner>,
     hangup: CancellationToken,
     env: Vec<(String, String)>,
     pty: Option<Pty>,
@@ -74,6 +75,19 @@ enum State {
     Open,
     /// Our CLOSE has been sent, the client's has not come.
     Closed,
+}
+
+/// Why a channel is not opened, RFC 4254 section 5.1.
+struct Refusal {
+    code: u32,
+    text: String,
+    language: String,
+}
+
+impl Refusal {
+    fn new(code: u32, text: impl Into<String>) -> Self {
+        Self { code, text: text.into(), language: String::new() }
+    }
 }
 
 /// On which terms a channel is opened.
@@ -101,28 +115,30 @@ impl Channels {
             Reached::Lost => return Err(HandlerError::Cut),
             Reached::Withhold(Some(time)) => time,
             Reached::Withhold(None) | Reached::Leaving => return Ok(Heard::nothing()),
-            Reached::Refuse { code, text } => return Ok(self.refuse(remote, code, &text, "")),
+            Reached::Refuse { code, text } => {
+                return Ok(self.refuse(remote, Refusal::new(code, text), Duration::ZERO));
+            }
         };
         let mut refusal = None;
         self.connection.shared.strike_wrongs(self.connection.number, Point::Open, |wrong| match wrong {
-            Wrong::Refuse { code, text, language } if refusal.is_none() => {
-                refusal = Some((*code, text.clone(), language.clone()));
-                true
+            Wrong::Refuse { code, text, language } => {
+                first(&mut refusal, Refusal { code: *code, text: text.clone(), language: language.clone() })
             }
             _ => false,
         });
-        if let Some((code, text, language)) = refusal {
-            return Ok(self.refuse(remote, code, &text, &language));
+        if let Some(refusal) = refusal {
+            return Ok(self.refuse(remote, refusal, delay));
         }
         if kind != b"session" {
-            return Ok(self.refuse(remote, PROHIBITED, "the raw peer opens sessions alone", ""));
+            let refusal = Refusal::new(PROHIBITED, "the raw peer opens sessions alone");
+            return Ok(self.refuse(remote, refusal, delay));
         }
         // As OpenSSH answers past its MaxSessions.
         let Some(slot) = self.connection.take_session() else {
-            return Ok(self.refuse(remote, 2, "open failed", ""));
+            return Ok(self.refuse(remote, Refusal::new(2, "open failed"), delay));
         };
         let (id, confirmation) = self.accept(remote, window, max_packet, slot);
-        Ok(self.answer_after(id, delay, vec![confirmation], || {}))
+        Ok(self.answer_after(Some(id), delay, vec![confirmation], || {}))
     }
 
     /// Any other message about a channel.
@@ -207,18 +223,19 @@ impl Channels {
                 channel.owed.take().into_iter().chain([close]).collect()
             }
             Order::Answer { channel, payload } => {
-                self.speaking(channel).map(|_| payload.to_vec()).into_iter().collect()
+                let stands = channel.is_none_or(|channel| self.speaking(channel).is_some());
+                stands.then(|| payload.to_vec()).into_iter().collect()
             }
             // Scripts alone ask for the first two; the other is the loop's.
             Order::Payload(_) | Order::Rekey | Order::Leave { .. } => Vec::new(),
         }
     }
 
-    /// Answers on a channel now and goes on with what follows, or does both later. A channel that is closed by then gets
-    /// no answer: the client may have given its number for it to another.
+    /// Answers now and goes on with what follows, or does both later. A channel that is closed by then gets no answer:
+    /// the client may have given its number for it to another.
     fn answer_after(
         &self,
-        channel: u32,
+        channel: Option<u32>,
         delay: Duration,
         answers: Vec<Vec<u8>>,
         then: impl FnOnce() + Send + 'static,
@@ -242,10 +259,11 @@ impl Channels {
         self.open.get_mut(&id).filter(|channel| channel.state == State::Open)
     }
 
-    fn refuse(&self, remote: u32, code: u32, text: &str, language: &str) -> Heard {
+    fn refuse(&self, remote: u32, refusal: Refusal, delay: Duration) -> Heard {
         self.connection.shared.keeper.channel_refused(self.connection.number);
-        let refusal = Writer::message(message::CHANNEL_OPEN_FAILURE).u32(remote).u32(code);
-        Heard::one(refusal.string(text).string(language).finish())
+        let begin = Writer::message(message::CHANNEL_OPEN_FAILURE).u32(remote).u32(refusal.code);
+        let failure = begin.string(refusal.text).string(refusal.language).finish();
+        self.answer_after(None, delay, vec![failure], || {})
     }
 
     /// Opens a channel; our number for it, and its confirmation.
@@ -262,13 +280,14 @@ impl Channels {
         let (feed, stdin) = pipe::stdin();
         let (signals, notices) = Signals::channel();
         let (start, started) = oneshot::channel::<Start>();
-        let runner = Runner {
+        let runner = Arc::new(Runner {
             connection: Arc::clone(connection),
             channel: number,
             line: Line::Raw(line),
             hangup: hangup.clone(),
             slot: Mutex::new(Some(Arc::new(slot))),
-        };
+        });
+        let place = Arc::clone(&runner);
         driver::serve_channel(connection, async move {
             tokio::select! {
                 Ok(start) = started => runner.run(start, stdin, notices).await,
@@ -290,6 +309,7 @@ impl Channels {
             window,
             feed,
             signals,
+            runner: place,
             hangup,
             env: Vec::new(),
             pty: None,
@@ -332,7 +352,11 @@ impl Channels {
             return Err(HandlerError::Cut);
         }
         Ok(match channel.state {
-            State::Open => Heard::one(Writer::message(message::CHANNEL_CLOSE).u32(channel.remote).finish()),
+            State::Open => {
+                // Before the client knows, who may ask for another at once.
+                channel.runner.leave();
+                Heard::one(Writer::message(message::CHANNEL_CLOSE).u32(channel.remote).finish())
+            }
             State::Closed => Heard::nothing(),
         })
     }

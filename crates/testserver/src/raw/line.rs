@@ -38,9 +38,9 @@ pub(crate) enum Order {
         code: u32,
         text: String,
     },
-    /// An answer to what was asked on a channel, if that still is.
+    /// A late answer; to what was asked on a channel, if that still is.
     Answer {
-        channel: u32,
+        channel: Option<u32>,
         payload: Bytes,
     },
     /// A message as it is.

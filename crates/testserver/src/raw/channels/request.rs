@@ -130,7 +130,8 @@ impl Channels {
         let Some((ordered, start)) = ordered.and_then(|ordered| Some((ordered, channel.start.take()?)))
         else {
             shared.keeper.request_refused(channel.number, request_kind(kind).as_str());
-            return Ok(Heard::Answers(channel.reply(wants_reply, &[message::CHANNEL_FAILURE])));
+            let failure = channel.reply(wants_reply, &[message::CHANNEL_FAILURE]);
+            return Ok(self.answer_after(Some(id), delay, failure, || {}));
         };
         shared.keeper.accepted(channel.number, kind, text, &channel.env, channel.pty.as_ref());
         let set = std::mem::take(&mut channel.env);
@@ -160,7 +161,7 @@ impl Channels {
             Some(RequestAnswer::Nothing | RequestAnswer::Failure) => Vec::new(),
         };
         // The channel's task is gone only when the channel is.
-        Ok(self.answer_after(id, delay, answers, || drop(start.send(order))))
+        Ok(self.answer_after(Some(id), delay, answers, || drop(start.send(order))))
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::{HI, Probe, Told, builder, login};
 use crate::{
     Fault,
@@ -76,5 +78,44 @@ async fn late_answer_to_a_channel_that_is_open_comes() {
     let mut probe = Probe::session(&server).await;
     probe.exec("hi").await;
     assert_eq!(probe.numbers().await, HI);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_come_as_late_as_other_answers() {
+    let late = || Duration::from_secs(10);
+    let server = builder()
+        .max_sessions(1)
+        .fault(Fault::withhold_request().for_time(late()))
+        .fault(Fault::withhold_channel_open().for_time(late()))
+        .start()
+        .await
+        .unwrap();
+    let mut probe = Probe::session(&server).await;
+    let begin = Instant::now();
+    probe.open().await;
+    assert_eq!(probe.message().await[0], message::CHANNEL_OPEN_FAILURE);
+    assert_eq!(begin.elapsed().as_secs(), 10);
+    let no_such = Writer::message(message::CHANNEL_REQUEST).u32(0).string("subsystem").boolean(true);
+    probe.send(no_such.string("no such")).await;
+    assert_eq!(probe.message().await, [message::CHANNEL_FAILURE, 0, 0, 0, 7]);
+    assert_eq!(begin.elapsed().as_secs(), 20);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn place_of_a_session_is_free_when_its_close_is_answered() {
+    let server = builder().max_sessions(1).start().await.unwrap();
+    let mut probe = Probe::session(&server).await;
+    probe.exec("sleep 1000").await;
+    probe.until(message::CHANNEL_SUCCESS).await;
+    // In one breath.
+    probe.transport.send(Writer::message(message::CHANNEL_CLOSE).u32(0).finish());
+    probe.open().await;
+    assert_eq!(probe.message().await[0], message::CHANNEL_CLOSE);
+    assert_eq!(probe.message().await[0], message::CHANNEL_OPEN_CONFIRMATION);
+    // That place is taken again.
+    probe.open().await;
+    assert_eq!(probe.message().await[0], message::CHANNEL_OPEN_FAILURE);
     server.stop().await.unwrap();
 }
