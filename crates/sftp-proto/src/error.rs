@@ -1,20 +1,28 @@
 //! What can be wrong with a packet.
 
+use crate::extension::Extension;
+
 /// A packet that cannot be decoded, or a value that cannot be encoded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{kind}")]
 pub struct Error {
     kind: ErrorKind,
     id: Option<u32>,
+    extension: Option<Extension>,
 }
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind) -> Self {
-        Self { kind, id: None }
+        Self { kind, id: None, extension: None }
     }
 
     pub(crate) fn of_request(mut self, id: u32) -> Self {
         self.id = Some(id);
+        self
+    }
+
+    pub(crate) fn of_extension(mut self, extension: Option<Extension>) -> Self {
+        self.extension = extension;
         self
     }
 
@@ -28,6 +36,22 @@ impl Error {
     #[must_use]
     pub fn id(&self) -> Option<u32> {
         self.id
+    }
+
+    /// Which extension the request asks for, where the packet held that much: a server that has not got it need not
+    /// understand the rest, and can say so.
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use rustle_sftp_proto::{ClientPacket, Extension, Limits};
+    ///
+    /// let without_its_handle = Bytes::from_static(b"\xc8\0\0\0\x07\0\0\0\x11fsync@openssh.com");
+    /// let error = ClientPacket::decode(without_its_handle, &Limits::default()).unwrap_err();
+    /// assert_eq!((error.id(), error.extension()), (Some(7), Some(Extension::Fsync)));
+    /// ```
+    #[must_use]
+    pub fn extension(&self) -> Option<Extension> {
+        self.extension
     }
 
     /// The stable code that tools see.

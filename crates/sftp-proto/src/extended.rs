@@ -124,8 +124,16 @@ impl ExtendedRequest {
 
     pub(crate) fn decode(mut reader: Reader<'_>) -> Result<Self, Error> {
         let name = reader.text("extended request")?;
-        let reader = &mut reader;
-        Ok(match Extension::from_name(&name) {
+        let extension = Extension::from_name(&name);
+        Self::decode_body(extension, name, &mut reader).map_err(|error| error.of_extension(extension))
+    }
+
+    fn decode_body(
+        extension: Option<Extension>,
+        name: Bytes,
+        reader: &mut Reader<'_>,
+    ) -> Result<Self, Error> {
+        Ok(match extension {
             Some(Extension::PosixRename) => {
                 Self::PosixRename { from: reader.path("oldpath")?, to: reader.path("newpath")? }
             }

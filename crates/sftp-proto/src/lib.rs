@@ -49,6 +49,7 @@ mod framer;
 mod handle;
 mod limits;
 mod name;
+mod packet;
 mod reply;
 mod request;
 mod status;

@@ -1,6 +1,6 @@
 //! What a server sends.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
 use crate::{
     attributes::Attributes,
@@ -9,9 +9,10 @@ use crate::{
     handle::Handle,
     limits::Limits,
     name::NameEntry,
+    packet::{Body, Packet, PacketRef},
     status::{Status, StatusCode},
     version::Hello,
-    wire::{Reader, put_length, put_packet},
+    wire::{Reader, put_length},
 };
 
 /// A packet from a server.
@@ -60,14 +61,10 @@ impl ServerPacket {
     /// # Errors
     /// It ends inside a field, or is beyond a limit. The error has the request's id if that could be read.
     pub fn decode(packet: Bytes, limits: &Limits) -> Result<Self, Error> {
-        let mut reader = Reader::new(packet, limits);
-        let kind = reader.u8("type")?;
-        if kind == VERSION {
-            return Ok(Self::Version(Hello::decode(&mut reader)?));
-        }
-        let id = reader.u32("id")?;
-        let reply = Reply::decode(kind, reader).map_err(|error| error.of_request(id))?;
-        Ok(Self::Reply { id, reply })
+        Ok(match Packet::decode(packet, limits)? {
+            Packet::Hello(hello) => Self::Version(hello),
+            Packet::Numbered(id, reply) => Self::Reply { id, reply },
+        })
     }
 
     /// Writes it, the data of a DATA apart.
@@ -75,9 +72,7 @@ impl ServerPacket {
     /// # Errors
     /// A part does not fit the 32 bits of its length.
     pub fn encode(&self) -> Result<Frame, Error> {
-        let mut head = BytesMut::with_capacity(64);
-        let payload = self.encode_into(&mut head)?;
-        Ok(Frame::new(head, payload))
+        self.as_packet().encode()
     }
 
     /// Appends it to `out`, all but its data, which is returned and goes next.
@@ -85,18 +80,14 @@ impl ServerPacket {
     /// # Errors
     /// As [`encode`](Self::encode); `out` is then as it was.
     pub fn encode_into(&self, out: &mut BytesMut) -> Result<Bytes, Error> {
-        put_packet(out, |out| match self {
-            Self::Version(hello) => {
-                out.put_u8(VERSION);
-                hello.encode(out)?;
-                Ok(Bytes::new())
-            }
-            Self::Reply { id, reply } => {
-                out.put_u8(reply.kind());
-                out.put_u32(*id);
-                reply.encode(out)
-            }
-        })
+        self.as_packet().encode_into(out)
+    }
+
+    fn as_packet(&self) -> PacketRef<'_, Reply> {
+        match self {
+            Self::Version(hello) => PacketRef::Hello(hello),
+            Self::Reply { id, reply } => PacketRef::Numbered(*id, reply),
+        }
     }
 }
 
@@ -113,6 +104,14 @@ impl Reply {
             Self::Extended(_) => EXTENDED_REPLY,
             Self::Unknown { kind, .. } => *kind,
         }
+    }
+}
+
+impl Body for Reply {
+    const HELLO: u8 = VERSION;
+
+    fn kind(&self) -> u8 {
+        self.kind()
     }
 
     fn decode(kind: u8, mut reader: Reader<'_>) -> Result<Self, Error> {

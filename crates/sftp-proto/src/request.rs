@@ -10,8 +10,9 @@ use crate::{
     frame::Frame,
     handle::Handle,
     limits::Limits,
+    packet::{Body, Packet, PacketRef},
     version::Hello,
-    wire::{Reader, put_length, put_packet, put_string},
+    wire::{Reader, put_length, put_string},
 };
 
 /// A packet from a client.
@@ -163,14 +164,10 @@ impl ClientPacket {
     /// # Errors
     /// It ends inside a field, or is beyond a limit. The error has the request's id if that could be read.
     pub fn decode(packet: Bytes, limits: &Limits) -> Result<Self, Error> {
-        let mut reader = Reader::new(packet, limits);
-        let kind = reader.u8("type")?;
-        if kind == INIT {
-            return Ok(Self::Init(Hello::decode(&mut reader)?));
-        }
-        let id = reader.u32("id")?;
-        let request = Request::decode(kind, reader).map_err(|error| error.of_request(id))?;
-        Ok(Self::Request { id, request })
+        Ok(match Packet::decode(packet, limits)? {
+            Packet::Hello(hello) => Self::Init(hello),
+            Packet::Numbered(id, request) => Self::Request { id, request },
+        })
     }
 
     /// Writes it, the data of a WRITE apart.
@@ -178,9 +175,7 @@ impl ClientPacket {
     /// # Errors
     /// A part does not fit the 32 bits of its length.
     pub fn encode(&self) -> Result<Frame, Error> {
-        let mut head = BytesMut::with_capacity(64);
-        let payload = self.encode_into(&mut head)?;
-        Ok(Frame::new(head, payload))
+        self.as_packet().encode()
     }
 
     /// Appends it to `out`, all but its data, which is returned and goes next.
@@ -188,18 +183,14 @@ impl ClientPacket {
     /// # Errors
     /// As [`encode`](Self::encode); `out` is then as it was.
     pub fn encode_into(&self, out: &mut BytesMut) -> Result<Bytes, Error> {
-        put_packet(out, |out| match self {
-            Self::Init(hello) => {
-                out.put_u8(INIT);
-                hello.encode(out)?;
-                Ok(Bytes::new())
-            }
-            Self::Request { id, request } => {
-                out.put_u8(request.kind());
-                out.put_u32(*id);
-                request.encode(out)
-            }
-        })
+        self.as_packet().encode_into(out)
+    }
+
+    fn as_packet(&self) -> PacketRef<'_, Request> {
+        match self {
+            Self::Init(hello) => PacketRef::Hello(hello),
+            Self::Request { id, request } => PacketRef::Numbered(*id, request),
+        }
     }
 }
 
@@ -229,6 +220,14 @@ impl Request {
             Self::Extended(_) => EXTENDED,
             Self::Unknown { kind, .. } => *kind,
         }
+    }
+}
+
+impl Body for Request {
+    const HELLO: u8 = INIT;
+
+    fn kind(&self) -> u8 {
+        self.kind()
     }
 
     fn decode(kind: u8, mut reader: Reader<'_>) -> Result<Self, Error> {

@@ -84,9 +84,13 @@ fn server(build: impl FnOnce(&mut BytesMut)) -> ErrorKind {
 }
 
 fn client(build: impl FnOnce(&mut BytesMut)) -> ErrorKind {
+    client_packet(build).unwrap_err().kind()
+}
+
+fn client_packet(build: impl FnOnce(&mut BytesMut)) -> Result<ClientPacket, rustle_sftp_proto::Error> {
     let mut packet = BytesMut::new();
     build(&mut packet);
-    ClientPacket::decode(packet.freeze(), &Limits::default()).unwrap_err().kind()
+    ClientPacket::decode(packet.freeze(), &Limits::default())
 }
 
 fn string(out: &mut BytesMut, length: usize) {
@@ -162,6 +166,98 @@ fn a_list_that_is_not_there_is_not_allocated() {
         p.put_bytes(0, 500);
     });
     assert_eq!(found, ErrorKind::Truncated { field: "names" });
+}
+
+/// The most extended attributes that are believed, and too few bytes for them: the count is found to be wrong, not the
+/// first attribute, so nothing was made for it.
+#[test]
+fn extended_attributes_that_are_not_there_are_not_allocated() {
+    const ANNOUNCED: &[u8] = b"\x80\0\0\0\0\0\0\x20\0\0\0\x01a\0\0\0\0";
+    let lsetstat = b"\xc8\0\0\0\x01\0\0\0\x14lsetstat@openssh.com\0\0\0\x01f";
+    let wherever: [(&[u8], &[u8]); 6] = [
+        (b"OPEN", b"\x03\0\0\0\x01\0\0\0\x01f\0\0\0\x01"),
+        (b"SETSTAT", b"\x09\0\0\0\x01\0\0\0\x01f"),
+        (b"FSETSTAT", b"\x0a\0\0\0\x01\0\0\0\x01h"),
+        (b"MKDIR", b"\x0e\0\0\0\x01\0\0\0\x01d"),
+        (b"lsetstat", lsetstat),
+        (b"lsetstat, too many", lsetstat),
+    ];
+    for (what, head) in wherever {
+        let what = String::from_utf8_lossy(what);
+        let mut announced = ANNOUNCED.to_vec();
+        let mut expected = ErrorKind::Truncated { field: "extended attributes" };
+        if what.ends_with("too many") {
+            announced[7] = 33;
+            expected = ErrorKind::TooMany { field: "extended attributes", count: 33, limit: 32 };
+        }
+        let found = client(|p| {
+            p.put_slice(head);
+            p.put_slice(&announced);
+        });
+        assert_eq!(found, expected, "{what}");
+    }
+    let attributes = server(|p| {
+        p.put_slice(b"\x69\0\0\0\x01");
+        p.put_slice(ANNOUNCED);
+    });
+    let listed = server(|p| {
+        p.put_slice(b"\x68\0\0\0\x01\0\0\0\x01\0\0\0\x01f\0\0\0\0");
+        p.put_slice(ANNOUNCED);
+    });
+    for found in [attributes, listed] {
+        assert_eq!(found, ErrorKind::Truncated { field: "extended attributes" });
+    }
+    // As many as were announced are taken.
+    let whole = client_packet(|p| {
+        p.put_slice(b"\x09\0\0\0\x01\0\0\0\x01f\x80\0\0\0\0\0\0\x20");
+        (0..32).for_each(|_| p.put_u64(0));
+    });
+    let Ok(ClientPacket::Request { request: Request::SetStat { attributes, .. }, .. }) = whole else {
+        panic!("{whole:?}")
+    };
+    assert_eq!(attributes.extended().len(), 32);
+}
+
+/// The last name of a list that is otherwise whole, and one more than there are.
+#[test]
+fn a_list_of_names_is_as_long_as_it_says() {
+    let names = |count: u32, there: usize| {
+        let mut packet = BytesMut::new();
+        packet.put_slice(b"\x68\0\0\0\x01");
+        packet.put_u32(count);
+        (0..there).for_each(|_| packet.put_bytes(0, 12));
+        ServerPacket::decode(packet.freeze(), &Limits::default())
+    };
+    let Ok(ServerPacket::Reply { reply: Reply::Name(listed), .. }) = names(8192, 8192) else { panic!() };
+    assert_eq!(listed.len(), 8192);
+    let kind = |count, there| names(count, there).unwrap_err().kind();
+    assert_eq!(kind(8193, 8193), ErrorKind::TooMany { field: "names", count: 8193, limit: 8192 });
+    assert_eq!(kind(3, 2), ErrorKind::Truncated { field: "names" });
+    assert_eq!(kind(1, 0), ErrorKind::Truncated { field: "names" });
+}
+
+#[test]
+fn an_error_names_the_extension_whose_body_is_wrong() {
+    let extension = |name: &str, body: &[u8]| {
+        let mut packet = BytesMut::new();
+        packet.put_slice(b"\xc8\0\0\0\x05");
+        packet.put_u32(u32::try_from(name.len()).unwrap());
+        packet.put_slice(name.as_bytes());
+        packet.put_slice(body);
+        ClientPacket::decode(packet.freeze(), &Limits::default()).map_err(|error| error.extension())
+    };
+    for known in rustle_sftp_proto::Extension::ALL {
+        let without_a_body = extension(known.name(), b"");
+        match known {
+            rustle_sftp_proto::Extension::Limits => assert!(without_a_body.is_ok()),
+            known => assert_eq!(without_a_body, Err(Some(known))),
+        }
+    }
+    assert!(extension("x@y", b"\xff").is_ok(), "what is unknown is passed on");
+    let mut cut = BytesMut::new();
+    cut.put_slice(b"\xc8\0\0\0\x05\0\0\0\x09fsync");
+    let error = ClientPacket::decode(cut.freeze(), &Limits::default()).unwrap_err();
+    assert_eq!((error.id(), error.extension()), (Some(5), None));
 }
 
 #[test]
