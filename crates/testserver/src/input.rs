@@ -1,5 +1,7 @@
 //! What a client sends on a channel: its data, queued for whoever is behind the channel, and the rest.
 
+use std::time::Duration;
+
 use russh::{ChannelMsg, ChannelReadHalf};
 
 use crate::{
@@ -8,6 +10,10 @@ use crate::{
     pipe::StdinFeed,
     record::Side,
 };
+
+/// How long a channel with too much unread is not read from. So long its connection may stand still: long enough for a
+/// reader that is only slow, and short enough for those on other channels not to give up.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The client's side of one channel.
 pub(crate) struct Input<'a> {
@@ -22,8 +28,10 @@ pub(crate) struct Input<'a> {
 
 impl Input<'_> {
     /// Queues data and its end until something else comes, which is returned; `None` when the client has closed the
-    /// channel or is gone. Never waits for whoever reads, so that the base's one loop per connection never waits for
-    /// this channel.
+    /// channel or is gone, or when the input [is lost](StdinFeed::is_lost): then the channel is the caller's to close.
+    ///
+    /// Waits for whoever reads only where more is unread than may be, and for a limited time: the base's one loop per
+    /// connection waits for this channel.
     pub(crate) async fn next(&mut self) -> Option<ChannelMsg> {
         let keeper = &self.connection.shared.keeper;
         loop {
@@ -40,6 +48,9 @@ impl Input<'_> {
                     }
                     keeper.data(self.number, Side::Client, self.stream, data.len() as u64);
                     self.feed.push(data);
+                    if !self.is_kept().await {
+                        return None;
+                    }
                 }
                 ChannelMsg::Eof => {
                     keeper.input_ended(self.number);
@@ -49,5 +60,18 @@ impl Input<'_> {
                 other => return Some(other),
             }
         }
+    }
+    /// Whether all that has come has its place.
+    async fn is_kept(&self) -> bool {
+        tokio::select! {
+            biased;
+            () = self.feed.room(self.connection.shared.settings.limits.max_unread) => {}
+            () = self.connection.gone.cancelled() => {}
+            () = tokio::time::sleep(PATIENCE) => {
+                tracing::warn!(channel = self.number, "channel ended: too much of its input is unread");
+                self.feed.lose();
+            }
+        }
+        !self.feed.is_lost()
     }
 }

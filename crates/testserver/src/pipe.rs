@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 /// The reading end of a command's standard input.
 ///
 /// The base grants window as data arrives, so what a command leaves unread waits here: up to 8 MiB in memory, the rest
-/// in a temporary file without a name.
+/// in temporary files without a name, and in all [so much](crate::Builder::max_unread).
 pub struct Stdin {
     queue: Arc<Queue>,
 }
@@ -37,9 +37,11 @@ struct State {
     /// How many bytes those are.
     queued: usize,
     /// What comes after them; while there is any, new data goes there.
-    spilled: Option<Spill>,
+    spilled: VecDeque<Spill>,
     end: End,
     reader: Option<Waker>,
+    /// Who waits for the reader to get on.
+    writer: Option<Waker>,
 }
 
 #[derive(Default, PartialEq, Eq)]
@@ -48,9 +50,11 @@ enum End {
     Open,
     Ended,
     Unread,
+    /// Some of it could not be kept. A command must not take a part for all, so it never comes to an end.
+    Lost,
 }
 
-/// A queue on disk: written at its end, read at its front.
+/// A piece of a queue on disk: written at its end, read at its front, gone when all of it has been read.
 struct Spill {
     file: File,
     read: u64,
@@ -59,6 +63,9 @@ struct Spill {
 
 /// Four windows: a command that reads at all stays below this.
 const IN_MEMORY: usize = 8 * 1024 * 1024;
+
+/// How long a file on disk becomes before another is begun: so much stays there longer than it is needed.
+const SEGMENT: u64 = 64 * 1024 * 1024;
 
 /// One read of a spilled input.
 const PIECE: u64 = 256 * 1024;
@@ -77,6 +84,32 @@ impl StdinFeed {
             state.push(data);
             state.wake();
         }
+    }
+
+    /// Waits until no more than `most` bytes are unread, or there is no use in waiting.
+    ///
+    /// # Cancel safety
+    /// Nothing happens when this future is dropped.
+    pub(crate) async fn room(&self, most: u64) {
+        std::future::poll_fn(|cx| {
+            let mut state = self.queue.lock();
+            if state.end != End::Open || state.unread() <= most {
+                return Poll::Ready(());
+            }
+            state.writer = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Gives the input up: more of it has come than can be kept.
+    pub(crate) fn lose(&self) {
+        self.queue.lock().lose();
+    }
+
+    /// Whether some of the input could not be kept.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.queue.lock().end == End::Lost
     }
 
     /// Ends the input: what is queued can still be read.
@@ -107,13 +140,16 @@ impl Stdin {
     fn poll_chunk(&mut self, cx: &Context<'_>) -> Poll<Option<Bytes>> {
         let mut state = self.queue.lock();
         if let Some(chunk) = state.pop() {
+            state.wake_writer();
             return Poll::Ready(Some(chunk));
         }
-        if state.end != End::Open {
-            return Poll::Ready(None);
+        match state.end {
+            End::Open | End::Lost => {
+                state.reader = Some(cx.waker().clone());
+                Poll::Pending
+            }
+            End::Ended | End::Unread => Poll::Ready(None),
         }
-        state.reader = Some(cx.waker().clone());
-        Poll::Pending
     }
 }
 
@@ -137,9 +173,14 @@ impl AsyncRead for Stdin {
 impl Drop for Stdin {
     fn drop(&mut self) {
         let mut state = self.queue.lock();
-        state.end = End::Unread;
+        // What is lost stays so, for whoever asks later.
+        if state.end != End::Lost {
+            state.end = End::Unread;
+        }
         state.chunks.clear();
-        state.spilled = None;
+        state.queued = 0;
+        state.spilled.clear();
+        state.wake_writer();
     }
 }
 
@@ -151,24 +192,29 @@ impl Queue {
 
 impl State {
     fn push(&mut self, data: Bytes) {
-        if self.spilled.is_none() && self.queued + data.len() > IN_MEMORY {
-            self.spilled =
-                Spill::new().inspect_err(|error| tracing::warn!(%error, "input stays in memory")).ok();
+        let fits = self.spilled.is_empty() && self.queued + data.len() <= IN_MEMORY;
+        let segment = if fits { None } else { self.segment() };
+        let Some(segment) = segment else {
+            self.queued += data.len();
+            self.chunks.push_back(data);
+            return;
+        };
+        let appended = segment.append(&data);
+        if let Err(error) = appended {
+            tracing::error!(%error, "input lost: the temporary file cannot be written");
+            self.lose();
         }
-        match &mut self.spilled {
-            Some(spill) => match spill.append(&data) {
-                Ok(()) => {}
-                // The input can no longer be whole: a command must not take a part for all, so it gets no end either.
-                Err(error) => {
-                    tracing::error!(%error, "input lost: the temporary file cannot be written");
-                    self.end = End::Unread;
-                }
-            },
-            None => {
-                self.queued += data.len();
-                self.chunks.push_back(data);
+    }
+
+    /// Where on disk new data goes. Without one the input stays in memory, or the last file grows longer.
+    fn segment(&mut self) -> Option<&mut Spill> {
+        if self.spilled.back().is_none_or(|spill| spill.written >= SEGMENT) {
+            match Spill::new() {
+                Ok(spill) => self.spilled.push_back(spill),
+                Err(error) => tracing::warn!(%error, "no temporary file for input"),
             }
         }
+        self.spilled.back_mut()
     }
 
     fn pop(&mut self) -> Option<Bytes> {
@@ -176,13 +222,40 @@ impl State {
             self.queued -= chunk.len();
             return Some(chunk);
         }
-        let chunk = self.spilled.as_mut()?.take().inspect_err(|error| {
-            tracing::error!(%error, "input lost: the temporary file cannot be read");
-        });
-        if self.spilled.as_ref().is_some_and(|spill| spill.read == spill.written) {
-            self.spilled = None;
+        let spill = self.spilled.front_mut()?;
+        let taken = spill.take();
+        if spill.unread() == 0 {
+            self.spilled.pop_front();
         }
-        chunk.ok()
+        match taken {
+            Ok(chunk) => Some(chunk),
+            Err(error) => {
+                tracing::error!(%error, "input lost: the temporary file cannot be read");
+                self.lose();
+                None
+            }
+        }
+    }
+
+    fn unread(&self) -> u64 {
+        self.spilled.iter().fold(self.queued as u64, |sum, spill| sum.saturating_add(spill.unread()))
+    }
+
+    /// Nothing of it can be used any more.
+    fn lose(&mut self) {
+        if self.end != End::Unread {
+            self.end = End::Lost;
+        }
+        self.chunks.clear();
+        self.queued = 0;
+        self.spilled.clear();
+        self.wake_writer();
+    }
+
+    fn wake_writer(&mut self) {
+        if let Some(writer) = self.writer.take() {
+            writer.wake();
+        }
     }
 
     fn wake(&mut self) {
@@ -197,6 +270,10 @@ impl Spill {
         Ok(Self { file: tempfile::tempfile()?, read: 0, written: 0 })
     }
 
+    fn unread(&self) -> u64 {
+        self.written.saturating_sub(self.read)
+    }
+
     fn append(&mut self, data: &[u8]) -> io::Result<()> {
         self.file.seek(SeekFrom::Start(self.written))?;
         self.file.write_all(data)?;
@@ -206,8 +283,9 @@ impl Spill {
 
     fn take(&mut self) -> io::Result<Bytes> {
         self.file.seek(SeekFrom::Start(self.read))?;
+        let unread = self.unread();
         let mut chunk = Vec::new();
-        (&mut self.file).take(PIECE.min(self.written - self.read)).read_to_end(&mut chunk)?;
+        (&mut self.file).take(PIECE.min(unread)).read_to_end(&mut chunk)?;
         if chunk.is_empty() {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
@@ -242,7 +320,7 @@ mod tests {
         for n in 0..count {
             feed.push(piece(n));
         }
-        assert!(feed.queue.lock().spilled.is_some());
+        assert!(!feed.queue.lock().spilled.is_empty());
         let mut expected = (0..count).flat_map(|n| piece(n).to_vec());
         drop(feed);
         let mut total = 0;
@@ -251,7 +329,7 @@ mod tests {
             assert!(chunk.iter().all(|byte| expected.next() == Some(*byte)));
         }
         assert_eq!(total, IN_MEMORY * 3);
-        assert!(stdin.queue.lock().spilled.is_none());
+        assert!(stdin.queue.lock().spilled.is_empty());
     }
 
     #[tokio::test]
@@ -263,5 +341,57 @@ mod tests {
             stdin.read_exact(&mut byte).await.unwrap();
             assert_eq!(byte[0], expected);
         }
+    }
+    /// A reader that gets on and never quite catches up: the files behind it go.
+    #[tokio::test]
+    async fn what_has_been_read_takes_no_room_on_disk() {
+        let (feed, mut stdin) = stdin();
+        let piece = Bytes::from(vec![7; 4 << 20]);
+        let push = || feed.push(piece.clone());
+        (0..4).for_each(|_| push());
+        let mut read = 0;
+        for n in 5..64 {
+            push();
+            while read < (n - 4) * piece.len() {
+                read += stdin.chunk().await.unwrap().len();
+            }
+            let state = feed.queue.lock();
+            let kept: u64 = state.spilled.iter().map(|spill| spill.written).sum();
+            assert!(!state.spilled.is_empty() && kept <= 2 * SEGMENT, "{kept} bytes after piece {n}");
+            assert_eq!(state.unread(), (n * piece.len() - read) as u64);
+        }
+    }
+
+    #[tokio::test]
+    async fn room_comes_with_reading_and_when_nobody_will() {
+        let (feed, mut stdin) = stdin();
+        feed.push(Bytes::from_static(b"abcdef"));
+        feed.room(6).await;
+        let room = feed.room(5);
+        tokio::pin!(room);
+        assert!(std::future::poll_fn(|cx| Poll::Ready(room.as_mut().poll(cx).is_pending())).await);
+        let (chunk, ()) = tokio::join!(stdin.chunk(), room);
+        assert_eq!(chunk.unwrap(), "abcdef");
+
+        feed.push(Bytes::from_static(b"abcdef"));
+        let room = feed.room(5);
+        tokio::pin!(room);
+        assert!(std::future::poll_fn(|cx| Poll::Ready(room.as_mut().poll(cx).is_pending())).await);
+        drop(stdin);
+        room.await;
+    }
+
+    #[tokio::test]
+    async fn input_that_is_lost_has_no_end() {
+        let (feed, mut stdin) = stdin();
+        feed.push(Bytes::from_static(b"a part"));
+        feed.lose();
+        feed.push(Bytes::from_static(b"of it"));
+        feed.end();
+        assert!(feed.is_lost());
+        feed.room(0).await;
+        assert!(std::future::poll_fn(|cx| Poll::Ready(stdin.poll_chunk(cx).is_pending())).await);
+        drop(stdin);
+        assert!(feed.is_lost());
     }
 }

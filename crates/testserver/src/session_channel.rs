@@ -95,6 +95,10 @@ impl SessionChannel {
                 feed.end();
                 hangup.cancel();
                 run.await;
+                if feed.is_lost() {
+                    runner.leave();
+                    runner.line.close().await;
+                }
             }
         }
         runner.leave();

@@ -1,11 +1,11 @@
-//! The limits an `sshd` puts on its clients, by the names in sshd_config(5).
+//! The limits an `sshd` puts on its clients, by the names in sshd_config(5), and one that the base makes necessary.
 
 use std::time::Duration;
 
 use super::Builder;
 use crate::startups::MaxStartups;
 
-/// What `sshd` would take from its configuration.
+/// What `sshd` would take from its configuration, and what it needs no limit for.
 #[derive(Debug, Clone)]
 pub(crate) struct Limits {
     pub(crate) max_startups: Option<MaxStartups>,
@@ -13,6 +13,8 @@ pub(crate) struct Limits {
     pub(crate) max_auth_tries: Option<usize>,
     pub(crate) login_grace: Option<Duration>,
     pub(crate) client_alive: Option<ClientAlive>,
+    /// In bytes.
+    pub(crate) max_unread: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +31,7 @@ impl Default for Limits {
             max_auth_tries: None,
             login_grace: None,
             client_alive: None,
+            max_unread: 1 << 30,
         }
     }
 }
@@ -124,6 +127,24 @@ impl Builder {
     /// `sshd` begins to ask after the login, the base after the key exchange.
     pub fn client_alive(mut self, interval: Duration, count: usize) -> Self {
         self.settings.limits.client_alive = Some(ClientAlive { interval, count });
+        self
+    }
+
+    /// How much of what a client sends on a channel may wait to be read, in bytes: by a command, by an SFTP session that
+    /// cannot send its replies, by the target of a forward. 1 GiB otherwise.
+    ///
+    /// `sshd` withholds the window from such a client. The base grants it as data arrives, so that no other channel of
+    /// the connection has to wait; 8 MiB of a channel stay in memory, the rest goes to temporary files. Where there is
+    /// more than this, nothing is read from the channel for up to 10 s, and then little from its connection; if there is
+    /// still no room, the channel is closed. Not for the [raw peer](Self::raw_peer), which owns its windows.
+    ///
+    /// ```
+    /// use rustle_testserver::TestServer;
+    ///
+    /// let small = TestServer::builder().max_unread(1 << 20);
+    /// ```
+    pub fn max_unread(mut self, bytes: u64) -> Self {
+        self.settings.limits.max_unread = bytes;
         self
     }
 }

@@ -70,11 +70,12 @@ pub(crate) async fn carry(connection: &Arc<Connection>, channel: Channel<Msg>, n
             }
         }
     }
-    if delivered && answered {
+    // A target that takes too little loses the channel.
+    if (delivered && answered) || feed.is_lost() {
         drop(write.close().await);
     }
     connection.shared.keeper.channel_closed(number);
-    if !delivered {
+    if !delivered && !feed.is_lost() {
         // The client may close as soon as it has sent the last byte; the target still gets it.
         feed.end();
         tokio::select! {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use rustle_testserver::{Cut, DisconnectReason, End, Fault, Phase, RawPeer, TestServer};
+use russh::ChannelMsg;
+use rustle_testserver::{Call, Cut, DisconnectReason, End, Exit, Fault, Phase, RawPeer, Target, TestServer};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     time::{Instant, timeout},
@@ -214,4 +215,47 @@ async fn who_has_seen_a_session_close_finds_its_place_free() {
         }
         server.stop().await.unwrap();
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_channel_whose_input_nobody_reads_is_closed() {
+    let server = TestServer::builder()
+        .user(alice())
+        .max_unread(1 << 20)
+        .command_fn("deaf", async |_| std::future::pending().await)
+        .command_fn("slow", async |mut call: Call| {
+            let mut bytes = 0;
+            while let Some(chunk) = call.stdin().chunk().await {
+                bytes += chunk.len();
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            call.stdout().send(format!("{bytes}")).await.unwrap();
+            Exit::SUCCESS
+        })
+        .forward_target("deaf", None, Target::closure(async |_stream| std::future::pending().await))
+        .start()
+        .await
+        .unwrap();
+    let client = Client::alice_in_memory(&server).await;
+    let input = || vec![7; 4 << 20];
+    // Whoever reads at all gets everything.
+    let slow = client.exec("slow").await;
+    slow.data_bytes(input()).await.unwrap();
+    slow.eof().await.unwrap();
+    assert_eq!(collect(slow).await.text(), "4194304");
+
+    let deaf = client.exec("deaf").await;
+    let target = client.handle.channel_open_direct_tcpip("deaf", 1, "127.0.0.1", 1).await.unwrap();
+    for mut channel in [deaf, target] {
+        let begin = Instant::now();
+        // Less than a window: it is all sent whether somebody reads it or not.
+        channel.data_bytes(vec![7; 2_000_000]).await.unwrap();
+        let closed = async { while !matches!(channel.wait().await, Some(ChannelMsg::Close) | None) {} };
+        timeout(LIMIT, closed).await.unwrap();
+        assert!((9..12).contains(&begin.elapsed().as_secs()), "{:?}", begin.elapsed());
+    }
+    server.wait_until(|record| record.channels_open() == 0, LIMIT).await.unwrap();
+    // The connection is as good as before.
+    timeout(LIMIT, client.open()).await.unwrap();
+    server.stop().await.unwrap();
 }
