@@ -78,5 +78,5 @@ pub use record::{
     Event, ForwardPlace, ForwardRecord, ForwardState, Happening, Pty, Record, Side, TerminalSize, Transcript,
 };
 pub use server::TestServer;
-pub use sftp::{Sftp, SftpEngine, SftpEntry};
+pub use sftp::{LinkOrder, Sftp, SftpEngine, SftpEntry};
 pub use user::{Method, Round, User};

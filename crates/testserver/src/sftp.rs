@@ -4,6 +4,7 @@ mod convert;
 mod entry;
 mod handles;
 mod independent;
+mod limits;
 mod long_name;
 mod native;
 mod outbox;
@@ -30,7 +31,8 @@ use crate::{
     server::TestServer,
     sftp::{
         handles::HandleBytes,
-        service::{Access, Service, SessionLimits},
+        limits::LimitSettings,
+        service::{Access, Service},
     },
     storage::{Directory, Links, Memory, Storage},
 };
@@ -73,10 +75,11 @@ pub struct Sftp {
     memory: InMemory,
     extensions: Vec<Extension>,
     unknown: Vec<String>,
-    limits: Option<SessionLimits>,
+    limits: LimitSettings,
     access: Access,
     engine: SftpEngine,
     handle_bytes: HandleBytes,
+    link_order: LinkOrder,
     noise: Bytes,
 }
 
@@ -111,10 +114,22 @@ pub enum SftpEngine {
     /// The server's own: byte exact, with faults.
     #[default]
     Native,
-    /// One that others wrote, over a real directory and without any settings, to hold against the first: what passes
-    /// with both is no accident of either. It takes names and handles for UTF-8, and has three extensions.
-    /// It is no prison for a client that exchanges directories for links in a second session, and waits at a named pipe.
+    /// One that others wrote, over a real directory and without any settings but [`link_order`](Sftp::link_order), to
+    /// hold against the first: what passes with both is no accident of either. It takes names and handles for UTF-8, has
+    /// three extensions, and opens regular files alone.
+    /// It is no prison for a client that exchanges directories for links in a second session.
     Independent,
+}
+
+/// Which of its two paths a SYMLINK has first; see [`Sftp::link_order`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum LinkOrder {
+    /// The target, then the link: OpenSSH's (its `PROTOCOL`, section 4.1), a mistake that was kept.
+    #[default]
+    OpenSsh,
+    /// The link, then its target, as draft-ietf-secsh-filexfer-02 says in section 6.10.
+    Draft,
 }
 
 impl Sftp {
@@ -221,14 +236,15 @@ impl Sftp {
         self
     }
 
-    /// The longest packet taken, in bytes; a longer one ends the session, as with OpenSSH. 262 144 otherwise, as
-    /// OpenSSH's.
+    /// The longest packet taken, in bytes; a longer one ends the session, as with OpenSSH. At least 34 000, which the
+    /// draft asks of every server (section 3). 262 144 otherwise, as OpenSSH's.
     pub fn max_packet(mut self, bytes: usize) -> Self {
-        self.limits_mut().packet = bytes;
+        self.limits.packet = Some(bytes);
         self
     }
 
-    /// What a READ returns at most, in bytes. 261 120 otherwise, as OpenSSH's.
+    /// What a READ returns at most, in bytes: from 1 to 1 MiB, and to 9 less than the longest packet. Otherwise 1024 less
+    /// than the longest packet and no more than 261 120, as OpenSSH's.
     ///
     /// ```
     /// use rustle_testserver::{Sftp};
@@ -236,20 +252,39 @@ impl Sftp {
     /// let small = Sftp::memory().max_read(32 * 1024).max_write(32 * 1024);
     /// ```
     pub fn max_read(mut self, bytes: usize) -> Self {
-        self.limits_mut().read = bytes;
+        self.limits.read = Some(bytes);
         self
     }
 
-    /// What a WRITE may carry, in bytes; a longer one fails. 261 120 otherwise, as OpenSSH says.
+    /// What a WRITE may carry, in bytes; a longer one fails. From 1 to 30 less than the longest packet. Otherwise 1024
+    /// less than the longest packet and no more than 261 120, as OpenSSH says.
     pub fn max_write(mut self, bytes: usize) -> Self {
-        self.limits_mut().write = bytes;
+        self.limits.write = Some(bytes);
         self
     }
 
-    /// How many files and directories a session may have open; one more fails. 1019 otherwise, as OpenSSH says with the
-    /// usual limit of open files.
+    /// How many files and directories a session may have open, at least 1; one more fails. 1019 otherwise, as OpenSSH
+    /// says with the usual limit of open files.
     pub fn max_handles(mut self, n: usize) -> Self {
-        self.limits_mut().handles = n;
+        self.limits.handles = Some(n);
+        self
+    }
+
+    /// Which path of a SYMLINK is taken for the target. OpenSSH's order otherwise, as nearly every server has it.
+    ///
+    /// The wire does not say which order a client uses. Some clients, asyncssh and ssh2 among them, send OpenSSH's to
+    /// servers whose identification says OpenSSH, and the draft's to all others: to this server too, whose identification
+    /// is its own. Their links are right with [`LinkOrder::Draft`], or in OpenSSH's order with an
+    /// [`identification`](crate::Builder::identification) as OpenSSH's; those of OpenSSH's `sftp` and of paramiko, which
+    /// do not look who listens, are right in OpenSSH's order alone.
+    ///
+    /// ```
+    /// use rustle_testserver::{LinkOrder, Sftp};
+    ///
+    /// let as_the_draft_says = Sftp::memory().link_order(LinkOrder::Draft);
+    /// ```
+    pub fn link_order(mut self, order: LinkOrder) -> Self {
+        self.link_order = order;
         self
     }
 
@@ -299,21 +334,19 @@ impl Sftp {
             memory: InMemory::default(),
             extensions: Extension::ALL.to_vec(),
             unknown: Vec::new(),
-            limits: None,
+            limits: LimitSettings::default(),
             access: Access::ReadWrite,
             engine: SftpEngine::default(),
             handle_bytes: HandleBytes::Numbers,
+            link_order: LinkOrder::default(),
             noise: Bytes::new(),
         }
-    }
-
-    fn limits_mut(&mut self) -> &mut SessionLimits {
-        self.limits.get_or_insert_default()
     }
 
     /// As it is served; `directory` is the server's temporary one.
     pub(crate) fn open(self, directory: &Path) -> Result<Server, Error> {
         self.check()?;
+        let limits = self.limits.resolve().map_err(|text| configuration(format!("Sftp::{text}")))?;
         let root = match &self.files {
             Files::Memory => None,
             Files::TempDir => Some(directory),
@@ -329,15 +362,16 @@ impl Sftp {
             }
         };
         if let (SftpEngine::Independent, Some(root)) = (self.engine, root) {
-            return Ok(Server::Independent(root.to_owned()));
+            return Ok(Server::Independent { root: root.to_owned(), links: self.link_order });
         }
         let owner = storage.attributes(b"/", Links::Follow).map(|root| root.uid);
         Ok(Server::Native(Arc::new(Service {
             storage,
             extensions: self.extensions,
-            limits: self.limits.unwrap_or_default(),
+            limits,
             access: self.access,
             handle_bytes: self.handle_bytes,
+            link_order: self.link_order,
             noise: self.noise,
             owner: owner.unwrap_or_default(),
         })))
@@ -392,13 +426,13 @@ impl Sftp {
             return Err(configuration("an SFTP quota, umask or clock needs Sftp::memory()"));
         }
         if self.engine == SftpEngine::Independent {
-            let plain = self.limits.is_none()
+            let plain = self.limits.is_empty()
                 && self.access == Access::ReadWrite
                 && self.noise.is_empty()
                 && self.handle_bytes == HandleBytes::Numbers
                 && self.extensions == Extension::ALL;
             if !plain {
-                return Err(configuration("SftpEngine::Independent has no settings"));
+                return Err(configuration("SftpEngine::Independent has no settings but link_order"));
             }
             if matches!(self.files, Files::Memory) {
                 return Err(configuration("SftpEngine::Independent needs a directory"));
@@ -419,7 +453,7 @@ fn configuration(text: impl Into<String>) -> Error {
 #[derive(Debug)]
 pub(crate) enum Server {
     Native(Arc<Service>),
-    Independent(PathBuf),
+    Independent { root: PathBuf, links: LinkOrder },
 }
 
 impl TestServer {
@@ -450,8 +484,8 @@ pub(crate) async fn serve(
 ) -> Exit {
     match server {
         Server::Native(service) => native::serve(service, connection, channel, call, hangup).await,
-        Server::Independent(root) => {
-            independent::serve(root, call, hangup).await;
+        Server::Independent { root, links } => {
+            independent::serve(root, *links, call, hangup).await;
             Exit::SUCCESS
         }
     }

@@ -63,26 +63,29 @@ impl Faults {
             .collect()
     }
 
-    /// As [`strike`](Self::strike), for the faults of an SFTP request that `applies` takes: what one does may not suit
-    /// each answer.
+    /// As [`strike`](Self::strike), for the faults of an SFTP request: the turn comes to those that `concerns` takes,
+    /// and `act` does what one asks for and says whether that made a difference. One that made none has had its turn
+    /// and has not struck. Says how many have struck.
     pub(crate) fn strike_sftp(
         &self,
         connection: usize,
         request: SftpRequest,
-        applies: impl Fn(&SftpFault) -> bool,
-    ) -> Vec<SftpFault> {
-        let mut list = self.lock();
-        let mut struck = Vec::new();
-        for armed in &mut list.faults {
+        concerns: impl Fn(&SftpFault) -> bool,
+        mut act: impl FnMut(&SftpFault) -> bool,
+    ) -> usize {
+        let mut struck = 0;
+        for armed in &mut self.lock().faults {
             let (Trigger::Sftp(waits_for), Action::Sftp(fault)) = (&armed.fault.trigger, &armed.fault.action)
             else {
                 continue;
             };
             if waits_for.covers(request)
-                && applies(fault)
-                && let Some(Action::Sftp(fault)) = armed.turn(connection)
+                && concerns(fault)
+                && is_its_turn(&armed.fault, &mut armed.seen, armed.fired, connection)
+                && act(fault)
             {
-                struck.push(fault);
+                armed.fired += 1;
+                struck += 1;
             }
         }
         struck

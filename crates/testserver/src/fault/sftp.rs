@@ -57,6 +57,11 @@ pub enum SftpRequest {
 /// What is wrong with the answer to an SFTP request; see [`Fault::sftp`].
 ///
 /// Unless said otherwise, the request is carried out first: what is wrong is what the client hears of it.
+///
+/// Several faults of one request add up, in the order in which they were given. One that would undo what an earlier one
+/// does to the same reply, or would find nothing left to do, does nothing and has not fired: of a lost reply nobody sees
+/// a wrong id, and of two that take the place of the work the first does. For [`Fault::nth`] that was its turn all the
+/// same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SftpFault {
     pub(crate) kind: SftpFaultKind,

@@ -1,6 +1,7 @@
 //! The second engine: russh-sftp's server half over a real directory, written by other people.
 
 mod handler;
+mod open;
 mod paths;
 
 use std::path::Path;
@@ -9,18 +10,19 @@ use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::call::Call;
+use crate::{call::Call, sftp::LinkOrder};
 
 /// Between the channel and the SFTP engine, each way: a few of its largest packets.
 const BUFFER: usize = 256 * 1024;
 
 /// Serves SFTP on a channel until its input ends or `hangup`; the engine's task is gone when this returns.
-pub(super) async fn serve(root: &Path, call: Call, hangup: &CancellationToken) {
+pub(super) async fn serve(root: &Path, links: LinkOrder, call: Call, hangup: &CancellationToken) {
     let (near, far) = tokio::io::duplex(BUFFER);
     let engine = TaskTracker::new();
     // The engine spawns its task itself and keeps no handle to it; the token inside the handler, which that task owns,
     // tells when it has ended. It ends when its stream does, that is when `near` is dropped below.
-    russh_sftp::server::run(far, handler::Directory::new(root.to_owned(), engine.token())).await;
+    let directory = handler::Directory::new(root.to_owned(), links, engine.token());
+    russh_sftp::server::run(far, directory).await;
     engine.close();
 
     let (mut from_engine, mut to_engine) = tokio::io::split(near);

@@ -12,13 +12,13 @@ use crate::{
     call::{Call, Output},
     connection::Connection,
     exit::Exit,
-    fault::{SftpFault, SftpFaultKind, SftpRequest},
+    fault::{SftpFault, SftpFaultKind, SftpRequest, Trigger},
     pipe::Stdin,
     sftp::{
         outbox::Outbox,
         service::Service,
         session::Session,
-        spoil::{self, Sending},
+        spoil::{self, Sending, Spoiler},
     },
 };
 
@@ -100,7 +100,11 @@ impl Engine {
                 Ok(None) => return self.flush().await,
                 Err(error) => {
                     tracing::debug!(%error, "an SFTP stream that cannot be followed");
-                    return ControlFlow::Break(TOO_LONG);
+                    return ControlFlow::Break(match error.kind() {
+                        // OpenSSH finds no type in it.
+                        ErrorKind::Empty => NONSENSE,
+                        _ => TOO_LONG,
+                    });
                 }
             };
             self.packet(packet).await?;
@@ -116,7 +120,7 @@ impl Engine {
         match ClientPacket::decode(packet, self.framer.limits()) {
             Ok(ClientPacket::Init(_)) => {
                 self.greeted = Greeted::Yes;
-                if !self.strike_instead(SftpRequest::Init).is_empty() {
+                if self.strike_instead(SftpRequest::Init).is_some() {
                     return ControlFlow::Break(Exit::Silent);
                 }
                 let version = ServerPacket::Version(self.session.greet());
@@ -125,8 +129,7 @@ impl Engine {
             Ok(_) | Err(_) if self.greeted == Greeted::No => ControlFlow::Break(NONSENSE),
             Ok(ClientPacket::Request { id, request }) => {
                 let sort = spoil::sort(&request);
-                // Of several, the first.
-                let reply = match self.strike_instead(sort).into_iter().next().map(|fault| fault.kind) {
+                let reply = match self.strike_instead(sort) {
                     None => self.session.answer(request).await,
                     Some(SftpFaultKind::Status { code, text }) => {
                         Reply::Status(Status::new(StatusCode::new(code), text))
@@ -139,13 +142,15 @@ impl Engine {
         }
     }
 
-    /// OpenSSH ends at a packet that ends too early. What is only too long for this server is refused, as a system call
-    /// would refuse it there.
+    /// OpenSSH ends at a packet that ends too early, unless it asks for an extension that is not to be had: that one's
+    /// body it does not read. What is only too long for this server is refused, as a system call would refuse it there.
     fn refuse(&mut self, error: &Error) -> Step {
         tracing::debug!(%error, "an SFTP packet that cannot be read");
-        let code = match error.kind() {
-            ErrorKind::TooLong { field: "handle", .. } => StatusCode::FAILURE,
-            ErrorKind::TooLong { .. } | ErrorKind::TooMany { .. } => StatusCode::BAD_MESSAGE,
+        let refusal = error.extension().and_then(|extension| self.session.refusal(extension));
+        let code = match (refusal, error.kind()) {
+            (Some(code), _) => code,
+            (None, ErrorKind::TooLong { field: "handle", .. }) => StatusCode::FAILURE,
+            (None, ErrorKind::TooLong { .. } | ErrorKind::TooMany { .. }) => StatusCode::BAD_MESSAGE,
             _ => return ControlFlow::Break(NONSENSE),
         };
         let Some(id) = error.id() else { return ControlFlow::Break(NONSENSE) };
@@ -153,11 +158,17 @@ impl Engine {
     }
 
     async fn reply(&mut self, sort: SftpRequest, packet: ServerPacket) -> Step {
-        let faults = self.strike(sort, |fault| !fault.is_instead() && spoil::applies(fault, &packet));
-        if faults.is_empty() {
+        let (connection, shared) = (self.connection.number, &self.connection.shared);
+        let waited_for = |trigger: &Trigger| matches!(trigger, Trigger::Sftp(sorts) if sorts.covers(sort));
+        if !shared.faults.watches(connection, waited_for) {
             return queued(self.outbox.packet(&packet));
         }
-        let spoiled = match spoil::spoil(&faults, packet) {
+        // Whose turn it is does not depend on what the others do to the reply.
+        let mut spoiler = Spoiler::new(packet.clone(), self.outbox.outgoing());
+        if self.strike(sort, |fault| spoil::concerns(fault, &packet), |fault| spoiler.take(fault)) == 0 {
+            return queued(self.outbox.packet(&packet));
+        }
+        let spoiled = match spoiler.finish() {
             Ok(spoiled) => spoiled,
             Err(error) => return queued(Err(error)),
         };
@@ -175,19 +186,38 @@ impl Engine {
         ControlFlow::Continue(())
     }
 
-    /// The faults that take the place of carrying the request out.
-    fn strike_instead(&self, sort: SftpRequest) -> Vec<SftpFault> {
-        self.strike(sort, |fault| {
+    /// The fault that takes the place of carrying the request out: of several whose turn it is, the first.
+    fn strike_instead(&self, sort: SftpRequest) -> Option<SftpFaultKind> {
+        let concerns = |fault: &SftpFault| {
             let for_init = sort != SftpRequest::Init || fault.kind == SftpFaultKind::CloseChannel;
             fault.is_instead() && for_init
-        })
+        };
+        let mut instead = None;
+        self.strike(sort, concerns, |fault| {
+            let first = instead.is_none();
+            if first {
+                instead = Some(fault.kind.clone());
+            }
+            first
+        });
+        instead
     }
 
-    fn strike(&self, sort: SftpRequest, applies: impl Fn(&SftpFault) -> bool) -> Vec<SftpFault> {
-        let shared = &self.connection.shared;
-        let struck = shared.faults.strike_sftp(self.connection.number, sort, applies);
-        for fault in &struck {
-            tracing::debug!(connection = self.connection.number, request = %sort, %fault, "fault strikes");
+    fn strike(
+        &self,
+        sort: SftpRequest,
+        concerns: impl Fn(&SftpFault) -> bool,
+        mut act: impl FnMut(&SftpFault) -> bool,
+    ) -> usize {
+        let (connection, shared) = (self.connection.number, &self.connection.shared);
+        let struck = shared.faults.strike_sftp(connection, sort, concerns, |fault| {
+            let acts = act(fault);
+            if acts {
+                tracing::debug!(connection, request = %sort, %fault, "fault strikes");
+            }
+            acts
+        });
+        if struck > 0 {
             shared.keeper.touch();
         }
         struck

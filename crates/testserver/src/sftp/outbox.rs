@@ -3,6 +3,8 @@
 use bytes::{Bytes, BytesMut};
 use rustle_sftp_proto::{Error, ServerPacket};
 
+use crate::sftp::spoil::Outgoing;
+
 /// Data from this length on goes out by itself and is not copied behind its head: several of the channel's packets, so
 /// that one more for the head does not matter.
 const APART: usize = 64 * 1024;
@@ -43,6 +45,14 @@ impl Outbox {
             self.bytes(&bytes);
         } else {
             self.held = Some(bytes);
+        }
+    }
+
+    /// Whether a reply waits for the next one.
+    pub(super) fn outgoing(&self) -> Outgoing {
+        match self.held {
+            None => Outgoing::Free,
+            Some(_) => Outgoing::HoldsOne,
         }
     }
 

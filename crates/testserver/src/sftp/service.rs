@@ -4,7 +4,7 @@ use bytes::Bytes;
 use rustle_sftp_proto::Extension;
 
 use crate::{
-    sftp::{handles::HandleBytes, session},
+    sftp::{LinkOrder, handles::HandleBytes, limits::SessionLimits, session},
     storage::{LONGEST_READ, OpenOptions, Storage, StorageError},
 };
 
@@ -16,19 +16,11 @@ pub(crate) struct Service {
     pub(super) limits: SessionLimits,
     pub(super) access: Access,
     pub(super) handle_bytes: HandleBytes,
+    pub(super) link_order: LinkOrder,
     /// What comes before the first packet.
     pub(super) noise: Bytes,
     /// The number of the user that the files of the server belong to.
     pub(super) owner: u32,
-}
-
-/// How much one session may ask for.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct SessionLimits {
-    pub(crate) packet: usize,
-    pub(crate) read: usize,
-    pub(crate) write: usize,
-    pub(crate) handles: usize,
 }
 
 /// Whether files can be changed.
@@ -36,19 +28,6 @@ pub(crate) struct SessionLimits {
 pub(crate) enum Access {
     ReadWrite,
     ReadOnly,
-}
-
-impl Default for SessionLimits {
-    fn default() -> Self {
-        Self {
-            // OpenSSH's SFTP_MAX_MSG_LENGTH, and 1 KiB less for data.
-            packet: 256 * 1024,
-            read: 255 * 1024,
-            write: 255 * 1024,
-            // What OpenSSH says with the usual limit of 1024 files: five are its own.
-            handles: 1019,
-        }
-    }
 }
 
 impl Service {
@@ -86,6 +65,10 @@ impl Service {
     /// Whether it is switched on.
     pub(super) fn has(&self, extension: Extension) -> bool {
         self.extensions.contains(&extension)
+    }
+
+    pub(super) fn link_order(&self) -> LinkOrder {
+        self.link_order
     }
 
     pub(super) fn handle_bytes(&self) -> HandleBytes {

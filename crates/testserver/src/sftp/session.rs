@@ -7,7 +7,8 @@
 //! (`BAD_MESSAGE` there); the mode of a symbolic link is `OP_UNSUPPORTED`, and an empty name for the home directory means
 //! whoever is logged in (`FAILURE` there, both).
 //!
-//! What a client sends and does not fetch the replies to is kept, on disk after a while, and nothing bounds that.
+//! What a client sends and does not fetch the replies to is kept, on disk after a while, up to
+//! [`max_unread`](crate::Builder::max_unread).
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -20,7 +21,7 @@ use rustle_sftp_proto::{
 use crate::{
     record::Keeper,
     sftp::{
-        convert,
+        LinkOrder, convert,
         handles::{Handles, Open},
         long_name,
         service::Service,
@@ -52,6 +53,17 @@ impl Session {
     /// The answer to INIT, whatever version the client asks for, as OpenSSH gives it.
     pub(super) fn greet(&self) -> Hello {
         self.service.extensions().fold(Hello::new(), Hello::with)
+    }
+
+    /// Why this extension is not to be had, if it is not.
+    pub(super) fn refusal(&self, extension: Extension) -> Option<StatusCode> {
+        if self.service.is_read_only() && changes_files(extension) {
+            Some(StatusCode::PERMISSION_DENIED)
+        } else if !self.service.has(extension) {
+            Some(StatusCode::OP_UNSUPPORTED)
+        } else {
+            None
+        }
     }
 
     /// Carries a request out.
@@ -102,7 +114,14 @@ impl Session {
             Request::RealPath { path } => named(storage.real_path(&path)),
             Request::Rename { from, to } => done(storage.rename(&from, &to, Existing::Refuse)),
             Request::ReadLink { path } => named(storage.read_link(&path)),
-            Request::Symlink { target, link } => done(storage.make_symlink(&target, &link)),
+            Request::Symlink { target, link } => {
+                // The codec names them as OpenSSH orders them.
+                let (target, link) = match service.link_order() {
+                    LinkOrder::OpenSsh => (target, link),
+                    LinkOrder::Draft => (link, target),
+                };
+                done(storage.make_symlink(&target, &link))
+            }
             Request::Extended(request) => {
                 // OpenSSH: a MUST of the draft (section 8) for a request that is not known.
                 let extension = request.extension().ok_or(StatusCode::OP_UNSUPPORTED)?;

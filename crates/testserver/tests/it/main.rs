@@ -34,6 +34,7 @@ mod server_opened;
 mod sftp;
 mod sftp_client;
 mod sftp_faults;
+mod sftp_limits;
 mod sftp_native;
 #[cfg(unix)]
 mod sftp_openssh;

@@ -229,6 +229,72 @@ async fn faults_of_one_request_add_up() {
     server.stop().await.unwrap();
 }
 
+/// Two faults that exclude each other, both orders: the first strikes, and the second is named as never fired.
+#[tokio::test]
+async fn of_two_faults_that_exclude_each_other_the_first_strikes() {
+    let status = || (SftpFault::status(4, "no"), "status 4 \"no\" to SFTP STAT");
+    let close = || (SftpFault::close_channel(), "closed channel to SFTP STAT");
+    let lose = || (SftpFault::lose_reply(), "lost reply to SFTP STAT");
+    let wrong_id = || (SftpFault::wrong_id(), "reply with a wrong id to SFTP STAT");
+    let hold = || (SftpFault::hold_reply(), "reply after the next one to SFTP STAT");
+    let twice = || (SftpFault::duplicate_reply(), "duplicated reply to SFTP STAT");
+    let kind = || (SftpFault::wrong_kind(), "reply of a wrong kind to SFTP STAT");
+    let pairs = [[status(), close()], [lose(), wrong_id()], [lose(), kind()], [hold(), twice()]];
+    for [one, other] in pairs {
+        for [(first, _), (second, name)] in [[one.clone(), other.clone()], [other.clone(), one.clone()]] {
+            let faults = [first.clone(), second].map(|fault| Fault::sftp(SftpRequest::Stat, fault).once());
+            let (server, _client, mut sftp) = with(faults).await;
+            let asked = sftp.ask(stat(b"/f")).await;
+            let lstat = Request::Lstat { path: bytes(b"/f") };
+            let seen = if first == SftpFault::close_channel() {
+                assert_eq!(sftp.packet().await, None);
+                Vec::new()
+            } else {
+                let next = sftp.ask(lstat).await;
+                let mut seen = Vec::new();
+                while seen.last() != Some(&next) {
+                    seen.push(id(&mut sftp).await);
+                }
+                seen
+            };
+            let next = asked + 1;
+            let expected = match first {
+                ref fault if *fault == close().0 => vec![],
+                ref fault if *fault == lose().0 || *fault == hold().0 => vec![next],
+                ref fault if *fault == wrong_id().0 => vec![asked | 0x8000_0000, next],
+                ref fault if *fault == twice().0 => vec![asked, asked, next],
+                _ => vec![asked, next],
+            };
+            assert_eq!(seen, expected, "{first}");
+            assert_eq!(server.faults_fired(), 1, "{first}");
+            let error = server.stop().await.unwrap_err().to_string();
+            assert!(error.contains(name) && !error.contains(&first.to_string()), "{error}");
+        }
+    }
+}
+
+/// The one that did not strike has its own turn with the next request, unless it was to strike with that one alone.
+#[tokio::test]
+async fn a_fault_that_came_second_strikes_the_next_request() {
+    let faults = [
+        Fault::sftp(SftpRequest::Stat, SftpFault::status(4, "first")).once(),
+        Fault::sftp(SftpRequest::Stat, SftpFault::status(4, "second")).once(),
+        Fault::sftp(SftpRequest::Stat, SftpFault::status(4, "never")).nth(1),
+        Fault::sftp(SftpRequest::Stat, SftpFault::close_channel()).nth(4),
+    ];
+    let (server, _client, mut sftp) = with(faults).await;
+    for expected in ["first", "second"] {
+        let Reply::Status(status) = sftp.call(stat(b"/f")).await else { panic!() };
+        assert_eq!(status.message(), expected);
+    }
+    assert!(matches!(sftp.call(stat(b"/f")).await, Reply::Attributes(_)));
+    sftp.ask(stat(b"/f")).await;
+    assert_eq!(sftp.packet().await, None, "the fourth is the fourth, whatever else struck before");
+    assert_eq!(server.faults_fired(), 3);
+    let error = server.stop().await.unwrap_err().to_string();
+    assert!(error.contains("status 4 \"never\"") && !error.contains("second"), "{error}");
+}
+
 /// Each fault for a request that is not made, and its name in the error.
 #[tokio::test]
 async fn each_fault_that_never_struck_is_an_error_that_names_it() {

@@ -5,9 +5,9 @@ use std::time::{Duration, UNIX_EPOCH};
 use bytes::Bytes;
 use rustle_sftp_proto::{
     Attributes, ClientPacket, ExtendedRequest, Extension, FileSystem, Handle, Hello, OpenFlags, OwnerNames,
-    Reply, Request, ServerLimits, StatusCode,
+    Reply, Request, StatusCode,
 };
-use rustle_testserver::{ErrorKind, Exit, Sftp, SftpEngine, SftpEntry, TestServer, User};
+use rustle_testserver::{Sftp, SftpEntry, TestServer, User};
 
 use crate::{
     client::{Client, LIMIT, alice},
@@ -15,7 +15,6 @@ use crate::{
 };
 
 const NEW: OpenFlags = OpenFlags::new(0x1a);
-const BOTH: OpenFlags = OpenFlags::new(0x03);
 
 async fn memory(sftp: Sftp) -> (TestServer, Client, RawSftp) {
     let server = serve(TestServer::builder().sftp(sftp)).await;
@@ -275,50 +274,6 @@ async fn extensions_are_switched_off_one_by_one() {
 }
 
 #[tokio::test]
-async fn limits_are_told_and_kept() {
-    let sftp = Sftp::memory().file("/f", vec![7; 1000]).max_read(100).max_write(50).max_handles(2);
-    let (server, client, mut sftp) = memory(sftp.max_packet(4096)).await;
-    let Reply::Extended(body) = sftp.extended(ExtendedRequest::Limits).await else { panic!() };
-    let told = ServerLimits { max_packet: 4096, max_read: 100, max_write: 50, max_handles: 2 };
-    assert_eq!(ServerLimits::decode(body).unwrap(), told);
-
-    let handle = sftp.open_file(b"/f", BOTH).await;
-    assert_eq!(sftp.data_of(read(&handle, 0, 500)).await.len(), 100);
-    assert_eq!(sftp.status(write(&handle, 0, vec![1; 50])).await, StatusCode::OK);
-    assert_eq!(sftp.status(write(&handle, 0, vec![1; 51])).await, StatusCode::FAILURE);
-    sftp.handle(Request::OpenDir { path: bytes(b"/") }).await;
-    assert_eq!(sftp.status(open(b"/f", OpenFlags::READ)).await, StatusCode::FAILURE);
-    assert_eq!(sftp.status(Request::Close { handle }).await, StatusCode::OK);
-    sftp.open_file(b"/f", OpenFlags::READ).await;
-
-    sftp.ask(stat(&[b'a'; 4096])).await;
-    assert_eq!(sftp.ended().await, Some(11), "as OpenSSH exits after a packet that is too long");
-    drop(client);
-    server.stop().await.unwrap();
-}
-
-#[tokio::test]
-async fn nonsense_ends_the_session_as_with_openssh() {
-    let server = serve(TestServer::builder().sftp(Sftp::memory())).await;
-    let client = Client::alice_in_memory(&server).await;
-    let mut early = RawSftp::silent(&client).await;
-    early.ask(stat(b"/")).await;
-    assert_eq!(early.ended().await, Some(255), "a request before INIT");
-
-    let mut short = RawSftp::open(&client).await;
-    short.send_bytes(Bytes::from_static(b"\0\0\0\x0c\x11\0\0\0\x01\0\0\0\x09abc")).await;
-    assert_eq!(short.ended().await, Some(255), "a packet that ends too early");
-
-    let mut ended = RawSftp::open(&client).await;
-    ended.ask(stat(b"/")).await;
-    ended.eof().await;
-    assert!(matches!(ended.reply().await, Reply::Attributes(_)), "what came before the end is answered");
-    assert_eq!(ended.ended().await, Some(0));
-    assert_eq!(server.record().commands()[2].exit(), Some(&Exit::Code(0)));
-    server.stop().await.unwrap();
-}
-
-#[tokio::test]
 async fn read_only_refuses_what_openssh_refuses() {
     let sftp = Sftp::memory().file("/f", "x").read_only();
     let server = serve(TestServer::builder().sftp(sftp)).await;
@@ -460,26 +415,4 @@ async fn a_given_directory_is_served_and_nothing_outside_of_it() {
     assert_eq!(std::fs::read(served.join("made/here")).unwrap(), b"y");
     assert_eq!(sftp.status(stat(b"/../f")).await, StatusCode::NO_SUCH_FILE);
     server.stop().await.unwrap();
-}
-
-#[tokio::test]
-async fn settings_that_cannot_be_kept_are_errors_of_start() {
-    let independent = |sftp: Sftp| sftp.engine(SftpEngine::Independent);
-    let cases = [
-        (Sftp::memory().without_extension("x@y"), "\"x@y\" is no SFTP extension"),
-        (Sftp::temp_dir().quota(1), "needs Sftp::memory()"),
-        (Sftp::temp_dir().umask(0), "needs Sftp::memory()"),
-        (Sftp::temp_dir().clock(std::time::SystemTime::now), "needs Sftp::memory()"),
-        (independent(Sftp::memory()), "needs a directory"),
-        (independent(Sftp::temp_dir().max_read(1)), "has no settings"),
-        (independent(Sftp::temp_dir().read_only()), "has no settings"),
-        (Sftp::memory().file("/a", "").file("/a/b", ""), "SFTP entry \"/a/b\""),
-    ];
-    for (sftp, expected) in cases {
-        let error = TestServer::builder().sftp(sftp).start().await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Configuration, "{error}");
-        assert!(error.to_string().contains(expected), "{error}");
-    }
-    let missing = Sftp::directory("/there/is/no/such/directory");
-    assert_eq!(TestServer::builder().sftp(missing).start().await.unwrap_err().kind(), ErrorKind::Io);
 }

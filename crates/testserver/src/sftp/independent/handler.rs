@@ -20,11 +20,18 @@ use russh_sftp::{
 };
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use crate::sftp::independent::paths;
+use crate::sftp::{
+    LinkOrder,
+    independent::{
+        open::{Wanted, open},
+        paths,
+    },
+};
 
 /// One client's view of the directory, and its open handles.
 pub(crate) struct Directory {
     root: PathBuf,
+    links: LinkOrder,
     handles: HashMap<String, Open>,
     next_handle: u64,
     _alive: TaskTrackerToken,
@@ -50,8 +57,8 @@ const MAX_PACKET: u64 = 256 * 1024;
 type Answer<T> = Result<T, StatusReply>;
 
 impl Directory {
-    pub(crate) fn new(root: PathBuf, alive: TaskTrackerToken) -> Self {
-        Self { root, handles: HashMap::new(), next_handle: 0, _alive: alive }
+    pub(crate) fn new(root: PathBuf, links: LinkOrder, alive: TaskTrackerToken) -> Self {
+        Self { root, links, handles: HashMap::new(), next_handle: 0, _alive: alive }
     }
 
     fn entry(&self, path: &str) -> Answer<PathBuf> {
@@ -122,10 +129,7 @@ impl russh_sftp::server::Handler for Directory {
         }
         options.truncate(flags.contains(OpenFlags::TRUNCATE) && append == Append::No);
         mode(&mut options, &attrs);
-        let file = options.open(path).map_err(status)?;
-        if file.metadata().map_err(status)?.is_dir() {
-            return Err(StatusCode::Failure.with_message("is a directory"));
-        }
+        let file = open(&mut options, Wanted::File, &path).map_err(status)?;
         self.keep(id, Open::File { file, append })
     }
 
@@ -175,7 +179,9 @@ impl russh_sftp::server::Handler for Directory {
         let path = self.target(&path)?;
         // A directory cannot be opened for writing, nor can its size be set; times and permissions can.
         let writable = attrs.size.is_some();
-        let file = OpenOptions::new().read(!writable).write(writable).open(path).map_err(status)?;
+        let mut options = OpenOptions::new();
+        options.read(!writable).write(writable);
+        let file = open(&mut options, Wanted::FileOrDirectory, &path).map_err(status)?;
         apply(&file, &attrs)?;
         Ok(ok(id))
     }
@@ -244,10 +250,12 @@ impl russh_sftp::server::Handler for Directory {
         Ok(Name { id, files: vec![Entry::dummy(target.to_string_lossy())] })
     }
 
-    /// The base names the arguments as the draft does; OpenSSH's client and server have them the other way round
-    /// (OpenSSH PROTOCOL, section 4.1), and so has this server. asyncssh and ssh2 follow only where the server's
-    /// identification is OpenSSH's.
-    async fn symlink(&mut self, id: u32, target: String, link: String) -> Answer<Status> {
+    /// The base hands the paths on in the order of the wire, whatever it calls them.
+    async fn symlink(&mut self, id: u32, first: String, second: String) -> Answer<Status> {
+        let (target, link) = match self.links {
+            LinkOrder::OpenSsh => (first, second),
+            LinkOrder::Draft => (second, first),
+        };
         symlink(&target, &self.entry(&link)?)?;
         Ok(ok(id))
     }
