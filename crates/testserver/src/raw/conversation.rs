@@ -9,7 +9,6 @@ use crate::{
     handler::HandlerError,
     raw::{
         channels::Channels,
-        faults::needs_login,
         line::Order,
         login::Login,
         message,
@@ -146,4 +145,9 @@ impl Conversation {
 /// The numbers of the authentication protocol, RFC 4251 section 7.
 fn is_of_login(number: u8) -> bool {
     (message::USERAUTH_REQUEST..message::GLOBAL_REQUEST).contains(&number)
+}
+
+/// Whether a message may not pass before a login is over; RFC 4252 section 6 gives numbers from 80 on to what comes after.
+fn needs_login(number: u8) -> bool {
+    number >= message::GLOBAL_REQUEST
 }

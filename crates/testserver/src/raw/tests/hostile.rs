@@ -5,6 +5,7 @@ use tokio::io::AsyncReadExt;
 use super::{HI, LIMIT, Probe, Told, builder, login};
 use crate::{
     Cut, Damage, End, ErrorKind, Exit, Fault, RawPeer, Round, TestServer, User,
+    random::Random,
     raw::{message, wire::Writer},
 };
 
@@ -124,4 +125,84 @@ async fn tag_cannot_be_wrong_before_there_is_one() {
     drop(Probe::login(&server).await);
     assert_eq!(server.faults()[0].fired(), 0);
     assert_eq!(server.stop().await.unwrap_err().kind(), ErrorKind::Expectation);
+}
+
+/// Anything at all that begins as a message of a logged-in client might.
+fn nonsense(random: &mut Random) -> Vec<u8> {
+    const WORDS: [&str; 12] = [
+        "session",
+        "exec",
+        "shell",
+        "subsystem",
+        "env",
+        "pty-req",
+        "signal",
+        "window-change",
+        "cat",
+        "hi",
+        "ssh-userauth",
+        "tcpip-forward",
+    ];
+    let pick = |random: &mut Random, of: u64| usize::try_from(random.next() % of).unwrap();
+    // Most about the open channel and as it should be begun, some about anything; goodbyes aside.
+    let number = match pick(random, 10) {
+        0 => 2 + u8::try_from(random.next() % 254).unwrap(),
+        1 => message::GLOBAL_REQUEST,
+        _ => 90 + u8::try_from(random.next() % 11).unwrap(),
+    };
+    let begun = Writer::message(number);
+    let mut said = match number {
+        message::GLOBAL_REQUEST => begun.string(WORDS[pick(random, 12)]).boolean(true),
+        message::CHANNEL_OPEN => begun.string(WORDS[pick(random, 12)]).u32(8).u32(100).u32(100),
+        message::CHANNEL_WINDOW_ADJUST => begun.u32(0).u32(5),
+        message::CHANNEL_DATA => begun.u32(0).string("data"),
+        message::CHANNEL_EXTENDED_DATA => begun.u32(0).u32(1).string("data"),
+        message::CHANNEL_REQUEST => begun.u32(0).string(WORDS[pick(random, 12)]).boolean(true),
+        _ => begun.u32(0),
+    };
+    for _ in 0..pick(random, 5) {
+        said = match pick(random, 6) {
+            0 => said.u32(u32::try_from(random.next() % 3).unwrap()),
+            1 => said.u32(u32::MAX - u32::try_from(random.next() % 3).unwrap()),
+            2 => said.boolean(random.next().is_multiple_of(2)),
+            3 => said.string(random.next().to_be_bytes()),
+            4 => said.raw(&random.next().to_be_bytes()),
+            _ => said.string(WORDS[pick(random, 12)]),
+        };
+    }
+    let mut said = said.finish();
+    if random.next().is_multiple_of(8) {
+        said.truncate(1 + pick(random, 8));
+    }
+    said
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_clients_say_the_server_outlives_them() {
+    let server = builder().start().await.unwrap();
+    let (mut broken, mut whole) = (0, 0);
+    for seed in 0..300 {
+        let mut random = Random::new(seed);
+        let mut probe = Probe::session(&server).await;
+        for _ in 0..4 {
+            probe.transport.emit_now(nonsense(&mut random));
+        }
+        probe.flush().await;
+        loop {
+            match probe.next().await {
+                Told::Message(_) => {}
+                Told::End => break broken += 1,
+                Told::Silence => break whole += 1,
+                Told::Broken(reason) => panic!("{seed}: {reason}"),
+            }
+        }
+        drop(probe);
+        // A connection whose task has panicked would never end.
+        server.wait_until_idle(LIMIT).await.unwrap_or_else(|error| panic!("{seed}: {error}"));
+    }
+    assert!(broken > 30 && whole > 30, "{broken} {whole}");
+    let mut probe = Probe::session(&server).await;
+    probe.exec("hi").await;
+    assert_eq!(probe.numbers().await, HI);
+    server.stop().await.unwrap();
 }
