@@ -177,8 +177,8 @@ impl Builder {
         self
     }
 
-    /// Serves SFTP over the server's temporary directory, [`TestServer::directory`], which clients see as `/`; as
-    /// `sftp(Sftp::temp_dir())`.
+    /// Serves SFTP over the server's temporary directory, [`TestServer::directory`](crate::TestServer::directory), which
+    /// clients see as `/`; as `sftp(Sftp::temp_dir())`.
     ///
     /// ```
     /// use rustle_testserver::{TestServer};
@@ -202,7 +202,7 @@ impl Builder {
     }
 
     /// Prints this on standard output before anything a command, login shell or subsystem prints: what a `.bashrc` with
-    /// an `echo` does, and breaks SFTP and `scp` with. A [user](User::startup_noise)'s own goes before it.
+    /// an `echo` does, and breaks SFTP and `scp` with. A [user](crate::User::startup_noise)'s own goes before it.
     ///
     /// ```
     /// use rustle_testserver::{TestServer, User};

@@ -67,7 +67,7 @@ impl Builder {
     }
 
     /// Shows its host keys with this certificate to clients that take such; the others see the bare keys. A key that comes
-    /// later, by [`swap_host_key`](TestServer::swap_host_key), gets one by the same authority.
+    /// later, by [`swap_host_key`](crate::TestServer::swap_host_key), gets one by the same authority.
     pub fn host_certificate(mut self, certificate: HostCertificate) -> Self {
         self.settings.host_certificate = Some(certificate);
         self

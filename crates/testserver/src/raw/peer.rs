@@ -49,8 +49,8 @@ impl RawPeer {
     }
 
     /// Begins a key exchange after each `n` messages it sends: with 1, one after the other for as long as there is
-    /// anything to say. At least 1. Counting begins at the login, with a script at the first key exchange. It never does by itself otherwise, but for
-    /// [`Builder::rekey_after`](crate::Builder::rekey_after).
+    /// anything to say. At least 1. Counting begins at the login, with a script at the first key exchange. It never does
+    /// by itself otherwise, but for [`Builder::rekey_after`](crate::Builder::rekey_after).
     ///
     /// ```
     /// use rustle_testserver::{RawPeer, TestServer};

@@ -56,7 +56,8 @@ impl CommandRecord {
         self.connection
     }
 
-    /// The channel, counted from 1 over all connections: [`Record::channels`] has it at this position less one.
+    /// The channel, counted from 1 over all connections: [`Record::channels`](crate::Record::channels) has it at this
+    /// position less one.
     #[must_use]
     pub fn channel(&self) -> usize {
         self.channel

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::raw::transport::{Cover, Emission, Flaw, Integrity};
 
-/// What is done to a message on its way out; see [`Fault::message`].
+/// What is done to a message on its way out; see [`Fault::message`](crate::Fault::message).
 ///
 /// ```
 /// use rustle_testserver::{Damage, Fault, message};
