@@ -136,7 +136,8 @@ impl Algorithms {
 
     /// Sends no `SSH_MSG_EXT_INFO` (RFC 8308), as servers before OpenSSH 7.2 do: a client that asks for it waits in vain to
     /// be told which signatures the server takes (`server-sig-algs`), and has to find out whether its RSA key may sign
-    /// with SHA-2. The server takes what it takes otherwise.
+    /// with SHA-2. The server takes what it takes otherwise: SHA-2 for RSA keys, and never SHA-1, to which OpenSSH's `ssh`
+    /// falls back where it is told nothing and allowed to.
     ///
     /// Only the [raw peer](crate::RawPeer) can leave it out. The base of the other personality sends it to every client
     /// that asks, so that [`Builder::start`](crate::Builder::start) refuses this there.

@@ -302,3 +302,47 @@ async fn ssh_trusts_a_host_by_its_certificate() {
         server.stop().await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn ssh_uses_no_rsa_key_where_no_extensions_are_told() {
+    if !installed("ssh") {
+        return;
+    }
+    let home = Home::new().await;
+    let rsa = home.path("rsa");
+    let made = Command::new("ssh-keygen")
+        .args(["-q", "-t", "rsa", "-b", "2048", "-N", "", "-f"])
+        .arg(&rsa)
+        .status()
+        .await
+        .unwrap();
+    assert!(made.success());
+    let eve = User::new("eve").public_key(std::fs::read_to_string(home.path("rsa.pub")).unwrap());
+    for (algorithms, rsa_is_used) in
+        [(Algorithms::new(), true), (Algorithms::new().without_ext_info(), false)]
+    {
+        let server = TestServer::builder()
+            .user(home.user())
+            .user(eve.clone())
+            .builtins()
+            .raw_peer(RawPeer::new())
+            .algorithms(algorithms)
+            .start()
+            .await
+            .unwrap();
+        home.trust(&server);
+        let log_in = async |who: &str| {
+            let args =
+                [&format!("-i{}", rsa.display()), "-oPubkeyAcceptedAlgorithms=+ssh-rsa", who, "echo in"];
+            let output = home.run("ssh", server.port(), &args, Stdio::null()).await;
+            (text(&output.stdout) == "in\n", text(&output.stderr))
+        };
+        let (is_in, complaint) = log_in("eve@127.0.0.1").await;
+        assert_eq!(is_in, rsa_is_used, "{complaint}");
+        // Not told of anything newer it could sign by SHA-1 alone, as it was allowed to: that is taken nowhere any more.
+        assert_eq!(complaint.contains("Permission denied"), !rsa_is_used, "{complaint}");
+        let (is_in, complaint) = log_in("bob@127.0.0.1").await;
+        assert!(is_in, "{complaint}");
+        server.stop().await.unwrap();
+    }
+}
