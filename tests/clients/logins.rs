@@ -2,7 +2,7 @@
 //! table in docs/testing.md.
 
 use rustle_tests::{Agent, KeyFile, KeyKind};
-use rustle_testserver::{AuthOutcome, Method, Round, TestServer, User};
+use rustle_testserver::{AuthOutcome, Method, RawPeer, Round, TestServer, User};
 use serde_json::{Value, json};
 
 use crate::frame::{LIMIT, Prepared, clients, finish};
@@ -100,7 +100,7 @@ fn paramiko_logs_in_each_way() {
 }
 
 /// The base answers one request for the authentication service, and paramiko's older transport makes one for each
-/// attempt: it gets no further than its first. OpenSSH's server answers all of them.
+/// attempt: it gets no further than its first. OpenSSH's server answers all of them, and so does the raw peer.
 #[test]
 fn paramikos_older_transport_has_one_attempt() {
     clients(LIMIT, async |prepared| {
@@ -118,6 +118,13 @@ fn paramikos_older_transport_has_one_attempt() {
         let in_two = json!({"by": ["none", "password"], "password": PASSWORD, "older_transport": 1});
         assert_eq!(ask(in_two).await, Some(false));
         finish(server).await;
+
+        let raw = TestServer::builder().raw_peer(RawPeer::new()).user(User::new("alice").password(PASSWORD));
+        let raw = raw.start().await.unwrap();
+        let in_two = json!({"by": ["none", "password"], "password": PASSWORD, "older_transport": 30});
+        let answers = Library::Paramiko.ask(&prepared, &raw, "alice", &in_two, &[]).await;
+        assert!(answers.is_some_and(|answers| answers[0]["logged_in"] == true));
+        finish(raw).await;
     });
 }
 

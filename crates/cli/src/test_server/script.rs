@@ -54,6 +54,8 @@ pub(super) struct Script {
     identification: Option<String>,
     builtins: Option<bool>,
     shell: Option<bool>,
+    #[serde(default)]
+    expect_commands: bool,
     accept_env: Option<Vec<String>>,
     startup_noise: Option<String>,
     startup_noise_stderr: Option<String>,
@@ -133,6 +135,9 @@ impl Script {
         if self.shell.unwrap_or(false) {
             builder = builder.shell();
         }
+        if self.expect_commands {
+            builder = builder.expect_commands();
+        }
         if let Some(names) = self.accept_env {
             builder = builder.accept_env(names);
         }
@@ -197,6 +202,7 @@ mod tests {
             ("[[commands]]\nstdout = \"x\"\n", "one of `exact`, `pattern` and `login_shell`"),
             ("[[commands]]\nexact = \"a\"\npattern = \"b\"\n", "one of `exact`, `pattern` and `login_shell`"),
             ("[[commands]]\nexact = \"a\"\nexit = 1\nsignal = \"TERM\"\n", "ends in one way"),
+            ("[[commands]]\nexact = \"a\"\nsignal_message = \"b\"\n", "`signal_message` needs `signal`"),
             ("[[commands]]\nexact = \"a\"\nstdout = \"\"\nstdout_base64 = \"\"\n", "`stdout_base64`"),
             ("[[commands]]\nexact = \"a\"\nstderr_base64 = \"?\"\n", "is not base64"),
             ("[[users]]\npassword = \"x\"\n", "the key `name` is missing"),
@@ -293,6 +299,7 @@ mod tests {
             (format!("{RAW}[forwards]\nremote_tcpip = \"loopback\"\n"), "`forwards.remote_tcpip`"),
             (format!("{RAW}[forwards]\ntargets = [{{ host = \"a\", answer = \"echo\" }}]\n"), "`forwards.targets`"),
             (format!("{RAW}[limits]\nclient_alive = {{ interval = \"1s\", count = 1 }}\n"), "`limits.client_alive`"),
+            ("[algorithms]\next_info = false\n".to_owned(), "`algorithms.ext_info` = false"),
             (format!("{RAW}[host_certificate]\nprincipals = []\n"), "`host_certificate`"),
             (format!("{RAW}[algorithms]\nhost_keys = [\"rsa-sha2-256\"]\n"), "`host_keys`"),
         ] {

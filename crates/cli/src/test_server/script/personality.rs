@@ -56,13 +56,15 @@ impl Personality {
     pub(super) fn check(self, script: &Script) -> Result<(), Failure> {
         let refuse = |message: String| Err(Failure::new(CODE, message));
         if self == Self::Server {
-            return match script.limits.messages_between_rekeys() {
-                Some(_) => Err(Failure::new(CODE, "only the raw personality has `limits.rekey_messages`")
-                    .hint(
-                        "put personality = \"raw\" at the top of the script, or take `limits.rekey_after`",
-                    )),
-                None => Ok(()),
+            let (key, instead) = if script.limits.messages_between_rekeys().is_some() {
+                ("`limits.rekey_messages`", ", or take `limits.rekey_after`")
+            } else if script.algorithms.hides_extensions() {
+                ("`algorithms.ext_info` = false", "")
+            } else {
+                return Ok(());
             };
+            return Err(Failure::new(CODE, format!("only the raw personality has {key}"))
+                .hint(format!("put personality = \"raw\" at the top of the script{instead}")));
         }
         if let Some(key) = script.forwards.asked_for() {
             return refuse(format!("the raw personality forwards nothing: leave out `forwards.{key}`"));

@@ -38,6 +38,7 @@ struct Keys {
     delay: Option<Time>,
     exit: Option<u32>,
     signal: Option<String>,
+    signal_message: Option<String>,
     #[serde(default)]
     no_exit_status: bool,
     #[serde(default)]
@@ -74,10 +75,14 @@ impl TryFrom<Keys> for Command {
         if let Some(delay) = keys.delay {
             reply = reply.after(delay.duration());
         }
+        if keys.signal.is_none() && keys.signal_message.is_some() {
+            return Err("`signal_message` needs `signal`".to_owned());
+        }
+        let message = keys.signal_message.unwrap_or_default();
         let reply = match (keys.exit, keys.signal, keys.no_exit_status, keys.never_ends) {
             (None, None, false, false) => reply,
             (Some(code), None, false, false) => reply.exit(code),
-            (None, Some(name), false, false) => reply.signal(signal(&name)?),
+            (None, Some(name), false, false) => reply.ends(Exit::Signal { signal: signal(&name)?, message }),
             (None, None, true, false) => reply.ends(Exit::Silent),
             (None, None, false, true) => reply.never_ends(),
             _ => {

@@ -32,6 +32,7 @@ pub(super) struct AlgorithmKeys {
     algorithms: Algorithms,
     only_rsa: bool,
     names_host_keys: bool,
+    hides_extensions: bool,
 }
 
 #[derive(Deserialize)]
@@ -43,6 +44,7 @@ struct AlgorithmEntries {
     macs: Option<Vec<String>>,
     host_keys: Option<Vec<String>>,
     strict_kex: Option<bool>,
+    ext_info: Option<bool>,
 }
 
 /// What some servers have, by the names of the library's functions.
@@ -118,6 +120,11 @@ impl AlgorithmKeys {
     pub(super) fn names_host_keys(&self) -> bool {
         self.names_host_keys
     }
+
+    /// Whether clients are told of no extensions, which the raw personality alone can do.
+    pub(super) fn hides_extensions(&self) -> bool {
+        self.hides_extensions
+    }
 }
 
 impl TryFrom<AlgorithmEntries> for AlgorithmKeys {
@@ -154,7 +161,11 @@ impl TryFrom<AlgorithmEntries> for AlgorithmKeys {
             (Some(false), _) => algorithms = algorithms.without_strict_kex(),
             _ => {}
         }
-        Ok(Self { algorithms, only_rsa, names_host_keys })
+        let hides_extensions = keys.ext_info == Some(false);
+        if hides_extensions {
+            algorithms = algorithms.without_ext_info();
+        }
+        Ok(Self { algorithms, only_rsa, names_host_keys, hides_extensions })
     }
 }
 

@@ -33,7 +33,7 @@ const TABLES: [(&str, &str); 19] = [
 ];
 
 /// Where each key is seen to act: the test, and its keys. Keys that only hold others are seen by those.
-const SEEN: [(&str, &[&str]); 41] = [
+const SEEN: [(&str, &[&str]); 42] = [
     ("seed_banner_and_identification_are_those_of_the_script", &["seed", "banner", "identification"]),
     ("host_keys_are_of_the_kinds_or_from_the_files_named", &["host_keys[].kind", "host_keys[].file"]),
     (
@@ -101,6 +101,7 @@ const SEEN: [(&str, &[&str]); 41] = [
         ],
     ),
     ("a_certificate_of_the_named_authority_lets_its_principal_in", &["users[].certificate_authorities"]),
+    ("commands_that_nobody_asks_for_are_errors_where_they_are_expected", &["expect_commands"]),
     (
         "commands_answer_and_end_as_scripted",
         &[
@@ -114,6 +115,7 @@ const SEEN: [(&str, &[&str]); 41] = [
             "commands[].delay",
             "commands[].exit",
             "commands[].signal",
+            "commands[].signal_message",
             "commands[].no_exit_status",
             "commands[].never_ends",
         ],
@@ -221,7 +223,10 @@ const SEEN: [(&str, &[&str]); 41] = [
             "host_certificate.valid_until",
         ],
     ),
-    ("the_raw_personality_serves_as_the_other_does", &["personality", "limits.rekey_messages"]),
+    (
+        "the_raw_personality_serves_as_the_other_does",
+        &["personality", "limits.rekey_messages", "algorithms.ext_info"],
+    ),
     ("messages_are_lost_doubled_and_out_of_order", &["faults[].message"]),
     ("malformed_messages_end_a_client_and_do_not_hang_it", &["faults[].payload.base64"]),
     (

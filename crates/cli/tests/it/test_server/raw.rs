@@ -30,6 +30,17 @@ async fn the_raw_personality_serves_as_the_other_does() {
     assert!(session.direct_tcpip("127.0.0.1", server.port()).await.is_err());
     server.stop().await;
 
+    // Nor does it tell clients of extensions, where it is to be as old as that.
+    let mut sent = Vec::new();
+    for algorithms in ["", "[algorithms]\next_info = false\n"] {
+        let server = Served::script(&format!("personality = \"raw\"\n{ALICE}{algorithms}")).await;
+        server.session("alice", "wonderland").await;
+        sent.push(server.record().await["bytes_out"].as_u64().unwrap());
+        server.stop().await;
+    }
+    // A message with two names and a list of a dozen others.
+    assert!(sent[1] + 100 < sent[0], "{sent:?}");
+
     // With new keys after each message there is more to say for the same.
     let mut sent = Vec::new();
     for limits in ["", "[limits]\nrekey_messages = 1\n"] {

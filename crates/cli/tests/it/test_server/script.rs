@@ -215,32 +215,21 @@ async fn the_network_is_as_slow_as_the_script_says() {
 
 #[tokio::test]
 async fn a_queue_holds_what_its_line_is_too_slow_for() {
-    // 300 kB at this rate take three seconds; with room for all of them the server's router has them at once.
-    let upload = async |queue: &str| {
+    // 300 kB at this rate take half a minute; with room for all of them the server's router has them at once.
+    for (queue, status) in [("\"1MiB\"", 200), ("4096", 409)] {
         let script = format!(
-            "{ALICE}[network]\nrate_to_client = \"100MB/s\"\nrate_to_server = \"100kB/s\"\nqueue = {queue}\n"
+            "{ALICE}[network]\nrate_to_client = \"100MB/s\"\nrate_to_server = \"10kB/s\"\nqueue = {queue}\n"
         );
         let server = Served::script(&script).await;
         let session = alice(&server).await;
-        let start = Instant::now();
-        let counting = async {
-            let counted = session.raw("wc -c").stdin(vec![0; 300_000]).output().await.unwrap();
-            assert_eq!(counted.stdout_text(), "300000\n");
-            start.elapsed()
-        };
-        let taking = async {
-            let answer = server.get("/wait?bytes_in=300000&timeout=60s").await;
-            assert_eq!(answer.status, 200, "{answer:?}");
-            start.elapsed()
-        };
-        let times = tokio::join!(taking, counting);
+        let limit = if status == 200 { "25s" } else { "2s" };
+        let taken = format!("/wait?bytes_in=300000&running=1&timeout={limit}");
+        tokio::select! {
+            answer = server.get(&taken) => assert_eq!(answer.status, status, "{queue}: {answer:?}"),
+            counted = session.raw("wc -c").stdin(vec![0; 300_000]).output() => panic!("{queue}: {counted:?}"),
+        }
         server.stop().await;
-        times
-    };
-    let (taken, counted) = upload("\"1MiB\"").await;
-    assert!(counted - taken >= Duration::from_millis(500), "{taken:?} and {counted:?}");
-    let (taken, _) = upload("4096").await;
-    assert!(taken >= Duration::from_millis(1500), "{taken:?}");
+    }
 }
 
 #[tokio::test]
@@ -330,6 +319,7 @@ async fn commands_answer_and_end_as_scripted() {
         stdout_base64 = "AP8="
         stderr_base64 = "/w=="
         signal = "SEGV"
+        signal_message = "out of bounds"
         [[commands]]
         exact = "slow"
         delay = "120ms"
@@ -354,6 +344,9 @@ async fn commands_answer_and_end_as_scripted() {
     let exact = run("systemctl stop nginx").await;
     assert_eq!((exact.stdout.as_ref(), exact.stderr.as_ref()), (&[0, 255][..], &[255][..]));
     assert_eq!((exact.status.code(), exact.status.signal()), (None, Some("SEGV")));
+    let record = server.get("/record").await.json;
+    let killed = &record["commands"][1]["exit"];
+    assert_eq!(*killed, serde_json::json!({ "signal": "SEGV", "message": "out of bounds" }), "{record}");
     let start = Instant::now();
     assert!(run("slow").await.status.success());
     assert!(start.elapsed() >= Duration::from_millis(120));
@@ -367,4 +360,20 @@ async fn commands_answer_and_end_as_scripted() {
     let shell = session.shell().output().await.unwrap();
     assert_eq!(shell.stdout_text(), "Welcome.\n");
     server.stop().await;
+}
+
+#[tokio::test]
+async fn commands_that_nobody_asks_for_are_errors_where_they_are_expected() {
+    let commands = "[[commands]]\nexact = \"deploy\"\n[[commands]]\nexact = \"restart\"\n";
+    for (expecting, status) in [("expect_commands = true\n", 409), ("", 200)] {
+        let server = Served::script(&format!("{expecting}{ALICE}{commands}")).await;
+        output(&alice(&server).await, "deploy").await;
+        let answer = server.post("/stop", "").await;
+        let told = answer.json.to_string();
+        assert_eq!(answer.status, status, "{told}");
+        assert_eq!(told.contains("restart"), status == 409, "{told}");
+        assert!(!told.contains("deploy"), "{told}");
+        let code = if status == 409 { 255 } else { 0 };
+        assert_eq!(server.ended().await.code, Some(code));
+    }
 }
