@@ -6,7 +6,7 @@ use crate::{
     fault::{Cut, Direction, DisconnectReason, Phase, RequestKind, SftpRequest},
     keys::HostKeyKind,
     raw::RequestAnswer,
-    sftp::SftpEngine,
+    sftp::{LinkOrder, SftpEngine},
     user::Method,
 };
 
@@ -159,6 +159,8 @@ names!(
     "independent" = Independent,
 );
 
+names!(LinkOrder, "order", "The name, as scripts have it.", "openssh" = OpenSsh, "draft" = Draft,);
+
 names!(
     RequestAnswer,
     "answer",
@@ -214,6 +216,7 @@ mod tests {
         assert_eq!(listed(RequestKind::as_str).len(), 5);
         assert_eq!(listed(SftpRequest::as_str).len(), 21);
         assert_eq!(listed(SftpEngine::as_str), ["native", "independent"]);
+        assert_eq!(listed(LinkOrder::as_str), ["openssh", "draft"]);
         assert_eq!(listed(RequestAnswer::as_str).len(), 5);
         assert_eq!(listed(HostKeyKind::as_str).len(), 5);
         assert_eq!(listed(Method::as_str).len(), 4);

@@ -19,6 +19,7 @@ pub(super) struct LimitKeys {
     max_startups_text: Option<String>,
     client_alive: Option<AliveKeys>,
     window: Option<Size>,
+    max_unread: Option<Size>,
     rekey_after: Option<Size>,
     rekey_messages: Option<NonZeroU64>,
 }
@@ -43,6 +44,11 @@ struct AliveKeys {
 impl LimitKeys {
     pub(super) fn asks_whether_clients_live(&self) -> bool {
         self.client_alive.is_some()
+    }
+
+    /// Whether it says how much may wait to be read, of which the raw personality has no more than its windows.
+    pub(super) fn bounds_the_unread(&self) -> bool {
+        self.max_unread.is_some()
     }
 
     /// How many messages there are between two key exchanges, which the raw personality alone counts.
@@ -78,6 +84,9 @@ impl LimitKeys {
         if let Some(window) = self.window {
             // RFC 4254 section 5.2: a window is at most 2^32 - 1 bytes.
             builder = builder.window(u32::try_from(window.bytes()).unwrap_or(u32::MAX));
+        }
+        if let Some(size) = self.max_unread {
+            builder = builder.max_unread(size.bytes());
         }
         if let Some(bytes) = self.rekey_after {
             builder = builder.rekey_after(usize::try_from(bytes.bytes()).unwrap_or(usize::MAX));

@@ -4,7 +4,7 @@ mod file;
 
 use std::path::{Path, PathBuf};
 
-use rustle_testserver::{Builder, Sftp, SftpEngine};
+use rustle_testserver::{Builder, LinkOrder, Sftp, SftpEngine};
 use serde::Deserialize;
 
 use self::file::File;
@@ -31,6 +31,7 @@ struct Keys {
     #[serde(default)]
     binary_handles: bool,
     banner_noise: Option<String>,
+    link_order: Option<Named<LinkOrder>>,
     extensions: Option<Vec<String>>,
     without_extensions: Option<Vec<String>>,
     max_packet: Option<Size>,
@@ -83,6 +84,9 @@ impl SftpKeys {
         if let Some(noise) = keys.banner_noise {
             sftp = sftp.banner_noise(noise);
         }
+        if let Some(order) = keys.link_order {
+            sftp = sftp.link_order(order.value());
+        }
         if let Some(names) = keys.extensions {
             sftp = sftp.extensions(names);
         }
@@ -130,7 +134,7 @@ impl TryFrom<Keys> for SftpKeys {
                 return Err("the independent engine serves no memory, but a directory".to_owned());
             }
             if let Some(key) = told.iter().find(|key| !OF_EACH_ENGINE.contains(key)) {
-                return Err(format!("the independent engine has no settings: leave out `{key}`"));
+                return Err(format!("the independent engine has no such settings: leave out `{key}`"));
             }
         }
         if keys.umask.is_some_and(|bits| bits > 0o777) {
@@ -145,8 +149,8 @@ impl TryFrom<Keys> for SftpKeys {
 
 /// What only a tree in memory has.
 const IN_MEMORY: [&str; 2] = ["quota", "umask"];
-/// What is said of what is served, not of who serves it.
-const OF_EACH_ENGINE: [&str; 3] = ["directory", "engine", "files"];
+/// What is said of what is served and not of who serves it, and the one thing that both engines can do.
+const OF_EACH_ENGINE: [&str; 4] = ["directory", "engine", "files", "link_order"];
 
 impl Keys {
     fn is_independent(&self) -> bool {
@@ -164,6 +168,7 @@ impl Keys {
             ("read_only", self.read_only),
             ("binary_handles", self.binary_handles),
             ("banner_noise", self.banner_noise.is_some()),
+            ("link_order", self.link_order.is_some()),
             ("extensions", self.extensions.is_some()),
             ("without_extensions", self.without_extensions.is_some()),
             ("max_packet", self.max_packet.is_some()),

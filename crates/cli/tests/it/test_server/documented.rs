@@ -33,7 +33,7 @@ const TABLES: [(&str, &str); 19] = [
 ];
 
 /// Where each key is seen to act: the test, and its keys. Keys that only hold others are seen by those.
-const SEEN: [(&str, &[&str]); 42] = [
+const SEEN: [(&str, &[&str]); 44] = [
     ("seed_banner_and_identification_are_those_of_the_script", &["seed", "banner", "identification"]),
     ("host_keys_are_of_the_kinds_or_from_the_files_named", &["host_keys[].kind", "host_keys[].file"]),
     (
@@ -194,6 +194,8 @@ const SEEN: [(&str, &[&str]); 42] = [
         "a_client_that_does_not_answer_is_dropped",
         &["limits.client_alive.interval", "limits.client_alive.count"],
     ),
+    ("what_nobody_reads_waits_up_to_its_limit", &["limits.max_unread"]),
+    ("links_are_made_in_the_order_of_the_script", &["sftp.link_order"]),
     ("a_queue_holds_what_its_line_is_too_slow_for", &["network.queue"]),
     (
         "codes_let_in_once_and_expired_passwords_have_to_be_changed",

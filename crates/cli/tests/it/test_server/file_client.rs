@@ -13,6 +13,7 @@ pub(crate) const STAT: u8 = 17;
 pub(crate) const OPENDIR: u8 = 11;
 pub(crate) const READDIR: u8 = 12;
 pub(crate) const READLINK: u8 = 19;
+pub(crate) const SYMLINK: u8 = 20;
 pub(crate) const EXTENDED: u8 = 200;
 pub(crate) const STATUS: u8 = 101;
 pub(crate) const HANDLE: u8 = 102;

@@ -233,6 +233,21 @@ async fn a_queue_holds_what_its_line_is_too_slow_for() {
 }
 
 #[tokio::test]
+async fn what_nobody_reads_waits_up_to_its_limit() {
+    for (limits, status) in [("", 200), ("max_unread = \"64KiB\"", 409)] {
+        let server = Served::script(&format!("{ALICE}[limits]\n{limits}\n")).await;
+        let session = alice(&server).await;
+        let limit = if status == 200 { "25s" } else { "2s" };
+        let taken = format!("/wait?bytes_in=8000000&running=1&timeout={limit}");
+        tokio::select! {
+            answer = server.get(&taken) => assert_eq!(answer.status, status, "{limits}: {answer:?}"),
+            ended = session.raw("stall").stdin(vec![0; 8_000_000]).output() => panic!("{limits}: {ended:?}"),
+        }
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_does_not_answer_is_dropped() {
     // What the client says crawls, so that it seems dead; one that answers stays.
     let deaf = "[[faults]]\nkind = \"drip\"\nphase = \"request\"\ndirection = \"received\"\nbytes = 1\nevery = \"1h\"\n";

@@ -1,6 +1,8 @@
 //! SFTP of a script: what is there, who serves it, and with what limits.
 
-use super::file_client::{ATTRS, Client, EXTENDED, FOR_WRITING, NAME, READLINK, STAT, WRITE, number, text};
+use super::file_client::{
+    ATTRS, Client, EXTENDED, FOR_WRITING, NAME, READLINK, STAT, SYMLINK, WRITE, number, text,
+};
 use super::served::Served;
 
 const ALICE: &str = "[[users]]\nname = \"alice\"\npassword = \"wonderland\"\n";
@@ -146,6 +148,24 @@ async fn a_directory_of_the_scripts_is_served_by_either_engine() {
         // The independent engine has three extensions, and this is none of them.
         let version = String::from_utf8_lossy(&client.version).into_owned();
         assert_eq!(version.contains("statvfs@openssh.com"), engine == "native", "{version:?}");
+        drop(client);
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn links_are_made_in_the_order_of_the_script() {
+    for (keys, link, target) in [
+        ("serve = \"memory\"", "/two", &b"/one"[..]),
+        ("serve = \"memory\"\nlink_order = \"openssh\"", "/two", b"/one"),
+        ("serve = \"memory\"\nlink_order = \"draft\"", "/one", b"/two"),
+    ] {
+        let server = Served::script(&format!("{ALICE}[sftp]\n{keys}\n")).await;
+        let mut client = Client::start(&server).await;
+        let (_, status) = client.ask(SYMLINK, &[&text("/one"), &text("/two")]).await;
+        assert_eq!(number(&status), 0, "{keys}");
+        let (sort, names) = client.ask(READLINK, &[&text(link)]).await;
+        assert_eq!((sort, &names[8..12]), (NAME, target), "{keys}");
         drop(client);
         server.stop().await;
     }
