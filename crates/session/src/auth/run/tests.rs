@@ -1,161 +1,23 @@
 //! The whole flow against a scripted server: what it is sent, in which order, and what comes of it.
 
-use std::collections::VecDeque;
+mod scripted;
+
 use std::num::NonZeroU32;
 use std::path::PathBuf;
-use std::sync::Mutex;
 
-use secrecy::{ExposeSecret, SecretSlice};
+use secrecy::SecretSlice;
 use ssh_key::private::Ed25519Keypair;
 use ssh_key::{LineEnding, PrivateKey};
 
-use super::super::agent::AgentBinding;
 use super::super::credentials::AuthMethod;
-use super::super::prompt::{PromptError, PromptRequest, Prompter};
-use super::super::wire::Sign;
+use super::super::prompt::PromptError;
 use super::*;
 use crate::base::CloseReason;
 use crate::error::ErrorKind;
 
+use scripted::{Say, Server, Typist};
+
 const LIMITS: Limits = Limits { network: Duration::from_secs(10), person: Duration::from_secs(77) };
-
-/// A server that answers from a script and writes down what it got.
-#[derive(Default)]
-struct Server {
-    script: VecDeque<Say>,
-    got: Vec<String>,
-    rsa: Option<RsaHashes>,
-}
-
-/// One answer.
-enum Say {
-    Yes,
-    No(&'static [&'static str]),
-    Partial(&'static [&'static str]),
-    /// The key would be taken: ask for a signature, then say this.
-    Sign(Box<Say>),
-    Ask(Vec<(&'static str, bool)>),
-    Hangup(CloseReason),
-    Silence,
-}
-
-impl Server {
-    fn new(script: Vec<Say>) -> Self {
-        Self { script: script.into(), ..Self::default() }
-    }
-
-    async fn say(&mut self, got: String) -> Result<Say, Lost> {
-        self.got.push(got);
-        match self.script.pop_front().expect("the script is over") {
-            Say::Hangup(reason) => Err(Lost { reason }),
-            Say::Silence => std::future::pending().await,
-            say => Ok(say),
-        }
-    }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "what was said is said once")]
-fn reply(say: Say) -> AuthReply {
-    let names = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect();
-    match say {
-        Say::Yes => AuthReply::Success,
-        Say::No(list) => AuthReply::Failure { remaining: names(list), partial: false },
-        Say::Partial(list) => AuthReply::Failure { remaining: names(list), partial: true },
-        _ => panic!("no answer to this request"),
-    }
-}
-
-fn keyboard(say: Say) -> KeyboardReply {
-    match say {
-        Say::Ask(prompts) => KeyboardReply::Asked {
-            name: String::new(),
-            instruction: String::new(),
-            prompts: prompts
-                .into_iter()
-                .map(|(text, echo)| WirePrompt { text: text.to_owned(), echo })
-                .collect(),
-        },
-        other => KeyboardReply::Done(reply(other)),
-    }
-}
-
-impl Wire for Server {
-    async fn auth_none(&mut self, _: &str) -> Result<AuthReply, Lost> {
-        self.say("none".to_owned()).await.map(reply)
-    }
-
-    async fn auth_password(&mut self, _: &str, password: &SecretString) -> Result<AuthReply, Lost> {
-        self.say(format!("password {}", password.expose_secret())).await.map(reply)
-    }
-
-    async fn auth_keyboard_start(&mut self, _: &str) -> Result<KeyboardReply, Lost> {
-        self.say("keyboard".to_owned()).await.map(keyboard)
-    }
-
-    async fn auth_keyboard_respond(&mut self, answers: &[SecretString]) -> Result<KeyboardReply, Lost> {
-        let answers: Vec<_> = answers.iter().map(ExposeSecret::expose_secret).collect();
-        self.say(format!("answers {answers:?}")).await.map(keyboard)
-    }
-
-    async fn auth_key(
-        &mut self,
-        _: &str,
-        offer: &Offer,
-        hash: Option<HashAlg>,
-        signer: &mut dyn Sign,
-    ) -> Result<KeyReply, Lost> {
-        let hash = hash.map(|hash| format!(" {hash}")).unwrap_or_default();
-        match self.say(format!("key {}{hash}", offer.fingerprint())).await? {
-            Say::Sign(then) => match signer.sign(b"challenge").await {
-                Ok(_) => {
-                    self.got.push("signature".to_owned());
-                    Ok(KeyReply::Answered(reply(*then)))
-                }
-                Err(why) => Ok(KeyReply::NotSigned(why)),
-            },
-            other => Ok(KeyReply::Answered(reply(other))),
-        }
-    }
-
-    async fn rsa_hashes(&mut self) -> Result<RsaHashes, Lost> {
-        Ok(self.rsa.unwrap_or(RsaHashes::Unknown))
-    }
-
-    fn agent_binding(&self) -> Option<AgentBinding> {
-        None
-    }
-}
-
-/// A person with prepared answers, who remembers the questions.
-#[derive(Default)]
-struct Typist {
-    answers: Mutex<VecDeque<Result<Vec<&'static str>, PromptError>>>,
-    asked: Mutex<Vec<String>>,
-}
-
-impl Typist {
-    fn new(answers: Vec<Result<Vec<&'static str>, PromptError>>) -> Arc<Self> {
-        Arc::new(Self { answers: Mutex::new(answers.into()), asked: Mutex::default() })
-    }
-
-    fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap().clone()
-    }
-}
-
-impl Prompter for Typist {
-    fn ask(&self, request: PromptRequest) -> BoxFuture<'_, Result<Vec<SecretString>, PromptError>> {
-        let texts: Vec<_> = request.prompts().iter().map(|prompt| prompt.text().to_owned()).collect();
-        self.asked.lock().unwrap().push(texts.join("|"));
-        let answer = self.answers.lock().unwrap().pop_front();
-        Box::pin(async move {
-            match answer {
-                Some(answer) => Ok(answer?.into_iter().map(SecretString::from).collect()),
-                None => std::future::pending().await,
-            }
-        })
-    }
-}
 
 fn bare() -> Credentials {
     Credentials::new().without_default_keys().agent(AgentSource::None)
