@@ -18,16 +18,16 @@ use crate::printer::Printer;
 use crate::signals::Signals;
 
 use self::announcement::{Announcement, Login};
-use self::control::Control;
+use self::control::{Codes, Control};
 use self::parent::Parent;
 use self::script::{Abilities, Script, Setup};
 
 /// What the control has to know of how the server was set up.
-#[derive(Clone, Copy)]
 struct Told {
     /// What a fault that never happened is at the end.
     unfired: Unfired,
     abilities: Abilities,
+    codes: Codes,
 }
 
 /// Runs the server until its parent is gone, it is told to end, or a signal comes.
@@ -41,9 +41,8 @@ pub(crate) async fn run(plan: &TestServerPlan, printer: &mut Printer) -> Result<
         Life::OfItsParent => Some(Parent::watch()?),
         Life::UntilTold => None,
     };
-    let (builder, abilities, users) = setup(plan)?;
+    let (builder, told, users) = setup(plan)?;
     let server = Arc::new(builder.start().await.map_err(|error| refused(&error))?);
-    let told = Told { unfired: plan.unfired, abilities };
     let ended = serve(&server, told, users, parent, &mut signals, printer).await;
     if ended.is_err() || plan.unfired == Unfired::Fine {
         server.expect_unfired();
@@ -85,22 +84,25 @@ async fn gone(parent: Option<Parent>) {
 }
 
 /// What the command line or the script asks for, and who may log in.
-fn setup(plan: &TestServerPlan) -> Result<(rustle_testserver::Builder, Abilities, Vec<Login>), Failure> {
+fn setup(plan: &TestServerPlan) -> Result<(rustle_testserver::Builder, Told, Vec<Login>), Failure> {
+    let unfired = plan.unfired;
     let Some(path) = &plan.script else {
-        let Setup { mut builder, abilities, .. } = Script::default().setup(Path::new("."))?;
+        let Setup { mut builder, abilities, codes, .. } = Script::default().setup(Path::new("."))?;
         if plan.others == OtherCommands::RunWithShell {
             builder = builder.shell();
         }
         let (user, login) = one_user(plan)?;
-        return Ok((builder.user(user), abilities, vec![login]));
+        let told = Told { unfired, abilities, codes: Codes::new(codes) };
+        return Ok((builder.user(user), told, vec![login]));
     };
     let folder = path.parent().unwrap_or(Path::new("."));
-    let Setup { builder, abilities, users } = Script::read(path)?.setup(folder)?;
+    let Setup { builder, abilities, users, codes } = Script::read(path)?.setup(folder)?;
+    let told = Told { unfired, abilities, codes: Codes::new(codes) };
     if users.is_empty() {
         let (user, login) = one_user(plan)?;
-        return Ok((builder.user(user), abilities, vec![login]));
+        return Ok((builder.user(user), told, vec![login]));
     }
-    Ok((builder, abilities, users.into_iter().map(Login::known).collect()))
+    Ok((builder, told, users.into_iter().map(Login::known).collect()))
 }
 
 /// The user of whoever names none, or names it on the command line.

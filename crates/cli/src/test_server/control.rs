@@ -5,6 +5,7 @@
 //! way in.
 
 mod answer;
+mod codes;
 mod driver;
 mod evidence;
 mod gate;
@@ -20,6 +21,8 @@ use tokio_util::task::TaskTracker;
 
 use super::Told;
 use crate::failure::Failure;
+
+pub(super) use self::codes::Codes;
 
 /// The control of one server.
 pub(super) struct Control {

@@ -19,7 +19,7 @@ mod user;
 
 use std::path::Path;
 
-use rustle_testserver::{Builder, TestServer};
+use rustle_testserver::{Builder, OneTimeCodes, TestServer};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
@@ -86,6 +86,8 @@ pub(super) struct Setup {
     pub(super) abilities: Abilities,
     /// The names of the script's users; none if it has none.
     pub(super) users: Vec<String>,
+    /// Those of them who have codes.
+    pub(super) codes: Vec<(String, OneTimeCodes)>,
 }
 
 impl Script {
@@ -160,8 +162,11 @@ impl Script {
         builder = self.sftp.apply(builder, folder);
         builder = self.forwards.apply(builder, self.personality);
         let mut users = Vec::new();
+        let mut codes = Vec::new();
         for user in self.users {
-            users.push(user.name().to_owned());
+            let name = user.name().to_owned();
+            codes.extend(user.codes().map(|codes| (name.clone(), codes)));
+            users.push(name);
             builder = builder.user(user.into_user(Some(folder))?);
         }
         for command in self.commands {
@@ -170,7 +175,7 @@ impl Script {
         for fault in self.faults {
             builder = builder.fault(fault.into_fault());
         }
-        Ok(Setup { builder, abilities, users })
+        Ok(Setup { builder, abilities, users, codes })
     }
 }
 
@@ -218,6 +223,11 @@ mod tests {
                 "keyboard-interactive asks for one thing",
             ),
             ("[[users]]\nname = \"a\"\nrounds = [{ prompts = [{ text = \"?\" }] }]\n", "`any_answer` = true"),
+            ("[[users]]\nname = \"a\"\ntimed_codes = { seed = 1, step = \"0s\" }\n", "longer than no time"),
+            (
+                "[[users]]\nname = \"a\"\none_time_codes = [\"1\"]\ntimed_codes = { seed = 1, step = \"1s\" }\n",
+                "keyboard-interactive asks for one thing",
+            ),
             ("[host_certificate]\n", "a `file` or `principals`"),
             ("[host_certificate]\nfile = \"a\"\nprincipals = []\n", "not both"),
             ("[host_certificate]\nfile = \"a\"\nvalid_from = 1\n", "has its dates in it"),

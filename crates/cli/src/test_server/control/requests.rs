@@ -24,10 +24,11 @@ const LARGEST: usize = 1024 * 1024;
 const BODY: Duration = Duration::from_secs(10);
 
 /// Every place, with the one or two methods it has.
-const PLACES: [(&str, &str); 15] = [
+const PLACES: [(&str, &str); 16] = [
     ("/record", "GET"),
     ("/transcript", "GET"),
     ("/wait", "GET"),
+    ("/code", "GET"),
     ("/faults", "GET, POST"),
     ("/commands", "POST"),
     ("/users", "POST"),
@@ -71,7 +72,8 @@ async fn done(state: &State, request: Request<Incoming>) -> Result<Answer, Refus
             Ok(value(&faults(server)))
         }
         ("/commands", _) => add_command(server, read(&body)?),
-        ("/users", _) => add_user(server, read(&body)?),
+        ("/code", _) => state.told.codes.current(&query),
+        ("/users", _) => add_user(state, read(&body)?),
         ("/network", _) => set_network(server, read(&body)?),
         ("/stall", _) => {
             server.stall();
@@ -171,9 +173,11 @@ fn add_command(server: &TestServer, command: Command) -> Result<Answer, Refusal>
     fine()
 }
 
-fn add_user(server: &TestServer, user: User) -> Result<Answer, Refusal> {
+fn add_user(state: &State, user: User) -> Result<Answer, Refusal> {
+    let (name, codes) = (user.name().to_owned(), user.codes());
     let user = user.into_user(None).map_err(Refusal::bad)?;
-    server.add_user(user).map_err(|error| Refusal::bad(refused(&error)))?;
+    state.server.add_user(user).map_err(|error| Refusal::bad(refused(&error)))?;
+    state.told.codes.replace(name, codes);
     fine()
 }
 

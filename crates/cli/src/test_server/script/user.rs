@@ -17,7 +17,10 @@ use crate::password_file::PasswordFile;
 /// Someone who may log in.
 #[derive(Deserialize)]
 #[serde(try_from = "Keys")]
-pub(crate) struct User(Keys);
+pub(crate) struct User {
+    keys: Keys,
+    codes: Option<OneTimeCodes>,
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -39,6 +42,7 @@ struct Keys {
     rounds: Vec<RoundKeys>,
     #[serde(default)]
     one_time_codes: Secrets,
+    timed_codes: Option<TimedKeys>,
     #[serde(default)]
     keyboard_interactive_password: bool,
     #[serde(default)]
@@ -51,6 +55,14 @@ struct Keys {
     env: BTreeMap<String, String>,
     sftp: Option<bool>,
     startup_noise: Option<String>,
+}
+
+/// Codes by the clock.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TimedKeys {
+    seed: u64,
+    step: Time,
 }
 
 #[derive(Deserialize)]
@@ -86,7 +98,12 @@ struct PromptEntries {
 
 impl User {
     pub(crate) fn name(&self) -> &str {
-        &self.0.name
+        &self.keys.name
+    }
+
+    /// The codes that let the user in; whoever holds them sees what has been used.
+    pub(crate) fn codes(&self) -> Option<OneTimeCodes> {
+        self.codes.clone()
     }
 
     /// Reads the files that are named, relative to `folder`; without one, files may not be named.
@@ -94,7 +111,7 @@ impl User {
     /// # Errors
     /// A file cannot be read, or may not be named.
     pub(crate) fn into_user(self, folder: Option<&Path>) -> Result<rustle_testserver::User, Failure> {
-        let keys = self.0;
+        let Self { keys, codes } = self;
         let mut user = rustle_testserver::User::new(keys.name);
         if keys.none {
             user = user.none();
@@ -125,8 +142,8 @@ impl User {
         if !keys.rounds.is_empty() {
             user = user.keyboard_interactive(keys.rounds.into_iter().map(RoundKeys::into_round));
         }
-        if !keys.one_time_codes.is_empty() {
-            user = user.one_time_codes(OneTimeCodes::list(keys.one_time_codes.expose()));
+        if let Some(codes) = codes {
+            user = user.one_time_codes(codes);
         }
         if keys.keyboard_interactive_password {
             user = user.keyboard_interactive_password();
@@ -197,16 +214,25 @@ impl TryFrom<Keys> for User {
         let conversations = [
             !keys.rounds.is_empty(),
             !keys.one_time_codes.is_empty(),
+            keys.timed_codes.is_some(),
             keys.keyboard_interactive_password,
             // The new password is asked for in this way too.
             keys.password_expired && !keys.keyboard_interactive_password,
         ];
         if conversations.iter().filter(|held| **held).count() > 1 {
             return Err(
-                "keyboard-interactive asks for one thing: `rounds`, `one_time_codes`, or the password, which is expired or not",
+                "keyboard-interactive asks for one thing: `rounds`, `one_time_codes`, `timed_codes`, or the password, which is expired or not",
             );
         }
-        Ok(Self(keys))
+        let codes = match keys.timed_codes {
+            Some(TimedKeys { seed, step }) if !step.duration().is_zero() => {
+                Some(OneTimeCodes::timed(seed, step.duration()))
+            }
+            Some(_) => return Err("`step` is longer than no time"),
+            None if keys.one_time_codes.is_empty() => None,
+            None => Some(OneTimeCodes::list(keys.one_time_codes.expose())),
+        };
+        Ok(Self { keys, codes })
     }
 }
 

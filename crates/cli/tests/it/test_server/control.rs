@@ -6,10 +6,11 @@ use rustle_session::ErrorKind;
 
 use super::served::{LIMIT, Served, output};
 
-const PLACES: [(&str, &str); 16] = [
+const PLACES: [(&str, &str); 17] = [
     ("GET", "/record"),
     ("GET", "/transcript"),
     ("GET", "/wait"),
+    ("GET", "/code"),
     ("GET", "/faults"),
     ("POST", "/faults"),
     ("POST", "/commands"),

@@ -10,7 +10,7 @@ use super::served::{Served, output};
 const PAGE: &str = include_str!("../../../../../docs/test-server.md");
 
 /// Each table of the file: its prefix in the page's list of keys, and a script with a key in it that does not exist.
-const TABLES: [(&str, &str); 19] = [
+const TABLES: [(&str, &str); 20] = [
     ("", "no_such = 1"),
     ("host_keys[].", "host_keys = [{ no_such = 1 }]"),
     ("host_certificate.", "[host_certificate]\nno_such = 1"),
@@ -24,6 +24,7 @@ const TABLES: [(&str, &str); 19] = [
     ("forwards.", "[forwards]\nno_such = 1"),
     ("forwards.targets[].", "[forwards]\ntargets = [{ no_such = 1 }]"),
     ("users[].", "[[users]]\nno_such = 1"),
+    ("users[].timed_codes.", "[[users]]\nname = \"a\"\ntimed_codes = { no_such = 1 }"),
     ("users[].rounds[].", "[[users]]\nname = \"a\"\nrounds = [{ no_such = 1 }]"),
     ("users[].rounds[].prompts[].", "[[users]]\nname = \"a\"\nrounds = [{ prompts = [{ no_such = 1 }] }]"),
     ("commands[].", "[[commands]]\nno_such = 1"),
@@ -33,7 +34,7 @@ const TABLES: [(&str, &str); 19] = [
 ];
 
 /// Where each key is seen to act: the test, and its keys. Keys that only hold others are seen by those.
-const SEEN: [(&str, &[&str]); 44] = [
+const SEEN: [(&str, &[&str]); 45] = [
     ("seed_banner_and_identification_are_those_of_the_script", &["seed", "banner", "identification"]),
     ("host_keys_are_of_the_kinds_or_from_the_files_named", &["host_keys[].kind", "host_keys[].file"]),
     (
@@ -206,6 +207,7 @@ const SEEN: [(&str, &[&str]); 44] = [
             "users[].rounds[].prompts[].any_answer",
         ],
     ),
+    ("codes_by_the_clock_are_told_by_the_control", &["users[].timed_codes.seed", "users[].timed_codes.step"]),
     (
         "passwords_come_late_and_users_are_locked_out",
         &["users[].password_from_attempt", "users[].lock_after", "users[].auth_delay"],
@@ -263,6 +265,7 @@ const SEEN: [(&str, &[&str]); 44] = [
             "forwards",
             "forwards.targets",
             "users",
+            "users[].timed_codes",
             "users[].rounds",
             "users[].rounds[].prompts",
             "commands",

@@ -9,13 +9,13 @@ use super::served::{Served, output};
 
 /// Gives these answers, whatever is asked, and keeps the questions.
 struct Saying {
-    answers: Mutex<Vec<&'static str>>,
+    answers: Mutex<Vec<String>>,
     asked: Mutex<String>,
 }
 
 impl Saying {
-    fn new(answers: &[&'static str]) -> Arc<Self> {
-        let answers = answers.iter().rev().copied().collect();
+    fn new(answers: &[&str]) -> Arc<Self> {
+        let answers = answers.iter().rev().map(|answer| (*answer).to_owned()).collect();
         Arc::new(Self { answers: Mutex::new(answers), asked: Mutex::default() })
     }
 }
@@ -36,7 +36,7 @@ impl Prompter for Saying {
 }
 
 /// Whether these answers let someone in, and what was asked.
-async fn answering(server: &Served, user: &str, answers: &[&'static str]) -> (bool, String) {
+async fn answering(server: &Served, user: &str, answers: &[&str]) -> (bool, String) {
     let saying = Saying::new(answers);
     let prompter = Arc::clone(&saying) as Arc<dyn Prompter>;
     let connected = server.setup(user).prompter(prompter).resolve().unwrap().connect().await;
@@ -153,5 +153,42 @@ async fn users_have_their_own_methods_variables_and_no_files() {
     assert!(session.subsystem("sftp").spawn().await.is_err());
     let session = server.session("both", "right").await;
     assert!(session.subsystem("sftp").spawn().await.is_ok());
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn codes_by_the_clock_are_told_by_the_control() {
+    let script = r#"
+        [[users]]
+        name = "timed"
+        timed_codes = { seed = 7, step = "1h" }
+        [[users]]
+        name = "listed"
+        one_time_codes = ["111111", "222222"]
+    "#;
+    let server = Served::script(script).await;
+    let code = async |user: &str| {
+        let answer = server.get(&format!("/code?user={user}")).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json["code"].as_str().map(str::to_owned)
+    };
+    let now = code("timed").await.unwrap();
+    assert_eq!(now.len(), 6);
+    assert!(answering(&server, "timed", &[&now]).await.0);
+    assert!(!answering(&server, "timed", &[&now]).await.0);
+    assert!(outcomes(&server).await.contains(&"replayed".to_owned()));
+    assert_eq!(code("listed").await.as_deref(), Some("111111"));
+    for (answer, next) in [("111111", Some("222222")), ("222222", None)] {
+        assert!(answering(&server, "listed", &[answer]).await.0);
+        assert_eq!(code("listed").await.as_deref(), next);
+    }
+    let added = "{\"name\": \"later\", \"one_time_codes\": [\"333333\"]}";
+    assert_eq!(server.post("/users", added).await.status, 200);
+    assert_eq!(code("later").await.as_deref(), Some("333333"));
+    // Who has the name from now on has none.
+    server.post("/users", "{\"name\": \"later\", \"none\": true}").await;
+    for (query, status) in [("user=later", 404), ("user=nobody", 404), ("name=timed", 400), ("", 400)] {
+        assert_eq!(server.get(&format!("/code?{query}")).await.status, status, "{query}");
+    }
     server.stop().await;
 }
