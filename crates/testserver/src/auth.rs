@@ -13,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use russh::{
     MethodKind, MethodSet,
-    keys::{Certificate, PublicKey},
+    keys::{Certificate, PublicKey, ssh_key::public::KeyData},
     server::Auth,
 };
 
@@ -31,6 +31,8 @@ use crate::{
 pub(crate) struct Progress {
     user: Option<String>,
     steps_passed: usize,
+    /// The keys that steps were passed with.
+    keys: Vec<KeyData>,
     /// In a lock that nobody else takes: the code in it need not be shareable between threads.
     conversation: Mutex<Option<Conversation>>,
     restrictions: Restrictions,
@@ -127,6 +129,15 @@ impl Proof<'_> {
         }
     }
 
+    /// The key that it is about; of a certificate, the one that was certified.
+    fn key(&self) -> Option<&KeyData> {
+        match self {
+            Self::KeyOffer(key) | Self::Key(key) => Some(key.key_data()),
+            Self::Certificate(certificate) => Some(certificate.public_key()),
+            _ => None,
+        }
+    }
+
     /// Whether something was shown that might have been guessed or stolen.
     fn is_guess(&self) -> bool {
         !matches!(self, Self::None | Self::KeyOffer(_))
@@ -163,25 +174,44 @@ impl Progress {
         match finding {
             Finding::Welcome => (Auth::Accept, AuthOutcome::KeyWelcome),
             Finding::Ask(auth) => (auth, AuthOutcome::Asked),
-            Finding::Wrong(outcome) => {
-                if let Some(account) = account.as_deref().filter(|_| proof.is_guess()) {
-                    account.count_refusal();
-                }
-                (self.refusal(accounts, account.as_deref(), Partial::No), outcome)
-            }
-            Finding::Right => {
-                self.steps_passed += 1;
-                if account.as_deref().is_some_and(|account| self.steps_passed < account.settings.steps.len())
-                {
-                    (self.refusal(accounts, account.as_deref(), Partial::Yes), AuthOutcome::Partial)
-                } else {
-                    if let Some(account) = account.as_deref() {
-                        account.forget_refusals();
-                    }
-                    (Auth::Accept, AuthOutcome::Accepted)
-                }
-            }
+            Finding::Wrong(outcome) => self.turn_down(accounts, account.as_deref(), proof, outcome),
+            Finding::Right => self.advance(accounts, account.as_deref(), proof),
         }
+    }
+
+    /// One step further, or in: unless another connection has had the user locked while this attempt was looked at.
+    fn advance(
+        &mut self,
+        accounts: &Accounts,
+        account: Option<&Account>,
+        proof: &Proof<'_>,
+    ) -> (Auth, AuthOutcome) {
+        let steps = account.map_or(0, |account| account.settings.steps.len());
+        let is_last = self.steps_passed + 1 >= steps;
+        let may = account.is_none_or(|account| if is_last { account.let_in() } else { !account.is_locked() });
+        if !may {
+            return self.turn_down(accounts, account, proof, AuthOutcome::Locked);
+        }
+        self.steps_passed += 1;
+        self.keys.extend(proof.key().cloned());
+        if is_last {
+            (Auth::Accept, AuthOutcome::Accepted)
+        } else {
+            (self.refusal(accounts, account, Partial::Yes), AuthOutcome::Partial)
+        }
+    }
+
+    fn turn_down(
+        &self,
+        accounts: &Accounts,
+        account: Option<&Account>,
+        proof: &Proof<'_>,
+        outcome: AuthOutcome,
+    ) -> (Auth, AuthOutcome) {
+        if let Some(account) = account.filter(|_| proof.is_guess()) {
+            account.count_refusal();
+        }
+        (self.refusal(accounts, account, Partial::No), outcome)
     }
 
     /// Turns away somebody who has shown all there is to show, and begins anew.
@@ -215,6 +245,10 @@ impl Progress {
     }
 
     async fn check(&mut self, account: &Arc<Account>, proof: &Proof<'_>) -> Finding {
+        // As OpenSSH: each step by a key takes another one.
+        if proof.key().is_some_and(|key| self.keys.contains(key)) {
+            return Finding::Wrong(AuthOutcome::Refused);
+        }
         let conversation = self.conversation.get_mut().unwrap_or_else(PoisonError::into_inner);
         match proof {
             Proof::Answers(answers) => converse(conversation, account, answers.as_deref()).await,

@@ -299,6 +299,18 @@ impl User {
     }
 
     /// Asks for these methods in this order, each but the last answered with "partial success" (RFC 4252 section 5.1).
+    /// Where publickey is asked for more than once, each time takes another key, as OpenSSH's `AuthenticationMethods`
+    /// does; a certificate is as good as the key it certifies. A user with too few keys for that, and no authority, is
+    /// an error of [`start`](crate::Builder::start).
+    ///
+    /// ```
+    /// use rustle_testserver::{Method, User};
+    ///
+    /// let two_people_at_once = User::new("root")
+    ///     .public_key("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti bob")
+    ///     .certificate_authority("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ ca")
+    ///     .steps([Method::PublicKey, Method::PublicKey]);
+    /// ```
     #[must_use]
     pub fn steps(mut self, steps: impl IntoIterator<Item = Method>) -> Self {
         self.steps = steps.into_iter().collect();
@@ -362,6 +374,17 @@ impl User {
                     ),
                 ));
             }
+        }
+        let by_key = account.settings.steps.iter().filter(|step| **step == Method::PublicKey).count();
+        let keys = account.different_keys();
+        if account.settings.authorities.is_empty() && keys < by_key {
+            return Err(Error::new(
+                ErrorKind::Configuration,
+                format!(
+                    "user {:?} must pass publickey {by_key} times, each time with another key, but has {keys}",
+                    account.settings.name
+                ),
+            ));
         }
         Ok(account)
     }

@@ -110,6 +110,14 @@ impl Account {
         listed.iter().copied().filter(|method| *method != Method::None && self.has(*method)).collect()
     }
 
+    /// How many keys there are, each counted once.
+    pub(crate) fn different_keys(&self) -> usize {
+        let keys = &self.settings.keys;
+        let seen =
+            |n: usize, key: &PublicKey| keys.iter().take(n).any(|before| before.key_data() == key.key_data());
+        keys.iter().enumerate().filter(|(n, key)| !seen(*n, key)).count()
+    }
+
     pub(crate) fn accepts_key(&self, key: &PublicKey) -> bool {
         self.settings.keys.iter().any(|known| known.key_data() == key.key_data())
     }
@@ -158,8 +166,12 @@ impl Account {
         self.refusals.fetch_add(1, Ordering::AcqRel);
     }
 
-    pub(crate) fn forget_refusals(&self) {
-        self.refusals.store(0, Ordering::Release);
+    /// Lets somebody in and forgets the refusals before, unless the user is locked: in one step, so that no refusal of
+    /// another connection comes in between.
+    pub(crate) fn let_in(&self) -> bool {
+        let most = self.settings.lock_after;
+        let open = |refusals| most.is_none_or(|most| refusals < most).then_some(0);
+        self.refusals.fetch_update(Ordering::AcqRel, Ordering::Acquire, open).is_ok()
     }
 
     fn passwords(&self) -> MutexGuard<'_, Vec<Password>> {

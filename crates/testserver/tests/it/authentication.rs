@@ -164,6 +164,54 @@ async fn steps_are_followed_by_partial_success() {
 }
 
 #[tokio::test]
+async fn each_step_by_a_key_takes_another_key() {
+    let (first, second) = (new_key(), new_key());
+    let dave = User::new("dave")
+        .public_key(first.public_key().to_openssh().unwrap())
+        .public_key(second.public_key().to_openssh().unwrap())
+        .steps([Method::PublicKey, Method::PublicKey]);
+    let server = TestServer::builder().user(dave).start().await.unwrap();
+    let mut client = Client::connect(&server).await.unwrap();
+    assert_eq!(remaining(&client.key("dave", &first).await), (vec![MethodKind::PublicKey], true));
+    assert_eq!(remaining(&client.key("dave", &first).await), (vec![MethodKind::PublicKey], false));
+    assert!(client.key("dave", &second).await.success());
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_certificate_is_as_good_as_the_key_it_certifies() {
+    let (authority, first, second) = (new_key(), new_key(), new_key());
+    let erin = User::new("erin")
+        .public_key(first.public_key().to_openssh().unwrap())
+        .certificate_authority(authority.public_key().to_openssh().unwrap())
+        .steps([Method::PublicKey, Method::PublicKey]);
+    let server = TestServer::builder().user(erin).start().await.unwrap();
+    let show = async |client: &mut Client, key: &PrivateKey| {
+        let shown = certificate(&authority, key, "erin");
+        client.handle.authenticate_openssh_cert("erin", Arc::new(key.clone()), shown).await.unwrap()
+    };
+    // First the certificate and then the key, the other way round, and two certificates.
+    let mut client = Client::connect(&server).await.unwrap();
+    assert!(remaining(&show(&mut client, &first).await).1);
+    assert!(!remaining(&client.key("erin", &first).await).1);
+    assert!(!remaining(&show(&mut client, &first).await).1);
+    assert!(show(&mut client, &second).await.success());
+    let mut client = Client::connect(&server).await.unwrap();
+    assert!(remaining(&client.key("erin", &first).await).1);
+    assert!(!remaining(&show(&mut client, &first).await).1);
+    assert!(show(&mut client, &second).await.success());
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn too_few_keys_for_the_steps_are_refused_at_the_start() {
+    let key = new_key().public_key().to_openssh().unwrap();
+    let twice = User::new("dave").public_key(&key).public_key(&key).steps([Method::PublicKey; 2]);
+    let error = TestServer::builder().user(twice).start().await.unwrap_err();
+    assert!(error.to_string().contains("\"dave\" must pass publickey 2 times"), "{error}");
+}
+
+#[tokio::test]
 async fn step_without_the_means_is_refused_at_the_start() {
     let error = TestServer::builder()
         .user(User::new("dave").password("x").steps([Method::PublicKey]))

@@ -1,6 +1,6 @@
 //! Users with conversations, limits and habits of their own.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use russh::{
     MethodKind,
@@ -9,7 +9,7 @@ use russh::{
 use rustle_testserver::{
     AuthOutcome, Dialog, ErrorKind, Method, OneTimeCodes, Round, TestServer, User, Verdict,
 };
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 
 use crate::{
     authentication::{outcomes, remaining},
@@ -193,6 +193,45 @@ async fn user_is_locked_after_refusals_on_any_connection() {
     assert_eq!(outcomes(&server).last().unwrap().2, AuthOutcome::Locked);
     assert!(client.password("bob", "builder").await.success());
     server.stop().await.unwrap();
+}
+
+/// The answer to one connection is on its way while another one's guesses have the user locked.
+#[tokio::test]
+async fn an_attempt_that_is_right_too_late_does_not_get_in() {
+    for (limit, welcome) in [(2, false), (3, true)] {
+        let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let slow = {
+            let (begun, go_on) = (Arc::clone(&begun), Arc::clone(&go_on));
+            alice().lock_after(limit).keyboard_interactive_fn(move |_dialog: Dialog| {
+                let (begun, go_on) = (Arc::clone(&begun), Arc::clone(&go_on));
+                async move {
+                    begun.notify_one();
+                    go_on.notified().await;
+                    Verdict::Right
+                }
+            })
+        };
+        let server = TestServer::builder().user(slow).start().await.unwrap();
+        let mut first = Client::connect(&server).await.unwrap();
+        let guesses = async {
+            begun.notified().await;
+            let mut second = Client::connect(&server).await.unwrap();
+            for _ in 0..2 {
+                assert!(!second.password("alice", "wrong").await.success());
+            }
+            go_on.notify_one();
+        };
+        let (answer, ()) =
+            tokio::join!(first.handle.authenticate_keyboard_interactive_start("alice", None), guesses);
+        assert_eq!(came(answer.unwrap()), if welcome { Came::In } else { Came::Refused });
+        let last = outcomes(&server).pop().unwrap();
+        let outcome = if welcome { AuthOutcome::Accepted } else { AuthOutcome::Locked };
+        assert_eq!(last, ("alice".to_owned(), Method::KeyboardInteractive, outcome));
+        // Whoever was let in has the count begin anew; whoever was not has left it as it was.
+        let mut third = Client::connect(&server).await.unwrap();
+        assert_eq!(third.password("alice", "wonderland").await.success(), welcome);
+        server.stop().await.unwrap();
+    }
 }
 
 fn bob() -> User {
