@@ -1,20 +1,21 @@
 //! Commands run by a real shell, each in its own process group, so that nothing of it outlives its channel.
 //!
+//! A group has the number of its leader, which is somebody else's to have once the leader has been reaped. So the leader's
+//! end is only looked at, and it is reaped when the group has been killed.
+//!
 //! This needs a Unix; elsewhere the builder refuses [`shell`](crate::Builder::shell).
 
-use std::{
-    io,
-    os::unix::{ffi::OsStrExt, process::ExitStatusExt},
-    path::Path,
-    process::{ExitStatus, Stdio},
-    time::Duration,
-};
+use std::{io, os::unix::ffi::OsStrExt, path::Path, process::Stdio, time::Duration};
 
 use bytes::BytesMut;
-use rustix::process::{Pid, Signal as Signo, kill_process_group};
+use rustix::{
+    io::Errno,
+    process::{Pid, Signal as Signo, WaitId, WaitIdOptions, WaitIdStatus, kill_process_group, waitid},
+};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     process::{Child, ChildStdin, Command},
+    signal::unix::{Signal as Deaths, SignalKind, signal},
     sync::oneshot,
 };
 use tokio_util::sync::CancellationToken;
@@ -34,8 +35,11 @@ const PIPE: usize = 64 * 1024;
 
 /// A running process group. Dropping it kills the group: also when the runtime goes away without a word.
 pub(crate) struct Process {
-    child: Child,
+    /// Before the child, whose drop may reap it.
     group: Group,
+    child: Child,
+    /// Tells that some child of this process has ended.
+    deaths: Deaths,
 }
 
 struct Group(Option<Pid>);
@@ -79,9 +83,10 @@ impl Process {
             !name.is_empty() && !name.contains(['=', '\0']) && !value.contains('\0')
         };
         command.envs(call.env().iter().filter(usable).map(|(name, value)| (name, value)));
+        // Listened for before there is anything to hear.
+        let deaths = signal(SignalKind::child())?;
         let child = command.spawn()?;
-        let group = Group(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw));
-        Ok(Self { child, group })
+        Ok(Self { group: Group::of(&child), child, deaths })
     }
 
     pub(crate) fn id(&self) -> Option<u32> {
@@ -98,7 +103,7 @@ impl Process {
         // A terminal has one output; standard error goes the same way.
         let stderr = if pty.is_some() { stdout.again() } else { stderr };
         let group = &self.group;
-        let child = &mut self.child;
+        let deaths = &mut self.deaths;
         let output = async {
             tokio::join!(copy_out(child_out, stdout), copy_out(child_err, stderr));
         };
@@ -106,7 +111,7 @@ impl Process {
             tokio::pin!(output);
             let exited = async {
                 tokio::select! {
-                    status = child.wait() => status,
+                    status = ended(group.0, deaths) => status,
                     never = feed(child_in, stdin) => match never {},
                     never = deliver(group, signals) => match never {},
                 }
@@ -119,7 +124,7 @@ impl Process {
                     status = &mut exited => break status,
                 }
             };
-            let exit = status.map_or(Exit::Silent, to_exit);
+            let exit = status.map_or(Exit::Silent, |status| to_exit(&status));
             if !drained {
                 drained = tokio::time::timeout(TRAILING_OUTPUT, &mut output).await.is_ok();
             }
@@ -140,6 +145,10 @@ impl Process {
 }
 
 impl Group {
+    fn of(leader: &Child) -> Self {
+        Self(leader.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw))
+    }
+
     fn signal(&self, signal: &Signal) {
         if let (Some(group), Some(signo)) = (self.0, signo(signal)) {
             // The group may be gone already; then there is nobody to tell.
@@ -157,6 +166,23 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+/// Waits for the end of a group's leader and leaves it to be reaped; none if somebody else has reaped it.
+async fn ended(leader: Option<Pid>, deaths: &mut Deaths) -> Option<WaitIdStatus> {
+    let leader = leader?;
+    let look = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+    loop {
+        match waitid(WaitId::Pid(leader), look) {
+            Ok(Some(status)) => return Some(status),
+            Ok(None) => deaths.recv().await?,
+            Err(Errno::INTR) => {}
+            Err(error) => {
+                tracing::warn!(%error, "a shell's end cannot be seen");
+                return None;
+            }
+        }
     }
 }
 
@@ -193,8 +219,8 @@ async fn copy_out(source: Option<impl AsyncRead + Unpin>, mut output: Output) {
     }
 }
 
-fn to_exit(status: ExitStatus) -> Exit {
-    match (status.code(), status.signal()) {
+fn to_exit(status: &WaitIdStatus) -> Exit {
+    match (status.exit_status(), status.terminating_signal()) {
         (Some(code), _) => Exit::Code(u32::try_from(code).unwrap_or(255)),
         (None, Some(number)) => Exit::signal(name(number)),
         (None, None) => Exit::Silent,
@@ -234,11 +260,42 @@ mod tests {
 
     #[tokio::test]
     async fn group_is_killed_once() {
+        let mut deaths = signal(SignalKind::child()).unwrap();
         let mut child = Command::new("/bin/sh").arg("-c").arg("sleep 1000").process_group(0).spawn().unwrap();
-        let mut group = Group(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw));
+        let mut group = Group::of(&child);
+        let leader = group.0;
         group.kill();
-        assert_eq!(child.wait().await.unwrap().signal(), Some(Signo::KILL.as_raw()));
+        assert_eq!(to_exit(&ended(leader, &mut deaths).await.unwrap()), Exit::signal(Signal::kill()));
         // Nothing is left that the drop could send a signal to.
         assert_eq!(group.0, None);
+        child.wait().await.unwrap();
+    }
+
+    /// The leader has ended and its child has not: the group's number is still nobody else's when it is killed.
+    #[tokio::test]
+    async fn what_a_shell_leaves_behind_dies_before_the_shell_is_reaped() {
+        let mut deaths = signal(SignalKind::child()).unwrap();
+        let mut child = Command::new("/bin/sh")
+            .arg("-c")
+            .arg("sleep 1000 & exit 7")
+            .stdout(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        let mut group = Group::of(&child);
+        // However often it is looked at, it is there to be reaped.
+        for _ in 0..2 {
+            assert_eq!(to_exit(&ended(group.0, &mut deaths).await.unwrap()), Exit::Code(7));
+        }
+        let leader = group.0;
+        group.kill();
+        assert_eq!(group.0, None);
+        // Nobody holds the pipe any more.
+        let mut output = Vec::new();
+        let mut read = child.stdout.take().unwrap();
+        tokio::time::timeout(Duration::from_secs(60), read.read_to_end(&mut output)).await.unwrap().unwrap();
+        assert_eq!(child.wait().await.unwrap().code(), Some(7));
+        // Reaped now, and only now.
+        assert!(ended(leader, &mut deaths).await.is_none());
     }
 }
