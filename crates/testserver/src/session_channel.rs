@@ -97,7 +97,9 @@ impl SessionChannel {
                 run.await;
                 if feed.is_lost() {
                     runner.leave();
-                    runner.line.close().await;
+                    if matches!(connection.reach_settled(Phase::Close).await, Reached::Go) {
+                        runner.line.close().await;
+                    }
                 }
             }
         }

@@ -71,7 +71,8 @@ pub(crate) async fn carry(connection: &Arc<Connection>, channel: Channel<Msg>, n
         }
     }
     // A target that takes too little loses the channel.
-    if (delivered && answered) || feed.is_lost() {
+    let ends = (delivered && answered) || feed.is_lost();
+    if ends && matches!(connection.reach_settled(Phase::Close).await, Reached::Go) {
         drop(write.close().await);
     }
     connection.shared.keeper.channel_closed(number);

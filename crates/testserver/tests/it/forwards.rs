@@ -1,9 +1,11 @@
 //! Channels to other places.
 
-use rustle_testserver::{ChannelKind, TestServer};
+use russh::{Channel, ChannelMsg, client::Msg};
+use rustle_testserver::{ChannelKind, Fault, Phase, Target, TestServer};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpSocket},
+    time::timeout,
 };
 
 use crate::client::{Client, LIMIT, alice};
@@ -99,8 +101,64 @@ async fn target_gets_what_was_sent_before_the_close() {
     channel.data_bytes(vec![7; 1 << 20]).await.unwrap();
     channel.close().await.unwrap();
     let mut received = Vec::new();
-    tokio::time::timeout(LIMIT, stream.read_to_end(&mut received)).await.unwrap().unwrap();
+    timeout(LIMIT, stream.read_to_end(&mut received)).await.unwrap().unwrap();
     assert_eq!(received.len(), 1 << 20);
     server.wait_until(|record| record.channels_open() == 0, LIMIT).await.unwrap();
     server.stop().await.unwrap();
+}
+
+/// Until the server is told to go on, no CLOSE comes over a channel whose two sides have ended.
+async fn stalls_at_the_close(server: &TestServer, channel: &mut Channel<Msg>) {
+    channel.eof().await.unwrap();
+    let eof = async { while !matches!(channel.wait().await, Some(ChannelMsg::Eof)) {} };
+    timeout(LIMIT, eof).await.unwrap();
+    server.wait_until(|_| server.faults_fired() == 1, LIMIT).await.unwrap();
+    assert!(timeout(LIMIT, channel.wait()).await.is_err(), "something came through the stall");
+    server.resume();
+    let closed = timeout(LIMIT, channel.wait()).await.unwrap();
+    assert!(matches!(closed, Some(ChannelMsg::Close)), "{closed:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn close_of_a_forwarded_channel_is_a_phase_on_either_side() {
+    let builder = || {
+        TestServer::builder()
+            .user(alice())
+            .forward_target("motd", None, Target::reply("hello"))
+            .forward_target("echo", None, Target::echo())
+            .tcpip_forward_scripted()
+            .fault(Fault::stall(Phase::Close).once())
+    };
+    // The server's close of what the client has opened.
+    let server = builder().start().await.unwrap();
+    let client = Client::alice_in_memory(&server).await;
+    let mut channel = client.handle.channel_open_direct_tcpip("motd", 1, "127.0.0.1", 1).await.unwrap();
+    stalls_at_the_close(&server, &mut channel).await;
+    server.stop().await.unwrap();
+
+    // The server's close of what it has opened itself.
+    let server = builder().start().await.unwrap();
+    let client = Client::alice_in_memory(&server).await;
+    let mut incoming = client.take_channels();
+    let port = client.handle.tcpip_forward("", 0).await.unwrap();
+    drop(server.connect_to_forward(u16::try_from(port).unwrap()).await.unwrap());
+    let (_, _, mut channel) = incoming.recv().await.unwrap();
+    stalls_at_the_close(&server, &mut channel).await;
+    server.stop().await.unwrap();
+
+    // The client's close of either.
+    for opened_by_the_server in [false, true] {
+        let server = builder().start().await.unwrap();
+        let client = Client::alice_in_memory(&server).await;
+        let mut incoming = client.take_channels();
+        let port = client.handle.tcpip_forward("", 0).await.unwrap();
+        let visitor = server.connect_to_forward(u16::try_from(port).unwrap()).await.unwrap();
+        let (_, _, forwarded) = incoming.recv().await.unwrap();
+        let direct = client.handle.channel_open_direct_tcpip("echo", 1, "127.0.0.1", 1).await.unwrap();
+        let (closed, _other) = if opened_by_the_server { (forwarded, direct) } else { (direct, forwarded) };
+        closed.close().await.unwrap();
+        server.wait_until(|_| server.faults_fired() == 1, LIMIT).await.unwrap();
+        drop(visitor);
+        server.stop().await.unwrap();
+    }
 }
