@@ -238,6 +238,7 @@ mod tests {
             ("[algorithms]\npreset = \"rsa_sha2_only\"\nhost_keys = []\n", "leave out one of them"),
             ("[algorithms]\npreset = \"old_ctr_hmac\"\nstrict_kex = true\n", "no strict key exchange"),
             ("[limits]\nrekey_messages = 0\n", "nonzero"),
+            ("[limits]\nwindow = \"4GiB\"\n", "a window is at most"),
             ("[[faults]]\nkind = \"cut\"\nphase = \"data\"\n", "needs the key `how`"),
             ("[[faults]]\nkind = \"sftp_wrong_id\"\nsftp_request = \"init\"\n", "neither id nor status"),
             ("[[faults]]\nkind = \"sftp_name\"\nname = \"a\"\nsftp_request = \"open\"\n", "`readlink` alone"),

@@ -18,11 +18,16 @@ pub(super) struct LimitKeys {
     max_startups: Option<StartupKeys>,
     max_startups_text: Option<String>,
     client_alive: Option<AliveKeys>,
-    window: Option<Size>,
     max_unread: Option<Size>,
+    window: Option<Window>,
     rekey_after: Option<Size>,
     rekey_messages: Option<NonZeroU64>,
 }
+
+/// RFC 4254 section 5.2: a window is at most 2^32 - 1 bytes.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(try_from = "Size")]
+struct Window(u32);
 
 /// The three numbers of OpenSSH's `MaxStartups`.
 #[derive(Clone, Copy, Deserialize)]
@@ -39,6 +44,14 @@ struct StartupKeys {
 struct AliveKeys {
     interval: Time,
     count: usize,
+}
+
+impl TryFrom<Size> for Window {
+    type Error = &'static str;
+
+    fn try_from(size: Size) -> Result<Self, Self::Error> {
+        u32::try_from(size.bytes()).map(Self).map_err(|_| "a window is at most 4294967295 bytes")
+    }
 }
 
 impl LimitKeys {
@@ -81,9 +94,8 @@ impl LimitKeys {
         if let Some(AliveKeys { interval, count }) = self.client_alive {
             builder = builder.client_alive(interval.duration(), count);
         }
-        if let Some(window) = self.window {
-            // RFC 4254 section 5.2: a window is at most 2^32 - 1 bytes.
-            builder = builder.window(u32::try_from(window.bytes()).unwrap_or(u32::MAX));
+        if let Some(Window(bytes)) = self.window {
+            builder = builder.window(bytes);
         }
         if let Some(size) = self.max_unread {
             builder = builder.max_unread(size.bytes());
