@@ -4,7 +4,9 @@ use bytes::Bytes;
 use rustle_sftp_proto::{
     ClientPacket, ExtendedRequest, Extension, OpenFlags, Reply, Request, ServerLimits, StatusCode,
 };
-use rustle_testserver::{ErrorKind, Exit, LinkOrder, Sftp, SftpEngine, TestServer};
+#[cfg(unix)]
+use rustle_testserver::LinkOrder;
+use rustle_testserver::{ErrorKind, Exit, Sftp, SftpEngine, TestServer};
 
 use crate::{
     client::{Client, LIMIT},
