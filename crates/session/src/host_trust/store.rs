@@ -126,7 +126,20 @@ fn make_directory(path: &Path) -> io::Result<()> {
 struct Locked {
     file: File,
     #[cfg(windows)]
-    _lock: File,
+    beside: File,
+}
+
+impl Drop for Locked {
+    /// Closing alone does not unlock a file on Unix while anybody holds a copy of the descriptor, as every process
+    /// does that this one is just starting, on whatever thread.
+    fn drop(&mut self) {
+        #[cfg(unix)]
+        let locked = &self.file;
+        #[cfg(windows)]
+        let locked = &self.beside;
+        // Where that fails, closing is what is left.
+        let _ = locked.unlock();
+    }
 }
 
 impl Locked {
@@ -142,10 +155,11 @@ impl Locked {
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
             }
             lock(&file, deadline).await?;
+            let locked = Self { file };
             // `ssh-keygen -R` puts a new file in its place; a line written to the old one would be lost.
-            let (ours, there) = (file.metadata()?, fs::metadata(path));
+            let (ours, there) = (locked.file.metadata()?, fs::metadata(path));
             if there.is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino())) {
-                return Ok(Self { file });
+                return Ok(locked);
             }
             if Instant::now() >= deadline {
                 return Err(io::Error::new(io::ErrorKind::TimedOut, "it is replaced again and again"));
@@ -161,7 +175,7 @@ impl Locked {
         let guard = OpenOptions::new().write(true).create(true).truncate(false).open(Path::new(&beside))?;
         lock(&guard, Instant::now() + LOCK_PATIENCE).await?;
         let file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
-        Ok(Self { file, _lock: guard })
+        Ok(Self { file, beside: guard })
     }
 
     /// One write of whole lines: whoever reads meanwhile sees all of it or nothing.
@@ -267,6 +281,20 @@ mod tests {
         let (appended, ()) = tokio::join!(waiting, replacing);
         appended.unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "kept\nnew\n");
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_copy_of_the_descriptor_does_not_keep_the_lock() {
+        let (_directory, path) = scratch();
+        append(&path, || Ok(None)).await.unwrap();
+        let locked = Locked::open(&path).await.unwrap();
+        // The system makes no difference between this and the copy of a process that is being started.
+        let copy = locked.file.try_clone().unwrap();
+        assert!(File::open(&path).unwrap().try_lock().is_err());
+        drop(locked);
+        File::open(&path).unwrap().try_lock().unwrap();
+        drop(copy);
     }
 
     #[tokio::test(start_paused = true)]
