@@ -309,7 +309,7 @@ fn watch(options: &DialOptions, socket: &Socket) -> io::Result<()> {
 mod tests {
     use std::net::Ipv4Addr;
 
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpSocket};
 
     use super::*;
     use crate::error::ErrorKind;
@@ -320,9 +320,13 @@ mod tests {
         (listener, port)
     }
 
-    /// A port of loopback where nobody listens: bound once, and given back.
-    async fn closed_port() -> u16 {
-        listener().await.1
+    /// A port of loopback where nobody listens, and the socket that keeps it so. One that has listened would not
+    /// do: a process that is just being started may hold a copy of it.
+    fn closed_port() -> (TcpSocket, u16) {
+        let held = TcpSocket::new_v4().unwrap();
+        held.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let port = held.local_addr().unwrap().port();
+        (held, port)
     }
 
     #[tokio::test]
@@ -365,7 +369,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_closed_port_is_refused_with_address_and_hint() {
-        let port = closed_port().await;
+        let (_held, port) = closed_port();
         let error = dial(&DialOptions::default(), "127.0.0.1", port).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::HostUnreachable);
         assert_eq!(error.target(), Some(&*format!("127.0.0.1:{port}")));

@@ -7,6 +7,7 @@
 )]
 #![cfg(unix)]
 
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -34,13 +35,14 @@ impl Agent {
             return None;
         };
         let agent = Self { child, socket };
-        for _ in 0..500 {
-            if agent.socket.exists() {
-                return Some(agent);
+        // Its socket's file is there a moment before it listens.
+        let listens = async {
+            while UnixStream::connect(&agent.socket).is_err() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
             }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!("ssh-agent made no socket");
+        };
+        tokio::time::timeout(Duration::from_secs(30), listens).await.expect("ssh-agent does not listen");
+        Some(agent)
     }
 
     fn add(&self, key: &std::path::Path) {

@@ -258,7 +258,7 @@ async fn writing_to_a_process_that_is_gone_is_a_broken_pipe() {
             }
         }
     };
-    let error = tokio::time::timeout(Duration::from_secs(10), written).await.unwrap();
+    let error = tokio::time::timeout(Duration::from_secs(60), written).await.unwrap();
     assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
     assert_eq!(child.wait().await.unwrap().code(), Some(0));
     drop((child, stdin));

@@ -8,7 +8,7 @@ use rustle_session::{
     AddressFamily, Algorithms, Connector, DialOptions, ErrorKind, KnownHosts, Target, TransportOptions,
 };
 use rustle_testserver::{HostKeyKind, TestServer};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use crate::support::{connector, server};
 
@@ -16,9 +16,13 @@ fn target(host: &str, port: u16) -> Target {
     Target::new(host).and_then(|target| target.with_user("alice")).unwrap().with_port(port).unwrap()
 }
 
-/// A port of loopback where nobody listens: bound once, and given back.
-async fn closed_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap().local_addr().unwrap().port()
+/// A port of loopback where nobody listens, and the socket that keeps it so. One that has listened would not do: a
+/// process that is just being started may hold a copy of it.
+fn closed_port() -> (TcpSocket, u16) {
+    let held = TcpSocket::new_v4().unwrap();
+    held.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let port = held.local_addr().unwrap().port();
+    (held, port)
 }
 
 fn known_hosts(directory: &tempfile::TempDir) -> KnownHosts {
@@ -50,7 +54,7 @@ async fn the_server_sees_the_bind_address() {
 
 #[tokio::test]
 async fn failures_before_the_handshake_have_their_codes() {
-    let port = closed_port().await;
+    let (_held, port) = closed_port();
     let refused = Connector::new(target("127.0.0.1", port)).connect().await.unwrap_err();
     assert_eq!((refused.kind(), refused.code()), (ErrorKind::HostUnreachable, "SSH_HOST_UNREACHABLE"));
     assert_eq!(refused.target(), Some(&*format!("127.0.0.1:{port}")));
@@ -65,7 +69,7 @@ async fn failures_before_the_handshake_have_their_codes() {
 async fn a_host_that_takes_connections_and_says_nothing_is_a_timeout_that_says_so() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let options = TransportOptions::builder().connect_timeout(Duration::from_millis(300)).build().unwrap();
+    let options = TransportOptions::builder().connect_timeout(Duration::from_secs(2)).build().unwrap();
     let error = Connector::new(target("127.0.0.1", port)).transport(options).connect().await.unwrap_err();
     assert_eq!((error.kind(), error.code()), (ErrorKind::ConnectTimeout, "SSH_CONNECTION_TIMEOUT"));
     assert!(error.to_string().contains("said nothing within"), "{error}");

@@ -10,7 +10,9 @@ use rustle_session::{Ended, ErrorKind, Interruption, TransportOptions};
 use rustle_testserver::{Exit, Fault, Phase, Reply};
 use tokio::io::AsyncReadExt;
 
-use crate::support::{close_and_check, login, login_with, server, server_shows};
+use crate::support::{close_and_check, drop_when_struck, login, login_in_memory, server, server_shows};
+#[cfg(unix)]
+use crate::support::{in_slow_motion, login_with};
 
 #[tokio::test]
 async fn a_dropped_child_is_ended_and_its_channel_closed() {
@@ -41,10 +43,10 @@ async fn dropping_standard_output_ends_a_process_that_goes_on_writing() {
     close_and_check(session, server).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_process_ended_by_hand_is_confirmed_by_the_server() {
     let server = server().start().await.unwrap();
-    let session = login(&server).await;
+    let session = login_in_memory(&server, TransportOptions::default()).await;
     let child = session.line("sleep 1000").spawn().await.unwrap();
     assert_eq!(child.end().await, Ended::Confirmed);
     close_and_check(session, server).await;
@@ -78,14 +80,17 @@ async fn a_reported_process_group_is_killed_where_signals_are_ignored() {
     let server = server().shell().start().await.unwrap();
     let session = login(&server).await;
     // The shell's child ignores TERM, so the request for a signal does nothing.
-    let child = session
-        .line("trap '' TERM; sleep 1000 & sleep 1000")
+    let mut child = session
+        .line("trap '' TERM; echo up; sleep 1000 & sleep 1000")
         .reporting(Reporting::ProcessGroup)
         .spawn()
         .await
         .unwrap();
-    server_shows(&server, "the shell", |record| record.processes_running() == 1).await;
-    assert_eq!(child.end().await, Ended::Confirmed);
+    let mut output = child.take_stdout().unwrap();
+    assert_eq!(output.chunk().await.unwrap().unwrap(), "up\n");
+    assert_eq!(server.record().processes_running(), 1);
+    assert_eq!(in_slow_motion(child.end()).await, Ended::Confirmed);
+    drop(output);
     close_and_check(session, server).await;
 }
 
@@ -100,7 +105,7 @@ async fn a_reported_process_group_is_killed_whoever_has_its_standard_error() {
     let mut errors = child.take_stderr().unwrap();
     let mut output = child.take_stdout().unwrap();
     assert_eq!(output.chunk().await.unwrap().unwrap(), "up\n");
-    assert_eq!(child.end().await, Ended::Confirmed);
+    assert_eq!(in_slow_motion(child.end()).await, Ended::Confirmed);
     let mut read = String::new();
     errors.read_to_string(&mut read).await.unwrap();
     assert_eq!(read, "noise\n");
@@ -129,7 +134,7 @@ async fn errors_that_nobody_reads_are_thrown_away_and_the_report_among_them_is_f
     drop(child.take_stderr());
     let mut output = child.take_stdout().unwrap();
     assert_eq!(output.chunk().await.unwrap().unwrap(), "up\n");
-    assert_eq!(child.end().await, Ended::Confirmed);
+    assert_eq!(in_slow_motion(child.end()).await, Ended::Confirmed);
     drop(output);
     close_and_check(session, server).await;
 }
@@ -170,10 +175,10 @@ async fn the_report_of_the_process_group_is_not_seen_in_standard_error() {
     close_and_check(session, server).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn dropped_channels_free_their_slots_for_the_next() {
     let server = server().max_sessions(10).start().await.unwrap();
-    let session = login(&server).await;
+    let session = login_in_memory(&server, TransportOptions::default()).await;
     for _ in 0..200 {
         drop(session.line("sleep 1000").spawn().await.unwrap());
     }
@@ -186,8 +191,7 @@ async fn dropped_channels_free_their_slots_for_the_next() {
 async fn an_open_that_was_dropped_is_closed_when_the_server_confirms_it() {
     let server = server().max_sessions(1).fault(Fault::withhold_channel_open().nth(1)).start().await.unwrap();
     let session = login(&server).await;
-    let spawned = tokio::time::timeout(Duration::from_millis(100), session.line("sleep 1000").spawn()).await;
-    assert!(spawned.is_err(), "the server keeps its answer back");
+    drop_when_struck(&server, session.line("sleep 1000").spawn()).await;
     server.resume();
     assert!(session.output("true").await.unwrap().status.success(), "the only slot is free again");
     close_and_check(session, server).await;
@@ -253,18 +257,18 @@ async fn a_child_keeps_its_connection_when_the_session_is_dropped() {
     server.stop().await.unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_request_that_is_never_answered_ends_at_its_deadline() {
     let server = server().fault(Fault::withhold_request().nth(1)).start().await.unwrap();
     let options = TransportOptions::builder().request_timeout(Duration::from_secs(2)).build().unwrap();
-    let session = login_with(&server, options).await;
+    let session = login_in_memory(&server, options).await;
     let error = session.output("true").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ChannelTimeout);
     assert!(session.output("true").await.unwrap().status.success(), "the connection is as good as before");
     close_and_check(session, server).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_process_ended_in_time_reports_its_signal() {
     let server = server()
         .command_fn("polite", |mut call| async move {
@@ -275,7 +279,7 @@ async fn a_process_ended_in_time_reports_its_signal() {
         .start()
         .await
         .unwrap();
-    let session = login(&server).await;
+    let session = login_in_memory(&server, TransportOptions::default()).await;
     let output = session.line("polite").timeout(Duration::from_millis(100)).output().await.unwrap();
     assert_eq!(output.interruption, Some(Interruption::Timeout(Ended::Confirmed)));
     assert_eq!(output.status.signal(), Some("TERM"));

@@ -221,11 +221,14 @@ mod unix {
             "begin", "builtin", "command", "exec", "!", "{", "}", "[[", "A=b", "=ls", "@", "~x", "a b",
             "it's",
         ];
+        // Another process writes what is run: a copy of our own descriptor, in a process that a test beside this one is
+        // just starting, would make it "text file busy".
+        let (text, program) = (home.join("text of a program"), home.join("a program"));
+        fs::write(&text, "#!/bin/sh\nprintf 'ran %s' \"${0##*/}\"\n").unwrap();
+        let copied = Command::new("install").args(["-m", "755"]).args([&text, &program]).status();
+        assert!(copied.unwrap().success());
         for name in names {
-            use std::os::unix::fs::PermissionsExt;
-            let file = home.join(name);
-            fs::write(&file, "#!/bin/sh\nprintf 'ran %s' \"${0##*/}\"\n").unwrap();
-            fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+            fs::hard_link(&program, home.join(name)).unwrap();
         }
         // Shells look these up as functions or built-in commands of their own, which is what a user of that
         // shell means by the name; they are not keywords, and quoting does not change it.

@@ -158,12 +158,13 @@ async fn a_real_agent_lists_and_signs() {
         return;
     };
     let _running = Running(child);
-    for _ in 0..200 {
-        if socket.exists() {
-            break;
+    // Its socket's file is there a moment before it listens.
+    let listens = async {
+        while std::os::unix::net::UnixStream::connect(&socket).is_err() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    };
+    timeout(Duration::from_secs(30), listens).await.expect("ssh-agent does not listen");
     for (name, arguments) in [("rsa", ["-t", "rsa", "-b", "2048"]), ("ecdsa", ["-t", "ecdsa", "-b", "384"])] {
         let path = directory.path().join(name);
         let made = Command::new("ssh-keygen")

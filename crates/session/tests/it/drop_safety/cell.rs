@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::fs;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustle_session::Session;
+use rustle_testserver::TestServer;
 use tokio::runtime::Builder;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -83,8 +85,10 @@ impl Cell<'_> {
     async fn perform(&self) -> Result<Seen, String> {
         let mut stage = Stage::set(self.operation.needs, self.stall).await;
         let began = Instant::now();
+        let server = Arc::clone(&stage.server);
         let operation = (self.operation.begin)(&mut stage);
-        let polled = poll_times(operation, self.polls, self.moment, self.patience()).await;
+        let polled = poll_times(operation, self.polls, self.moment, self.patience(&server)).await;
+        drop(server);
         let stalled_for = began.elapsed();
         let met = self.stall.was_met(&stage.server);
         // What has not struck by now would strike the questions that follow.
@@ -101,17 +105,22 @@ impl Cell<'_> {
         stage.server.resume();
         let idle = stage.server.wait_until_idle(GONE_WITHIN).await;
         idle.map_err(|error| format!("something is left on the server: {error}"))?;
-        stage.server.stop().await.map_err(|error| error.to_string())?;
+        let server = Arc::into_inner(stage.server).ok_or("somebody else has the server")?;
+        server.stop().await.map_err(|error| error.to_string())?;
         Ok(Seen { met, suspensions })
     }
 
-    /// How long an operation may go without being woken. By paused time it is to reach its own deadline; by
-    /// real time nobody waits for that.
-    fn patience(&self) -> Duration {
+    /// Ends when the operation has had its time. By paused time it is to reach its own deadline; by real time nobody
+    /// waits for that, but a busy machine gets as long as it needs to come to the stall.
+    async fn patience(&self, server: &TestServer) {
         match (self.operation.clock, self.stall) {
-            (Clock::Paused, _) => Duration::from_secs(3600),
-            (Clock::Real, Stall::None) => Duration::from_secs(20),
-            (Clock::Real, _) => Duration::from_millis(250),
+            (Clock::Paused, _) => sleep(Duration::from_secs(3600)).await,
+            (Clock::Real, Stall::None) => sleep(Duration::from_secs(60)).await,
+            (Clock::Real, stall) => {
+                // One that never comes to it is judged by what `met` says.
+                let _ = comes_true(|| stall.was_met(server)).await;
+                sleep(Duration::from_millis(250)).await;
+            }
         }
     }
 

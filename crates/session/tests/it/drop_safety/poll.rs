@@ -28,12 +28,12 @@ pub(super) enum Polled<T> {
 }
 
 /// Polls `future` exactly `polls` times unless it finishes before, each time after the first only once its own
-/// waker was called, and then drops it.
+/// waker was called, and then drops it; sooner, once `patience` has ended.
 pub(super) async fn poll_times<F: Future>(
     future: F,
     polls: usize,
     moment: Moment,
-    patience: Duration,
+    patience: impl Future<Output = ()>,
 ) -> Polled<F::Output> {
     let mut suspensions = 0;
     let polled = {
@@ -57,7 +57,11 @@ pub(super) async fn poll_times<F: Future>(
                 _ => Poll::Pending,
             }
         });
-        tokio::time::timeout(patience, turns).await
+        tokio::select! {
+            biased;
+            polled = turns => Some(polled),
+            () = patience => None,
+        }
     };
     polled.unwrap_or(Polled::NeverWoken { suspensions })
 }
@@ -92,7 +96,7 @@ impl Wake for Call {
 
 #[tokio::test(start_paused = true)]
 async fn a_future_is_polled_so_many_times_and_not_once_more() {
-    const PATIENCE: Duration = Duration::from_secs(60);
+    let patience = || tokio::time::sleep(Duration::from_secs(60));
     for moment in [Moment::Suspended, Moment::Woken] {
         for polls in 0..6 {
             let mut seen = 0;
@@ -103,7 +107,7 @@ async fn a_future_is_polled_so_many_times_and_not_once_more() {
                 }
                 seen += 1;
             };
-            let polled = poll_times(three_sleeps, polls, moment, PATIENCE).await;
+            let polled = poll_times(three_sleeps, polls, moment, patience()).await;
             let finished = Polled::Finished { value: (), suspensions: 3 };
             assert_eq!(polled, if polls > 3 { finished } else { Polled::Dropped }, "{polls} {moment:?}");
             assert_eq!(seen, polls.min(4), "{polls} {moment:?}");
@@ -111,7 +115,7 @@ async fn a_future_is_polled_so_many_times_and_not_once_more() {
     }
     let silent = std::future::pending::<()>();
     assert_eq!(
-        poll_times(silent, 2, Moment::Suspended, PATIENCE).await,
+        poll_times(silent, 2, Moment::Suspended, patience()).await,
         Polled::NeverWoken { suspensions: 1 }
     );
 }

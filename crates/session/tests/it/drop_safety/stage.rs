@@ -46,7 +46,7 @@ pub(super) enum Needs {
 
 /// The server, and what the client holds.
 pub(super) struct Stage {
-    pub(super) server: TestServer,
+    pub(super) server: Arc<TestServer>,
     pub(super) directory: TempDir,
     pub(super) session: Option<Session>,
     pub(super) unauthenticated: Option<Unauthenticated>,
@@ -121,7 +121,7 @@ impl Stage {
             token: Some(Arc::default()),
             stream: Weak::new(),
             key,
-            server,
+            server: Arc::new(server),
             directory,
             offer,
             session: None,
@@ -227,7 +227,10 @@ impl Stage {
     /// Lets go of all that the client holds but its session.
     pub(super) fn release_handles(&mut self) {
         self.setup = None;
-        self.lock = None;
+        // Not by closing it alone: a process that is just being started may hold a copy of the descriptor.
+        if let Some(lock) = self.lock.take() {
+            lock.unlock().unwrap();
+        }
         self.unauthenticated = None;
         self.forward = None;
         self.stdin = None;
