@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use rustle_testserver::{ChannelKind, TestServer, User};
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 
 use crate::frame::{LIMIT, Prepared, clients, finish};
 use crate::library::{Library, assert_let_in, bytes, hex};
@@ -30,7 +30,7 @@ struct Targets {
     home: Home,
     tcp: TcpListener,
     unix: UnixListener,
-    _bound: tokio::net::TcpSocket,
+    _bound: TcpSocket,
     closed: u16,
 }
 
@@ -38,7 +38,7 @@ impl Targets {
     async fn new() -> Self {
         let home = Home::new();
         let unix = UnixListener::bind(home.path("target")).unwrap();
-        let bound = tokio::net::TcpSocket::new_v4().unwrap();
+        let bound = TcpSocket::new_v4().unwrap();
         bound.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let closed = bound.local_addr().unwrap().port();
         Self { home, tcp: TcpListener::bind("127.0.0.1:0").await.unwrap(), unix, _bound: bound, closed }
@@ -132,11 +132,12 @@ fn openssh_forwards_dynamically() {
     clients(LIMIT, async |_| {
         let targets = Targets::new().await;
         let server = server().await;
-        // A port that was free a moment ago: ssh takes no socket's path here, and says nothing of a port of its choice.
-        let port = {
-            let probe = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            probe.local_addr().unwrap().port()
-        };
+        // ssh takes no socket's path here, and says nothing of a port of its choice. This port is kept from everybody
+        // who does not share addresses as ssh does, and until ssh listens nobody does.
+        let kept = TcpSocket::new_v4().unwrap();
+        kept.set_reuseaddr(true).unwrap();
+        kept.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let port = kept.local_addr().unwrap().port();
         let ssh = ["-N", "-oExitOnForwardFailure=yes", "-D", &format!("127.0.0.1:{port}")];
         let mut ssh = openssh::spawn(targets.home.command("ssh", &server, &ssh).arg("alice@127.0.0.1"));
         let near = async {

@@ -53,13 +53,13 @@ impl Home {
 
     /// The environment that has `ssh` ask a program of ours, which knows the answer to each prompt by its end.
     pub(crate) fn answer_prompts(&self, command: &mut Command, answers: &[(&str, &str)]) {
-        use std::os::unix::fs::PermissionsExt;
-
         let cases: String =
             answers.iter().map(|(prompt, answer)| format!("*'{prompt}') echo '{answer}' ;;\n")).collect();
-        let script =
-            self.folder.write("askpass", format!("#!/bin/sh\ncase \"$1\" in\n{cases}*) exit 1 ;;\nesac\n"));
-        std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let text = format!("#!/bin/sh\ncase \"$1\" in\n{cases}*) exit 1 ;;\nesac\n");
+        let (text, script) = (self.folder.write("askpass.text", text), self.folder.join("askpass"));
+        // Another process writes what is run: a copy of our own descriptor, in a process that a test beside this one
+        // is just starting, would make it "text file busy".
+        rustle_tests::run(std::process::Command::new("install").args(["-m", "700"]).args([&text, &script]));
         command.env("SSH_ASKPASS", script).env("SSH_ASKPASS_REQUIRE", "force");
     }
 }

@@ -53,7 +53,8 @@ fn exec_into_head_ends_at_once_and_leaves_nothing_behind() {
             assert_eq!(head.stdout, format!("{marker}\n").as_bytes());
             let closed = Instant::now();
             wait(&mut exec).await;
-            assert!(closed.elapsed() < Duration::from_secs(4), "{line}: {:?}", closed.elapsed());
+            // Whatever waits for the remote process waits a thousand seconds.
+            assert!(closed.elapsed() < Duration::from_secs(15), "{line}: {:?}", closed.elapsed());
             assert_none_left(&marker).await;
         }
     });
@@ -67,7 +68,7 @@ fn exec_that_is_terminated_ends_the_remote_process() {
             let marker = format!("1000.{}", unique_number());
             let mut exec = site.exec(&format!("sleep {marker}; true"));
             let mut exec = exec.stdin(Stdio::null()).spawn().unwrap();
-            let deadline = Instant::now() + Duration::from_secs(5);
+            let deadline = Instant::now() + Duration::from_secs(30);
             // Ours has it among its arguments too; there it stands with the rest of the line.
             while with_text(&format!("^sleep {marker}$")).is_empty() {
                 assert!(Instant::now() < deadline, "nothing runs");
@@ -168,9 +169,9 @@ fn program_at(home: &Scratch, sshd: &Sshd) -> Command {
     program
 }
 
-/// Waits ten seconds for the program to end; one that does not is killed and fails the test.
+/// Waits half a minute for the program to end; one that does not is killed and fails the test.
 async fn wait(exec: &mut Child) -> ExitStatus {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         if let Some(status) = exec.try_wait().unwrap() {
             return status;
@@ -178,7 +179,7 @@ async fn wait(exec: &mut Child) -> ExitStatus {
         if Instant::now() >= deadline {
             exec.kill().unwrap();
             exec.wait().unwrap();
-            panic!("the program did not end within ten seconds");
+            panic!("the program did not end within half a minute");
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -1,10 +1,13 @@
-//! Ending a process on a real server, by each way a caller has: two seconds later nothing of it is left.
+//! Ending a process on a real server, by each way a caller has: soon nothing of it is left.
 
 use std::time::{Duration, Instant};
 
 use rustle_session::{Ended, Interruption, Reporting, Session};
 use rustle_tests::processes::{assert_none_left, with_text};
 use rustle_tests::{KeyFile, KeyKind, Scratch, Server, interop, no_credentials, processes, unique_number};
+
+/// Until a timeout strikes, sshd has to have started the shell, and that to have reported and written.
+const SHELL_RUNS: Duration = Duration::from_secs(3);
 
 /// The lines of shell that are ended, and what each is.
 fn lines(marker: &str) -> [(&'static str, String); 3] {
@@ -23,7 +26,7 @@ fn a_timeout_ends_the_process_and_keeps_what_it_wrote() {
         let marker = marker();
         for (what, line) in lines(&marker) {
             let command = session.line(format!("echo partial; echo noise >&2; {line}"));
-            let output = command.timeout(Duration::from_millis(500)).output().await.unwrap();
+            let output = command.timeout(SHELL_RUNS).output().await.unwrap();
             assert_eq!(
                 (&output.stdout[..], &output.stderr[..]),
                 (&b"partial\n"[..], &b"noise\n"[..]),
@@ -87,7 +90,7 @@ fn children_that_outlive_their_shell_are_ended_by_the_group_it_reported() {
         drop(child);
         assert_none_left(&marker).await;
 
-        let output = command.timeout(Duration::from_millis(300)).output().await.unwrap();
+        let output = command.timeout(SHELL_RUNS).output().await.unwrap();
         assert_eq!(output.interruption, Some(Interruption::Timeout(Ended::Confirmed)));
         assert_none_left(&marker).await;
     });
@@ -139,8 +142,9 @@ fn a_process_whose_reader_went_away_is_ended_as_head_would() {
         drop(output);
         let start = Instant::now();
         let status = child.wait().await.unwrap();
+        // `yes` never ends by itself.
         assert!(
-            !status.success() && start.elapsed() < Duration::from_secs(2),
+            !status.success() && start.elapsed() < Duration::from_secs(15),
             "{status}, {:?}",
             start.elapsed()
         );
@@ -161,7 +165,7 @@ fn closing_the_session_ends_what_was_dropped_on_it() {
         session.close(Duration::from_secs(5)).await;
         assert!(!session.is_open());
         assert_none_left(&marker).await;
-        assert_connection_gone(&server).await;
+        server.sshd().wait_until_idle().await;
     });
 }
 
@@ -176,7 +180,7 @@ fn dropping_all_that_is_held_ends_the_process_and_the_connection() {
         drop(session);
         drop(child);
         assert_none_left(&marker).await;
-        assert_connection_gone(&server).await;
+        server.sshd().wait_until_idle().await;
     });
 }
 
@@ -246,22 +250,13 @@ fn marker() -> String {
 }
 
 async fn await_some(marker: &str) {
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + Duration::from_secs(30);
     while with_text(&format!("sleep {marker}")).is_empty() {
         assert!(Instant::now() < deadline, "nothing runs");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     // Its shell counts too, and may be ahead of it.
     tokio::time::sleep(Duration::from_millis(20)).await;
-}
-
-/// The server's own processes for a connection take a moment to go after it.
-async fn assert_connection_gone(server: &Server) {
-    let deadline = Instant::now() + Duration::from_secs(2);
-    while !server.sshd().session_processes().is_empty() {
-        assert!(Instant::now() < deadline, "the server still has the connection");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
 }
 
 async fn assert_usable(session: &Session) {

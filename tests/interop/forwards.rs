@@ -3,7 +3,7 @@
 use rustle_session::{ErrorKind, ForwardStream};
 use rustle_tests::{Server, interop};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpSocket, UnixListener};
 
 #[test]
 fn a_port_behind_the_server_is_reached() {
@@ -41,7 +41,10 @@ fn a_port_where_nobody_listens_is_told_apart_from_a_policy() {
     interop(|interop| async move {
         let server = Server::start(&interop);
         let session = server.session().await;
-        let closed = TcpListener::bind(("127.0.0.1", 0)).await.unwrap().local_addr().unwrap().port();
+        // Bound and kept. One that has listened would not do: a process that is just being started may hold a copy of it.
+        let held = TcpSocket::new_v4().unwrap();
+        held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let closed = held.local_addr().unwrap().port();
         let error = session.direct_tcpip("127.0.0.1", closed).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ChannelTarget, "{error:?}");
         assert!(error.to_string().contains(&format!("127.0.0.1:{closed}")), "{error}");

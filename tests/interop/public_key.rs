@@ -335,7 +335,7 @@ async fn assert_logs_in(server: &Server, key: &KeyFile, file: &Path, passphrase:
 async fn assert_accepted(server: &Server, session: &Session, key: &KeyFile) {
     assert_eq!(session.method(), "publickey");
     let fingerprint = key.fingerprint();
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         let log = server.sshd().log();
         let mut accepted = log.lines().filter(|line| line.starts_with("Accepted publickey"));

@@ -26,6 +26,9 @@ fn a_password_logs_in_and_a_wrong_one_does_not() {
         let error = login(&interop, &sshd, &wrong).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AuthenticationFailed);
         assert!(error.to_string().contains("password"), "{error}");
+        // The server answers before it logs.
+        drop(session);
+        sshd.wait_until_idle().await;
         let log = sshd.log();
         assert_eq!(log.matches("Failed password").count(), 1, "a wrong password is sent once:\n{log}");
     });
@@ -202,6 +205,7 @@ fn methods_that_were_ruled_out_are_not_tried() {
         let credentials = password(&interop).methods([AuthMethod::PublicKey]);
         let error = login(&interop, &sshd, &credentials).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AuthenticationFailed);
+        sshd.wait_until_idle().await;
         assert!(!sshd.log().contains("password for"), "{}", sshd.log());
     });
 }

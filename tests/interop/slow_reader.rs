@@ -28,14 +28,16 @@ fn a_reader_asleep_loses_nothing_and_holds_up_nobody() {
         let lines = format!("ClientAliveInterval {}\nClientAliveCountMax 2", scale.alive_interval);
         let server = Server::configured(&interop, &lines);
         let session = server.session().await;
+        let usual = time_of_a_command(&session).await;
         let mut child = session.line(scale.bulk.line()).spawn().await.unwrap();
         let mut output = child.take_stdout().unwrap();
         let mut tally = Tally::new();
         tally.add(&output.chunk().await.unwrap().unwrap());
 
         let slowest = commands_during(&session, scale.asleep).await;
-        println!("slowest command meanwhile: {slowest:?}");
-        assert!(slowest < Duration::from_secs(2), "a command took {slowest:?} meanwhile");
+        println!("slowest command meanwhile: {slowest:?}; one before took {usual:?}");
+        // On top of two seconds, what a busy machine takes anyway.
+        assert!(slowest < Duration::from_secs(2) + usual * 10, "a command took {slowest:?} meanwhile");
 
         while let Some(chunk) = output.chunk().await.unwrap() {
             tally.add(&chunk);
@@ -52,11 +54,15 @@ async fn commands_during(session: &Session, time: Duration) -> Duration {
     let start = Instant::now();
     let mut slowest = Duration::ZERO;
     while start.elapsed() < time {
-        let asked = Instant::now();
-        let output = session.output("echo here").await.unwrap();
-        assert_eq!(output.stdout, "here\n");
-        slowest = slowest.max(asked.elapsed());
+        slowest = slowest.max(time_of_a_command(session).await);
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     slowest
+}
+
+async fn time_of_a_command(session: &Session) -> Duration {
+    let asked = Instant::now();
+    let output = session.output("echo here").await.unwrap();
+    assert_eq!(output.stdout, "here\n");
+    asked.elapsed()
 }

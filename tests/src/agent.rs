@@ -1,5 +1,6 @@
 //! A real `ssh-agent` as a process of the test's own.
 
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -32,9 +33,10 @@ impl Agent {
         command.arg("-D").arg("-a").arg(&socket).stdin(Stdio::null()).stdout(Stdio::null());
         let process = command.spawn().unwrap_or_else(|error| panic!("ssh-agent: {error}"));
         let agent = Self { process, socket, _folder: folder };
-        let deadline = Instant::now() + Duration::from_secs(5);
-        while !agent.socket.exists() {
-            assert!(Instant::now() < deadline, "ssh-agent makes no socket");
+        let deadline = Instant::now() + Duration::from_secs(30);
+        // Its socket's file is there a moment before it listens.
+        while UnixStream::connect(&agent.socket).is_err() {
+            assert!(Instant::now() < deadline, "ssh-agent does not listen");
             sleep(Duration::from_millis(5));
         }
         agent

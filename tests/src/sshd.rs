@@ -12,7 +12,7 @@ use crate::processes;
 use crate::scratch::Scratch;
 
 /// It listens within milliseconds; a loaded machine gets more.
-const STARTS_WITHIN: Duration = Duration::from_secs(10);
+const STARTS_WITHIN: Duration = Duration::from_secs(30);
 
 /// What every server has unless a test says otherwise. In `sshd_config` the first value of a keyword counts, so
 /// these come last.
@@ -88,6 +88,21 @@ impl Sshd {
     #[must_use]
     pub fn session_processes(&self) -> Vec<u32> {
         processes::descendants(self.process.id())
+    }
+
+    /// Waits until no process serves a connection any more. What they had to log is in the log then.
+    ///
+    /// # Panics
+    /// Where one is still there after half a minute.
+    ///
+    /// # Cancel safety
+    /// Safe: it only looks.
+    pub async fn wait_until_idle(&self) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !self.session_processes().is_empty() {
+            assert!(Instant::now() < deadline, "the server still has a connection");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Adds lines to the `authorized_keys` of every account.

@@ -45,7 +45,10 @@ async fn errors_are_json_where_json_is_asked_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_where_nobody_listens_is_told() {
     let host = Host::start().await;
-    let free = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+    // Bound and kept. One that has listened would not do: a process that is just being started may hold a copy of it.
+    let held = tokio::net::TcpSocket::new_v4().unwrap();
+    held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let free = held.local_addr().unwrap().port();
     let ran = host.run(&["exec", "-p", &free.to_string(), "--raw", "web", "--", "true"]).await;
     // The cause is in the system's own words.
     let told: String = host
@@ -62,7 +65,7 @@ async fn a_port_where_nobody_listens_is_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_server_is_given_up_in_time() {
     let host = Host::with(TestServer::builder().fault(Fault::stall(Phase::KeyExchange))).await;
-    let ran = host.run(&["exec", "--connection-timeout", "1", "--raw", "web", "--", "true"]).await;
+    let ran = host.run(&["exec", "--connection-timeout", "3", "--raw", "web", "--", "true"]).await;
     snapshot!("failure_silent_server", host.told(&ran));
     host.server.stop().await.unwrap();
 }

@@ -44,16 +44,19 @@ impl Terminal {
     /// Reads what is shown until this is there.
     async fn shows(&self, wanted: &str) -> String {
         let (mut near, wanted) = (self.near.try_clone().unwrap(), wanted.to_owned());
-        let reading = tokio::task::spawn_blocking(move || {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        // No thread of the runtime's, which would wait for it at its end: a read of what is never shown does not end.
+        std::thread::spawn(move || {
             let mut shown = String::new();
             let mut buffer = [0; 1024];
             while !shown.contains(&wanted) {
                 let count = near.read(&mut buffer).unwrap();
                 shown.push_str(&String::from_utf8_lossy(&buffer[..count]));
             }
-            shown
+            // Nobody listens where the time was up.
+            let _ = tell.send(shown);
         });
-        tokio::time::timeout(std::time::Duration::from_secs(30), reading).await.expect("not shown").unwrap()
+        tokio::time::timeout(std::time::Duration::from_secs(60), told).await.expect("not shown").unwrap()
     }
 
     fn types(&self, text: &str) {
@@ -66,9 +69,16 @@ impl Terminal {
 }
 
 fn askpass(host: &Host, body: &str) -> String {
-    host.write("askpass", &format!("#!/bin/sh\nprintf '%s' \"$1\" > '{}'\n{body}\n", host.path("asked")));
-    host.set_mode("askpass", 0o700);
-    host.path("askpass")
+    host.write(
+        "askpass.text",
+        &format!("#!/bin/sh\nprintf '%s' \"$1\" > '{}'\n{body}\n", host.path("asked")),
+    );
+    let (text, program) = (host.path("askpass.text"), host.path("askpass"));
+    // Another process writes what is run: a copy of our own descriptor, in a process that a test beside this one is just
+    // starting, would make it "text file busy".
+    let copied = std::process::Command::new("install").args(["-m", "700", &text, &program]).status();
+    assert!(copied.unwrap().success());
+    program
 }
 
 #[tokio::test(flavor = "multi_thread")]
