@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use rustle_session::ErrorKind;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
-use super::served::{LIMIT, Served, output};
+use super::served::{Answer, LIMIT, Served, output};
 
 const PLACES: [(&str, &str); 17] = [
     ("GET", "/record"),
@@ -26,7 +28,7 @@ const PLACES: [(&str, &str); 17] = [
     ("POST", "/stop"),
 ];
 
-fn code(answer: &super::served::Answer) -> &str {
+fn code(answer: &Answer) -> &str {
     answer.json["error"]["code"].as_str().unwrap_or_else(|| panic!("no code: {answer:?}"))
 }
 
@@ -188,10 +190,17 @@ async fn a_wait_answers_when_it_happens_and_gives_up_in_its_time() {
     let (ended, ()) = tokio::join!(sleeping, seen);
     assert_eq!(ended.unwrap_err().kind(), ErrorKind::Disconnected);
     // One that waits when the server stops is told.
-    let (stopping, ()) = tokio::join!(server.get("/wait?connections=9&timeout=600s"), async {
-        server.get("/wait?timeout=1s").await;
-        server.post("/stop", "").await;
-    });
+    let mut waiting = TcpStream::connect(server.control()).await.unwrap();
+    let request = server.request_text("GET", "/wait?connections=9&timeout=600s", "");
+    waiting.write_all(request.as_bytes()).await.unwrap();
+    for _ in 0..3 {
+        // Answered after the request that came before.
+        server.record().await;
+    }
+    server.post("/stop", "").await;
+    let mut answer = Vec::new();
+    tokio::time::timeout(LIMIT, waiting.read_to_end(&mut answer)).await.unwrap().unwrap();
+    let stopping = Answer::parse(answer);
     assert_eq!((stopping.status, code(&stopping)), (503, "STOPPING"));
     assert_eq!(server.ended().await.code, Some(0));
 }
@@ -296,7 +305,7 @@ async fn it_refuses_connections_for_as_long_as_it_is_told() {
     let server = Served::start(&[]).await;
     let session = server.own_session().await;
     assert_eq!(server.post("/pause-listening", "").await.status, 200);
-    assert!(tokio::net::TcpStream::connect(("127.0.0.1", server.port())).await.is_err());
+    assert!(TcpStream::connect(("127.0.0.1", server.port())).await.is_err());
     assert_eq!(output(&session, "echo stays").await, "stays\n");
     assert_eq!(server.post("/resume-listening", "").await.status, 200);
     server.own_session().await;
@@ -305,6 +314,6 @@ async fn it_refuses_connections_for_as_long_as_it_is_told() {
     assert!(start.elapsed() >= Duration::from_millis(200), "{:?}", start.elapsed());
     assert_ne!(restarted.json["known_hosts"], server.announced["known_hosts"]);
     tokio::time::timeout(LIMIT, session.closed()).await.unwrap();
-    assert!(tokio::net::TcpStream::connect(("127.0.0.1", server.port())).await.is_ok());
+    assert!(TcpStream::connect(("127.0.0.1", server.port())).await.is_ok());
     server.stop().await;
 }

@@ -96,8 +96,8 @@ mod of_the_parent {
     use crate::host::program;
     use crate::test_server::served::LIMIT;
 
-    /// How long the server may live after its parent.
-    const SOON: Duration = Duration::from_secs(2);
+    /// For so long one is watched that does not end with its parent, which would take milliseconds.
+    const WATCHED: Duration = Duration::from_secs(2);
 
     /// A shell that started the server, and what the server says.
     struct Family {
@@ -138,6 +138,15 @@ mod of_the_parent {
         TcpStream::connect(("127.0.0.1", port)).await.is_ok()
     }
 
+    /// Whether nothing of a process runs any more. Init, or whoever takes orphans, need not have waited for it.
+    fn is_over(process: Pid) -> bool {
+        // On Linux: its number, its name in parentheses, its state.
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero()));
+        let is_zombie =
+            stat.is_ok_and(|stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z')));
+        is_zombie || test_kill_process(process).is_err()
+    }
+
     async fn kill(parent: &mut Child) -> Instant {
         let id = Pid::from_raw(i32::try_from(parent.id().unwrap()).unwrap()).unwrap();
         kill_process(id, Signal::KILL).unwrap();
@@ -153,7 +162,7 @@ mod of_the_parent {
             let since = kill(&mut family.parent).await;
             let mut rest = String::new();
             // Its standard output is at its end when nobody has it any more.
-            let ended = tokio::time::timeout(SOON, family.output.read_to_string(&mut rest)).await;
+            let ended = tokio::time::timeout(LIMIT, family.output.read_to_string(&mut rest)).await;
             assert!(ended.is_ok(), "{redirection}: it lives on after {:?}", since.elapsed());
             assert!(!is_served(family.port).await, "{redirection}");
         }
@@ -164,11 +173,16 @@ mod of_the_parent {
         let mut family = family("< /dev/null", "--keep").await;
         kill(&mut family.parent).await;
         let mut rest = String::new();
-        let ended = tokio::time::timeout(SOON, family.output.read_to_string(&mut rest)).await;
+        let ended = tokio::time::timeout(WATCHED, family.output.read_to_string(&mut rest)).await;
         assert!(ended.is_err() && is_served(family.port).await);
         kill_process(family.server, Signal::TERM).unwrap();
         tokio::time::timeout(LIMIT, family.output.read_to_string(&mut rest)).await.unwrap().unwrap();
-        // Init, or whoever takes orphans, may not have waited for it yet.
-        assert!(test_kill_process(family.server).is_err() || !is_served(family.port).await);
+        let over = async {
+            while !is_over(family.server) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(LIMIT, over).await.expect("it lives on");
+        assert!(!is_served(family.port).await);
     }
 }

@@ -1,5 +1,6 @@
 //! Faults of a script: each kind by its name, seen at a client.
 
+use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
 use rustle_session::{ErrorKind, Session};
@@ -7,6 +8,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::served::{LIMIT, Served, output};
+
+/// Where nothing is to come, nothing comes for so long.
+const SILENCE: Duration = Duration::from_millis(300);
 
 const ALICE: &str = "[[users]]\nname = \"alice\"\npassword = \"wonderland\"\n";
 
@@ -26,15 +30,47 @@ async fn struck(server: Served) {
     server.stop().await;
 }
 
-/// How many bytes a new connection gets before it ends or falls silent; and which of the two.
-async fn greeting(server: &Served) -> (usize, &'static str) {
+/// Returns when every fault has happened.
+async fn strikes(server: &Served) {
+    let all = async {
+        loop {
+            let faults = server.get("/faults").await.json;
+            if faults["faults"].as_array().unwrap().iter().all(|fault| fault["fired"].as_u64().unwrap() > 0) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(LIMIT, all).await.expect("it never happens");
+}
+
+/// Drops this when the faults have happened and it was seen to wait on.
+async fn waits_once_struck<F: Future<Output: Debug>>(server: &Served, waiting: F) {
+    let struck = async {
+        strikes(server).await;
+        tokio::time::sleep(SILENCE).await;
+    };
+    tokio::select! {
+        ended = waiting => panic!("it did not wait: {ended:?}"),
+        () = struck => {}
+    }
+}
+
+/// How many bytes a new connection gets before it ends or falls silent; and which of the two. Silence counts once the
+/// faults have happened and so many bytes have come; where none is given, the end has to come.
+async fn greeting(server: &Served, silent_after: Option<usize>) -> (usize, &'static str) {
     let mut stream = TcpStream::connect(("127.0.0.1", server.port())).await.unwrap();
     // The server's next message answers this; it may be cut before it gets it.
     drop(stream.write_all(b"SSH-2.0-Test\r\n").await);
     let mut buffer = [0; 1024];
     let mut total = 0;
+    let mut patience = LIMIT;
     loop {
-        match tokio::time::timeout(Duration::from_millis(300), stream.read(&mut buffer)).await {
+        if patience == LIMIT && silent_after.is_some_and(|bytes| total >= bytes) {
+            strikes(server).await;
+            patience = SILENCE;
+        }
+        match tokio::time::timeout(patience, stream.read(&mut buffer)).await {
             Err(_) => return (total, "silence"),
             Ok(Ok(0)) => return (total, "fin"),
             Ok(Err(_)) => return (total, "rst"),
@@ -47,7 +83,7 @@ async fn greeting(server: &Served) -> (usize, &'static str) {
 async fn a_connection_is_cut_in_each_phase_by_its_name() {
     for (phase, how) in [("accept", "fin"), ("banner", "fin"), ("key_exchange", "silence")] {
         let server = served(&format!("kind = \"cut\"\nphase = \"{phase}\"\nhow = \"{how}\"")).await;
-        let (bytes, end) = greeting(&server).await;
+        let (bytes, end) = greeting(&server, (how == "silence").then_some(1)).await;
         assert_eq!((bytes == 0, end), (phase == "accept", how), "{phase}");
         struck(server).await;
     }
@@ -69,17 +105,17 @@ async fn a_connection_is_cut_in_each_phase_by_its_name() {
 #[tokio::test]
 async fn a_connection_is_cut_or_stalls_after_so_many_bytes() {
     let server = served("kind = \"cut_after\"\nbytes = 10\nhow = \"fin\"").await;
-    assert_eq!(greeting(&server).await, (10, "fin"));
+    assert_eq!(greeting(&server, None).await, (10, "fin"));
     struck(server).await;
     let server = served("kind = \"stall_after\"\nbytes = \"10B\"").await;
-    assert_eq!(greeting(&server).await, (10, "silence"));
+    assert_eq!(greeting(&server, Some(10)).await, (10, "silence"));
     struck(server).await;
     let server = served("kind = \"stall\"\nphase = \"banner\"").await;
-    assert_eq!(greeting(&server).await.1, "silence");
+    assert_eq!(greeting(&server, Some(0)).await.1, "silence");
     struck(server).await;
     let server = served("kind = \"cut\"\nsent = 11\nhow = \"fin\"\ntimes = 2").await;
-    assert_eq!(greeting(&server).await, (11, "fin"));
-    assert_eq!(greeting(&server).await, (11, "fin"));
+    assert_eq!(greeting(&server, None).await, (11, "fin"));
+    assert_eq!(greeting(&server, None).await, (11, "fin"));
     alice(&server).await;
     struck(server).await;
     let server = served("kind = \"cut\"\nreceived = 4\nhow = \"fin\"").await;
@@ -92,8 +128,8 @@ async fn a_connection_is_cut_or_stalls_after_so_many_bytes() {
     struck(server).await;
     let server = served("kind = \"stall_after_received\"\nbytes = \"64KiB\"").await;
     let session = alice(&server).await;
-    let counting = session.raw("wc -c").stdin(vec![0; 1 << 20]).output();
-    assert!(tokio::time::timeout(Duration::from_millis(500), counting).await.is_err());
+    let counting = Box::pin(session.raw("wc -c").stdin(vec![0; 1 << 20]).output());
+    waits_once_struck(&server, counting).await;
     struck(server).await;
 }
 
@@ -102,10 +138,7 @@ async fn answers_are_withheld_or_refusals() {
     for kind in ["withhold_channel_open", "withhold_request"] {
         let server = served(&format!("kind = \"{kind}\"\nonce = true")).await;
         let session = alice(&server).await;
-        let start = Instant::now();
-        let waiting = session.raw("true").output();
-        assert!(tokio::time::timeout(Duration::from_millis(300), waiting).await.is_err(), "{kind}");
-        assert!(start.elapsed() >= Duration::from_millis(300));
+        waits_once_struck(&server, Box::pin(session.raw("true").output())).await;
         // Once, so that the next is answered on the same connection.
         assert_eq!(output(&session, "echo next").await, "next\n", "{kind}");
         struck(server).await;
@@ -132,12 +165,12 @@ async fn time_brings_faults_and_ends_them() {
         "kind = \"cut\"\nelapsed = \"100ms\"\nhow = \"fin\"",
     ] {
         let server = served(fault).await;
-        assert_eq!(greeting(&server).await.1, "fin", "{fault}");
+        assert_eq!(greeting(&server, None).await.1, "fin", "{fault}");
         struck(server).await;
     }
     let server = served("kind = \"stall_at\"\ntime = \"0s\"").await;
     let setup = server.setup("alice").password("wonderland".into()).resolve().unwrap();
-    assert!(tokio::time::timeout(Duration::from_millis(500), setup.connect()).await.is_err());
+    waits_once_struck(&server, Box::pin(setup.connect())).await;
     struck(server).await;
     for fault in [
         "kind = \"delay\"\nphase = \"request\"\ntime = \"250ms\"",
@@ -195,7 +228,11 @@ async fn logins_and_requests_are_refused_and_endings_left_out() {
         let server = served(&format!("kind = \"{kind}\"\nonce = true")).await;
         let session = alice(&server).await;
         // Whether the client minds is its own affair; the fault is the server's.
-        drop(tokio::time::timeout(Duration::from_millis(500), session.raw("echo a").output()).await);
+        tokio::select! {
+            _ = session.raw("echo a").output() => {}
+            () = async { strikes(&server).await; tokio::time::sleep(SILENCE).await } => {}
+        }
+        strikes(&server).await;
         assert_eq!(output(&session, "echo b").await, "b\n", "{kind}");
         struck(server).await;
     }

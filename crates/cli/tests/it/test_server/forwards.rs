@@ -95,7 +95,7 @@ async fn openssh_has_granted_what_the_script_grants() {
         // Killed when it is dropped, below.
         ssh.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let client = ssh.spawn().unwrap();
-        let answer = server.get("/wait?commands=1&timeout=20s").await;
+        let answer = server.get("/wait?commands=1&timeout=50s").await;
         assert_eq!(answer.status, 200, "{answer:?}");
         let record = answer.json;
         let tcp = &record["forwards"][0];

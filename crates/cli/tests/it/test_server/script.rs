@@ -103,7 +103,7 @@ async fn strangers_and_failures_have_their_limits_as_with_sshd() {
         [limits]
         max_startups = { start = 1, rate = 100, full = 1 }
         max_startups_text = \"Exceeded MaxStartups\"
-        login_grace = \"300ms\"
+        login_grace = \"3s\"
     ";
     let server = Served::script(script).await;
     let mut first = TcpStream::connect(("127.0.0.1", server.port())).await.unwrap();
@@ -183,20 +183,20 @@ async fn the_network_is_as_slow_as_the_script_says() {
     assert_eq!(session.raw("bytes 1000000").output().await.unwrap().stdout.len(), 1_000_000);
     assert!(start.elapsed() >= Duration::from_millis(500), "{:?}", start.elapsed());
     server.stop().await;
-    let script = format!("{ALICE}[network]\nrate_to_client = \"4MB/s\"\nrate_to_server = \"2MB/s\"\n");
+    let script = format!("{ALICE}[network]\nrate_to_client = \"8MB/s\"\nrate_to_server = \"200kB/s\"\n");
     let server = Served::script(&script).await;
     let session = alice(&server).await;
     let start = Instant::now();
     assert_eq!(
-        session.raw("wc -c").stdin(vec![0; 1_000_000]).output().await.unwrap().stdout_text(),
-        "1000000\n"
+        session.raw("wc -c").stdin(vec![0; 400_000]).output().await.unwrap().stdout_text(),
+        "400000\n"
     );
     let there = start.elapsed();
-    assert!(there >= Duration::from_millis(450), "{there:?}");
+    assert!(there >= Duration::from_millis(1800), "{there:?}");
     let start = Instant::now();
-    assert_eq!(session.raw("bytes 1000000").output().await.unwrap().stdout.len(), 1_000_000);
+    assert_eq!(session.raw("bytes 400000").output().await.unwrap().stdout.len(), 400_000);
     let back = start.elapsed();
-    assert!(back >= Duration::from_millis(225) && back < there, "{back:?} and {there:?}");
+    assert!(back >= Duration::from_millis(45) && back < there, "{back:?} and {there:?}");
     server.stop().await;
     // Each piece is lost, and comes so much later.
     let script = format!("{ALICE}[network]\nloss_one_in = 1\nloss_recovery = \"50ms\"\n");

@@ -14,7 +14,7 @@ use tokio::process::Child;
 use crate::host::{Ran, program, wait};
 
 /// Nothing here takes so long.
-pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 pub(crate) struct Served {
     pub(crate) announced: Value,
@@ -121,11 +121,15 @@ impl Served {
     }
 
     pub(crate) async fn request(&self, method: &str, place: &str, body: &str) -> Answer {
+        self.send(self.request_text(method, place, body).into_bytes()).await
+    }
+
+    /// A request as it is sent.
+    pub(crate) fn request_text(&self, method: &str, place: &str, body: &str) -> String {
         let (address, token, length) = (self.control(), self.token(), body.len());
-        let head = format!(
-            "{method} {place} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\nContent-Length: {length}\r\n\r\n"
-        );
-        self.send([head.as_bytes(), body.as_bytes()].concat()).await
+        format!(
+            "{method} {place} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\nContent-Length: {length}\r\n\r\n{body}"
+        )
     }
 
     /// Sends these bytes and reads an answer to its end.
@@ -141,13 +145,7 @@ impl Served {
             answer
         };
         let answer = tokio::time::timeout(LIMIT, exchange).await.expect("the control hangs");
-        let answer = String::from_utf8(answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {answer:?}"));
-        Answer {
-            status: head.split(' ').nth(1).unwrap().parse().unwrap(),
-            head: head.to_ascii_lowercase(),
-            json: serde_json::from_str(body).unwrap(),
-        }
+        Answer::parse(answer)
     }
 
     pub(crate) async fn record(&self) -> Value {
@@ -180,6 +178,18 @@ impl Served {
     pub(crate) async fn own_session(&self) -> Session {
         let user = &self.announced["users"][0];
         self.session(user["name"].as_str().unwrap(), user["password"].as_str().unwrap()).await
+    }
+}
+
+impl Answer {
+    pub(crate) fn parse(answer: Vec<u8>) -> Self {
+        let answer = String::from_utf8(answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {answer:?}"));
+        Self {
+            status: head.split(' ').nth(1).unwrap().parse().unwrap(),
+            head: head.to_ascii_lowercase(),
+            json: serde_json::from_str(body).unwrap(),
+        }
     }
 }
 
