@@ -22,6 +22,7 @@ use crate::{
         certificate::Restrictions,
         dialog::{Conversation, Turn, Verdict},
     },
+    panics::Panics,
     record::AuthOutcome,
     user::{Account, Method, PasswordCheck},
 };
@@ -41,11 +42,18 @@ pub(crate) struct Progress {
 /// What the server knows about those who may log in. A running server may be told of more.
 pub(crate) struct Accounts {
     accounts: Mutex<Vec<Arc<Account>>>,
+    panics: Arc<Panics>,
 }
 
 impl Accounts {
     pub(crate) fn new(accounts: Vec<Account>) -> Self {
-        Self { accounts: Mutex::new(accounts.into_iter().map(Arc::new).collect()) }
+        let accounts = accounts.into_iter().map(Arc::new).collect();
+        Self { accounts: Mutex::new(accounts), panics: Arc::default() }
+    }
+
+    /// Where panics of the code in dialogues are kept.
+    pub(crate) fn panics(&self) -> Arc<Panics> {
+        Arc::clone(&self.panics)
     }
 
     /// One more, in the place of whoever had this name.
@@ -167,7 +175,7 @@ impl Progress {
         let finding = match &account {
             Some(account) if account.is_locked() => Finding::Wrong(AuthOutcome::Locked),
             Some(account) if account.asks_for(proof.method(), self.steps_passed) => {
-                self.check(account, proof).await
+                self.check(&accounts.panics, account, proof).await
             }
             _ => Finding::Wrong(AuthOutcome::Refused),
         };
@@ -244,14 +252,14 @@ impl Progress {
             .map_or(PasswordCheck::Wrong, |account| account.look_at_password(shown))
     }
 
-    async fn check(&mut self, account: &Arc<Account>, proof: &Proof<'_>) -> Finding {
+    async fn check(&mut self, panics: &Panics, account: &Arc<Account>, proof: &Proof<'_>) -> Finding {
         // As OpenSSH: each step by a key takes another one.
         if proof.key().is_some_and(|key| self.keys.contains(key)) {
             return Finding::Wrong(AuthOutcome::Refused);
         }
         let conversation = self.conversation.get_mut().unwrap_or_else(PoisonError::into_inner);
         match proof {
-            Proof::Answers(answers) => converse(conversation, account, answers.as_deref()).await,
+            Proof::Answers(answers) => converse(conversation, account, answers.as_deref(), panics).await,
             Proof::None => Finding::Right,
             Proof::NewPassword { current, new } => match account.look_at_password(current) {
                 PasswordCheck::Wrong => Finding::Wrong(AuthOutcome::Refused),
@@ -302,14 +310,16 @@ async fn converse(
     conversation: &mut Option<Conversation>,
     account: &Arc<Account>,
     answers: Option<&[Bytes]>,
+    panics: &Panics,
 ) -> Finding {
     if answers.is_none() {
         *conversation = account.converse();
     }
     let Some(going_on) = conversation else { return Finding::Wrong(AuthOutcome::Refused) };
-    let verdict = match going_on.next(answers).await {
-        Turn::Ask(auth) => return Finding::Ask(auth),
-        Turn::Done(verdict) => verdict,
+    let verdict = match panics.caught("a dialogue of keyboard-interactive", going_on.next(answers)).await {
+        Some(Turn::Ask(auth)) => return Finding::Ask(auth),
+        Some(Turn::Done(verdict)) => verdict,
+        None => Verdict::Wrong,
     };
     *conversation = None;
     match verdict {

@@ -39,7 +39,8 @@ pub enum ErrorKind {
     Channel,
     /// A wait ended before the record showed what was waited for.
     Timeout,
-    /// A scripted fault never fired, or an assertion on the record did not hold.
+    /// What was scripted never happened, code that the server was given has panicked, or an assertion on the record did
+    /// not hold.
     Expectation,
 }
 

@@ -81,8 +81,12 @@ impl Forward {
 async fn run(connection: &Arc<Connection>, channel: Channel<Msg>, number: usize, code: Code) {
     let (stream, far) = ChannelStream::pair();
     let carried = carry(connection, channel, number, Line::code(far));
+    let played = async {
+        // One that panics has dropped its stream, which closes the channel.
+        let _ = connection.shared.panics.caught("a target", code.run(stream)).await;
+    };
     tokio::select! {
-        ((), ()) = async { tokio::join!(carried, code.run(stream)) } => {}
+        ((), ()) = async { tokio::join!(carried, played) } => {}
         () = connection.gone.cancelled() => connection.shared.keeper.channel_closed(number),
     }
 }

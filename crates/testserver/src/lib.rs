@@ -36,6 +36,7 @@ mod listening;
 mod live;
 mod name;
 mod network;
+mod panics;
 mod pipe;
 #[cfg(unix)]
 mod process;

@@ -104,11 +104,13 @@ impl TestServer {
         let mut random = Random::new(seed);
         let startups = Startups::new(settings.limits.max_startups, random.fork());
         let line = settings.network.clone().map(|network| Arc::new(Line::new(network)));
+        let panics = accounts.panics();
         let shared = Arc::new(Shared {
             settings,
             accounts,
             faults,
             keeper: Arc::default(),
+            panics,
             forwards: Forwards::default(),
             directory,
             sftp,
@@ -249,7 +251,8 @@ impl TestServer {
     ///
     /// # Errors
     /// A scripted fault never fired, the [raw peer's script](crate::RawPeer::script) was never played, or nobody asked for
-    /// what [`expect_commands`](crate::Builder::expect_commands) wants asked for.
+    /// what [`expect_commands`](crate::Builder::expect_commands) wants asked for; or code that the server was given
+    /// (a command, a target, a dialogue, a script) has panicked, an assertion in it for one.
     ///
     /// # Cancel safety
     /// When this future is dropped the server is dropped: all ends then too, but nobody waits for it.

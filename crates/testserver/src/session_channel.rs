@@ -206,7 +206,14 @@ impl Runner {
 
     async fn program(&self, program: Program, call: Call, agent: Grant, command: usize) {
         match program {
-            Program::Scripted(answer) => self.answer(answer.play(call), command).await,
+            Program::Scripted(answer) => {
+                let name = format!("the answer to {:?}", String::from_utf8_lossy(call.command()));
+                let played = async {
+                    let exit = self.connection.shared.panics.caught(&name, answer.play(call)).await;
+                    exit.unwrap_or(Exit::Silent)
+                };
+                self.answer(played, command).await;
+            }
             Program::Builtin(words) => self.answer(builtin::run(words, call), command).await,
             Program::NotFound => self.answer(not_found(call), command).await,
             Program::Shell(line) => self.shell(line.as_deref(), call, agent, command).await,

@@ -64,9 +64,8 @@ impl RawPeer {
 
     /// Has this code speak, in place of the server, from the first key exchange on. When it returns, what it has sent
     /// goes out and the connection is closed. Faults by message strike what it sends; the record has the connection
-    /// and its bytes alone. What the script finds out it has to tell the test, by a channel for one: a panic in it is
-    /// printed and fails nothing, and the record never shows the connection's end. A script that no client has connected
-    /// to is an error of [`TestServer::stop`](crate::TestServer::stop).
+    /// and its bytes alone. A script that panics, by an assertion for one, has said its last word. That, and a
+    /// script that no client has met, is an error of [`TestServer::stop`](crate::TestServer::stop).
     ///
     /// ```
     /// use rustle_testserver::{RawPeer, TestServer, message};

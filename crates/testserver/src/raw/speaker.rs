@@ -66,7 +66,13 @@ pub(crate) async fn speak(
     connection.link.engine_runs();
     let (to_script, from_client) = mpsc::channel(QUEUE);
     let script_orders = orders.clone();
-    let script = peer.play(|| RawSession::new(from_client, script_orders));
+    let script = peer.play(|| RawSession::new(from_client, script_orders)).map(|script| -> Running {
+        let shared = Arc::clone(shared);
+        Box::pin(async move {
+            // One that panics has said its last word.
+            let _ = shared.panics.caught("the script of the raw peer", script).await;
+        })
+    });
     let rekeys = Rekeys {
         messages: peer.messages_between_rekeys(),
         bytes: shared.settings.rekey_after,

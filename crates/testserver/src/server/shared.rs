@@ -26,6 +26,7 @@ use crate::{
     keys::KeyRing,
     link::LinkControl,
     network::Line,
+    panics::Panics,
     random::Random,
     record::Keeper,
     server::Settings,
@@ -39,6 +40,7 @@ pub(crate) struct Shared {
     pub(crate) accounts: Accounts,
     pub(crate) faults: Arc<Faults>,
     pub(crate) keeper: Arc<Keeper>,
+    pub(crate) panics: Arc<Panics>,
     pub(crate) forwards: Forwards,
     pub(crate) directory: TempDir,
     pub(crate) sftp: Option<sftp::Server>,
@@ -90,8 +92,13 @@ pub(super) enum Flow {
 }
 
 impl Shared {
-    /// Whether all that was scripted has happened, and else what has not.
+    /// Whether all that was scripted has happened, and no code of the test has panicked; else what has not, or has.
     pub(crate) fn verify(&self) -> Result<(), Error> {
+        let panics = self.panics.texts();
+        if !panics.is_empty() {
+            let message = format!("code of the test has panicked in the server: {}", panics.join("; "));
+            return Err(Error::new(ErrorKind::Expectation, message));
+        }
         let mut missing = self.faults.unfired();
         missing.extend(self.settings.unplayed());
         if missing.is_empty() {

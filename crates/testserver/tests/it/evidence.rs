@@ -3,10 +3,12 @@
 use std::{panic::AssertUnwindSafe, time::Duration};
 
 use rustle_testserver::{
-    Cut, ErrorKind, Exit, Fault, Method, Phase, RawPeer, RawScript, RawServer, Reply, TestServer,
+    Cut, ErrorKind, Exit, Fault, Method, Phase, RawPeer, RawScript, RawServer, Reply, Target, TestServer,
+    User,
 };
 
 use crate::client::{Client, LIMIT, alice, collect};
+use russh::client::KeyboardInteractiveAuthResponse;
 
 fn panic_text(run: impl FnOnce()) -> String {
     let payload = std::panic::catch_unwind(AssertUnwindSafe(run)).expect_err("did not panic");
@@ -200,4 +202,49 @@ async fn script_of_the_raw_peer_that_was_never_played_is_an_error() {
     let unplayed = TestServer::builder().raw_peer(peer).start().await.unwrap();
     let error = unplayed.stop().await.unwrap_err();
     assert!(error.to_string().contains("never happened: the script of the raw peer;"), "{error}");
+}
+
+#[tokio::test]
+async fn assertion_in_code_of_the_test_fails_it_and_holds_up_nobody() {
+    async fn panics_at(builder: rustle_testserver::Builder, what: &str, visit: impl AsyncFn(Client)) {
+        let server = builder.user(alice()).start().await.unwrap();
+        visit(Client::connect(&server).await.unwrap()).await;
+        server.wait_until_idle(LIMIT).await.unwrap();
+        let expected = format!("code of the test has panicked in the server: {what}: as asked");
+        assert!(server.verify().unwrap_err().to_string().contains(&expected), "{what}");
+        assert_eq!(server.stop().await.unwrap_err().kind(), ErrorKind::Expectation);
+    }
+    async fn logged_in(mut client: Client) -> Client {
+        assert!(client.password("alice", "wonderland").await.success());
+        client
+    }
+
+    let command = TestServer::builder().command_fn("deploy", async |_| panic!("as asked"));
+    panics_at(command, "the answer to \"deploy\"", async |client| {
+        let output = logged_in(client).await.output("deploy").await;
+        assert_eq!((output.code, output.signal), (None, None));
+    })
+    .await;
+
+    let target = TestServer::builder().forward_target("db", 1, Target::closure(async |_| panic!("as asked")));
+    panics_at(target, "a target", async |client| {
+        let client = logged_in(client).await;
+        let channel = client.handle.channel_open_direct_tcpip("db", 1, "127.0.0.1", 1).await.unwrap();
+        assert_eq!(collect(channel).await.stdout, b"");
+    })
+    .await;
+
+    let asker = User::new("asker").keyboard_interactive_fn(async |_| panic!("as asked"));
+    panics_at(TestServer::builder().user(asker), "a dialogue of keyboard-interactive", async |mut client| {
+        let start = client.handle.authenticate_keyboard_interactive_start("asker", None).await.unwrap();
+        assert!(matches!(start, KeyboardInteractiveAuthResponse::Failure { .. }), "{start:?}");
+        logged_in(client).await;
+    })
+    .await;
+
+    let peer = RawPeer::new().script(async |_| panic!("{} asked", "as"));
+    panics_at(TestServer::builder().raw_peer(peer), "the script of the raw peer", async |client| {
+        client.ended().await;
+    })
+    .await;
 }
