@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use rustle_tests::Bulk;
-use rustle_testserver::{Sftp, SftpEngine, TestServer, User};
+use rustle_testserver::{LinkOrder, Sftp, SftpEngine, TestServer, User};
 use serde_json::{Value, json};
 
 use crate::bulk::{BULK, assert_whole, file};
@@ -143,13 +143,47 @@ async fn library_works(library: Library, prepared: &Prepared) {
         let renamed = tree.remove(Path::new("small")).unwrap();
         tree.insert("renamed".into(), renamed);
         assert!(tree_of(&home.path("back")) == tree, "{library:?}, {engine:?}");
-        let links = json!({"readlink": "target", "mode": 0o640, "mtime": 1_100_000_000, "is_link": true,
-            "missing": "no such file"});
-        assert_eq!(answers[3], links, "{library:?}, {engine:?}");
+        assert_eq!(answers[3], links_made(), "{library:?}, {engine:?}");
         assert_names(&answers[4], name.as_bytes(), other.as_bytes());
         assert_eq!(answers[5], json!({"right": 200}), "{library:?}, {engine:?}");
         assert_eq!(answers[7], json!({"sent_from": INTERRUPTED_AT}), "{library:?}, {engine:?}");
         assert_whole(&part, &INTERRUPTED);
+        finish(server).await;
+    }
+}
+
+/// What a library tells of a link that led where it was to lead.
+fn links_made() -> Value {
+    json!({"readlink": "target", "mode": 0o640, "mtime": 1_100_000_000, "is_link": true, "missing": "no such file"})
+}
+
+#[test]
+fn asyncssh_links_in_the_order_of_the_draft() {
+    clients(LIMIT, async |prepared| library_links_by_the_draft(Library::Asyncssh, &prepared).await);
+}
+
+#[test]
+fn ssh2_links_in_the_order_of_the_draft() {
+    clients(LIMIT, async |prepared| library_links_by_the_draft(Library::Ssh2, &prepared).await);
+}
+
+/// At a server that does not call itself OpenSSH.
+async fn library_links_by_the_draft(library: Library, prepared: &Prepared) {
+    for engine in [SftpEngine::Native, SftpEngine::Independent] {
+        let home = Home::new();
+        home.folder().write("small", "content");
+        let sftp = Sftp::temp_dir().engine(engine).link_order(LinkOrder::Draft);
+        let server = TestServer::builder().user(User::new("alice").none()).sftp(sftp).start().await.unwrap();
+        let steps = [
+            json!({"do": "put", "file": home.path("small"), "there": "target"}),
+            json!({"do": "links", "target": "target", "link": "link"}),
+        ];
+        let Some(answers) = library.ask(prepared, &server, "alice", &json!({"by": ["none"]}), &steps).await
+        else {
+            return;
+        };
+        assert_let_in(&answers);
+        assert_eq!(answers[2], links_made(), "{library:?}, {engine:?}");
         finish(server).await;
     }
 }
