@@ -238,6 +238,12 @@ mod tests {
             ("[algorithms]\npreset = \"rsa_sha2_only\"\nhost_keys = []\n", "leave out one of them"),
             ("[algorithms]\npreset = \"old_ctr_hmac\"\nstrict_kex = true\n", "no strict key exchange"),
             ("[limits]\nrekey_messages = 0\n", "nonzero"),
+            ("[limits]\nauth_attempts = 0\n", "nonzero"),
+            ("[limits]\nmax_auth_tries = 0\n", "nonzero"),
+            ("[limits]\nlogin_grace = \"0s\"\n", "leave the key out"),
+            ("[limits]\nclient_alive = { interval = \"0s\", count = 1 }\n", "leave the key out"),
+            ("[limits]\nmax_startups = { start = 2, rate = 30, full = 1 }\n", "`full` is below `start`"),
+            ("[limits]\nmax_startups = { start = 1, rate = 101, full = 2 }\n", "from 1 to 100"),
             ("[limits]\nwindow = \"4GiB\"\n", "a window is at most"),
             ("[[faults]]\nkind = \"cut\"\nphase = \"data\"\n", "needs the key `how`"),
             ("[[faults]]\nkind = \"sftp_wrong_id\"\nsftp_request = \"init\"\n", "neither id nor status"),
@@ -261,6 +267,10 @@ mod tests {
             (
                 "[[faults]]\nkind = \"message_after\"\nmessage = 1\npayload = { ignore = \"\" }\ncount = 0\n",
                 "`count` is counted from 1",
+            ),
+            (
+                "[[faults]]\nkind = \"message_after\"\nmessage = 1\npayload = { ignore = \"\" }\ncount = 1000001\n",
+                "`count` is at most 1000000",
             ),
             ("[[faults]]\nkind = \"withhold_request\"\nbytes = 1\n", "takes no key `bytes`"),
             ("[limits]\nauth_delay = 3\n", "a time is written with its unit"),
@@ -339,6 +349,10 @@ mod tests {
             "[[users]]\nname = 1\npassword = \"s31337\"\n",
             "[[users]]\nname = \"a\"\none_time_codes = [31337]\n",
             "[[users]]\nname = \"a\"\none_time_codes = \"s31337\"\n",
+            "[[users]]\nname = \"a\"\ntimed_codes = { seed = \"s31337\", step = \"30s\" }\n",
+            "[[users]]\nname = \"a\"\ntimed_codes = [\"s31337\"]\n",
+            "[[users]]\nname = \"a\"\nrounds = [\"s31337, expected nothing\"]\n",
+            "[[users]]\nname = \"a\"\nrounds = [{ prompts = [\"s31337\"] }]\n",
         ] {
             assert!(!refusal(text).contains("31337"), "{text}: {}", refusal(text));
         }

@@ -27,6 +27,11 @@ impl Refusal {
         Self::new(StatusCode::BAD_REQUEST, failure)
     }
 
+    /// The server stops before it is done.
+    pub(super) fn stopping() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, Failure::new("STOPPING", "the server stops"))
+    }
+
     /// The method that this place has.
     pub(super) fn allow(mut self, methods: &'static str) -> Self {
         self.allow = Some(methods);

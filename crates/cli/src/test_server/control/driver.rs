@@ -7,8 +7,9 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustle_testserver::Error;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 use super::State;
 use super::requests;
@@ -27,6 +28,24 @@ pub(super) fn accept(state: &Arc<State>, listener: TcpListener) {
     let work = listen(Arc::clone(state), listener);
     // Owner: the control, which waits for its tracker. Ends: with the token `ending`.
     state.tasks.spawn(work);
+}
+
+/// Takes the server down and up again, whether or not whoever has asked for that still waits. Nothing comes where the
+/// control ends first.
+pub(super) fn restart(state: &Arc<State>, down_for: Duration) -> oneshot::Receiver<Result<(), Error>> {
+    let (done, result) = oneshot::channel();
+    let owner = Arc::clone(state);
+    // Owner: the control, which waits for its tracker. Ends: after that time, or with the token `ending`.
+    state.tasks.spawn(async move {
+        tokio::select! {
+            restarted = owner.server.restart(down_for) => {
+                // Nobody may be there to be told.
+                done.send(restarted).ok();
+            }
+            () = owner.ending.cancelled() => {}
+        }
+    });
+    result
 }
 
 async fn listen(state: Arc<State>, listener: TcpListener) {

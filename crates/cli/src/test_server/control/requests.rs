@@ -1,5 +1,6 @@
 //! What may be asked, and how each is done.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -12,7 +13,7 @@ use serde_json::json;
 
 use super::answer::{Answer, Refusal, value};
 use super::evidence::{Evidence, FaultEvidence};
-use super::{State, gate, wait};
+use super::{State, driver, gate, wait};
 use crate::failure::Failure;
 use crate::plan::Unfired;
 use crate::test_server::refused;
@@ -44,14 +45,14 @@ const PLACES: [(&str, &str); 16] = [
 ];
 
 /// Answers one request.
-pub(super) async fn answer(state: &State, request: Request<Incoming>) -> Answer {
+pub(super) async fn answer(state: &Arc<State>, request: Request<Incoming>) -> Answer {
     match done(state, request).await {
         Ok(answer) => answer,
         Err(refusal) => refusal.into_answer(),
     }
 }
 
-async fn done(state: &State, request: Request<Incoming>) -> Result<Answer, Refusal> {
+async fn done(state: &Arc<State>, request: Request<Incoming>) -> Result<Answer, Refusal> {
     gate::check(&request, state.port, &state.token)?;
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
@@ -76,10 +77,12 @@ async fn done(state: &State, request: Request<Incoming>) -> Result<Answer, Refus
         ("/users", _) => add_user(state, read(&body)?),
         ("/network", _) => set_network(server, read(&body)?),
         ("/stall", _) => {
+            read::<Nothing>(&body)?;
             server.stall();
             fine()
         }
         ("/resume", _) => {
+            read::<Nothing>(&body)?;
             server.resume();
             fine()
         }
@@ -88,21 +91,32 @@ async fn done(state: &State, request: Request<Incoming>) -> Result<Answer, Refus
             fine()
         }
         ("/pause-listening", _) => {
+            read::<Nothing>(&body)?;
             server.pause_listening().await.map_err(|error| failed(&error))?;
             fine()
         }
         ("/resume-listening", _) => {
+            read::<Nothing>(&body)?;
             server.resume_listening().await.map_err(|error| failed(&error))?;
             fine()
         }
-        ("/restart", _) => restart(server, read(&body)?).await,
+        ("/restart", _) => restart(state, read(&body)?).await,
         ("/expect-unfired", _) => {
+            read::<Nothing>(&body)?;
             server.expect_unfired();
             fine()
         }
-        _ => stop(state),
+        _ => {
+            read::<Nothing>(&body)?;
+            stop(state)
+        }
     }
 }
+
+/// The body of a place that has no keys.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -189,7 +203,8 @@ fn set_network(server: &TestServer, network: NetworkKeys) -> Result<Answer, Refu
     fine()
 }
 
-async fn restart(server: &TestServer, keys: RestartKeys) -> Result<Answer, Refusal> {
+async fn restart(state: &Arc<State>, keys: RestartKeys) -> Result<Answer, Refusal> {
+    let server = state.server.as_ref();
     match (keys.host_key, keys.kind) {
         (Which::Same, None) => {}
         (Which::Same, Some(_)) => {
@@ -202,7 +217,10 @@ async fn restart(server: &TestServer, keys: RestartKeys) -> Result<Answer, Refus
             .map_err(|error| failed(&error))?,
     }
     match keys.down_for {
-        Some(time) => server.restart(time.duration()).await.map_err(|error| failed(&error))?,
+        Some(time) => match driver::restart(state, time.duration()).await {
+            Ok(restarted) => restarted.map_err(|error| failed(&error))?,
+            Err(_) => return Err(Refusal::stopping()),
+        },
         None => server.cut_all(Cut::Rst),
     }
     Ok(value(&json!({

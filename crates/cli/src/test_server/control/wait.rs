@@ -72,8 +72,7 @@ pub(super) async fn until(state: &State, query: &str) -> Result<Answer, Refusal>
     let waited = tokio::select! {
         waited = state.server.wait_until(look, limit) => waited,
         () = state.ending.cancelled() => {
-            let failure = Failure::new("STOPPING", "the server stops");
-            return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, failure));
+            return Err(Refusal::stopping());
         }
     };
     match waited {

@@ -29,7 +29,7 @@ pub(crate) fn in_json(code: &'static str, error: &serde_json::Error) -> Failure 
 
 fn worded(code: &'static str, place: &str, message: &str) -> Failure {
     // Of several lines the first says what is wrong, the others how TOML works.
-    let message = message.lines().next().unwrap_or_default();
+    let message = &without_value(message.lines().next().unwrap_or_default());
     let mut names = names(message);
     let known: Vec<&str> = names.split_off(names.len().min(1));
     let Some(name) = names.first() else { return Failure::new(code, format!("{place}: {message}")) };
@@ -48,6 +48,16 @@ fn worded(code: &'static str, place: &str, message: &str) -> Failure {
         Some(nearest) => failure.hint(format!("did you mean `{nearest}`? known here: {list}")),
         None => failure.hint(format!("known here: {list}")),
     }
+}
+
+/// What serde says of a value in the wrong place, without the value: it may be a secret in one that it was not meant for.
+fn without_value(message: &str) -> String {
+    let at = ["invalid type: ", "invalid value: "].into_iter().find(|start| message.starts_with(start));
+    let parts = at.and_then(|start| Some((start, message.rfind(", expected ")?)));
+    let Some((start, expected)) = parts else { return message.to_owned() };
+    let value = message.get(start.len()..expected).unwrap_or_default();
+    let sort = value.split(['"', '`']).next().unwrap_or_default().trim_end();
+    format!("{start}{sort}{}", message.get(expected..).unwrap_or_default())
 }
 
 /// What stands between backticks.

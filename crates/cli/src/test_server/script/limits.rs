@@ -1,6 +1,6 @@
 //! The limits that a server puts on its clients.
 
-use std::num::NonZeroU64;
+use std::num::{NonZeroU64, NonZeroUsize};
 
 use rustle_testserver::Builder;
 use serde::Deserialize;
@@ -11,10 +11,10 @@ use super::units::{Size, Time};
 #[serde(deny_unknown_fields)]
 pub(super) struct LimitKeys {
     max_sessions: Option<usize>,
-    auth_attempts: Option<usize>,
+    auth_attempts: Option<NonZeroUsize>,
     auth_delay: Option<Time>,
-    max_auth_tries: Option<usize>,
-    login_grace: Option<Time>,
+    max_auth_tries: Option<NonZeroUsize>,
+    login_grace: Option<Wait>,
     max_startups: Option<StartupKeys>,
     max_startups_text: Option<String>,
     client_alive: Option<AliveKeys>,
@@ -29,10 +29,23 @@ pub(super) struct LimitKeys {
 #[serde(try_from = "Size")]
 struct Window(u32);
 
+/// A time that is more than nothing. To `sshd` a 0 says that there is no limit; here that is said by leaving it out.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(try_from = "Time")]
+struct Wait(Time);
+
 /// The three numbers of OpenSSH's `MaxStartups`.
 #[derive(Clone, Copy, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "StartupNumbers")]
 struct StartupKeys {
+    start: usize,
+    rate: u8,
+    full: usize,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StartupNumbers {
     start: usize,
     rate: u8,
     full: usize,
@@ -42,7 +55,7 @@ struct StartupKeys {
 #[derive(Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct AliveKeys {
-    interval: Time,
+    interval: Wait,
     count: usize,
 }
 
@@ -51,6 +64,34 @@ impl TryFrom<Size> for Window {
 
     fn try_from(size: Size) -> Result<Self, Self::Error> {
         u32::try_from(size.bytes()).map(Self).map_err(|_| "a window is at most 4294967295 bytes")
+    }
+}
+
+impl TryFrom<Time> for Wait {
+    type Error = &'static str;
+
+    fn try_from(time: Time) -> Result<Self, Self::Error> {
+        if time.duration().is_zero() {
+            Err("no time at all; leave the key out for no limit")
+        } else {
+            Ok(Self(time))
+        }
+    }
+}
+
+impl TryFrom<StartupNumbers> for StartupKeys {
+    type Error = &'static str;
+
+    /// As `sshd` checks them.
+    fn try_from(numbers: StartupNumbers) -> Result<Self, Self::Error> {
+        let StartupNumbers { start, rate, full } = numbers;
+        if full < start {
+            return Err("`full` is below `start`");
+        }
+        if !(1..=100).contains(&rate) {
+            return Err("`rate` is from 1 to 100 per cent");
+        }
+        Ok(Self { start, rate, full })
     }
 }
 
@@ -74,15 +115,15 @@ impl LimitKeys {
             builder = builder.max_sessions(n);
         }
         if let Some(n) = self.auth_attempts {
-            builder = builder.auth_attempts(n);
+            builder = builder.auth_attempts(n.get());
         }
         if let Some(delay) = self.auth_delay {
             builder = builder.auth_delay(delay.duration());
         }
         if let Some(n) = self.max_auth_tries {
-            builder = builder.max_auth_tries(n);
+            builder = builder.max_auth_tries(n.get());
         }
-        if let Some(time) = self.login_grace {
+        if let Some(Wait(time)) = self.login_grace {
             builder = builder.login_grace(time.duration());
         }
         if let Some(StartupKeys { start, rate, full }) = self.max_startups {
@@ -91,7 +132,7 @@ impl LimitKeys {
         if let Some(text) = self.max_startups_text {
             builder = builder.max_startups_text(text);
         }
-        if let Some(AliveKeys { interval, count }) = self.client_alive {
+        if let Some(AliveKeys { interval: Wait(interval), count }) = self.client_alive {
             builder = builder.client_alive(interval.duration(), count);
         }
         if let Some(Window(bytes)) = self.window {

@@ -317,3 +317,36 @@ async fn it_refuses_connections_for_as_long_as_it_is_told() {
     assert!(TcpStream::connect(("127.0.0.1", server.port())).await.is_ok());
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_restart_that_nobody_waits_for_comes_to_its_end() {
+    let server = Served::start(&[]).await;
+    let session = server.own_session().await;
+    {
+        let asked = server.post("/restart", "{\"down_for\": \"500ms\"}");
+        tokio::pin!(asked);
+        tokio::select! {
+            // The request is under way: it has cut the connection. Now its socket is closed.
+            _ = session.closed() => {}
+            answer = &mut asked => panic!("{answer:?}"),
+        }
+    }
+    let up = async {
+        while TcpStream::connect(("127.0.0.1", server.port())).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(LIMIT, up).await.unwrap();
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_place_without_keys_takes_none() {
+    let server = Served::start(&[]).await;
+    for place in ["/stall", "/resume", "/pause-listening", "/resume-listening", "/expect-unfired", "/stop"] {
+        let answer = server.post(place, "{\"for_time\": \"2s\"}").await;
+        assert_eq!(answer.status, 400, "{place}: {answer:?}");
+    }
+    server.own_session().await;
+    server.stop().await;
+}

@@ -252,11 +252,11 @@ async fn a_client_that_does_not_answer_is_dropped() {
     // What the client says crawls, so that it seems dead; one that answers stays.
     let deaf = "[[faults]]\nkind = \"drip\"\nphase = \"request\"\ndirection = \"received\"\nbytes = 1\nevery = \"1h\"\n";
     for (fault, ended) in [(deaf, Some("unresponsive")), ("", None)] {
-        let script =
-            format!("{ALICE}[limits]\nclient_alive = {{ interval = \"100ms\", count = 2 }}\n{fault}");
+        let script = format!("{ALICE}[limits]\nclient_alive = {{ interval = \"1s\", count = 3 }}\n{fault}");
         let server = Served::script(&script).await;
         let session = alice(&server).await;
-        let ran = session.raw("sleep 1").output().await;
+        // Longer than one that does not answer is let live.
+        let ran = session.raw("sleep 6").output().await;
         assert_eq!(ran.is_err(), ended.is_some(), "{ran:?}");
         if ended.is_some() {
             assert_eq!(server.get("/wait?connections_open=0").await.status, 200);

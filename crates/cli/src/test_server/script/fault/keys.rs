@@ -13,6 +13,9 @@ use crate::test_server::script::bytes;
 use crate::test_server::script::named::Named;
 use crate::test_server::script::units::{Size, Time};
 
+/// More messages at once than a storm needs, and few enough to be made beforehand.
+const MOST: usize = 1_000_000;
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Keys {
@@ -157,7 +160,10 @@ impl Keys {
     }
 
     pub(super) fn count(&mut self) -> Result<usize, String> {
-        super::counted("count", needed("count", self.count.take())?)
+        match super::counted("count", needed("count", self.count.take())?)? {
+            count if count > MOST => Err(format!("`count` is at most {MOST}")),
+            count => Ok(count),
+        }
     }
 
     pub(super) fn refuse_the_rest(&self) -> Result<(), String> {
