@@ -312,11 +312,16 @@ async fn converse(
     answers: Option<&[Bytes]>,
     panics: &Panics,
 ) -> Finding {
-    if answers.is_none() {
-        *conversation = account.converse();
-    }
-    let Some(going_on) = conversation else { return Finding::Wrong(AuthOutcome::Refused) };
-    let verdict = match panics.caught("a dialogue of keyboard-interactive", going_on.next(answers)).await {
+    let turn = async {
+        if answers.is_none() {
+            *conversation = account.converse();
+        }
+        match conversation {
+            Some(going_on) => going_on.next(answers).await,
+            None => Turn::Done(Verdict::Wrong),
+        }
+    };
+    let verdict = match panics.caught("a dialogue of keyboard-interactive", turn).await {
         Some(Turn::Ask(auth)) => return Finding::Ask(auth),
         Some(Turn::Done(verdict)) => verdict,
         None => Verdict::Wrong,

@@ -393,6 +393,9 @@ impl Output {
 impl AsyncWrite for Output {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if buf.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
         if !this.writing {
             Self::admit(&this.connection.reach(Phase::Data))?;
             this.writing = true;

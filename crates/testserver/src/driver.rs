@@ -161,12 +161,14 @@ fn serve(shared: &Arc<Shared>, stream: impl Wire) {
             let run = Box::pin(run(&connection, network, wire));
             tokio::pin!(run);
             tokio::select! {
-                result = &mut run => result,
-                never = timeline::follow(&connection) => match never {},
+                // What is due at a moment comes before what else happens at it, in every run.
+                biased;
                 () = shared.stopping.cancelled() => {
                     link.cut(Cut::Fin);
                     run.await
                 }
+                never = timeline::follow(&connection) => match never {},
+                result = &mut run => result,
             }
         };
         connection.gone.cancel();
@@ -194,8 +196,13 @@ fn serve(shared: &Arc<Shared>, stream: impl Wire) {
 async fn turn_away(shared: &Arc<Shared>, mut stream: impl Wire, number: usize) {
     let line = format!("{}\r\n", shared.settings.limits.max_startups_text);
     // As sshd: whether the client hears it is not its concern.
-    drop(stream.write_all(line.as_bytes()).await);
-    shared.keeper.sent(number, line.len() as u64);
+    tokio::select! {
+        written = stream.write_all(line.as_bytes()) => {
+            drop(written);
+            shared.keeper.sent(number, line.len() as u64);
+        }
+        () = shared.stopping.cancelled() => {}
+    }
     finish(shared, stream, Some(Cut::Fin), number, End::TurnedAway).await;
 }
 
@@ -207,7 +214,14 @@ async fn run(
 ) -> Result<(), HandlerError> {
     let Some((line, mut random)) = network else { return engine(connection, wire).await };
     let (near, far): (DuplexStream, DuplexStream) = tokio::io::duplex(SOCKET_BUFFER);
-    let relay = network::relay(&line, wire, far, &mut random, &connection.transit);
+    let relay = async {
+        tokio::select! {
+            // The wire tells of a cut only who reads or writes it; the network may be waiting for a time to come.
+            biased;
+            () = connection.link.cut_off() => {}
+            () = network::relay(&line, wire, far, &mut random, &connection.transit) => {}
+        }
+    };
     let (result, ()) = tokio::join!(engine(connection, near), relay);
     result
 }

@@ -67,13 +67,15 @@ impl Entrance {
         let delay = shared.accounts.delay(user).unwrap_or(shared.settings.auth_delay);
         if !delay.is_zero() {
             tokio::select! {
-                () = tokio::time::sleep(delay) => {}
+                biased;
                 () = &mut lost => return Err(HandlerError::Cut),
+                () = tokio::time::sleep(delay) => {}
             }
         }
         let (auth, outcome) = tokio::select! {
-            decided = self.decide(user, &proof) => decided,
+            biased;
             () = lost => return Err(HandlerError::Cut),
+            decided = self.decide(user, &proof) => decided,
         };
         self.count(user, proof.method(), outcome);
         if auth == Auth::Accept {

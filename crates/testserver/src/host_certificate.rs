@@ -16,7 +16,10 @@ use russh::keys::{
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::{error::Error, keys};
+use crate::{
+    error::{Error, ErrorKind},
+    keys,
+};
 
 /// A certificate with which the server shows each of its host keys, for clients that trust an authority instead of keys.
 ///
@@ -59,7 +62,8 @@ impl HostCertificate {
     }
 
     /// This one, written as in a `-cert.pub` file. The server shows it with the host key it is for, and does not look
-    /// whether it is good.
+    /// whether it is good. One that is for none of the host keys at the start, or a user's, is an error of
+    /// [`start`](crate::Builder::start).
     ///
     /// ```
     /// use rustle_testserver::{HostCertificate};
@@ -132,6 +136,19 @@ impl Certifier {
     pub(crate) fn certify(&self, keys: &[PrivateKey]) -> Result<Vec<Certificate>, Error> {
         let mut issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
         keys.iter().map(|key| self.certificate(key.public_key(), &mut issued)).collect()
+    }
+
+    /// Whether clients will see a certificate: one that was given is for one of these keys, and a host's.
+    pub(crate) fn check(&self, keys: &[PrivateKey]) -> Result<(), Error> {
+        let refused = |why| Err(Error::new(ErrorKind::HostKey, format!("the given host certificate {why}")));
+        let Issuer::Given(certificate) = &self.issuer else { return self.certify(keys).map(drop) };
+        if !certificate.cert_type().is_host() {
+            return refused("is that of a user");
+        }
+        if !keys.iter().any(|key| key.public_key().key_data() == certificate.public_key()) {
+            return refused("is for none of the host keys; give the server the key that was signed");
+        }
+        Ok(())
     }
 
     pub(crate) fn authority(&self) -> PublicKey {

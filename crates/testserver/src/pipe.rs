@@ -102,6 +102,11 @@ impl StdinFeed {
         .await;
     }
 
+    /// How many bytes are unread.
+    pub(crate) fn unread(&self) -> u64 {
+        self.queue.lock().unread()
+    }
+
     /// Gives the input up: more of it has come than can be kept.
     pub(crate) fn lose(&self) {
         self.queue.lock().lose();

@@ -92,7 +92,7 @@ impl TestServer {
         let certifier = settings.host_certificate.as_ref().map(HostCertificate::load).transpose()?;
         if let Some(certifier) = &certifier {
             // What cannot be signed is to be known now, not when a client comes.
-            certifier.certify(&host_keys)?;
+            certifier.check(&host_keys)?;
         }
         let directory = tempfile::Builder::new()
             .prefix("rustle-testserver-")

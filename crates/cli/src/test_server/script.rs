@@ -321,7 +321,6 @@ mod tests {
             (format!("{RAW}[forwards]\ntargets = [{{ host = \"a\", answer = \"echo\" }}]\n"), "`forwards.targets`"),
             (format!("{RAW}[limits]\nclient_alive = {{ interval = \"1s\", count = 1 }}\n"), "`limits.client_alive`"),
             ("[algorithms]\next_info = false\n".to_owned(), "`algorithms.ext_info` = false"),
-            (format!("{RAW}[limits]\nmax_unread = 1\n"), "`limits.max_unread`"),
             (format!("{RAW}[host_certificate]\nprincipals = []\n"), "`host_certificate`"),
             (format!("{RAW}[algorithms]\nhost_keys = [\"rsa-sha2-256\"]\n"), "`host_keys`"),
         ] {

@@ -136,7 +136,7 @@ impl Builder {
     /// `sshd` withholds the window from such a client. The base grants it as data arrives, so that no other channel of
     /// the connection has to wait; 8 MiB of a channel stay in memory, the rest goes to temporary files. Where there is
     /// more than this, nothing is read from the channel for up to 10 s, and then little from its connection; if there is
-    /// still no room, the channel is closed. Not for the [raw peer](Self::raw_peer), which owns its windows.
+    /// still no room, the channel is closed. The [raw peer](Self::raw_peer) closes it at once.
     ///
     /// ```
     /// use rustle_testserver::TestServer;

@@ -64,6 +64,7 @@ pub(crate) async fn carry(connection: &Arc<Connection>, channel: Channel<Msg>, n
         tokio::pin!(inward, closed);
         while !(delivered && answered) {
             tokio::select! {
+                biased;
                 () = &mut outward, if !delivered => delivered = true,
                 () = &mut inward, if !answered => answered = true,
                 () = &mut closed => break,

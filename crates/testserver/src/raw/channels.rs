@@ -290,6 +290,8 @@ impl Channels {
         let place = Arc::clone(&runner);
         driver::serve_channel(connection, async move {
             tokio::select! {
+                // As at the other personality: what was asked for is started, though the client has left again.
+                biased;
                 Ok(start) = started => runner.run(start, stdin, notices).await,
                 () = runner.hangup.cancelled() => {}
             }
@@ -367,8 +369,24 @@ impl Channel {
         let more = self.incoming.take(data.len())?;
         if self.state == State::Open {
             self.feed.push(Bytes::copy_from_slice(data));
+            if self.feed.is_lost()
+                || self.feed.unread() > self.runner.connection.shared.settings.limits.max_unread
+            {
+                return Ok(Some(self.overflow()));
+            }
         }
         Ok(self.adjustment(more))
+    }
+
+    /// Closes the channel, whose input is more than can be kept.
+    fn overflow(&mut self) -> Vec<u8> {
+        tracing::warn!(channel = self.number, "channel ended: too much of its input is unread");
+        self.state = State::Closed;
+        self.feed.lose();
+        self.hangup.cancel();
+        self.window.close();
+        self.runner.leave();
+        Writer::message(message::CHANNEL_CLOSE).u32(self.remote).finish()
     }
 
     /// What grants more window, if that is to be and the channel still is.

@@ -164,7 +164,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Speaker<S> {
                     Heard::Answers(answers) => {
                         answers.into_iter().for_each(|answer| self.transport.send(answer))
                     }
-                    Heard::Farewell(last) if last.is_empty() => return self.flush().await,
+                    Heard::Farewell(last) if last.is_empty() => return self.flush_at_last().await,
                     Heard::Farewell(last) => {
                         last.into_iter().for_each(|answer| self.transport.send(answer));
                         return self.finish().await;
@@ -240,15 +240,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Speaker<S> {
         play.messages = None;
         let end = async {
             loop {
-                let has_room = self.transport.output().len() < ENOUGH;
-                tokio::select! {
-                    () = play.act() => {}
-                    order = self.orders.recv(), if has_room => match order {
-                        Some(Order::Payload(payload)) => self.transport.send(payload.into()),
-                        Some(_) => {}
-                        None => return,
+                let output = self.transport.output();
+                let (writes, has_room) = (!output.is_empty(), output.len() < ENOUGH);
+                let written = tokio::select! {
+                    () = play.act() => 0,
+                    count = self.write.write(output), if writes => match count {
+                        Ok(count) if count > 0 => count,
+                        _ => return,
                     },
-                }
+                    order = self.orders.recv(), if has_room => {
+                        match order {
+                            Some(Order::Payload(payload)) => self.transport.send(payload.into()),
+                            Some(_) => {}
+                            None => return,
+                        }
+                        0
+                    }
+                };
+                self.transport.output().drain(..written);
             }
         };
         // One that does not end has no connection any more.
@@ -263,9 +272,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Speaker<S> {
         let (obeys, reads) =
             (held.saturating_add(output.len()) < ENOUGH, reads == Reads::Yes && output.len() < TOO_MUCH);
         let next = tokio::select! {
+            // In one order in every run. What goes out is bounded by the client's windows, so that it is heard too.
+            biased;
             count = self.write.write(output), if writes => Next::Written(some(count?)?),
-            count = self.read.read(&mut self.buffer), if reads => Next::Received(count?),
             order = self.orders.recv(), if obeys => Next::Order(order),
+            count = self.read.read(&mut self.buffer), if reads => Next::Received(count?),
         };
         Ok(next)
     }
@@ -318,13 +329,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Speaker<S> {
     async fn leave(&mut self, code: u32, text: &str) -> Result<(), HandlerError> {
         self.end_exchange().await?;
         self.transport.send(disconnect(code, text));
-        self.flush().await
+        self.flush_at_last().await
     }
 
     /// Has all that has been said go out, what waits for a key exchange too.
     async fn finish(&mut self) -> Result<(), HandlerError> {
         self.end_exchange().await?;
-        self.flush().await
+        self.flush_at_last().await
+    }
+
+    /// The last words; a client that reads nothing is not waited for.
+    async fn flush_at_last(&mut self) -> Result<(), HandlerError> {
+        tokio::time::timeout(PATIENCE, self.flush()).await.unwrap_or(Ok(()))
     }
 
     /// Goes on with a key exchange to its end, or the client's. Nobody hears what the client says meanwhile.

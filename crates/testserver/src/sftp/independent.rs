@@ -48,6 +48,8 @@ pub(super) async fn serve(root: &Path, links: LinkOrder, call: Call, hangup: &Ca
         }
     };
     tokio::select! {
+        // What came before the client closed is passed on, in every run.
+        biased;
         ((), ()) = async { tokio::join!(requests, replies) } => {}
         () = hangup.cancelled() => {}
     }

@@ -49,6 +49,8 @@ pub(super) async fn serve(
         stdout,
     };
     tokio::select! {
+        // Of a request and the close behind it the request comes first, in every run.
+        biased;
         exit = engine.converse(stdin, service.noise().clone()) => exit,
         () = hangup.cancelled() => Exit::Silent,
     }

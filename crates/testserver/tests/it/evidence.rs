@@ -1,10 +1,10 @@
 //! The record, the waits on it, and what a test is told when it expected something else.
 
-use std::{panic::AssertUnwindSafe, time::Duration};
+use std::{future::Ready, panic::AssertUnwindSafe, time::Duration};
 
 use rustle_testserver::{
     Cut, ErrorKind, Exit, Fault, Method, Phase, RawPeer, RawScript, RawServer, Reply, Target, TestServer,
-    User,
+    User, Verdict,
 };
 
 use crate::client::{Client, LIMIT, alice, collect};
@@ -240,6 +240,19 @@ async fn assertion_in_code_of_the_test_fails_it_and_holds_up_nobody() {
         assert!(matches!(start, KeyboardInteractiveAuthResponse::Failure { .. }), "{start:?}");
         logged_in(client).await;
     })
+    .await;
+
+    // Also before the first question, and before there is anything to wait for.
+    let refuser = User::new("asker").keyboard_interactive_fn(|_| -> Ready<Verdict> { panic!("as asked") });
+    panics_at(
+        TestServer::builder().user(refuser),
+        "a dialogue of keyboard-interactive",
+        async |mut client| {
+            let start = client.handle.authenticate_keyboard_interactive_start("asker", None).await.unwrap();
+            assert!(matches!(start, KeyboardInteractiveAuthResponse::Failure { .. }), "{start:?}");
+            logged_in(client).await;
+        },
+    )
     .await;
 
     let peer = RawPeer::new().script(async |_| panic!("{} asked", "as"));

@@ -218,6 +218,26 @@ async fn who_has_seen_a_session_close_finds_its_place_free() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_raw_peer_closes_a_channel_whose_input_nobody_reads_as_well() {
+    let server = TestServer::builder()
+        .user(alice())
+        .max_unread(1 << 20)
+        .command_fn("deaf", async |_| std::future::pending().await)
+        .raw_peer(RawPeer::new())
+        .start()
+        .await
+        .unwrap();
+    let client = Client::alice_in_memory(&server).await;
+    let mut deaf = client.exec("deaf").await;
+    deaf.data_bytes(vec![7; 2_000_000]).await.unwrap();
+    let closed = async { while !matches!(deaf.wait().await, Some(ChannelMsg::Close) | None) {} };
+    timeout(LIMIT, closed).await.unwrap();
+    server.wait_until(|record| record.channels_open() == 0, LIMIT).await.unwrap();
+    timeout(LIMIT, client.open()).await.unwrap();
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_channel_whose_input_nobody_reads_is_closed() {
     let server = TestServer::builder()
         .user(alice())

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use rustle_testserver::{Cut, DisconnectReason, Fault, Network, Phase, TestServer};
-use tokio::{io::AsyncWriteExt, time::Instant};
+use tokio::{
+    io::AsyncWriteExt,
+    time::{Instant, timeout},
+};
 
 use crate::client::{Client, LIMIT, alice, collect};
 
@@ -41,7 +44,7 @@ async fn cut_reaches_a_client_behind_the_network() {
     let channel = client.exec("sleep 1000").await;
     server.wait_until(|record| record.processes_running() == 1, LIMIT).await.unwrap();
     server.cut_all(Cut::Rst);
-    tokio::time::timeout(LIMIT, collect(channel)).await.unwrap();
+    timeout(LIMIT, collect(channel)).await.unwrap();
     server.wait_until_idle(LIMIT).await.unwrap();
     server.stop().await.unwrap();
 }
@@ -140,8 +143,29 @@ async fn cut_at_the_close_of_a_channel_comes_after_what_was_on_its_way() {
 async fn times_beyond_any_clock_are_times_that_never_come() {
     let network = Network::new().round_trip(Duration::MAX).jitter(Duration::MAX).rate(u64::MAX);
     let server = TestServer::builder().user(alice()).network(network).start().await.unwrap();
-    let waiting = tokio::time::timeout(Duration::from_secs(3600), Client::over(server.duplex()));
+    let waiting = timeout(Duration::from_secs(3600), Client::over(server.duplex()));
     assert!(waiting.await.is_err());
     // Nor does the client's end arrive; the server's own does.
     server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn end_does_not_wait_for_what_the_network_holds_back() {
+    // An upload that would take hours, and a client whose leaving would be known in an hour.
+    let slow = Network::new().rate_to_server(10).queue(1);
+    let server = TestServer::builder().user(alice()).network(slow).start().await.unwrap();
+    let mut upload = server.duplex();
+    upload.write_all(b"SSH-2.0-Probe\r\n").await.unwrap();
+    upload.write_all(&[7; 60_000]).await.unwrap();
+    server.cut_all(Cut::Fin);
+    server
+        .wait_until(|record| record.connections().first().is_some_and(|one| one.ended().is_some()), LIMIT)
+        .await
+        .unwrap();
+    timeout(LIMIT, server.stop()).await.unwrap().unwrap();
+
+    let far = Network::new().round_trip(Duration::from_secs(7200));
+    let server = TestServer::builder().user(alice()).network(far).start().await.unwrap();
+    drop(server.duplex());
+    timeout(LIMIT, server.stop()).await.unwrap().unwrap();
 }

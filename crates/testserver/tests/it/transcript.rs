@@ -151,6 +151,15 @@ async fn raw_peer_gives_one_transcript_as_well_and_the_same_as_the_other_persona
 
 #[tokio::test(start_paused = true)]
 async fn client_in_a_hurry_gives_one_transcript_too() {
+    in_a_hurry(builder).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn client_in_a_hurry_gives_one_transcript_at_the_raw_peer_as_well() {
+    in_a_hurry(|| builder().raw_peer(RawPeer::new())).await;
+}
+
+async fn in_a_hurry(builder: impl Fn() -> rustle_testserver::Builder) {
     let mut transcripts = Vec::new();
     for _ in 0..RUNS {
         let server = builder().start().await.unwrap();

@@ -100,11 +100,6 @@ impl LimitKeys {
         self.client_alive.is_some()
     }
 
-    /// Whether it says how much may wait to be read, of which the raw personality has no more than its windows.
-    pub(super) fn bounds_the_unread(&self) -> bool {
-        self.max_unread.is_some()
-    }
-
     /// How many messages there are between two key exchanges, which the raw personality alone counts.
     pub(super) fn messages_between_rekeys(&self) -> Option<u64> {
         self.rekey_messages.map(NonZeroU64::get)

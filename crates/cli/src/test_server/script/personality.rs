@@ -75,12 +75,6 @@ impl Personality {
                     .to_owned(),
             );
         }
-        if script.limits.bounds_the_unread() {
-            return refuse(
-                "the raw personality takes no more than its windows: leave out `limits.max_unread`"
-                    .to_owned(),
-            );
-        }
         if script.host_certificate.is_some() {
             return refuse(
                 "the raw personality shows no certificate: leave out `host_certificate`".to_owned(),
