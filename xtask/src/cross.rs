@@ -62,6 +62,7 @@ pub(crate) fn run(target: Target, packages: &[String]) -> Result<Outcome, Failur
             target.triple()
         ));
     };
+    let runner = runner.rested()?;
     // Doc tests are compiled one program each, and `xtask test` runs them natively.
     let tests = ["--lib", "--bins", "--tests", "--no-fail-fast"];
     shell::run(runner.apply(toolchain.cargo(target, "test").args(selection(packages)).args(tests)))
@@ -145,6 +146,10 @@ enum Runner {
     Wine(PathBuf),
 }
 
+/// Where Debian and others keep it, outside of the path.
+const WINE_SERVERS: [&str; 3] =
+    ["/usr/lib/wine/wineserver64", "/usr/lib/wine/wineserver", "/usr/bin/wineserver"];
+
 impl Runner {
     fn find(target: Target) -> Option<Self> {
         if target.is_native() {
@@ -172,6 +177,28 @@ impl Runner {
                 .env("WINEDEBUG", "-all")
                 .env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER", wine),
         }
+    }
+
+    /// Wine after a wait for its own server of the program before: one that is met as it ends, seconds later, fails the
+    /// next before its first test.
+    fn rested(self) -> Result<Self, Failure> {
+        let Self::Wine(wine) = self else { return Ok(self) };
+        let Some(server) = WINE_SERVERS.map(Path::new).into_iter().find(|server| server.is_file()) else {
+            return Ok(Self::Wine(wine));
+        };
+        // Where the wrapper has its prefix; any other wine has its own.
+        let place = if wine.starts_with(prefix()) {
+            format!("WINEPREFIX=${{WINEPREFIX:-{}}} ", prefix().join("wineprefix").display())
+        } else {
+            String::new()
+        };
+        let script = target_folder().join("wine-rested");
+        let text =
+            format!("#!/bin/sh\n{place}timeout 30 {} -w\nexec {} \"$@\"\n", server.display(), wine.display());
+        fs::write(&script, text)
+            .map_err(|error| Failure::new(format!("cannot write {}: {error}", script.display())))?;
+        shell::run(Command::new("chmod").arg("+x").arg(&script))?;
+        Ok(Self::Wine(script))
     }
 
     fn explain(&self, failure: &Failure) -> Failure {
