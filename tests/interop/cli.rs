@@ -9,7 +9,7 @@ use rustle_tests::processes::{assert_none_left, with_text};
 use rustle_tests::{Bulk, Scratch, Server, Sshd, interop_within, output_of, run, unique_number};
 
 /// Building the program may be part of the first test that needs it.
-const WITH_BUILD: Duration = Duration::from_secs(300);
+pub(crate) const WITH_BUILD: Duration = Duration::from_secs(300);
 
 #[test]
 fn exec_ends_as_its_command_does() {
@@ -153,7 +153,7 @@ impl Site {
     }
 }
 
-fn destination(user: &str, sshd: &Sshd) -> String {
+pub(crate) fn destination(user: &str, sshd: &Sshd) -> String {
     format!("ssh://{user}@127.0.0.1:{}", sshd.port())
 }
 
@@ -186,7 +186,7 @@ async fn wait(exec: &mut Child) -> ExitStatus {
 }
 
 /// Builds the program as cargo would for a person, once. `RUSTLE_CONNECT` names one that is built already.
-fn binary() -> &'static Path {
+pub(crate) fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
         if let Some(given) = std::env::var_os("RUSTLE_CONNECT") {

@@ -103,7 +103,9 @@ fn a_host_certificate_is_trusted_by_its_authority_for_its_names_alone() {
                     let agreed = connected.negotiated().unwrap();
                     assert_eq!(agreed.host_key(), "ssh-ed25519-cert-v01@openssh.com");
                 }
-                Err(error) if !is_right => assert_eq!(error.kind(), ErrorKind::HostKeyRejected, "{error:?}"),
+                Err(error) if !is_right => {
+                    assert_eq!(error.kind(), ErrorKind::HostCertificateName, "{error:?}")
+                }
                 other => panic!("a certificate for {names}: {other:?}"),
             }
         }

@@ -10,16 +10,25 @@
 )]
 #![cfg(target_os = "linux")]
 
+mod agents;
 mod algorithms;
 mod asyncssh;
 mod bulk;
 mod cli;
 mod commands;
+mod compression;
 mod dropped;
 mod endings;
 mod forwards;
 mod host_trust;
+mod host_updates;
+mod jump;
+mod logins;
+mod new_hosts;
 mod public_key;
 mod questions;
+mod refused_hosts;
 mod secrets;
+mod settings;
 mod slow_reader;
+mod terminals;

@@ -2,14 +2,14 @@
 
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::keys::KeyFile;
 use crate::processes;
 use crate::scratch::Scratch;
-use crate::tool::run;
+use crate::tool::{output_of, run};
 
 /// An `ssh-agent`; dropped, it is ended.
 #[derive(Debug)]
@@ -48,6 +48,26 @@ impl Agent {
     /// Where `ssh-add` fails.
     pub fn add(&self, key: &KeyFile) {
         run(Command::new("ssh-add").arg("-q").arg(key.path()).env("SSH_AUTH_SOCK", &self.socket));
+    }
+
+    /// What `ssh-add` says with these arguments.
+    ///
+    /// # Panics
+    /// Where `ssh-add` cannot be run.
+    #[must_use]
+    pub fn ssh_add(&self, arguments: &[&str]) -> Output {
+        output_of(
+            Command::new("ssh-add").args(arguments).env("SSH_AUTH_SOCK", &self.socket).stdin(Stdio::null()),
+        )
+    }
+
+    /// The keys it holds, as `ssh-add -l` lists them.
+    ///
+    /// # Panics
+    /// Where `ssh-add` cannot be run.
+    #[must_use]
+    pub fn list(&self) -> String {
+        String::from_utf8_lossy(&self.ssh_add(&["-l"]).stdout).into_owned()
     }
 
     /// Its socket.

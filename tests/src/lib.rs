@@ -24,6 +24,8 @@ mod secrets;
 #[cfg(target_os = "linux")]
 mod server;
 #[cfg(target_os = "linux")]
+mod software_agent;
+#[cfg(target_os = "linux")]
 mod sshd;
 mod tool;
 
@@ -37,6 +39,8 @@ pub use crate::scratch::{Scratch, unique_number};
 pub use crate::secrets::forms_found;
 #[cfg(target_os = "linux")]
 pub use crate::server::{Server, connector, no_credentials, target};
+#[cfg(target_os = "linux")]
+pub use crate::software_agent::{SecurityKey, SecurityKind, SoftwareAgent};
 #[cfg(target_os = "linux")]
 pub use crate::sshd::{Sshd, SshdBuilder};
 pub use crate::tool::{output_of, run, text_of};

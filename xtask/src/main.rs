@@ -16,10 +16,12 @@ mod apt;
 mod bench;
 mod ci;
 mod clients;
+mod config;
 mod cross;
 mod demo;
 mod dependants;
 mod elf;
+mod fuzz;
 mod interop;
 mod no_c;
 mod outcome;
@@ -47,9 +49,15 @@ enum Chore {
     /// The rules no compiler knows: tasks with owners, cancel safety, file sizes, dependencies without C.
     Tidy,
     /// Run the suite against a real OpenSSH `sshd` that it starts itself. Needs root on Linux.
-    Interop,
+    Interop {
+        /// What to compare with OpenSSH instead.
+        #[command(subcommand)]
+        part: Option<InteropPart>,
+    },
     /// Run the embedded server against clients that are not ours, in C, Python and JavaScript. Needs Linux.
     Clients,
+    /// Give the readers of the user's files anything: seeds, mutations, and libFuzzer where cargo-fuzz is installed.
+    Fuzz,
     /// Run every test at its full length, those against a real `sshd` too. Takes minutes; not part of CI.
     Soak,
     /// Measure this client against `ssh` and the bare base on an `sshd` that it starts itself. Not part of CI.
@@ -64,13 +72,21 @@ enum Chore {
     },
 }
 
+#[derive(Subcommand)]
+enum InteropPart {
+    /// What the user's files mean, against `ssh -G` and `ssh-keygen -F`: the corpus and all that is generated.
+    Config,
+}
+
 fn main() -> ExitCode {
     let result = match Cli::parse().chore {
         Chore::Test => test::run(Scale::Short),
         Chore::Ci(selection) => ci::run(&selection),
         Chore::Tidy => tidy::run(),
-        Chore::Interop => interop::run(Scale::Short),
+        Chore::Interop { part: None } => interop::run(Scale::Short),
+        Chore::Interop { part: Some(InteropPart::Config) } => config::run(config::Seed::New),
         Chore::Clients => clients::run(),
+        Chore::Fuzz => fuzz::run(),
         Chore::Soak => soak::run(),
         Chore::Bench(selection) => bench::run(&selection),
         Chore::Cross { target, package } => cross::run(target, &package),

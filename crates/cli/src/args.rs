@@ -46,6 +46,7 @@ pub(crate) enum CommandArgs {
     Exec(ExecArgs),
     #[command(visible_alias = "test")]
     TestConnection(TestConnectionArgs),
+    SshConfig(SshConfigArgs),
     Demo(DemoArgs),
     TestServer(TestServerArgs),
     Completions(CompletionsArgs),
@@ -71,11 +72,18 @@ pub(crate) struct ExecArgs {
     /// Do not read standard input
     #[arg(short = 'n', long)]
     pub(crate) no_stdin: bool,
+    /// Run it on a terminal where standard input is one; twice: in any case
+    #[arg(short = 't', long, action = ArgAction::Count)]
+    pub(crate) tty: u8,
+    /// Run it without a terminal, whatever the configuration says
+    #[arg(short = 'T', long, conflicts_with = "tty")]
+    pub(crate) no_tty: bool,
     /// Where to run it: host, user@host or ssh://user@host:port
     #[arg(value_name = "HOST", required = true)]
     pub(crate) hosts: Vec<String>,
-    /// The command; its words are joined by spaces and left to the remote shell, as ssh does
-    #[arg(value_name = "COMMAND", last = true, required = true)]
+    /// The command; its words are joined by spaces and left to the remote shell, as ssh does. Without it, RemoteCommand
+    /// of the configuration is run
+    #[arg(value_name = "COMMAND", last = true)]
     pub(crate) command: Vec<OsString>,
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
@@ -84,6 +92,21 @@ pub(crate) struct ExecArgs {
 /// Connect to a host step by step, and say how long each step took and what went wrong.
 #[derive(Debug, clap::Args)]
 pub(crate) struct TestConnectionArgs {
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    /// host, user@host or ssh://user@host:port
+    #[arg(value_name = "HOST")]
+    pub(crate) host: String,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+}
+
+/// Print the settings for a host, as `ssh -G` does, with this program's own defaults. Nothing is connected to.
+///
+/// Warnings name what a connection would not get. With --format json each value has its origin: file and line,
+/// command line, or default.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SshConfigArgs {
     #[command(flatten)]
     pub(crate) output: OutputArgs,
     /// host, user@host or ssh://user@host:port

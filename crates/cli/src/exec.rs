@@ -6,11 +6,18 @@ mod input;
 mod output;
 mod own;
 mod stream;
+#[cfg(unix)]
+#[path = "exec/terminal_unix.rs"]
+mod terminal;
+#[cfg(windows)]
+#[path = "exec/terminal_windows.rs"]
+mod terminal;
+mod what;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustle_session::{Child, Command, ExitStatus, Session};
+use rustle_session::{Child, ExitStatus, HostSetup, Session};
 
 use crate::failure::{FAILED, Failure, Stop};
 use crate::plan::{ExecPlan, Format, Input, Line};
@@ -18,8 +25,11 @@ use crate::printer::Printer;
 use crate::prompt::Person;
 use crate::signals::{Interrupt, Signals};
 
-/// How long a goodbye may keep this program: the command has ended by then.
+/// How long a goodbye to the host may keep this program, a ProxyCommand's own end aside: the command has ended by then.
 const GOODBYE: Duration = Duration::from_millis(250);
+
+/// How long the end of a command may take that was interrupted while it was started.
+const ENDING: Duration = Duration::from_secs(3);
 
 /// Connects, runs the command, and returns the exit code.
 ///
@@ -28,43 +38,88 @@ const GOODBYE: Duration = Duration::from_millis(250);
 pub(crate) async fn run(plan: &ExecPlan, printer: &mut Printer) -> Result<u8, Stop> {
     let mut signals = Signals::listen()?;
     let person = Arc::new(Person::new(|name| std::env::var_os(name)));
-    let setup = plan.host.setup(&person)?;
-    for warning in setup.warnings() {
-        printer.note(warning);
+    let read = async { Ok(plan.host.setup(&person, plan.line.as_ref().map(Line::text)).await?) };
+    let mut setup = unless_interrupted(&mut signals, read).await?;
+    printer.follow(setup.run().verbosity());
+    printer.setup_warnings(setup.warnings());
+    let what = what::decide(plan, setup.run())?;
+    let on_terminal = what::on_terminal(plan, setup.run(), &what, printer);
+    if on_terminal {
+        setup = setup.for_terminal();
     }
-    let started = async {
-        let session = setup.connect().await?;
-        let mut command = command(&plan.line, &session);
-        for (name, value) in setup.environment() {
-            command = command.env(name, value);
-        }
-        if plan.input == Input::None {
-            command = command.no_stdin();
-        }
-        Ok::<_, Stop>((session, command))
+    let connecting = async { Ok(setup.connect().await?) };
+    let session: Session = unless_interrupted(&mut signals, Box::pin(connecting)).await?;
+    if let Some(key) = session.host_key().filter(|_| setup.shows_host_key()) {
+        printer.host_key(&key.fingerprint(), &key.randomart());
+    }
+    banners(&session, printer);
+    let Some(mut command) = what::command(&what, &setup, &session) else {
+        return only_connected(&session, &mut signals).await;
     };
-    let (session, command) = unless_interrupted(&mut signals, Box::pin(started)).await?;
-    printer.banner(&session.banner());
+    if what::input(plan, setup.run()) == Input::None {
+        command = command.no_stdin();
+    }
+    let far = terminal::Far::like_ours();
+    if on_terminal {
+        command = command.terminal(far.terminal());
+    }
+    if let Some(agent) = setup.lent_agent() {
+        command = command.forward_agent(agent.clone());
+    }
     let spawning = async { Ok(command.spawn().await?) };
-    let child = unless_interrupted(&mut signals, spawning).await?;
-    note_variables(&child, printer);
+    let child = match unless_interrupted(&mut signals, spawning).await {
+        Err(Stop::Quietly(code)) => {
+            // The command may run already, and be ended in the background; a second signal does not wait for that.
+            tokio::select! {
+                _ = session.close(ENDING) => {}
+                _ = signals.next() => {}
+            }
+            return Err(Stop::Quietly(code));
+        }
+        other => other?,
+    };
+    note_variables(&setup, &child, printer);
+    if setup.lent_agent().is_some() && !child.agent_is_lent() {
+        printer.warning(format_args!("the server does not forward the agent: the command runs without it"));
+    }
     let code = match printer.format() {
+        Format::Human if on_terminal => {
+            stream::run_on_terminal(child, &far, &mut signals, session.target(), printer).await
+        }
         Format::Human => stream::run(child, &mut signals, session.target(), printer).await,
         Format::Json => collect::run(child, &mut signals, session.target(), printer).await,
     };
-    session.close(GOODBYE).await;
+    tokio::select! {
+        _ = session.close(GOODBYE) => {}
+        // The command has ended, and nothing is left to be ended but what carried it, which goes with this program.
+        _ = signals.next() => {}
+    }
     code
 }
 
-fn command(line: &Line, session: &Session) -> Command {
-    match line {
-        Line::Shell { shell, line } => session.line(line).shell(*shell),
-        Line::Quoted { shell, words } => {
-            let mut words = words.iter();
-            let program = words.next().map(Vec::as_slice).unwrap_or_default();
-            session.command(program).shell(*shell).args(words)
+/// What the servers on the way want people to read, the first one's first.
+fn banners(session: &Session, printer: &mut Printer) {
+    let mut on_the_way: Vec<&Session> =
+        std::iter::successors(Some(session), |above| above.jump_host()).collect();
+    on_the_way.reverse();
+    for session in on_the_way {
+        printer.banner(&session.banner());
+    }
+}
+
+/// Nothing runs (`SessionType none`): the connection is there until it ends, or this program.
+async fn only_connected(session: &Session, signals: &mut Signals) -> Result<u8, Stop> {
+    tokio::select! {
+        reason = session.closed() => {
+            Err(Failure::new("SSH_DISCONNECTED", format!("the connection is gone: {reason}")).at(session.target()).into())
         }
-        Line::Raw(line) => session.raw(line),
+        signal = signals.next() => {
+            tokio::select! {
+                _ = session.close(GOODBYE) => {}
+                _ = signals.next() => {}
+            }
+            Err(Stop::Quietly(signal.exit_code()))
+        }
     }
 }
 
@@ -88,11 +143,15 @@ async fn end(child: Child, signals: &mut Signals, why: Interrupt, printer: &mut 
     Stop::Quietly(why.exit_code())
 }
 
-fn note_variables(child: &Child, printer: &mut Printer) {
-    let names = child.variables_in_command_line();
+/// What `SetEnv` sets and the command has not got. Of `SendEnv`, which offers what happens to be set here, nothing is said.
+fn note_variables(setup: &HostSetup, child: &Child, printer: &mut Printer) {
+    let left_out = child.variables_left_out();
+    let set = setup.environment().iter().map(|(name, _)| name.as_str());
+    let names: Vec<&str> = set.filter(|name| left_out.iter().any(|left_out| left_out == name)).collect();
     if !names.is_empty() {
         printer.warning(format_args!(
-            "the server does not accept {}: set in the command line, where others on the host may see it",
+            "the server does not accept {} (SetEnv): the command runs without (AcceptEnv in its sshd_config names those \
+             that it does)",
             names.join(", ")
         ));
     }

@@ -3,6 +3,7 @@
 use tracing_subscriber::EnvFilter;
 
 use crate::plan::{Output, Voice};
+use crate::standard_error::Lines;
 
 /// Starts logging where it was asked for: `-v` says what happens to the connection, `-vv` how, `-vvv` all of it,
 /// the SSH base's own words included.
@@ -16,7 +17,7 @@ pub(crate) fn start(output: Output) {
     let ansi = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(filter))
-        .with_writer(std::io::stderr)
+        .with_writer(|| Lines)
         .with_ansi(ansi)
         .init();
 }

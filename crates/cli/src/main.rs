@@ -14,6 +14,8 @@ mod plan;
 mod printer;
 mod prompt;
 mod signals;
+mod ssh_config;
+mod standard_error;
 mod test_connection;
 mod test_server;
 mod words;
@@ -51,6 +53,7 @@ fn carry_out(task: &Task, printer: &mut Printer) -> Result<u8, Stop> {
     match task {
         Task::Exec(exec) => one_thread(exec::run(exec, printer)),
         Task::TestConnection(host) => one_thread(test_connection::run(host, printer)),
+        Task::SshConfig(host) => ssh_config::run(host, printer),
         Task::Demo => many_threads(demo::run(printer)),
         Task::TestServer(server) => many_threads(test_server::run(server, printer)),
         Task::Completions(shell) => {

@@ -5,13 +5,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustle_session::{AgentSource, BufferLimits, HostSetup, HostSetupBuilder, Shell};
+use rustle_session::{
+    AgentSource, BufferLimits, HostSettings, HostSetup, HostSetupBuilder, Shell, TerminalWish,
+};
 
 use crate::args::{
     Args, CommandArgs, ConnectionArgs, ExecArgs, FormatArg, OutputArgs, ShellArg, TestServerArgs,
 };
 use crate::failure::{Failure, USAGE};
 use crate::password_file::PasswordFile;
+use crate::printer;
 use crate::prompt::Person;
 use crate::words;
 
@@ -23,6 +26,17 @@ const PATIENCE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 pub(crate) struct Output {
     pub(crate) format: Format,
     pub(crate) voice: Voice,
+}
+
+impl Line {
+    /// As the configuration's conditions see it.
+    pub(crate) fn text(&self) -> String {
+        let bytes = match self {
+            Self::Shell { line, .. } | Self::Raw(line) => line.clone(),
+            Self::Quoted { words, .. } => words.join(&b' '),
+        };
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +58,7 @@ pub(crate) enum Voice {
 pub(crate) enum Task {
     Exec(ExecPlan),
     TestConnection(HostPlan),
+    SshConfig(HostPlan),
     Demo,
     TestServer(TestServerPlan),
     Completions(clap_complete::Shell),
@@ -51,11 +66,17 @@ pub(crate) enum Task {
 
 pub(crate) struct ExecPlan {
     pub(crate) host: HostPlan,
-    pub(crate) line: Line,
+    /// None where no command was typed.
+    pub(crate) line: Option<Line>,
+    /// The remote shell.
+    pub(crate) shell: Shell,
     pub(crate) input: Input,
+    /// None where nothing was typed about it.
+    pub(crate) terminal: Option<TerminalWish>,
 }
 
 /// The command in the form in which it is sent.
+#[derive(Debug, Clone)]
 pub(crate) enum Line {
     /// For the remote shell to read.
     Shell { shell: Shell, line: Vec<u8> },
@@ -123,6 +144,7 @@ fn split_output(mut command: CommandArgs) -> (OutputArgs, CommandArgs) {
     let output = match &mut command {
         CommandArgs::Exec(args) => std::mem::take(&mut args.output),
         CommandArgs::TestConnection(args) => std::mem::take(&mut args.output),
+        CommandArgs::SshConfig(args) => std::mem::take(&mut args.output),
         CommandArgs::Demo(args) => std::mem::take(&mut args.output),
         CommandArgs::TestServer(args) => std::mem::take(&mut args.output),
         CommandArgs::Completions(_) => OutputArgs::default(),
@@ -147,6 +169,7 @@ fn task(
         CommandArgs::TestConnection(args) => {
             Task::TestConnection(host(args.host, before.then(args.connection), env)?)
         }
+        CommandArgs::SshConfig(args) => Task::SshConfig(host(args.host, before.then(args.connection), env)?),
         CommandArgs::Demo(_) => {
             local("demo", &before)?;
             Task::Demo
@@ -182,15 +205,24 @@ fn exec(
         ShellArg::Cmd => Shell::Cmd,
         ShellArg::Powershell => Shell::PowerShell,
     };
-    let line = if args.raw {
-        Line::Raw(words.join(&b' '))
+    let line = if words.is_empty() {
+        None
+    } else if args.raw {
+        Some(Line::Raw(words.join(&b' ')))
     } else if args.argv {
-        Line::Quoted { shell, words }
+        Some(Line::Quoted { shell, words })
     } else {
-        Line::Shell { shell, line: words.join(&b' ') }
+        Some(Line::Shell { shell, line: words.join(&b' ') })
+    };
+    let terminal = match (args.no_tty, args.tty) {
+        (true, _) => Some(TerminalWish::No),
+        (false, 0) => None,
+        (false, 1) => Some(TerminalWish::Yes),
+        (false, _) => Some(TerminalWish::Force),
     };
     let input = if args.no_stdin { Input::None } else { Input::Forward };
-    Ok(ExecPlan { host: host(destination, before.then(args.connection), env)?, line, input })
+    let host = host(destination, before.then(args.connection), env)?;
+    Ok(ExecPlan { host, line, shell, input, terminal })
 }
 
 fn host(
@@ -258,22 +290,42 @@ impl HostPlan {
         &self.destination
     }
 
-    /// Reads the password file and the configuration. A person is asked through `person`.
+    /// Reads the configuration alone.
+    ///
+    /// # Errors
+    /// What is wrong with it, with its place.
+    pub(crate) fn settings(&self) -> Result<HostSettings, Failure> {
+        Ok(self.builder.settings()?)
+    }
+
+    /// Reads the password file and the configuration, for this command where there is one. A person is asked through
+    /// `person`.
     ///
     /// # Errors
     /// What is wrong with either, with its place.
-    pub(crate) fn setup(&self, person: &Arc<Person>) -> Result<HostSetup, Failure> {
+    ///
+    /// # Cancel safety
+    /// Dropped, nothing was changed.
+    pub(crate) async fn setup(
+        &self,
+        person: &Arc<Person>,
+        command: Option<String>,
+    ) -> Result<HostSetup, Failure> {
         let mut builder = self
             .builder
             .clone()
             // One command has the connection to itself: a reader that stops holds nobody else up, however long.
             .buffers(BufferLimits::default().pause(PATIENCE))
             .prompter(Arc::<Person>::clone(person))
-            .host_key_prompter(Arc::<Person>::clone(person));
+            .host_key_prompter(Arc::<Person>::clone(person))
+            .proxy_errors(printer::say_for_proxy);
+        if let Some(command) = command {
+            builder = builder.command(command);
+        }
         if let Some(file) = &self.password {
             builder = builder.password(file.read()?);
         }
-        Ok(builder.resolve()?)
+        Ok(builder.load().await?)
     }
 }
 
@@ -369,7 +421,7 @@ mod tests {
     fn words_are_joined_quoted_or_sent_as_they_are() {
         let line = |typed: &str| {
             let Task::Exec(exec) = task_of(typed, &[]) else { panic!("another task") };
-            exec.line
+            exec.line.unwrap()
         };
         assert!(matches!(line("rustle-connect exec web -- a b"), Line::Shell { line, .. } if line == b"a b"));
         assert!(

@@ -5,10 +5,13 @@ use std::io::{self, Write};
 
 use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
+use rustle_session::{SetupWarning, Verbosity};
 use serde::Serialize;
 
 use crate::failure::Failure;
+use crate::logging;
 use crate::plan::{Format, Output, Voice};
+use crate::standard_error::Lines;
 
 pub(crate) const GOOD: Style = AnsiColor::Green.on_default().bold();
 pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
@@ -28,6 +31,19 @@ pub(crate) struct Printer {
 impl Printer {
     pub(crate) fn new(output: Output) -> Self {
         Self { output, out: anstream::stdout(), err: anstream::stderr() }
+    }
+
+    /// Speaks as the configuration wants it (`LogLevel`), where nothing was typed about that.
+    pub(crate) fn follow(&mut self, verbosity: Option<Verbosity>) {
+        let voice = match verbosity {
+            Some(Verbosity::Quiet) => Voice::Quiet,
+            Some(Verbosity::Verbose(steps)) => Voice::Verbose(steps),
+            _ => return,
+        };
+        if self.output.voice == Voice::Normal {
+            self.output.voice = voice;
+            logging::start(self.output);
+        }
     }
 
     pub(crate) fn format(&self) -> Format {
@@ -92,6 +108,14 @@ impl Printer {
         }
     }
 
+    /// What the configuration asks for and does not get: in any case where the connection has less than that,
+    /// elsewhere for whoever asked for more.
+    pub(crate) fn setup_warnings(&mut self, warnings: &[SetupWarning]) {
+        for warning in warnings {
+            if warning.is_notice() { self.warning(warning) } else { self.note(warning) }
+        }
+    }
+
     /// What a server wants people to read before they log in.
     pub(crate) fn banner(&mut self, text: &str) {
         if self.output.voice != Voice::Quiet && !text.trim().is_empty() {
@@ -99,8 +123,21 @@ impl Printer {
         }
     }
 
+    /// The host's key, where the configuration asks for its picture.
+    pub(crate) fn host_key(&mut self, fingerprint: &str, picture: &str) {
+        if self.output.voice != Voice::Quiet {
+            self.say(format_args!("The host key is {fingerprint}\n{picture}"));
+        }
+    }
+
     fn say(&mut self, text: fmt::Arguments<'_>) {
         // Where standard error is gone there is nobody left to tell.
         let _ = writeln!(self.err, "{text}");
     }
+}
+
+/// A line of a `ProxyCommand`'s standard error, which ssh shows as well; nothing in it moves a cursor any more.
+pub(crate) fn say_for_proxy(line: &str) {
+    // Where standard error is gone there is nobody left to tell.
+    let _ = Lines.write_all(format!("{line}\n").as_bytes());
 }

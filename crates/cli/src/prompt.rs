@@ -13,8 +13,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use rustle_session::{
-    BoxFuture, Echo, HostKeyAnswer, HostKeyOffer, HostKeyPrompter, PromptError, PromptRequest, Prompter,
-    SecretString,
+    BoxFuture, DnsFinding, Echo, HostKeyAnswer, HostKeyOffer, HostKeyPrompter, HostKeysChange, PromptError,
+    PromptRequest, Prompter, SecretString,
 };
 use secrecy::ExposeSecret;
 
@@ -96,6 +96,17 @@ impl HostKeyPrompter for Person {
             Ok(HostKeyAnswer::parse(answer.expose_secret()))
         })
     }
+
+    fn confirm_change<'a>(
+        &'a self,
+        offer: &'a HostKeyOffer,
+        change: &'a HostKeysChange,
+    ) -> BoxFuture<'a, Result<HostKeyAnswer, PromptError>> {
+        Box::pin(async move {
+            let answer = self.ask_one(&change_question(offer, change), Echo::Visible).await?;
+            Ok(HostKeyAnswer::parse(answer.expose_secret()))
+        })
+    }
 }
 
 /// ssh's question, so that people know it.
@@ -108,13 +119,53 @@ fn host_key_question(offer: &HostKeyOffer) -> String {
         Some(address) if address.ip().to_string() != offer.host() => format!(" ({address})"),
         _ => String::new(),
     };
-    format!(
+    let mut text = format!(
         "The authenticity of host '{host}{address}' cannot be established: it is in no known_hosts file.\n\
-         Its {} key has the fingerprint {}.\n\
-         Trust it from now on (yes/no/fingerprint)? ",
+         Its {} key has the fingerprint {}.\n",
         offer.algorithm(),
         offer.fingerprint()
-    )
+    );
+    if let Some(picture) = offer.picture() {
+        text.push_str(&picture);
+        text.push('\n');
+    }
+    text.push_str(match offer.dns() {
+        Some(DnsFinding::Matching) => "DNS has a record of this key, which nobody vouches for.\n",
+        Some(_) => "DNS has no record of this key.\n",
+        None => "",
+    });
+    text.push_str(&other_names(offer.other_names()));
+    text.push_str("Trust it from now on (yes/no/fingerprint)? ");
+    text
+}
+
+/// The names under which the key is known already, of which a person needs no more than a few.
+fn other_names(names: &[String]) -> String {
+    const MOST: usize = 8;
+    if names.is_empty() {
+        return "The key is known by no other name.\n".to_owned();
+    }
+    let mut text = "The same key is known by these names:\n".to_owned();
+    for name in names.iter().take(MOST) {
+        text.push_str(&format!("    {name}\n"));
+    }
+    if let Some(more @ 1..) = names.len().checked_sub(MOST) {
+        text.push_str(&format!("    and {more} more\n"));
+    }
+    text
+}
+
+/// What known_hosts would follow.
+fn change_question(offer: &HostKeyOffer, change: &HostKeysChange) -> String {
+    let mut text = format!("The host {} has other keys than known_hosts says:\n", offer.host());
+    for key in change.learned() {
+        text.push_str(&format!("    new: {key}\n"));
+    }
+    for key in change.deprecated() {
+        text.push_str(&format!("    no longer: {key}\n"));
+    }
+    text.push_str("Write that down (yes/no)? ");
+    text
 }
 
 #[cfg(test)]
@@ -140,5 +191,31 @@ mod tests {
         );
         assert_eq!(way(&[ask, ("SSH_ASKPASS_REQUIRE", "force")]), Way::Program(program()));
         assert_eq!(way(&[("SSH_ASKPASS", ""), ("SSH_ASKPASS_REQUIRE", "force")]), Way::Terminal);
+    }
+
+    #[test]
+    fn a_person_is_told_by_which_other_names_a_key_is_known() {
+        assert_eq!(other_names(&[]), "The key is known by no other name.\n");
+        let names: Vec<String> = (1..=10).map(|line| format!("known_hosts:{line}: web-{line}")).collect();
+        let told = other_names(&names);
+        assert!(
+            told.contains("    known_hosts:8: web-8\n    and 2 more\n") && !told.contains("web-9"),
+            "{told}"
+        );
+        assert!(!other_names(&names[..8]).contains("more"));
+    }
+
+    #[test]
+    fn the_question_names_host_key_and_fingerprint() {
+        let wire = [&b"\0\0\0\x0bssh-ed25519\0\0\0\x20"[..], &[7; 32]].concat();
+        let offer = HostKeyOffer::from_wire("web-1", 2222, &wire).unwrap();
+        let offer = offer.with_address("192.0.2.1:2222".parse().unwrap());
+        let asked = host_key_question(&offer);
+        for part in
+            ["[web-1]:2222 (192.0.2.1:2222)", "ssh-ed25519", &offer.fingerprint(), "(yes/no/fingerprint)? "]
+        {
+            assert!(asked.contains(part), "{asked}");
+        }
+        assert!(!asked.contains("DNS") && !asked.contains("+--"), "{asked}");
     }
 }

@@ -8,6 +8,9 @@ use crate::failure::Failure;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Interrupt {
     CtrlC,
+    /// Ctrl-\ and `kill -QUIT`; Windows has no such.
+    #[cfg_attr(windows, expect(dead_code, reason = "Windows has no such signal"))]
+    Quit,
     Terminate,
     HangUp,
 }
@@ -18,6 +21,7 @@ impl Interrupt {
         match self {
             Self::HangUp => 129,
             Self::CtrlC => 130,
+            Self::Quit => 131,
             Self::Terminate => 143,
         }
     }
@@ -52,7 +56,7 @@ mod imp {
 
     use super::Interrupt;
 
-    pub(super) struct Signals([(Option<Signal>, Interrupt); 3]);
+    pub(super) struct Signals([(Option<Signal>, Interrupt); 4]);
 
     impl Signals {
         pub(super) fn listen() -> io::Result<Self> {
@@ -68,6 +72,7 @@ mod imp {
             };
             Ok(Self([
                 (listen(SignalKind::interrupt())?, Interrupt::CtrlC),
+                (listen(SignalKind::quit())?, Interrupt::Quit),
                 (listen(SignalKind::terminate())?, Interrupt::Terminate),
                 (listen(SignalKind::hangup())?, Interrupt::HangUp),
             ]))

@@ -30,10 +30,12 @@ const PROBE: &str = "true";
 pub(crate) async fn run(plan: &HostPlan, printer: &mut Printer) -> Result<u8, Stop> {
     let mut signals = Signals::listen()?;
     let person = Arc::new(Person::new(|name| std::env::var_os(name)));
-    let setup = plan.setup(&person)?;
-    for warning in setup.warnings() {
-        printer.note(warning);
-    }
+    let setup = tokio::select! {
+        setup = plan.setup(&person, None) => setup?,
+        signal = signals.next() => return Err(Stop::Quietly(signal.exit_code())),
+    };
+    printer.follow(setup.run().verbosity());
+    printer.setup_warnings(setup.warnings());
     let mut report = Report::new(plan.destination(), setup.connector().target().to_string());
     let tested = tokio::select! {
         tested = test(&setup, &mut report) => tested,
@@ -115,6 +117,10 @@ async fn test(setup: &HostSetup, report: &mut Report) -> Result<(), Failure> {
 
 /// Looks the name up by itself, to time it. A name that cannot be found is told by the connection's own error.
 async fn look_up(setup: &HostSetup, report: &mut Report) {
+    if !setup.connector().dials() {
+        // The name is for the jump host, or the command, to look up.
+        return;
+    }
     let target = setup.connector().target();
     let (host, port) = (target.host(), target.port().unwrap_or(22));
     let started = Instant::now();
@@ -139,6 +145,9 @@ fn is_host_key(kind: ErrorKind) -> bool {
         ErrorKind::HostKeyUnknown
             | ErrorKind::HostKeyChanged
             | ErrorKind::HostKeyRevoked
+            | ErrorKind::HostCertificateExpired
+            | ErrorKind::HostCertificateName
+            | ErrorKind::HostAuthorityUnknown
             | ErrorKind::HostKeyRejected
     )
 }

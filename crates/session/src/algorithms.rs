@@ -4,6 +4,7 @@
 //! shows here. Strict key exchange and `ext-info-c` are always offered and are not part of the lists: they
 //! are announcements, not choices (OpenSSH PROTOCOL §1.10; RFC 8308 §2.1).
 
+mod compression;
 mod names;
 
 use std::fmt;
@@ -12,6 +13,7 @@ use names::Family;
 
 use crate::error::{Error, ErrorKind, Result};
 
+pub use compression::Compression;
 pub(crate) use names::{Family as AlgorithmFamily, is_certificate, plain_name};
 
 /// The algorithms to offer a server, each list most preferred first.
@@ -19,7 +21,8 @@ pub(crate) use names::{Family as AlgorithmFamily, is_certificate, plain_name};
 /// The default offers what is held to be sound today: post-quantum hybrid key exchange first, AES-GCM first
 /// where the processor has AES (about ten times cheaper per byte there than ChaCha20-Poly1305, which comes
 /// first elsewhere), encrypt-then-MAC before plain MACs. SHA-1, CBC and `ssh-rsa` are offered only when asked
-/// for by name. Both directions use the same lists, and nothing is compressed.
+/// for by name. Both directions use the same lists, and nothing is
+/// compressed.
 ///
 /// Each `with_…` method takes a list as OpenSSH's configuration does (ssh_config(5), `Ciphers`): `a,b`
 /// replaces, `+a,b` appends, `-a,b` removes, `^a,b` moves to the front; `*` and `?` match as in file names.
@@ -42,6 +45,7 @@ pub struct Algorithms {
     host_keys: Vec<&'static str>,
     ciphers: Vec<&'static str>,
     macs: Vec<&'static str>,
+    compression: Compression,
     host_key_order: HostKeyOrder,
     left_out: Vec<String>,
 }
@@ -67,6 +71,7 @@ impl Algorithms {
                 }
             },
             macs: Family::Mac.defaults(),
+            compression: Compression::Off,
             host_key_order: HostKeyOrder::ByWhatIsKnown,
             left_out: Vec::new(),
         }
@@ -139,11 +144,17 @@ impl Algorithms {
         &self.macs
     }
 
-    /// The compression methods: `none` alone. The base's delayed zlib is not offered, since it has been seen
-    /// to lose step with peers.
+    /// Whether data is compressed where the server can (`Compression`).
+    #[must_use]
+    pub fn with_compression(mut self, compression: Compression) -> Self {
+        self.compression = compression;
+        self
+    }
+
+    /// The compression methods, most preferred first.
     #[must_use]
     pub fn compression(&self) -> &[&'static str] {
-        &["none"]
+        self.compression.methods()
     }
 
     /// Names that were asked for, that OpenSSH has and this library has not: they are not offered.
@@ -271,7 +282,7 @@ impl Negotiated {
         self.mac.as_deref()
     }
 
-    /// The compression method, `none`.
+    /// The compression method: `none`, or `zlib@openssh.com`.
     #[must_use]
     pub fn compression(&self) -> &str {
         &self.compression
@@ -464,5 +475,12 @@ mod tests {
         }
         let trimmed = Algorithms::default().with_host_keys("-ssh-ed25519").unwrap().arranged_for(&hint);
         assert_eq!(trimmed.host_keys()[0], "rsa-sha2-512");
+    }
+
+    #[test]
+    fn cve_2020_14145_a_host_known_by_the_preferred_type_is_asked_as_a_new_one() {
+        let new = Algorithms::default().arranged_for(&[]);
+        let known = Algorithms::default().arranged_for(&names(&["ssh-ed25519"]));
+        assert_eq!(new, known);
     }
 }

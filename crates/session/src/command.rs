@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::auth::AgentSource;
 use crate::error::{Error, ErrorKind, Result};
 use crate::quote::{self, Shell};
 use crate::session::Session;
@@ -48,15 +49,32 @@ pub struct Command {
     session: Session,
     what: What,
     shell: Shell,
-    environment: Vec<(String, String)>,
+    environment: Vec<Variable>,
     fallback: EnvFallback,
     directory: Option<Vec<u8>>,
     terminal: Option<Terminal>,
+    agent: Option<AgentSource>,
     timeout: Option<Duration>,
     until: Until,
     reporting: Reporting,
     stdin: Input,
     output_limit: u64,
+}
+
+/// A variable, and what becomes of it where the server does not accept it.
+#[derive(Clone)]
+struct Variable {
+    name: String,
+    value: String,
+    refused: WhenRefused,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum WhenRefused {
+    /// As the command's [`EnvFallback`] says.
+    Fallback,
+    /// It is left out.
+    Nothing,
 }
 
 /// What standard input gets.
@@ -181,6 +199,7 @@ impl Command {
             fallback: EnvFallback::default(),
             directory: None,
             terminal: None,
+            agent: None,
             timeout: None,
             until: Until::default(),
             reporting: Reporting::default(),
@@ -249,7 +268,16 @@ impl Command {
     /// Sets an environment variable: by request where the server accepts it, else as
     /// [`env_fallback`](Self::env_fallback) says. Asking costs one round trip, once per name and connection.
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.environment.push((name.into(), value.into()));
+        let (name, value, refused) = (name.into(), value.into(), WhenRefused::Fallback);
+        self.environment.push(Variable { name, value, refused });
+        self
+    }
+
+    /// Offers an environment variable: set where the server accepts it, left out where it does not, as with ssh's
+    /// `SendEnv` and `SetEnv`; [`Child::variables_left_out`] tells which. Asking costs what it costs in [`env`](Self::env).
+    pub fn offer_env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        let (name, value, refused) = (name.into(), value.into(), WhenRefused::Nothing);
+        self.environment.push(Variable { name, value, refused });
         self
     }
 
@@ -268,6 +296,17 @@ impl Command {
     /// Runs it on a terminal. Standard error then arrives with standard output.
     pub fn terminal(mut self, terminal: Terminal) -> Self {
         self.terminal = Some(terminal);
+        self
+    }
+
+    /// Lends it an agent (`ssh -A`, `ForwardAgent`): while it runs, programs on the host can list the agent's keys and
+    /// have it sign, as the command's `SSH_AUTH_SOCK`; nothing else is passed on, neither keys to add nor libraries to load.
+    /// It ends with the [`Child`]. Whoever rules that host can use the keys for that long, though
+    /// never copy them; keys that `ssh-add -h` restricts to some hosts work for those alone.
+    ///
+    /// Where the server does not allow it the command runs without ([`Child::agent_is_lent`]), as with ssh.
+    pub fn forward_agent(mut self, agent: AgentSource) -> Self {
+        self.agent = Some(agent);
         self
     }
 
@@ -360,7 +399,7 @@ impl fmt::Debug for Command {
         // Arguments and variables may hold secrets; what they are called may not.
         f.debug_struct("Command")
             .field("shell", &self.shell)
-            .field("variables", &self.environment.iter().map(|(name, _)| name).collect::<Vec<_>>())
+            .field("variables", &self.environment.iter().map(|variable| &variable.name).collect::<Vec<_>>())
             .field("timeout", &self.timeout)
             .field("until", &self.until)
             .finish_non_exhaustive()

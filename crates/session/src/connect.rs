@@ -1,6 +1,8 @@
 //! From a host's name to a session: [`Connector`] → [`Unauthenticated`] → [`Session`].
 
 pub(crate) mod dial;
+mod proxy_command;
+pub(crate) mod route;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -13,13 +15,17 @@ use tokio::time::Instant;
 use crate::algorithms::{Algorithms, Negotiated};
 use crate::auth::deadline::{Limits, NetworkClock};
 use crate::auth::{self, Credentials};
-use crate::base::{HostKeyQuestion, Io, Transport, handshake};
+use crate::base::{HostKeyQuestion, Transport, handshake};
 use crate::connect::dial::DialOptions;
+use crate::connect::route::{Below, Carrier, Route};
 use crate::error::{Error, ErrorKind, Result};
 use crate::host_trust::{HostKeyOffer, HostTrust, KnownHosts};
 use crate::options::TransportOptions;
 use crate::session::{Session, SessionParts};
 use crate::target::{Target, host_and_port};
+
+pub use crate::connect::proxy_command::{ProxyCommand, TerminalUse};
+pub use crate::connect::route::JumpHost;
 
 /// The port of SSH (RFC 4253 section 4.1).
 const SSH_PORT: u16 = 22;
@@ -44,6 +50,7 @@ pub struct Connector {
     trust_name: Option<String>,
     transport: TransportOptions,
     dial: DialOptions,
+    route: Route,
     algorithms: Algorithms,
     trust: Arc<dyn HostTrust>,
 }
@@ -54,7 +61,8 @@ pub struct Connector {
 pub struct ConnectTimings {
     /// Looking up the name; zero where none was looked up.
     pub resolve: Duration,
-    /// The TCP connect that won: one round trip.
+    /// The TCP connect that won: one round trip. Through a jump host, the opening of the channel to the host; zero
+    /// over a stream of the caller's and a command's.
     pub connect: Duration,
     /// Identification, key exchange and the check of the host key.
     pub handshake: Duration,
@@ -68,6 +76,7 @@ impl Connector {
             trust_name: None,
             transport: TransportOptions::default(),
             dial: DialOptions::default(),
+            route: Route::default(),
             algorithms: Algorithms::default(),
             trust: Arc::new(KnownHosts::new()),
         }
@@ -83,6 +92,26 @@ impl Connector {
     /// [connect timeout](crate::TransportOptionsBuilder::connect_timeout) where that is shorter.
     pub fn dial(mut self, options: DialOptions) -> Self {
         self.dial = options;
+        self
+    }
+
+    /// The same with this class of packets, where it is dialled.
+    pub(crate) fn traffic_class(mut self, class: Option<u8>) -> Self {
+        self.dial = self.dial.traffic_class(class);
+        self
+    }
+
+    /// Goes through another host, where the connection is made from (`ProxyJump`). That host may have one of its own,
+    /// 16 in all. What was set by [`dial`](Self::dial) has no effect then.
+    pub fn jump(mut self, host: JumpHost) -> Self {
+        self.route = Route::Jump(Arc::new(host));
+        self
+    }
+
+    /// Speaks to the host through a command in place of a socket (`ProxyCommand`). What was set by
+    /// [`dial`](Self::dial) has no effect then.
+    pub fn proxy_command(mut self, command: ProxyCommand) -> Self {
+        self.route = Route::Command(command);
         self
     }
 
@@ -111,6 +140,21 @@ impl Connector {
         &self.target
     }
 
+    /// The host that this goes through.
+    #[must_use]
+    pub fn jump_host(&self) -> Option<&JumpHost> {
+        match &self.route {
+            Route::Jump(host) => Some(host),
+            _ => None,
+        }
+    }
+
+    /// Whether this machine looks the host up and dials it itself: neither a jump host nor a command does.
+    #[must_use]
+    pub fn dials(&self) -> bool {
+        matches!(self.route, Route::Dial)
+    }
+
     fn port(&self) -> u16 {
         self.target.port().unwrap_or(SSH_PORT)
     }
@@ -119,23 +163,28 @@ impl Connector {
         host_and_port(self.target.host(), self.port())
     }
 
-    /// Dials, exchanges keys and checks the host key.
+    /// Dials, exchanges keys and checks the host key; [jump hosts](Self::jump) are logged in to first.
     ///
     /// # Errors
     /// [`ErrorKind::HostUnreachable`], [`ErrorKind::ConnectTimeout`], [`ErrorKind::ServerBusy`],
-    /// [`ErrorKind::NoCommonAlgorithm`], [`ErrorKind::Protocol`], or one of the host-key kinds.
+    /// [`ErrorKind::NoCommonAlgorithm`], [`ErrorKind::Protocol`], or one of the host-key kinds. Of a jump host, what
+    /// its own login may give, and [`ErrorKind::ChannelProhibited`] or [`ErrorKind::ChannelTarget`] where it does not
+    /// let anybody through or cannot reach the next; [`Error::jump_host`] names it. A proxy command that ends early is
+    /// [`ErrorKind::HostUnreachable`], or [`ErrorKind::Configuration`] where its shell cannot run it.
     ///
     /// # Cancel safety
-    /// Dropped, every socket is closed; the server sees a connection that ended before authentication.
+    /// Dropped, every socket is closed; the server sees a connection that ended before authentication. Jump hosts see
+    /// a login that ended, and a proxy command is ended.
     pub async fn connect(&self) -> Result<Unauthenticated> {
-        let timeout = self.transport.connect_timeout();
-        let started = Instant::now();
-        let dial = self.dial.clone().timeout_at_most(timeout);
-        let dialed = dial::dial(&dial, self.target.host(), self.port()).await?;
-        let left = timeout.saturating_sub(started.elapsed());
-        let timings =
-            ConnectTimings { resolve: dialed.resolve, connect: dialed.connect, handshake: Duration::ZERO };
-        self.shake_hands(Box::new(dialed.stream), Some(dialed.peer), timings, left).await
+        let carrier = self.route.open(self).await?;
+        let below = carrier.below.clone();
+        match self.shake_hands(carrier).await {
+            Ok(unauthenticated) => Ok(unauthenticated),
+            Err(error) => Err(match below {
+                Some(below) => below.explain(error).await,
+                None => error,
+            }),
+        }
     }
 
     /// Exchanges keys over a stream that is there already: another connection's channel, a pipe, a test.
@@ -149,23 +198,25 @@ impl Connector {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let timings =
-            ConnectTimings { resolve: Duration::ZERO, connect: Duration::ZERO, handshake: Duration::ZERO };
-        self.shake_hands(Box::new(stream), None, timings, self.transport.connect_timeout()).await
+        self.shake_hands(Carrier {
+            io: Box::new(stream),
+            peer: None,
+            resolve: Duration::ZERO,
+            connect: Duration::ZERO,
+            left: self.transport.connect_timeout(),
+            below: None,
+        })
+        .await
     }
 
-    async fn shake_hands(
-        &self,
-        io: Box<dyn Io>,
-        peer: Option<SocketAddr>,
-        mut timings: ConnectTimings,
-        left: Duration,
-    ) -> Result<Unauthenticated> {
+    async fn shake_hands(&self, carrier: Carrier) -> Result<Unauthenticated> {
+        let Carrier { io, peer, resolve, connect, left, below } = carrier;
+        let mut timings = ConnectTimings { resolve, connect, handshake: Duration::ZERO };
         let started = Instant::now();
         let clock = NetworkClock::new(left);
         let host = self.trust_name.as_deref().unwrap_or(self.target.host());
-        let algorithms =
-            self.algorithms.clone().arranged_for(&self.trust.known_algorithms(host, self.port()));
+        let known = self.trust.known_algorithms(host, self.port()).await;
+        let algorithms = self.algorithms.clone().arranged_for(&known);
         let person = self.transport.person_timeout();
         let mut shown = None;
         let slot = &mut shown;
@@ -211,6 +262,8 @@ impl Connector {
             peer,
             timings,
             left,
+            below,
+            trust: Arc::clone(&self.trust),
         })
     }
 }
@@ -221,6 +274,7 @@ impl fmt::Debug for Connector {
             .field("target", &self.target)
             .field("transport", &self.transport)
             .field("dial", &self.dial)
+            .field("route", &self.route)
             .finish_non_exhaustive()
     }
 }
@@ -253,6 +307,9 @@ pub struct Unauthenticated {
     peer: Option<SocketAddr>,
     timings: ConnectTimings,
     left: Duration,
+    // After the transport: what carries it is let go last.
+    below: Option<Below>,
+    trust: Arc<dyn HostTrust>,
 }
 
 /// Nobody was let in.
@@ -301,6 +358,8 @@ impl Unauthenticated {
                     timings: self.timings,
                     authentication: started.elapsed(),
                     round_trip,
+                    below: self.below,
+                    trust: self.trust,
                 }))
             }
             Err(failure) => {
@@ -350,6 +409,12 @@ impl Unauthenticated {
     #[must_use]
     pub fn banner(&self) -> String {
         self.transport.banner()
+    }
+
+    /// The session with the jump host that this goes through.
+    #[must_use]
+    pub fn jump_host(&self) -> Option<&Session> {
+        self.below.as_ref().and_then(Below::session)
     }
 
     /// The address of the server, where it was dialled.

@@ -25,8 +25,8 @@ impl AcceptAnyHostKey {
 }
 
 impl HostTrust for AcceptAnyHostKey {
-    fn known_algorithms(&self, _host: &str, _port: u16) -> Vec<String> {
-        Vec::new()
+    fn known_algorithms<'a>(&'a self, _host: &'a str, _port: u16) -> BoxFuture<'a, Vec<String>> {
+        Box::pin(std::future::ready(Vec::new()))
     }
 
     fn check<'a>(&'a self, offer: &'a HostKeyOffer) -> BoxFuture<'a, Result<()>> {

@@ -6,10 +6,13 @@ use std::time::Duration;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::BoxFuture;
-use crate::base::{Channel, Connection, NotOpened};
+use crate::base::{Channel, Connection, NotOpened, Open};
+use crate::connect::route::Below;
 use crate::ending::{Ending, Orphans};
+use crate::host_trust::{AnnouncedKeys, HostKeyOffer, HostTrust};
 
 /// How long a connection whose last handle was dropped may take to end its processes and say goodbye.
 pub(crate) const GRACE_OF_DROP: Duration = Duration::from_secs(3);
@@ -20,11 +23,13 @@ const GOODBYE: Duration = Duration::from_secs(1);
 /// Work that outlives the future or handle that began it.
 pub(crate) enum Task {
     /// An open nobody waits for any more: what it opens is closed.
-    AbandonedOpen(BoxFuture<'static, Result<Channel, NotOpened>>),
+    AbandonedOpen(Open, BoxFuture<'static, Result<Channel, NotOpened>>),
     /// A channel nobody holds any more: its process is ended, then the channel.
     End(Arc<Channel>, Ending),
     /// A writer nobody holds any more: its input ends.
     Eof(Arc<Channel>),
+    /// Work for the server that lasts as long as the connection, at the most.
+    Serve(BoxFuture<'static, ()>),
     /// Ends the connection within this time.
     Close(Duration),
 }
@@ -32,53 +37,116 @@ pub(crate) enum Task {
 /// Where a connection's left-over work goes; it may be sent from `Drop`.
 #[derive(Clone)]
 pub(crate) struct Tasks {
-    sender: mpsc::UnboundedSender<Task>,
-    pending: watch::Receiver<usize>,
+    sender: mpsc::UnboundedSender<(Task, Option<Leaving>)>,
+    slots: Arc<watch::Sender<Slots>>,
+}
+
+/// Places at the server that are about to come free.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Slots {
+    /// Of dropped channels whose processes are being ended.
+    endings: usize,
+    /// Of sessions that nobody waits for any more, and that may be open already.
+    opens: usize,
+}
+
+/// A place counts as leaving from the moment its work is handed over: a task that is slow to take it up must not look
+/// like one that has nothing to do. It no longer counts when the work is done, or given up with the connection.
+struct Leaving {
+    slots: Arc<watch::Sender<Slots>>,
+    of: fn(&mut Slots) -> &mut usize,
+}
+
+impl Leaving {
+    fn new(slots: &Arc<watch::Sender<Slots>>, of: fn(&mut Slots) -> &mut usize) -> Self {
+        slots.send_modify(|slots| *of(slots) += 1);
+        Self { slots: Arc::clone(slots), of }
+    }
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        let of = self.of;
+        self.slots.send_modify(|slots| *of(slots) = of(slots).saturating_sub(1));
+    }
 }
 
 impl Tasks {
-    /// Hands work over; once the connection is gone there is nothing left to do.
-    pub(crate) fn send(&self, task: Task) {
-        let _ = self.sender.send(task);
+    fn new() -> (Self, mpsc::UnboundedReceiver<(Task, Option<Leaving>)>) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (Self { sender, slots: Arc::default() }, receiver)
     }
 
-    /// How many dropped channels are still being ended.
-    pub(crate) fn pending(&self) -> usize {
-        *self.pending.borrow()
+    /// Hands work over; once the connection is gone there is nothing left to do.
+    pub(crate) fn send(&self, task: Task) {
+        let leaving = match &task {
+            Task::End(..) => Some(Leaving::new(&self.slots, |slots| &mut slots.endings)),
+            Task::AbandonedOpen(Open::Session, _) => {
+                Some(Leaving::new(&self.slots, |slots| &mut slots.opens))
+            }
+            // A forward takes no session's place, and may wait for its target for long.
+            Task::AbandonedOpen(..) | Task::Eof(_) | Task::Serve(_) | Task::Close(_) => None,
+        };
+        let _ = self.sender.send((task, leaving));
+    }
+
+    /// Whether places of channels that were dropped are still to come free.
+    pub(crate) fn frees_places(&self) -> bool {
+        *self.slots.borrow() != Slots::default()
     }
 
     /// Resolves when at most `most` dropped channels are still being ended, or the connection is gone.
     ///
     /// # Cancel safety
     /// Safe.
-    pub(crate) async fn pending_at_most(&self, most: usize) {
-        let mut pending = self.pending.clone();
-        let _ = pending.wait_for(|count| *count <= most).await;
+    pub(crate) async fn endings_at_most(&self, most: usize) {
+        let mut slots = self.slots.subscribe();
+        let _ = slots.wait_for(|slots| slots.endings <= most).await;
     }
 }
 
-/// Starts the connection's task.
-pub(crate) fn start(connection: Arc<Connection>, round_trip: Duration) -> Tasks {
-    let (sender, receiver) = mpsc::unbounded_channel();
-    let (count, pending) = watch::channel(0);
+/// Who hears which keys the host announces, and what the host had shown.
+pub(crate) struct Listener {
+    pub(crate) trust: Arc<dyn HostTrust>,
+    pub(crate) host_key: HostKeyOffer,
+    /// The time a person has for a question.
+    pub(crate) person: Duration,
+}
+
+/// Starts the connection's task. It lets go of what is below the connection when that is gone, however it ended.
+pub(crate) fn start(
+    connection: Arc<Connection>,
+    round_trip: Duration,
+    below: Option<Below>,
+    listener: Option<Listener>,
+) -> Tasks {
+    let (tasks, receiver) = Tasks::new();
     let orphans = Orphans::new(Arc::clone(&connection), round_trip);
     // Owner: the connection; the sessions, channels and children on it hold the other end. Ends: when the
     // connection is gone, at the latest `GRACE_OF_DROP` and `GOODBYE` after the last of them was dropped. Waited for: by
     // `Session::close`, through the connection being gone.
-    tokio::spawn(drive(connection, orphans, receiver, count, round_trip));
-    Tasks { sender, pending }
+    tokio::spawn(async move {
+        drive(connection, orphans, receiver, round_trip, listener).await;
+        if let Some(below) = below {
+            below.let_go();
+        }
+    });
+    tasks
 }
 
 async fn drive(
     connection: Arc<Connection>,
     orphans: Orphans,
-    mut tasks: mpsc::UnboundedReceiver<Task>,
-    count: watch::Sender<usize>,
+    mut tasks: mpsc::UnboundedReceiver<(Task, Option<Leaving>)>,
     round_trip: Duration,
+    mut listener: Option<Listener>,
 ) {
     let mut work = FuturesUnordered::<BoxFuture<'static, ()>>::new();
+    // Nobody waits for these, so that they do not hold up the end.
+    let mut services = FuturesUnordered::<BoxFuture<'static, ()>>::new();
     let mut close_by = None;
     let mut handles_gone = false;
+    let closing = CancellationToken::new();
     loop {
         if close_by.is_some() && work.is_empty() {
             break;
@@ -87,6 +155,7 @@ async fn drive(
             () = connection.gone() => return,
             () = sleep_until(close_by) => break,
             Some(()) = work.next(), if !work.is_empty() => {}
+            Some(()) = services.next(), if !services.is_empty() => {}
             () = connection.keys_worn() => {
                 let connection = Arc::clone(&connection);
                 work.push(Box::pin(async move {
@@ -94,30 +163,37 @@ async fn drive(
                     let _ = connection.rekey(round_trip).await;
                 }));
             }
+            keys = connection.host_keys_announced(), if listener.is_some() && close_by.is_none() => {
+                // Heard once.
+                let Some(Listener { trust, host_key, person }) = listener.take() else { continue };
+                let keys = AnnouncedKeys::new(keys, Arc::clone(&connection), closing.clone(), person);
+                work.push(Box::pin(async move { trust.announced(&host_key, &keys).await }));
+            }
             task = tasks.recv(), if !handles_gone => {
                 // Said once: asked again, an empty queue that nobody can fill answers at once and for ever.
                 handles_gone = task.is_none();
-                let task = task.unwrap_or(Task::Close(GRACE_OF_DROP));
+                let (task, leaving) = task.unwrap_or((Task::Close(GRACE_OF_DROP), None));
                 match task {
                     Task::Close(grace) => {
+                        closing.cancel();
                         let by = Instant::now() + grace;
                         close_by = Some(close_by.map_or(by, |earlier: Instant| earlier.min(by)));
                     }
-                    Task::AbandonedOpen(open) => work.push(Box::pin(async move {
+                    Task::AbandonedOpen(_, open) => work.push(Box::pin(async move {
+                        let _until_done = leaving;
                         if let Ok(channel) = open.await {
                             let _ = channel.close().await;
                         }
                     })),
+                    Task::Serve(service) => services.push(service),
                     Task::Eof(channel) => work.push(Box::pin(async move {
                         let _ = channel.eof().await;
                     })),
                     Task::End(channel, ending) => {
                         let orphans = orphans.clone();
-                        count.send_modify(|count| *count += 1);
-                        let count = count.clone();
                         work.push(Box::pin(async move {
+                            let _until_done = leaving;
                             orphans.end(&channel, &ending).await;
-                            count.send_modify(|count| *count = count.saturating_sub(1));
                         }));
                     }
                 }
@@ -138,5 +214,52 @@ async fn sleep_until(instant: Option<Instant>) {
     match instant {
         Some(instant) => tokio::time::sleep_until(instant).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn abandoned() -> Task {
+        Task::AbandonedOpen(Open::Session, Box::pin(std::future::pending()))
+    }
+
+    #[test]
+    fn a_place_is_leaving_before_its_work_is_taken_up_and_no_more_once_it_is_given_up() {
+        let (tasks, mut receiver) = Tasks::new();
+        assert!(!tasks.frees_places());
+        tasks.send(abandoned());
+        tasks.send(abandoned());
+        assert_eq!(tasks.slots.borrow().opens, 2, "nobody has looked at the queue yet");
+        let (work, leaving) = receiver.try_recv().unwrap();
+        drop(work);
+        assert_eq!(tasks.slots.borrow().opens, 2, "taken up is not done");
+        drop(leaving);
+        assert_eq!(tasks.slots.borrow().opens, 1);
+        drop(receiver);
+        assert!(!tasks.frees_places(), "what nobody will do is not waited for");
+        tasks.send(abandoned());
+        assert!(!tasks.frees_places(), "nor what comes after the end");
+    }
+
+    #[test]
+    fn a_forward_takes_no_place_of_a_session() {
+        let (tasks, _receiver) = Tasks::new();
+        let forward = Open::DirectTcpip { host: "db".to_owned(), port: 5432 };
+        tasks.send(Task::AbandonedOpen(forward, Box::pin(std::future::pending())));
+        assert!(!tasks.frees_places());
+    }
+
+    #[tokio::test]
+    async fn opening_waits_for_endings_and_not_for_opens_that_the_server_may_never_answer() {
+        let (tasks, receiver) = Tasks::new();
+        tasks.send(abandoned());
+        tasks.endings_at_most(0).await;
+        let ending = Leaving::new(&tasks.slots, |slots| &mut slots.endings);
+        assert!(futures_util::poll!(std::pin::pin!(tasks.endings_at_most(0))).is_pending());
+        drop(ending);
+        tasks.endings_at_most(0).await;
+        drop(receiver);
     }
 }

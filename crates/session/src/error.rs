@@ -26,6 +26,7 @@ struct Inner {
     kind: ErrorKind,
     operation: &'static str,
     target: Option<String>,
+    jump_host: Option<String>,
     message: String,
     hint: Option<String>,
     source: Option<Box<dyn StdError + Send + Sync>>,
@@ -51,8 +52,14 @@ pub enum ErrorKind {
     HostKeyUnknown,
     /// The host is known by another key.
     HostKeyChanged,
-    /// The host's key, or its certificate authority, is marked as revoked.
+    /// The host's key, its certificate or the certificate's authority is revoked.
     HostKeyRevoked,
+    /// The host's certificate is not valid yet, or no longer.
+    HostCertificateExpired,
+    /// The host's certificate is for other hosts.
+    HostCertificateName,
+    /// The host's certificate is by an authority that is not one of those known for it, and its key is not known.
+    HostAuthorityUnknown,
     /// The host's key or certificate was refused for another reason, or the trust store could not be read.
     HostKeyRejected,
     /// The server refused every way to authenticate that could be tried.
@@ -84,10 +91,10 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// The stable code, as other tools know it.
+    /// The stable code, as other tools know it. Whatever is about a host key begins with `SSH_HOST_KEY`.
     ///
     /// ```
-    /// assert_eq!(rustle_session::ErrorKind::HostKeyChanged.code(), "SSH_HOST_KEY");
+    /// assert_eq!(rustle_session::ErrorKind::HostKeyChanged.code(), "SSH_HOST_KEY_CHANGED");
     /// ```
     #[must_use]
     pub fn code(self) -> &'static str {
@@ -96,9 +103,13 @@ impl ErrorKind {
             Self::HostUnreachable | Self::ServerBusy => "SSH_HOST_UNREACHABLE",
             Self::ConnectTimeout => "SSH_CONNECTION_TIMEOUT",
             Self::NoCommonAlgorithm | Self::Protocol => "SSH_PROTOCOL_ERROR",
-            Self::HostKeyUnknown | Self::HostKeyChanged | Self::HostKeyRevoked | Self::HostKeyRejected => {
-                "SSH_HOST_KEY"
-            }
+            Self::HostKeyUnknown => "SSH_HOST_KEY_UNKNOWN",
+            Self::HostKeyChanged => "SSH_HOST_KEY_CHANGED",
+            Self::HostKeyRevoked => "SSH_HOST_KEY_REVOKED",
+            Self::HostCertificateExpired => "SSH_HOST_KEY_CERT_EXPIRED",
+            Self::HostCertificateName => "SSH_HOST_KEY_CERT_NAME",
+            Self::HostAuthorityUnknown => "SSH_HOST_KEY_CERT_AUTHORITY",
+            Self::HostKeyRejected => "SSH_HOST_KEY",
             Self::AuthenticationFailed => "SSH_AUTH_FAILED",
             Self::Key | Self::Agent => "SSH_KEY_ERROR",
             Self::ChannelLimit
@@ -140,6 +151,7 @@ impl Error {
                 kind,
                 operation,
                 target: None,
+                jump_host: None,
                 message: message.into(),
                 hint: None,
                 source: None,
@@ -152,6 +164,14 @@ impl Error {
         if self.inner.target.is_none() {
             self.inner.target = Some(target.to_string());
         }
+        self
+    }
+
+    /// Says that it happened on the way to `target`, at the jump host `name`, unless an inner layer named one: the
+    /// host that failed is the one to look at. Kind, hint and causes stay.
+    pub(crate) fn through(mut self, name: &str, target: impl fmt::Display) -> Self {
+        self.inner.jump_host.get_or_insert_with(|| name.to_owned());
+        self.inner.target = Some(target.to_string());
         self
     }
 
@@ -199,6 +219,12 @@ impl Error {
         self.inner.target.as_deref()
     }
 
+    /// The jump host at which it happened, where it did not happen at the target itself.
+    #[must_use]
+    pub fn jump_host(&self) -> Option<&str> {
+        self.inner.jump_host.as_deref()
+    }
+
     /// What a person can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<&str> {
@@ -211,6 +237,9 @@ impl fmt::Display for Error {
         if let Some(target) = &self.inner.target {
             write!(f, "{target}: ")?;
         }
+        if let Some(jump_host) = &self.inner.jump_host {
+            write!(f, "through jump host {jump_host}: ")?;
+        }
         f.write_str(&self.inner.message)
     }
 }
@@ -222,6 +251,7 @@ impl fmt::Debug for Error {
             .field("code", &self.code())
             .field("operation", &self.inner.operation)
             .field("target", &self.inner.target)
+            .field("jump_host", &self.inner.jump_host)
             .field("message", &self.inner.message)
             .field("hint", &self.inner.hint)
             .field("source", &self.inner.source)

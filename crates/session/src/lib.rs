@@ -28,6 +28,9 @@ pub mod danger;
 mod driver;
 mod ending;
 mod error;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod host_trust;
 mod options;
 pub mod quote;
@@ -37,11 +40,13 @@ mod setup;
 mod stream;
 mod target;
 
+pub use rustle_trust::TrustRules;
 pub use secrecy::{SecretSlice, SecretString};
 
-pub use crate::algorithms::{Algorithms, Negotiated};
+pub use crate::algorithms::{Algorithms, Compression, Negotiated};
 pub use crate::auth::{
-    AgentSource, AuthMethod, Credentials, Echo, Prompt, PromptError, PromptKind, PromptRequest, Prompter,
+    AgentSource, AuthMethod, Credentials, Echo, KeysToAgent, Prompt, PromptError, PromptKind, PromptRequest,
+    Prompter,
 };
 pub use crate::backend::{CryptoBackend, crypto_backend};
 pub use crate::base::CloseReason;
@@ -50,14 +55,22 @@ pub use crate::command::{
     Reporting, Terminal, Until,
 };
 pub use crate::connect::dial::{AddressFamily, DialOptions, TcpKeepalive};
-pub use crate::connect::{ConnectTimings, Connector, Rejected, Unauthenticated};
+pub use crate::connect::{
+    ConnectTimings, Connector, JumpHost, ProxyCommand, Rejected, TerminalUse, Unauthenticated,
+};
 pub use crate::ending::Ended;
 pub use crate::error::{Error, ErrorKind, Result};
-pub use crate::host_trust::{HostHashing, HostKeyOffer, HostTrust, KnownHosts, PinnedHostKey};
+pub use crate::host_trust::{
+    AnnouncedKeys, DnsFinding, DnsResolver, HostHashing, HostKeyOffer, HostKeysChange, HostTrust, KnownHosts,
+    KnownHostsCommand, PinnedHostKey,
+};
 pub use crate::options::{BufferLimits, TransportOptions, TransportOptionsBuilder};
 pub use crate::quote::Shell;
 pub use crate::session::{Session, Stats};
-pub use crate::setup::{HostKeyAnswer, HostKeyPrompter, HostSetup, HostSetupBuilder, SetupWarning};
+pub use crate::setup::{
+    HostKeyAnswer, HostKeyPrompter, HostSetting, HostSettings, HostSetup, HostSetupBuilder, RunSettings,
+    SessionKind, SetupWarning, TerminalWish, Verbosity,
+};
 pub use crate::stream::ForwardStream;
 pub use crate::target::Target;
 

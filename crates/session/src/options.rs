@@ -7,6 +7,9 @@ use crate::error::{Error, ErrorKind, Result};
 
 const MIB: u32 = 1024 * 1024;
 
+/// Fewer bytes than this between two exchanges would be spent on exchanges for the most part.
+const LEAST_REKEY_BYTES: u64 = 64 * 1024;
+
 /// Deadlines, window, buffers and keepalive of one connection.
 ///
 /// Every default has its reason at its setter. Nothing waits for ever: connecting, the handshake,
@@ -33,6 +36,8 @@ pub struct TransportOptions {
     keepalive_interval: Option<Duration>,
     keepalive_max: NonZeroU32,
     window: Option<u32>,
+    rekey_bytes: Option<u64>,
+    rekey_interval: Option<Duration>,
     buffers: BufferLimits,
     client_version: String,
 }
@@ -79,9 +84,27 @@ impl TransportOptions {
         self.keepalive_max
     }
 
+    /// After so many bytes in one direction keys are renewed, where the cipher's own limit is not nearer.
+    #[must_use]
+    pub fn rekey_bytes(&self) -> Option<u64> {
+        self.rekey_bytes
+    }
+
+    /// After so long keys are renewed; `None` for no limit by time.
+    #[must_use]
+    pub fn rekey_interval(&self) -> Option<Duration> {
+        self.rekey_interval
+    }
+
     /// What is kept of a channel's output that nobody reads.
     pub fn buffers(&self) -> &BufferLimits {
         &self.buffers
+    }
+
+    /// The same with other limits.
+    pub(crate) fn with_buffers(mut self, buffers: BufferLimits) -> Self {
+        self.buffers = buffers;
+        self
     }
 
     pub(crate) fn client_version(&self) -> &str {
@@ -122,6 +145,8 @@ impl Default for TransportOptions {
             keepalive_interval: Some(Duration::from_secs(30)),
             keepalive_max: NonZeroU32::new(3).unwrap_or(NonZeroU32::MIN),
             window: None,
+            rekey_bytes: None,
+            rekey_interval: None,
             buffers: BufferLimits::default(),
             client_version: concat!("SSH-2.0-Rustle_", env!("CARGO_PKG_VERSION")).to_owned(),
         }
@@ -181,6 +206,20 @@ impl TransportOptionsBuilder {
         self
     }
 
+    /// Renews keys after so many bytes in one direction (`RekeyLimit`), from 64 KiB, which is what an exchange costs
+    /// many times over. Without it, and in any case, by the cipher's own limit (RFC 4344 section 3.2): 80 GiB for AES,
+    /// 1.25 GiB for chacha20-poly1305, a quarter above the RFC's, so that the server starts.
+    pub fn rekey_bytes(mut self, bytes: Option<u64>) -> Self {
+        self.0.rekey_bytes = bytes.map(|bytes| bytes.max(LEAST_REKEY_BYTES));
+        self
+    }
+
+    /// Renews keys after so long (the second value of `RekeyLimit`). None by default: time alone wears no key out.
+    pub fn rekey_interval(mut self, interval: Option<Duration>) -> Self {
+        self.0.rekey_interval = interval;
+        self
+    }
+
     /// What is kept of a channel's output that nobody reads.
     pub fn buffers(mut self, buffers: BufferLimits) -> Self {
         self.0.buffers = buffers;
@@ -200,6 +239,7 @@ impl TransportOptionsBuilder {
             options.request_timeout,
             options.write_deadline,
             options.keepalive_interval.unwrap_or(Duration::MAX),
+            options.rekey_interval.unwrap_or(Duration::MAX),
         ];
         if deadlines.iter().any(Duration::is_zero) {
             return refuse("a deadline of zero seconds can never be met");

@@ -1,7 +1,9 @@
 //! An authenticated connection: channels, counters, and its end.
 
+mod agent_forwarding;
 mod failure;
 mod lease;
+mod opening;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -14,25 +16,20 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::algorithms::Negotiated;
-use crate::base::{Channel, CloseReason, Connection, Gone, NotOpened, Open};
+use crate::base::{Channel, CloseReason, Connection, Gone, Open};
 use crate::command::{Command, Output};
 use crate::connect::ConnectTimings;
-use crate::driver::{self, Task, Tasks};
+use crate::connect::route::Below;
+use crate::driver::{self, Listener, Task, Tasks};
 use crate::ending::{Ending, Orphans};
 use crate::error::{Error, ErrorKind, Result};
-use crate::host_trust::HostKeyOffer;
+use crate::host_trust::{HostKeyOffer, HostTrust};
 use crate::options::TransportOptions;
-use crate::session::lease::OpenInBackground;
+use crate::session::agent_forwarding::Lending;
 use crate::stream::ForwardStream;
 
+pub(crate) use agent_forwarding::AgentLease;
 pub(crate) use lease::{EofOnDrop, Lease};
-
-/// So many dropped channels may still be ending before new ones wait for them: each holds one of the server's
-/// session slots (OpenSSH grants ten), and ending a process needs one more.
-const ENDINGS_AHEAD: usize = 2;
-
-/// A refused channel is asked for again this long after, while slots are about to come free.
-const RETRY_AFTER: Duration = Duration::from_millis(20);
 
 /// An authenticated connection.
 ///
@@ -68,9 +65,11 @@ struct Inner {
     timings: ConnectTimings,
     authentication: Duration,
     round_trip: Duration,
+    below: Option<Below>,
     established: Instant,
     channels_opened: AtomicU64,
     refused_variables: Mutex<HashSet<String>>,
+    lending: Lending,
     span: tracing::Span,
 }
 
@@ -85,6 +84,8 @@ pub(crate) struct SessionParts {
     pub(crate) timings: ConnectTimings,
     pub(crate) authentication: Duration,
     pub(crate) round_trip: Duration,
+    pub(crate) below: Option<Below>,
+    pub(crate) trust: Arc<dyn HostTrust>,
 }
 
 /// What a connection has carried so far.
@@ -117,7 +118,12 @@ pub struct Stats {
 impl Session {
     pub(crate) fn start(parts: SessionParts) -> Self {
         let connection = Arc::new(parts.connection);
-        let tasks = driver::start(Arc::clone(&connection), parts.round_trip);
+        let trust = parts.trust;
+        let listener = parts.host_key.clone().map(|host_key| {
+            let person = parts.options.person_timeout();
+            Listener { trust, host_key, person }
+        });
+        let tasks = driver::start(Arc::clone(&connection), parts.round_trip, parts.below.clone(), listener);
         let span = tracing::debug_span!("ssh", target = parts.target);
         Self {
             inner: Arc::new(Inner {
@@ -133,9 +139,11 @@ impl Session {
                 timings: parts.timings,
                 authentication: parts.authentication,
                 round_trip: parts.round_trip,
+                below: parts.below,
                 established: Instant::now(),
                 channels_opened: AtomicU64::new(0),
                 refused_variables: Mutex::default(),
+                lending: Lending::default(),
                 span,
             }),
         }
@@ -247,13 +255,19 @@ impl Session {
     }
 
     /// Ends the connection: what was dropped is ended, then a goodbye; after `grace` it is cut. Resolves when
-    /// nothing is left of it, for all clones.
+    /// nothing is left of it, for all clones. Jump hosts below it follow from the top down, with what is left of
+    /// `grace`. A proxy command follows too, and has two seconds and a half in any case, of which most need nothing.
     ///
     /// # Cancel safety
-    /// Dropped, the connection ends all the same.
+    /// Dropped, the connection ends all the same, and what is below it.
     pub async fn close(&self, grace: Duration) -> CloseReason {
+        let started = Instant::now();
         self.inner.tasks.send(Task::Close(grace));
-        self.closed().await
+        let reason = self.closed().await;
+        if let Some(below) = &self.inner.below {
+            below.close(grace.saturating_sub(started.elapsed())).await;
+        }
+        reason
     }
 
     /// Waits until the connection is gone, and says why.
@@ -266,9 +280,12 @@ impl Session {
     }
 
     /// Cuts the connection now, without a word to the server. Its processes there see their input end and their
-    /// output break.
+    /// output break. The connections to jump hosts below it are cut as well, and a proxy command is ended.
     pub fn abort(&self) {
         self.inner.connection.cut();
+        if let Some(below) = &self.inner.below {
+            below.abort();
+        }
     }
 
     /// Whether the connection is still there, as far as can be known without asking.
@@ -313,6 +330,13 @@ impl Session {
         self.inner.host_key.as_ref()
     }
 
+    /// The session with the jump host that this connection goes through; that one may have another. It is there for
+    /// this connection alone and ends with it, whoever holds it.
+    #[must_use]
+    pub fn jump_host(&self) -> Option<&Session> {
+        self.inner.below.as_ref().and_then(Below::session)
+    }
+
     /// The address of the server, where it was dialled.
     #[must_use]
     pub fn peer(&self) -> Option<SocketAddr> {
@@ -354,37 +378,19 @@ impl Session {
 
     // ---- within the crate ---------------------------------------------------------------------
 
-    pub(crate) async fn open_session(&self, ending: Ending) -> Result<Lease> {
-        self.open(Open::Session, ending).await
+    /// Begins the end of a connection that nothing goes through any more.
+    pub(crate) fn close_in_background(&self) {
+        self.inner.tasks.send(Task::Close(driver::GRACE_OF_DROP));
     }
 
-    /// Opens a channel; while dropped ones are still ending, waits for the slots they free.
-    async fn open(&self, open: Open, ending: Ending) -> Result<Lease> {
-        let opening = async {
-            loop {
-                self.inner.tasks.pending_at_most(ENDINGS_AHEAD).await;
-                match self.attempt(&open).await {
-                    Ok(channel) => return Ok(channel),
-                    Err(NotOpened::Gone) => return Err(self.gone_error("open channel").await),
-                    Err(NotOpened::Refused(_)) if self.inner.tasks.pending() > 0 => {
-                        tokio::time::sleep(RETRY_AFTER).await;
-                    }
-                    Err(NotOpened::Refused(refusal)) => return Err(self.refusal_error(&open, &refusal)),
-                }
-            }
-        };
-        let channel = self.within_request_timeout("open channel", opening).await?;
-        self.inner.channels_opened.fetch_add(1, Ordering::Relaxed);
-        let span = tracing::debug_span!(parent: &self.inner.span, "channel", number = channel.number());
-        Ok(Lease::new(self.clone(), channel, ending, span))
+    /// Why the connection ended; `None` while it is there.
+    pub(crate) fn close_reason_seen(&self) -> Option<CloseReason> {
+        self.inner.connection.is_gone().then(|| self.inner.connection.close_reason())
     }
 
-    /// Asks for a channel once; an answer nobody waits for any more is taken care of by the driver.
-    fn attempt(&self, open: &Open) -> OpenInBackground {
-        let connection = Arc::clone(&self.inner.connection);
-        let open = open.clone();
-        let opening = Box::pin(async move { connection.open(&open).await });
-        OpenInBackground::new(opening, self.inner.tasks.clone())
+    /// Why what is below this connection ended, where it did so by itself.
+    pub(crate) async fn reason_below(&self) -> Option<String> {
+        self.inner.below.as_ref()?.reason().await
     }
 
     pub(crate) async fn within_request_timeout<T>(

@@ -1,5 +1,10 @@
 //! From a destination as a person types it to a session, as `ssh` would make it: `~/.ssh/config` and all.
 
+mod agents;
+mod configuration;
+mod driver;
+mod jump;
+mod run;
 mod settings;
 mod trust;
 mod warning;
@@ -15,12 +20,16 @@ use secrecy::SecretString;
 use crate::auth::{AgentSource, Credentials, Prompter};
 use crate::connect::Connector;
 use crate::error::{Error, ErrorKind, Result};
-use crate::host_trust::HostTrust;
+use crate::host_trust::{DnsResolver, HostTrust};
 use crate::options::BufferLimits;
 use crate::session::Session;
+use crate::setup::jump::{ErrorLines, Trail};
+use crate::setup::settings::TrafficClasses;
 use crate::setup::trust::{ConfiguredTrust, SharedTrust};
 use crate::target::Target;
 
+pub use crate::setup::configuration::{HostSetting, HostSettings};
+pub use crate::setup::run::{RunSettings, SessionKind, TerminalWish, Verbosity};
 pub use crate::setup::trust::{HostKeyAnswer, HostKeyPrompter};
 pub use crate::setup::warning::SetupWarning;
 
@@ -38,12 +47,15 @@ pub use crate::setup::warning::SetupWarning;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct HostSetup {
     connector: Connector,
     trust: Arc<ConfiguredTrust>,
     credentials: Credentials,
+    lent_agent: Option<AgentSource>,
     environment: Vec<(String, String)>,
+    run: RunSettings,
+    classes: TrafficClasses,
     warnings: Vec<SetupWarning>,
 }
 
@@ -53,6 +65,7 @@ impl HostSetup {
     pub fn builder(destination: impl Into<String>) -> HostSetupBuilder {
         HostSetupBuilder {
             destination: destination.into(),
+            command: None,
             user: None,
             port: None,
             identities: Vec::new(),
@@ -64,7 +77,23 @@ impl HostSetup {
             password: None,
             prompter: None,
             host_key_prompter: None,
+            resolver: None,
+            proxy_errors: None,
         }
+    }
+
+    /// The same for a session with a terminal: its packets carry the class that `IPQoS` has for those, in place of the
+    /// one for all others.
+    #[must_use]
+    pub fn for_terminal(mut self) -> Self {
+        self.connector = self.connector.traffic_class(self.classes.interactive);
+        self
+    }
+
+    /// What the configuration says about the command to run.
+    #[must_use]
+    pub fn run(&self) -> &RunSettings {
+        &self.run
     }
 
     /// How the host is reached and whether it is trusted.
@@ -79,14 +108,28 @@ impl HostSetup {
         Arc::<ConfiguredTrust>::clone(&self.trust)
     }
 
+    /// Whether `VisualHostKey` asks for a picture of the host's key wherever it is shown: see
+    /// [`HostKeyOffer::randomart`](crate::HostKeyOffer::randomart).
+    #[must_use]
+    pub fn shows_host_key(&self) -> bool {
+        self.trust.shows_picture()
+    }
+
     /// What there is to log in with.
     #[must_use]
     pub fn credentials(&self) -> &Credentials {
         &self.credentials
     }
 
+    /// The agent that `ForwardAgent` lends to commands on this host; a caller hands it to
+    /// [`Command::forward_agent`](crate::Command::forward_agent).
+    #[must_use]
+    pub fn lent_agent(&self) -> Option<&AgentSource> {
+        self.lent_agent.as_ref()
+    }
+
     /// The variables that `SetEnv` sets for commands on this host; a caller hands them to
-    /// [`Command::env`](crate::Command::env).
+    /// [`Command::offer_env`](crate::Command::offer_env), as ssh does.
     #[must_use]
     pub fn environment(&self) -> &[(String, String)] {
         &self.environment
@@ -110,6 +153,23 @@ impl HostSetup {
     }
 }
 
+impl fmt::Debug for HostSetup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Of the variables the names alone: tokens stand in them.
+        let environment: Vec<&str> = self.environment.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("HostSetup")
+            .field("connector", &self.connector)
+            .field("trust", &self.trust)
+            .field("credentials", &self.credentials)
+            .field("lent_agent", &self.lent_agent)
+            .field("environment", &environment)
+            .field("run", &self.run)
+            .field("classes", &self.classes)
+            .field("warnings", &self.warnings)
+            .finish()
+    }
+}
+
 impl Session {
     /// Connects as `ssh` would: by `~/.ssh/config` and the system's configuration, `known_hosts`, the agent and
     /// the usual keys. Nobody is asked anything; a host that is not known is refused.
@@ -124,7 +184,7 @@ impl Session {
     /// # Cancel safety
     /// Dropped, the connection is closed; the server may have seen a key.
     pub async fn connect(destination: &str) -> Result<Self> {
-        HostSetup::builder(destination).resolve()?.connect().await
+        HostSetup::builder(destination).load().await?.connect().await
     }
 }
 
@@ -133,6 +193,7 @@ impl Session {
 #[must_use = "nothing is read until it is resolved"]
 pub struct HostSetupBuilder {
     destination: String,
+    command: Option<String>,
     user: Option<String>,
     port: Option<u16>,
     identities: Vec<PathBuf>,
@@ -144,6 +205,8 @@ pub struct HostSetupBuilder {
     password: Option<SecretString>,
     prompter: Option<Arc<dyn Prompter>>,
     host_key_prompter: Option<Arc<dyn HostKeyPrompter>>,
+    resolver: Option<DnsResolver>,
+    proxy_errors: Option<ErrorLines>,
 }
 
 #[derive(Debug, Clone)]
@@ -153,6 +216,24 @@ enum Files {
 }
 
 impl HostSetupBuilder {
+    /// What is going to run on the host, as the words behind ssh's destination: for `Match command` and
+    /// `Match sessiontype`, and because a command has the terminal to itself: with one, `UpdateHostKeys ask` asks nobody.
+    /// By default nothing is known of it. It is not run by this.
+    ///
+    /// ```
+    /// use rustle_session::HostSetup;
+    ///
+    /// let builder = HostSetup::builder("web-1").without_config_files().option("UpdateHostKeys=ask");
+    /// let settings = builder.command("uptime").settings()?;
+    /// let asks = settings.settings().iter().find(|setting| setting.name() == "updatehostkeys");
+    /// assert_eq!(asks.map(|setting| setting.value()), Some("false"));
+    /// # Ok::<(), rustle_session::Error>(())
+    /// ```
+    pub fn command(mut self, line: impl Into<String>) -> Self {
+        self.command = Some(line.into());
+        self
+    }
+
     /// The user to log in as; goes before the one in the destination, as ssh's `-l`.
     pub fn user(mut self, user: impl Into<String>) -> Self {
         self.user = Some(user.into());
@@ -226,7 +307,32 @@ impl HostSetupBuilder {
         self
     }
 
-    /// Reads the configuration and puts it all together. Blocks for as long as the files take to read.
+    /// Which DNS servers are asked for host keys (`VerifyHostKeyDNS`), in place of the system's.
+    pub fn resolver(mut self, resolver: DnsResolver) -> Self {
+        self.resolver = Some(resolver);
+        self
+    }
+
+    /// Who gets what a `ProxyCommand` writes to standard error, of the host's and of its jump hosts'; see
+    /// [`ProxyCommand::on_error_line`](crate::ProxyCommand::on_error_line).
+    pub fn proxy_errors(mut self, listener: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.proxy_errors = Some(Arc::new(listener));
+        self
+    }
+
+    /// As [`resolve`](Self::resolve), on a thread where blocking does no harm.
+    ///
+    /// # Errors
+    /// As [`resolve`](Self::resolve).
+    ///
+    /// # Cancel safety
+    /// Dropped, the thread finishes its reading; nothing was changed.
+    pub async fn load(&self) -> Result<HostSetup> {
+        driver::resolve(self.clone()).await
+    }
+
+    /// Reads the configuration and puts it all together. Blocks for as long as the files take to read, and the
+    /// commands in them (`Match exec`) to run: on an asynchronous runtime, [`load`](Self::load) is the one to call.
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`], with the file and line, for what cannot be understood and for what must not
@@ -236,36 +342,58 @@ impl HostSetupBuilder {
     }
 
     pub(crate) fn resolve_from(&self, source: &dyn Source) -> Result<HostSetup> {
+        self.resolve_along(source, &mut Trail::from(&self.destination))
+    }
+
+    /// As a host on the way to another.
+    fn resolve_along(&self, source: &dyn Source, trail: &mut Trail) -> Result<HostSetup> {
         let query = self.query()?;
         let settings =
             resolve(&query, &self.config_files(source)?, source).map_err(|error| unusable(&error))?;
-        let mut warnings = warning::of(&settings);
+        let settings = Arc::new(settings);
+        let mut warnings = warning::of(&settings).map_err(|error| unusable(&error))?;
         let target =
             Target::new(settings.hostname())?.with_user(settings.user())?.with_port(settings.port())?;
         let transport = settings::transport(&settings, self.connect_timeout, self.buffers)?;
         let connector = Connector::new(target)
             .transport(transport)
-            .dial(settings::dial(&settings))
             .algorithms(settings::algorithms(&settings, &mut warnings)?);
-        let trust = ConfiguredTrust::new(&settings, self.host_key_prompter.clone(), &mut warnings);
+        let prompter = self.host_key_prompter.clone();
+        let trust = ConfiguredTrust::new(&settings, prompter, self.resolver.clone(), &mut warnings)?;
         let trust = Arc::new(trust);
         let connector = connector.host_trust(SharedTrust(Arc::clone(&trust)));
         let mut credentials = settings::credentials(&settings, source, &mut warnings);
-        if let Some(agent) = &self.agent {
-            credentials = credentials.agent(agent.clone());
-        }
+        let asked = self.agent.clone().unwrap_or_else(|| agents::asked(&settings, source));
+        let lent_agent = agents::lent(&settings, source, &asked);
+        credentials = credentials.agent(asked);
         if let Some(password) = &self.password {
             credentials = credentials.password(password.clone());
         }
         if let Some(prompter) = &self.prompter {
             credentials = credentials.prompter(Arc::clone(prompter));
         }
-        Ok(HostSetup { connector, trust, credentials, environment: settings.set_env().to_vec(), warnings })
+        let mut connector = jump::way(connector, self, &settings, source, trail, &mut warnings)?;
+        if connector.dials() {
+            connector = connector.dial(settings::dial(&settings)?);
+        }
+        Ok(HostSetup {
+            connector,
+            trust,
+            credentials,
+            lent_agent,
+            environment: settings.set_env().to_vec(),
+            run: RunSettings::new(&settings),
+            classes: settings::traffic_classes(&settings),
+            warnings,
+        })
     }
 
     fn query(&self) -> Result<Query> {
         let target = Target::parse(&self.destination)?;
         let mut query = Query::new(target.host());
+        if let Some(command) = &self.command {
+            query = query.command(command);
+        }
         if let Some(user) = self.user.as_deref().or(target.user()) {
             query = query.user(user);
         }

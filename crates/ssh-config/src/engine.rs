@@ -1,57 +1,77 @@
 //! The reading of files: blocks, includes, and what to do with each keyword.
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::sync::Arc;
 
-use crate::conditions::{self, Subject};
-use crate::expand::{self, Facts};
+use crate::args::MAX_NAME;
+use crate::canonical::Names;
+use crate::conditions::{self, Outside, Subject};
+use crate::expand::{self, ALL_TOKENS, Expansion, Facts};
 use crate::keyword::{Lookup, lookup};
 use crate::lexer::{self, Line};
-use crate::options::Options;
+use crate::options::{Mark, Options};
 use crate::pattern::matches_list;
 use crate::query::Role;
+use crate::remembered::Remembered;
 use crate::validate::{valid_hostname, valid_user};
 use crate::{
-    ConfigError, ConfigErrorKind, ConfigFile, Keyword, Origin, Query, Settings, Source, Standing, Support,
-    Warning, glob,
+    CanonicalizeHostname, ConfigError, ConfigErrorKind, ConfigFile, Keyword, Origin, Query, Settings, Source,
+    Standing, Warning, glob,
 };
 
 /// ssh's own limit on Include within Include.
 const MAX_DEPTH: usize = 16;
-/// ssh has no limit on these. A file of 16 MiB, a line of 64 KiB or 4,096 files to include are mistakes, and
+/// ssh has no limit on these. A file of 8 MiB, a line of 64 KiB or 4,096 files to include are mistakes, and
 /// Include can multiply: sixteen levels of ten files each would never end.
-const MAX_FILE: u64 = 16 << 20;
+const MAX_FILE: u64 = 8 << 20;
 const MAX_LINE: usize = 64 << 10;
 const MAX_INCLUDES: usize = 4_096;
-const MAX_TOTAL: u64 = 64 << 20;
+const MAX_TOTAL: u64 = 16 << 20;
+/// Names that IgnoreUnknown is asked about; each of them is compared with all of its patterns.
+const MAX_UNKNOWN: usize = 1_024;
+/// As many as anybody reads. What is more is counted.
+const MAX_WARNINGS: usize = 100;
+/// Directories that the wildcards of all Includes may list, and commands that all Match lines may run.
+const MAX_LISTINGS: usize = 16_384;
+const MAX_COMMANDS: usize = 1_024;
 
 /// Tells the settings of one host from the options of the query and these files, in this order.
 ///
 /// # Errors
-/// A [`ConfigError`] with file and line: for what cannot be read or understood, and for what must not be ignored.
+/// A [`ConfigError`] with file and line, for what cannot be read or understood. What is understood and not done is
+/// told by [`Settings::supported`].
 pub fn resolve(query: &Query, files: &[ConfigFile], source: &dyn Source) -> Result<Settings, ConfigError> {
     check_names(query)?;
+    let source = &Remembered::new(source);
     let mut engine = Engine {
         source,
         alias: &query.host,
+        user: query.user.as_deref(),
+        command: query.command.as_deref(),
         host: query.host.clone(),
         final_pass: false,
         wants_final_pass: false,
         options: Options::default(),
         warnings: Vec::new(),
-        decided: BTreeSet::new(),
-        refused: Vec::new(),
-        forwards: Forwards::default(),
+        more_warnings: 0,
+        ignored: HashMap::new(),
         includes: 0,
+        listings: MAX_LISTINGS,
+        outside: Outside::new(MAX_COMMANDS),
         read: 0,
     };
     engine.command_line(query)?;
+    let before = engine.more_warnings;
     engine.files(files)?;
+    let of_files = engine.more_warnings - before;
     engine.settle_host()?;
     if engine.wants_final_pass {
+        // Lines that are read twice are counted once.
+        engine.more_warnings -= of_files;
         engine.final_pass = true;
         engine.options.host_name = Some(engine.host.clone());
+        engine.options.settle_canonical();
         (engine.includes, engine.read) = (0, 0);
         engine.files(files)?;
     }
@@ -65,6 +85,11 @@ fn check_names(query: &Query) -> Result<(), ConfigError> {
         );
         ConfigError::new(ConfigErrorKind::InvalidName, message)
     };
+    let longest = query.host.len().max(query.user.as_ref().map_or(0, String::len));
+    if longest > MAX_NAME {
+        let message = format!("a name of {longest} bytes: hosts and users have {MAX_NAME} at most");
+        return Err(ConfigError::new(ConfigErrorKind::TooLarge, message));
+    }
     if !valid_hostname(&query.host) {
         return Err(invalid("host", &query.host));
     }
@@ -77,26 +102,21 @@ fn check_names(query: &Query) -> Result<(), ConfigError> {
 struct Engine<'a> {
     source: &'a dyn Source,
     alias: &'a str,
+    user: Option<&'a str>,
+    command: Option<&'a str>,
     /// What `Host` patterns are compared with: the alias, and in the final pass the name to connect to.
     host: String,
     final_pass: bool,
     wants_final_pass: bool,
     options: Options,
     warnings: Vec<Warning>,
-    /// Keywords of the table whose first value was seen.
-    decided: BTreeSet<Keyword>,
-    refused: Vec<(Keyword, &'static str, Origin)>,
-    forwards: Forwards,
+    more_warnings: usize,
+    /// Unknown keywords, and whether IgnoreUnknown has them.
+    ignored: HashMap<String, bool>,
     includes: usize,
+    listings: usize,
+    outside: Outside,
     read: u64,
-}
-
-/// Forwardings that are asked for and not made, and whether that may be.
-#[derive(Default)]
-struct Forwards {
-    warnings: Vec<Warning>,
-    cleared: Option<bool>,
-    required: Option<bool>,
 }
 
 /// Where in the files we are.
@@ -122,7 +142,7 @@ impl Engine<'_> {
             (Keyword::Tag, query.tag.is_some()),
         ] {
             if given {
-                self.options.origins.insert(keyword, origin.clone());
+                self.options.marks.insert(keyword, Mark { origin: origin.clone(), neutral: false });
             }
         }
         for file in &query.identity_files {
@@ -184,7 +204,11 @@ impl Engine<'_> {
         let size = file.bytes().len() as u64;
         self.read = self.read.saturating_add(size);
         if size > MAX_FILE || self.read > MAX_TOTAL {
-            let message = format!("{path}: more than {} MiB of configuration", MAX_FILE >> 20);
+            let message = format!(
+                "{path}: more than {} MiB of configuration, or {} MiB with what it includes",
+                MAX_FILE >> 20,
+                MAX_TOTAL >> 20
+            );
             return Err(ConfigError::new(ConfigErrorKind::TooLarge, message));
         }
         let mut place = Some(place);
@@ -241,7 +265,7 @@ impl Engine<'_> {
                 Ok(())
             }
             (Keyword::Match, Some(place)) => {
-                *place.applies = !place.dead && self.matches(line)?;
+                *place.applies = self.matches(line, place.dead)?;
                 Ok(())
             }
             (Keyword::Include, Some(place)) => self.include(line, place),
@@ -250,29 +274,33 @@ impl Engine<'_> {
                 let message = format!("RefuseConnection: {:?}", said.unwrap_or_default());
                 Err(ConfigError::new(ConfigErrorKind::Refused, message))
             }
-            _ => match keyword.support() {
-                Support::Parsed | Support::Evaluated => self.options.take(keyword, line, origin, applies),
-                Support::Refused(reason) if applies => {
-                    self.refuse(keyword, reason, line, origin);
-                    Ok(())
-                }
-                Support::Ignored(reason) if applies => {
-                    self.ignore(keyword, reason, line, origin);
-                    Ok(())
-                }
-                _ => Ok(()),
-            },
+            _ => self.options.take(keyword, line, origin, applies, self.source),
         }
     }
 
     fn unknown(&mut self, line: &Line<'_>, name: &str) -> Result<(), ConfigError> {
-        if self
-            .options
-            .ignore_unknown
-            .as_ref()
-            .is_some_and(|list| matches_list(name.as_bytes(), &list.to_ascii_lowercase()))
-        {
-            return Ok(());
+        if let Some(list) = &self.options.ignore_unknown {
+            let room = self.ignored.len() < MAX_UNKNOWN && name.len() <= MAX_NAME;
+            let ignored = match self.ignored.get(name) {
+                Some(ignored) => *ignored,
+                None if room => {
+                    let list = list.to_ascii_lowercase();
+                    let message = "IgnoreUnknown: too many patterns for so many unknown keywords; write fewer, or shorter ones";
+                    self.options.compared.count(name.len(), list.len(), message)?;
+                    let ignored = matches_list(name.as_bytes(), list.as_bytes());
+                    self.ignored.insert(name.to_owned(), ignored);
+                    ignored
+                }
+                None => {
+                    let message = format!(
+                        "more than {MAX_UNKNOWN} unknown keywords, or one of more than {MAX_NAME} bytes; is this a configuration of ssh?"
+                    );
+                    return Err(ConfigError::new(ConfigErrorKind::TooLarge, message));
+                }
+            };
+            if ignored {
+                return Ok(());
+            }
         }
         let message = format!(
             "Bad configuration option: {:?}; correct it, or name it in IgnoreUnknown before this line",
@@ -281,25 +309,42 @@ impl Engine<'_> {
         Err(ConfigError::new(ConfigErrorKind::UnknownKeyword, message))
     }
 
-    fn matches(&mut self, line: &Line<'_>) -> Result<bool, ConfigError> {
-        let host = match &self.options.host_name {
-            Some(name) if self.final_pass => name.clone(),
-            Some(name) => expand::host_name(name, self.alias, self.source).map_err(host_name_error)?,
-            None => self.host.clone(),
-        };
+    fn matches(&mut self, line: &Line<'_>, dead: bool) -> Result<bool, ConfigError> {
+        let facts = self.facts().map_err(host_name_error)?;
         let local_user = self.source.user();
-        let user = self.options.user.as_deref().or(local_user.as_deref()).unwrap_or_default();
         let subject = Subject {
-            host: &host,
-            alias: self.alias,
-            user,
+            facts: &facts,
             local_user: local_user.as_deref(),
             tag: self.options.tag.as_deref().unwrap_or_default(),
+            command: self.command.unwrap_or_default(),
+            session_type: self.options.session_type,
             final_pass: self.final_pass,
+            dead,
+            source: self.source,
+            outside: &self.outside,
         };
         let matched = conditions::matches(&line.args, &subject)?;
         self.wants_final_pass |= matched.wants_final_pass;
         Ok(matched.applies)
+    }
+
+    /// What is known so far, for the tokens of Include and Match exec.
+    fn facts(&self) -> Result<Facts, String> {
+        let host = match &self.options.host_name {
+            Some(name) if self.final_pass => name.clone(),
+            Some(name) => expand::host_name(name, self.alias)?,
+            None => self.host.clone(),
+        };
+        let mut facts = Facts::gather(self.alias, self.source);
+        facts.port = self.options.port.unwrap_or(22);
+        facts.user = self.options.user.clone().or_else(|| self.source.user()).unwrap_or_default();
+        facts.key_alias = self.options.host_key_alias.clone().unwrap_or_else(|| host.clone());
+        facts.jump_host = self.options.last_jump().map(|jump| jump.host().to_owned()).unwrap_or_default();
+        facts.host = host;
+        if facts.host.len() > MAX_NAME {
+            return Err(format!("it expands to more than {MAX_NAME} bytes"));
+        }
+        Ok(facts)
     }
 
     fn include(&mut self, line: &Line<'_>, place: &mut Place<'_>) -> Result<(), ConfigError> {
@@ -317,8 +362,12 @@ impl Engine<'_> {
             if text.is_empty() {
                 return Err(bad("the name is empty".to_owned()));
             }
-            let pattern = self.include_pattern(text, place.role).map_err(bad)?;
-            let paths = match glob::expand(&pattern, self.source, MAX_INCLUDES) {
+            // As to ssh, the files of a user whom nobody knows are files that are not there.
+            let Some(pattern) = self.include_pattern(text, place.role).map_err(bad)? else {
+                self.count_include()?;
+                continue;
+            };
+            let paths = match glob::expand(&pattern, self.source, MAX_INCLUDES, &mut self.listings) {
                 Ok(paths) => paths,
                 Err(error) => {
                     let message = format!(
@@ -329,11 +378,7 @@ impl Engine<'_> {
             };
             let before = *place.applies;
             for path in paths {
-                self.includes += 1;
-                if self.includes > MAX_INCLUDES {
-                    let message = format!("Include leads to more than {MAX_INCLUDES} files");
-                    return Err(ConfigError::new(ConfigErrorKind::TooLarge, message));
-                }
+                self.count_include()?;
                 let included = Place {
                     path: path.as_str().into(),
                     role: place.role,
@@ -344,7 +389,7 @@ impl Engine<'_> {
                 let found = self.file(included)?;
                 // A block in the included file ends with it.
                 *place.applies = before;
-                if !found && path != pattern {
+                if !found && glob::lists_names(&pattern) {
                     let message = format!("Include: {path:?} is gone, or its name is not UTF-8");
                     return Err(ConfigError::new(ConfigErrorKind::Unreadable, message));
                 }
@@ -353,120 +398,84 @@ impl Engine<'_> {
         Ok(())
     }
 
-    /// The whole path: a relative one is in `~/.ssh`, or beside the system's file.
-    fn include_pattern(&self, text: &str, role: Role) -> Result<String, String> {
-        let host = match &self.options.host_name {
-            Some(name) if !self.final_pass => expand::host_name(name, self.alias, self.source)?,
-            Some(name) => name.clone(),
-            None => self.host.clone(),
-        };
-        let local_user = self.source.user().unwrap_or_default();
-        let facts = Facts {
-            source: self.source,
-            alias: self.alias,
-            host: &host,
-            port: self.options.port.unwrap_or(22),
-            user: self.options.user.as_deref().unwrap_or(&local_user),
-            host_key_alias: self.options.host_key_alias.as_deref().or(Some(&host)),
-        };
-        let text = expand::tokens_and_env(text, expand::PATH_TOKENS, &facts)?;
+    /// Counts what an Include names, and what it leads to.
+    fn count_include(&mut self) -> Result<(), ConfigError> {
+        self.includes += 1;
+        if self.includes > MAX_INCLUDES {
+            let message = format!("Include leads to more than {MAX_INCLUDES} files");
+            return Err(ConfigError::new(ConfigErrorKind::TooLarge, message));
+        }
+        Ok(())
+    }
+
+    /// The whole path: a relative one is in `~/.ssh`, or beside the system's file. `None` below the home of a user whom
+    /// nobody knows.
+    fn include_pattern(&self, text: &str, role: Role) -> Result<Option<String>, String> {
+        let facts = self.facts()?;
+        let text = expand::text_of(text, &facts, Expansion::value(ALL_TOKENS, self.source))?;
         let absolute = text.starts_with('/') || std::path::Path::new(&text).is_absolute();
         if text.starts_with('~') && role == Role::System {
             return Err(format!("{text:?} begins with ~, which the system's file must not"));
         }
-        if absolute || text.starts_with('~') {
-            expand::tilde(&text, self.source)
+        let of_nobody = text
+            .strip_prefix('~')
+            .and_then(|rest| rest.split('/').next())
+            .is_some_and(|user| !user.is_empty() && self.source.home(Some(user)).is_none());
+        if of_nobody {
+            Ok(None)
+        } else if absolute || text.starts_with('~') {
+            expand::tilde(&text, self.source).map(Some)
         } else if role == Role::System {
-            Ok(format!("{}/{text}", self.source.system_directory()))
+            Ok(Some(format!("{}/{text}", self.source.system_directory())))
         } else {
-            expand::tilde(&format!("~/.ssh/{text}"), self.source)
-        }
-    }
-
-    fn refuse(&mut self, keyword: Keyword, reason: &'static str, line: &Line<'_>, origin: &Origin) {
-        // The first of ProxyJump and ProxyCommand wins over the other, except that `ProxyJump none` leaves
-        // ProxyCommand in force.
-        let other = match keyword {
-            Keyword::ProxyJump => self.decided.contains(&Keyword::ProxyCommand),
-            Keyword::ProxyCommand => self.refused.iter().any(|(keyword, ..)| *keyword == Keyword::ProxyJump),
-            _ => false,
-        };
-        if !other && self.decided.insert(keyword) && !is_neutral(keyword, line) {
-            self.refused.push((keyword, reason, origin.clone()));
-        }
-    }
-
-    fn ignore(&mut self, keyword: Keyword, reason: &'static str, line: &Line<'_>, origin: &Origin) {
-        let warning = Warning::new(origin.clone(), keyword.name(), reason);
-        let yes = line
-            .args
-            .first()
-            .is_some_and(|arg| arg.eq_ignore_ascii_case(b"yes") || arg.eq_ignore_ascii_case(b"true"));
-        match keyword {
-            Keyword::LocalForward | Keyword::RemoteForward | Keyword::DynamicForward => {
-                if !self.forwards.warnings.contains(&warning) {
-                    self.forwards.warnings.push(warning);
-                }
-                return;
-            }
-            Keyword::ClearAllForwardings => _ = self.forwards.cleared.get_or_insert(yes),
-            Keyword::ExitOnForwardFailure => _ = self.forwards.required.get_or_insert(yes),
-            _ => {}
-        }
-        if self.decided.insert(keyword) && !is_neutral(keyword, line) {
-            self.warn(warning);
+            expand::tilde(&format!("~/.ssh/{text}"), self.source).map(Some)
         }
     }
 
     fn warn(&mut self, warning: Warning) {
-        if !self.warnings.contains(&warning) {
+        if self.warnings.contains(&warning) {
+            return;
+        }
+        if self.warnings.len() < MAX_WARNINGS {
             self.warnings.push(warning);
+        } else {
+            self.more_warnings += 1;
         }
     }
 
-    /// The name to connect to: HostName with its token, in lower case unless it is an address.
+    /// The name to connect to: HostName with its token, made canonical where the configuration says so.
     fn settle_host(&mut self) -> Result<(), ConfigError> {
-        let origin = self.options.origins.get(&Keyword::HostName).cloned().unwrap_or(Origin::Default);
+        let mark = self.options.marks.get(&Keyword::HostName);
+        let origin = mark.map_or(Origin::Default, |mark| mark.origin.clone());
         let name = match &self.options.host_name {
-            Some(name) => expand::host_name(name, self.alias, self.source)
-                .map_err(|message| host_name_error(message).at(&origin))?,
+            Some(name) => {
+                expand::host_name(name, self.alias).map_err(|message| host_name_error(message).at(&origin))?
+            }
             None => self.alias.to_owned(),
         };
         if !valid_hostname(&name) {
             let message = format!("HostName: {name:?} has characters that no host name has");
             return Err(ConfigError::new(ConfigErrorKind::InvalidName, message).at(&origin));
         }
-        let address = name.contains(':') || name.parse::<std::net::Ipv4Addr>().is_ok();
-        self.host = if address { name } else { name.to_ascii_lowercase() };
+        let mut names = Names { options: &self.options, source: self.source, warnings: Vec::new() };
+        self.host = names.settle(name)?;
+        let warnings = names.warnings;
+        warnings.into_iter().for_each(|warning| self.warn(warning));
+        let canonicalizes =
+            !matches!(self.options.canonicalize_hostname, None | Some(CanonicalizeHostname::No));
+        self.wants_final_pass |= canonicalizes;
         Ok(())
     }
 
     fn finish(mut self) -> Result<Settings, ConfigError> {
-        if let Some((keyword, reason, origin)) = self.refused.first() {
-            let message = format!("{keyword} is not supported: {reason}");
-            return Err(ConfigError::new(ConfigErrorKind::NotSupported, message).at(origin));
+        if self.more_warnings > 0 {
+            let message = format!("and {} lines more of which something could be said", self.more_warnings);
+            self.warnings.push(Warning::new(Origin::Default, "warnings", message));
         }
-        if self.forwards.cleared != Some(true) {
-            if let (Some(true), Some(forward)) = (self.forwards.required, self.forwards.warnings.first()) {
-                let message = format!(
-                    "{} cannot be made, and ExitOnForwardFailure asks not to connect without it; \
-                     give -o ClearAllForwardings=yes to connect all the same",
-                    forward.subject()
-                );
-                return Err(ConfigError::new(ConfigErrorKind::NotSupported, message).at(forward.origin()));
-            }
-            let forwards = std::mem::take(&mut self.forwards.warnings);
-            self.warnings.extend(forwards);
-        }
-        Settings::new(self.alias.to_owned(), self.host, self.options, self.warnings, self.source)
-    }
-}
-
-fn is_neutral(keyword: Keyword, line: &Line<'_>) -> bool {
-    match line.args.as_slice() {
-        _ if keyword.takes_rest_of_line() => keyword.is_neutral(line.rest),
-        [only] => keyword.is_neutral(only),
-        _ => false,
+        let mut facts = Facts::gather(self.alias, self.source);
+        // A name that was typed as one has no tokens.
+        facts.user = self.user.unwrap_or_default().to_owned();
+        Settings::new(self.host, facts, self.options, self.command, self.warnings, self.source)
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 
 use crate::Origin;
+use crate::origin::Printable;
 
 /// The configuration, or the question put to it, cannot be followed. The text names the place, what is wrong
 /// there and what to do.
@@ -26,7 +27,7 @@ pub enum ConfigErrorKind {
     UnknownKeyword,
     /// The value does not fit the keyword.
     InvalidValue,
-    /// A documented keyword or condition that is not supported and must not be ignored.
+    /// A documented keyword that is not supported and must not be ignored.
     NotSupported,
     /// The configuration says not to connect (`RefuseConnection`).
     Refused,
@@ -40,6 +41,8 @@ pub enum ConfigErrorKind {
     TooLarge,
     /// Something about the local user or machine is needed and not known.
     LocalUnknown,
+    /// A command, a name service or the network's interfaces, on which the configuration depends, gave no answer.
+    Outside,
 }
 
 impl ConfigError {
@@ -81,7 +84,7 @@ impl fmt::Display for ConfigError {
         if let Some(origin) = &self.origin {
             write!(f, "{origin}: ")?;
         }
-        f.write_str(&self.message)
+        Printable(&self.message).fmt(f)
     }
 }
 

@@ -4,9 +4,22 @@ use std::io;
 
 use crate::Source;
 
-/// The paths that match, sorted; a path without wildcards is itself. The parts before a wildcard are listed
-/// through the source, and a directory that is not there has no names in it.
-pub(crate) fn expand(pattern: &str, source: &dyn Source, limit: usize) -> io::Result<Vec<String>> {
+/// No path of a system is longer; a pattern that is would only take time.
+const LONGEST_PATTERN: usize = 4_096;
+
+/// The paths that match, sorted; a path without wildcards is itself, and behind a wildcard a part without one may not be
+/// there. The parts before a wildcard are listed
+/// through the source, and a directory that is not there has no names in it. `limit` is how many paths may match,
+/// and `listings` how many directories may still be listed.
+pub(crate) fn expand(
+    pattern: &str,
+    source: &dyn Source,
+    limit: usize,
+    listings: &mut usize,
+) -> io::Result<Vec<String>> {
+    if pattern.len() > LONGEST_PATTERN {
+        return Err(io::Error::other(format!("the pattern is longer than {LONGEST_PATTERN} bytes")));
+    }
     let mut found = vec![String::new()];
     for (index, part) in pattern.split(is_separator).enumerate() {
         let mut next = Vec::new();
@@ -17,8 +30,9 @@ pub(crate) fn expand(pattern: &str, source: &dyn Source, limit: usize) -> io::Re
                 continue;
             }
             let directory = if path.is_empty() { "/" } else { &path };
-            let mut names = source.list(directory)?;
-            names.sort();
+            *listings =
+                listings.checked_sub(1).ok_or_else(|| io::Error::other("too many directories to list"))?;
+            let names = source.list(directory)?;
             next.extend(names.iter().filter(|name| fits(name, part)).map(|name| joined(name)));
             if next.len() > limit {
                 return Err(io::Error::other("too many files match"));
@@ -26,7 +40,14 @@ pub(crate) fn expand(pattern: &str, source: &dyn Source, limit: usize) -> io::Re
         }
         found = next;
     }
+    // By whole paths, as glob(3): `x.d/c` before `x/c`.
+    found.sort();
     Ok(found)
+}
+
+/// Whether the names that match were seen in a directory, so that each is there.
+pub(crate) fn lists_names(pattern: &str) -> bool {
+    pattern.rsplit(is_separator).next().is_some_and(|last| last.contains(['*', '?', '[']))
 }
 
 /// On Windows `\` separates; elsewhere it escapes.
@@ -114,17 +135,60 @@ fn set(pattern: &[char]) -> Option<(Item, usize)> {
         if first == ']' && at > start {
             return Some((Item::Set { negated, ranges }, at + 1));
         }
-        match (pattern.get(at + 1), pattern.get(at + 2)) {
+        if first == '['
+            && let Some((class, length)) = class(&pattern[at..])
+        {
+            ranges.extend(class);
+            at += length;
+            continue;
+        }
+        let (first, length) = member(&pattern[at..])?;
+        at += length;
+        match (pattern.get(at), pattern.get(at + 1)) {
             (Some('-'), Some(last)) if *last != ']' => {
-                ranges.push((first, *last));
-                at += 3;
+                let (last, length) = member(&pattern[at + 1..])?;
+                ranges.push((first, last));
+                at += 1 + length;
             }
-            _ => {
-                ranges.push((first, first));
-                at += 1;
-            }
+            _ => ranges.push((first, first)),
         }
     }
+}
+
+/// One character of a set, and how many it takes to write it.
+fn member(pattern: &[char]) -> Option<(char, usize)> {
+    match pattern {
+        ['\\', escaped, ..] => Some((*escaped, 2)),
+        [plain, ..] => Some((*plain, 1)),
+        [] => None,
+    }
+}
+
+/// `[:class:]`, `[=x=]` or `[.x.]` in a set (POSIX 9.3.5), as in the C locale.
+fn class(pattern: &[char]) -> Option<(Vec<(char, char)>, usize)> {
+    let kind = *pattern.get(1).filter(|kind| matches!(kind, ':' | '=' | '.'))?;
+    let end = pattern.windows(2).skip(2).position(|pair| pair == [kind, ']'])? + 2;
+    let name: String = pattern.get(2..end)?.iter().collect();
+    let ranges: &[(char, char)] = match (kind, name.as_str()) {
+        (':', "alnum") => &[('0', '9'), ('A', 'Z'), ('a', 'z')],
+        (':', "alpha") => &[('A', 'Z'), ('a', 'z')],
+        (':', "blank") => &[('\t', '\t'), (' ', ' ')],
+        (':', "cntrl") => &[('\0', '\x1f'), ('\x7f', '\x7f')],
+        (':', "digit") => &[('0', '9')],
+        (':', "graph") => &[('!', '~')],
+        (':', "lower") => &[('a', 'z')],
+        (':', "print") => &[(' ', '~')],
+        (':', "punct") => &[('!', '/'), (':', '@'), ('[', '`'), ('{', '~')],
+        (':', "space") => &[('\t', '\r'), (' ', ' ')],
+        (':', "upper") => &[('A', 'Z')],
+        (':', "xdigit") => &[('0', '9'), ('A', 'F'), ('a', 'f')],
+        (':', _) => return None,
+        (_, one) => {
+            let one = one.chars().next().filter(|first| first.len_utf8() == one.len())?;
+            return Some((vec![(one, one)], end + 2));
+        }
+    };
+    Some((ranges.to_vec(), end + 2))
 }
 
 #[cfg(test)]
@@ -147,6 +211,16 @@ mod tests {
             ("*", r"\*", true),
             ("x", r"\*", false),
             ("10-web", "??-*", true),
+            ("10-web", "[[:digit:]]*", true),
+            ("web", "[[:digit:]]*", false),
+            ("web", "[![:digit:]_]*", true),
+            ("_web", "[![:digit:]_]*", false),
+            ("aX7", "[[:lower:]][[:upper:]][[:xdigit:]]", true),
+            ("]", r"[\]]", true),
+            ("b", r"[\a-c]", true),
+            ("a", "[[=a=]]", true),
+            ("a", "[[.a.]b]", true),
+            (":", "[[:]", true),
         ] {
             assert_eq!(fits(name, pattern), expected, "{name} {pattern}");
         }
@@ -157,11 +231,19 @@ mod tests {
         let source = ["/c/b/2", "/c/b/1", "/c/a/1", "/c/.h/1", "/c/a/x/1"]
             .iter()
             .fold(MemorySource::new("u", "/u"), |source, path| source.file(*path, ""));
+        let expand = |pattern: &str, source: &MemorySource, limit| expand(pattern, source, limit, &mut 3);
         assert_eq!(expand("/c/*/1", &source, 9).unwrap(), ["/c/a/1", "/c/b/1"]);
         assert_eq!(expand("/c/b/*", &source, 9).unwrap(), ["/c/b/1", "/c/b/2"]);
         assert_eq!(expand("/*/b/1", &source, 9).unwrap(), ["/c/b/1"]);
         assert_eq!(expand("/c/none/1", &source, 9).unwrap(), ["/c/none/1"]);
         assert_eq!(expand("/none/*", &source, 9).unwrap(), [""; 0]);
+        let dotted = ["/c/x/1", "/c/x.d/1", "/c/x-/1"]
+            .iter()
+            .fold(MemorySource::new("u", "/u"), |source, path| source.file(*path, ""));
+        assert_eq!(expand("/c/*/1", &dotted, 9).unwrap(), ["/c/x-/1", "/c/x.d/1", "/c/x/1"]);
         assert!(expand("/c/*/*", &source, 2).is_err());
+        // Five directories, and three may be listed.
+        assert!(expand("/c/*/*/*", &source, 99).unwrap_err().to_string().contains("directories"));
+        assert!(expand(&"/*".repeat(4_000), &source, 99).is_err());
     }
 }

@@ -1,8 +1,13 @@
 //! The table of keywords: every one that OpenSSH 10 documents, and what is done with it here.
+//!
+//! One line a keyword: its name, the release of OpenSSH that first had it, what this program does with it, and the
+//! values that ask for nothing. Who builds a keyword's effect changes its line to [`Acted`](Support::Acted).
 
-/// A keyword of `ssh_config(5)`.
+use crate::lexer::Line;
+
+/// Makes the enum and its properties from the table.
 macro_rules! keywords {
-    ($($variant:ident, $name:literal, $support:expr, neutral: [$($neutral:literal),*];)*) => {
+    ($($variant:ident, $name:literal, $since:literal, $support:expr, [$($neutral:literal),*];)*) => {
         /// A keyword of `ssh_config(5)`, as OpenSSH 10 documents them.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
@@ -20,6 +25,12 @@ macro_rules! keywords {
                 match self { $(Keyword::$variant => $name,)* }
             }
 
+            /// The first release of OpenSSH, as far back as 1.2.2, whose client has it.
+            #[must_use]
+            pub fn since(self) -> &'static str {
+                match self { $(Keyword::$variant => $since,)* }
+            }
+
             /// What is done with it.
             #[must_use]
             pub fn support(self) -> Support {
@@ -27,161 +38,151 @@ macro_rules! keywords {
             }
 
             /// The values that ask for nothing, so that there is nothing to refuse or to warn about.
-            fn neutral(self) -> &'static [&'static str] {
+            #[must_use]
+            pub fn neutral_values(self) -> &'static [&'static str] {
                 match self { $(Keyword::$variant => &[$($neutral),*],)* }
             }
         }
     };
 }
 
-/// What is done with a keyword.
+/// What is done with a keyword. Reading and printing do not depend on it:
+/// [`Settings::supported`](crate::Settings::supported) draws the consequences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Support {
     /// It governs the reading of the files themselves, and does so here.
     Evaluated,
-    /// It becomes a typed value of [`Settings`](crate::Settings).
-    Parsed,
-    /// An error where it applies, because ignoring it would change whom one reaches or trusts, or what runs.
-    /// The text says why.
+    /// The connection, or the program, does what it says.
+    Acted,
+    /// An error where it asks for anything, because leaving it out would change whom one reaches or trusts, or what
+    /// runs. The text says why.
     Refused(&'static str),
-    /// Ignored with a [`Warning`](crate::Warning). The text says why that is harmless.
+    /// The connection is made without it, and the user is told so in any case. The text says what is missing.
+    Declined(&'static str),
+    /// Nothing follows from it, which is worth a word only to a user who wants many. The text says why that is
+    /// harmless.
     Ignored(&'static str),
 }
 
-use Support::{Evaluated, Ignored, Parsed, Refused};
+use Support::{Acted, Declined, Evaluated, Ignored};
 
 const NO_FORWARD: &str =
-    "forwardings are not taken from the configuration yet; the connection is made without it";
-const NO_SHARING: &str = "connections of other ssh processes are not shared yet";
+    "forwardings are not made from the configuration yet; the connection is made without it";
+const NO_FORWARD_OPTION: &str = "forwardings are not made from the configuration yet";
+const NO_SHARING: &str = "connections of other ssh processes are not shared yet; this one is made anew";
+const NO_MASTER: &str = "has a meaning only together with ControlPath, whose connections are not shared yet";
 const NO_X11: &str = "X11 is not forwarded";
-const NO_CANON: &str = "has a meaning only together with CanonicalizeHostname, which is refused";
 const NO_GSSAPI: &str = "GSSAPI authentication is not offered; the other methods are tried";
 const NO_HOSTBASED: &str = "host-based authentication is not offered; the other methods are tried";
 const NO_TUNNEL: &str = "tun devices are not forwarded";
 const NO_SHELL: &str = "concerns ssh's own terminal handling";
-const NO_PROXY: &str =
-    "proxies are not supported yet, and without one another machine would be reached, or none";
 
 keywords! {
-    AddKeysToAgent, "AddKeysToAgent", Ignored("keys are not added to a running agent yet"), neutral: ["no", "false"];
-    AddressFamily, "AddressFamily", Parsed, neutral: [];
-    BatchMode, "BatchMode", Parsed, neutral: [];
-    BindAddress, "BindAddress", Refused("binding to a local address is not supported yet"), neutral: [];
-    BindInterface, "BindInterface", Refused("binding to an interface is not supported yet"), neutral: [];
-    CaSignatureAlgorithms, "CASignatureAlgorithms", Parsed, neutral: [];
-    CanonicalDomains, "CanonicalDomains", Ignored(NO_CANON), neutral: ["none"];
-    CanonicalizeFallbackLocal, "CanonicalizeFallbackLocal", Ignored(NO_CANON), neutral: ["yes", "true"];
-    CanonicalizeHostname, "CanonicalizeHostname",
-        Refused("names are not canonicalised yet, and another host could be meant"), neutral: ["no", "false"];
-    CanonicalizeMaxDots, "CanonicalizeMaxDots", Ignored(NO_CANON), neutral: ["1"];
-    CanonicalizePermittedCnames, "CanonicalizePermittedCNAMEs",
-        Refused("names are not canonicalised yet, and another host could be meant"), neutral: ["none"];
-    CertificateFile, "CertificateFile", Parsed, neutral: [];
-    ChannelTimeout, "ChannelTimeout", Ignored("idle channels are not closed by the configuration yet"), neutral: ["none"];
-    CheckHostIp, "CheckHostIP",
-        Refused("host keys are not checked by address as well yet, so less would be checked than asked"),
-        neutral: ["no", "false"];
-    Ciphers, "Ciphers", Parsed, neutral: [];
-    ClearAllForwardings, "ClearAllForwardings", Ignored(NO_FORWARD), neutral: ["yes", "true", "no", "false"];
-    Compression, "Compression", Ignored("data is sent uncompressed"), neutral: ["no", "false"];
-    ConnectTimeout, "ConnectTimeout", Parsed, neutral: [];
-    ConnectionAttempts, "ConnectionAttempts", Parsed, neutral: [];
-    ControlMaster, "ControlMaster", Ignored(NO_SHARING), neutral: ["no", "false"];
-    ControlPath, "ControlPath", Ignored(NO_SHARING), neutral: ["none"];
-    ControlPersist, "ControlPersist", Ignored(NO_SHARING), neutral: ["no", "false"];
-    DynamicForward, "DynamicForward", Ignored(NO_FORWARD), neutral: [];
-    EnableEscapeCommandline, "EnableEscapeCommandline", Ignored(NO_SHELL), neutral: ["no", "false"];
-    EnableSshKeysign, "EnableSSHKeysign", Ignored(NO_HOSTBASED), neutral: ["no", "false"];
-    EscapeChar, "EscapeChar", Ignored(NO_SHELL), neutral: ["~"];
-    ExitOnForwardFailure, "ExitOnForwardFailure",
-        Ignored("forwardings are not taken from the configuration yet, so that none can fail"), neutral: ["yes", "true", "no", "false"];
-    FingerprintHash, "FingerprintHash", Ignored("fingerprints are shown as SHA256"), neutral: ["sha256"];
-    ForkAfterAuthentication, "ForkAfterAuthentication", Ignored(NO_SHELL), neutral: ["no", "false"];
-    ForwardAgent, "ForwardAgent", Ignored("the agent is not forwarded yet"), neutral: ["no", "false"];
-    ForwardX11, "ForwardX11", Ignored(NO_X11), neutral: ["no", "false"];
-    ForwardX11Timeout, "ForwardX11Timeout", Ignored(NO_X11), neutral: [];
-    ForwardX11Trusted, "ForwardX11Trusted", Ignored(NO_X11), neutral: ["no", "false"];
-    GssapiAuthentication, "GSSAPIAuthentication", Ignored(NO_GSSAPI), neutral: ["no", "false"];
-    GssapiDelegateCredentials, "GSSAPIDelegateCredentials", Ignored(NO_GSSAPI), neutral: ["no", "false"];
-    GatewayPorts, "GatewayPorts", Ignored(NO_FORWARD), neutral: ["no", "false"];
-    GlobalKnownHostsFile, "GlobalKnownHostsFile", Parsed, neutral: [];
-    HashKnownHosts, "HashKnownHosts", Parsed, neutral: [];
-    Host, "Host", Evaluated, neutral: [];
-    HostKeyAlgorithms, "HostKeyAlgorithms", Parsed, neutral: [];
-    HostKeyAlias, "HostKeyAlias", Parsed, neutral: [];
-    HostName, "HostName", Parsed, neutral: [];
-    HostbasedAcceptedAlgorithms, "HostbasedAcceptedAlgorithms", Ignored(NO_HOSTBASED), neutral: [];
-    HostbasedAuthentication, "HostbasedAuthentication", Ignored(NO_HOSTBASED), neutral: ["no", "false"];
-    IpQos, "IPQoS", Ignored("packets carry the system's default class"), neutral: ["none"];
-    IdentitiesOnly, "IdentitiesOnly", Parsed, neutral: [];
-    IdentityAgent, "IdentityAgent", Parsed, neutral: [];
-    IdentityFile, "IdentityFile", Parsed, neutral: [];
-    IgnoreUnknown, "IgnoreUnknown", Evaluated, neutral: [];
-    Include, "Include", Evaluated, neutral: [];
-    KbdInteractiveAuthentication, "KbdInteractiveAuthentication", Parsed, neutral: [];
-    KbdInteractiveDevices, "KbdInteractiveDevices", Ignored("the server chooses its devices"), neutral: [];
-    KexAlgorithms, "KexAlgorithms", Parsed, neutral: [];
-    KnownHostsCommand, "KnownHostsCommand",
-        Refused("host keys are not asked of a command yet, so known hosts would be missing"), neutral: ["none"];
-    LocalCommand, "LocalCommand", Ignored("no local command is run"), neutral: ["none"];
-    LocalForward, "LocalForward", Ignored(NO_FORWARD), neutral: [];
-    LogLevel, "LogLevel", Parsed, neutral: [];
-    LogVerbose, "LogVerbose", Ignored("names places in OpenSSH's own source"), neutral: ["none"];
-    Macs, "MACs", Parsed, neutral: [];
-    Match, "Match", Evaluated, neutral: [];
-    NoHostAuthenticationForLocalhost, "NoHostAuthenticationForLocalhost",
-        Ignored("this machine's host key is checked as any other"), neutral: ["no", "false"];
-    NumberOfPasswordPrompts, "NumberOfPasswordPrompts", Parsed, neutral: [];
-    ObscureKeystrokeTiming, "ObscureKeystrokeTiming", Ignored("keystrokes are sent as they come"), neutral: ["no", "false"];
-    Pkcs11Provider, "PKCS11Provider", Ignored("keys on tokens are used through an agent only"), neutral: ["none"];
-    PasswordAuthentication, "PasswordAuthentication", Parsed, neutral: [];
-    PermitLocalCommand, "PermitLocalCommand", Ignored("no local command is run"), neutral: ["no", "false"];
-    PermitRemoteOpen, "PermitRemoteOpen", Ignored(NO_FORWARD), neutral: ["any", "none"];
-    Port, "Port", Parsed, neutral: [];
-    PreferredAuthentications, "PreferredAuthentications", Parsed, neutral: [];
-    ProxyCommand, "ProxyCommand", Refused(NO_PROXY), neutral: ["none"];
-    ProxyJump, "ProxyJump", Refused(NO_PROXY), neutral: ["none"];
-    ProxyUseFdpass, "ProxyUseFdpass",
-        Ignored("has a meaning only together with ProxyCommand, which is refused"), neutral: ["no", "false"];
-    PubkeyAcceptedAlgorithms, "PubkeyAcceptedAlgorithms", Parsed, neutral: [];
-    PubkeyAuthentication, "PubkeyAuthentication", Parsed, neutral: [];
-    RefuseConnection, "RefuseConnection", Evaluated, neutral: [];
-    RekeyLimit, "RekeyLimit", Parsed, neutral: [];
-    RemoteCommand, "RemoteCommand",
-        Refused("the command to run is not taken from the configuration yet, and something else would run"),
-        neutral: ["none"];
-    RemoteForward, "RemoteForward", Ignored(NO_FORWARD), neutral: [];
-    RequestTty, "RequestTTY", Parsed, neutral: [];
-    RequiredRsaSize, "RequiredRSASize", Parsed, neutral: [];
-    RevokedHostKeys, "RevokedHostKeys",
-        Refused("revocation lists are not read yet, so a revoked key could be trusted"), neutral: ["none"];
-    SecurityKeyProvider, "SecurityKeyProvider", Ignored("security keys are used through an agent only"), neutral: ["none"];
-    SendEnv, "SendEnv", Parsed, neutral: [];
-    ServerAliveCountMax, "ServerAliveCountMax", Parsed, neutral: [];
-    ServerAliveInterval, "ServerAliveInterval", Parsed, neutral: [];
-    SessionType, "SessionType",
-        Refused("what to run is not taken from the configuration yet, and something else would run"),
-        neutral: ["default"];
-    SetEnv, "SetEnv", Parsed, neutral: [];
-    StdinNull, "StdinNull", Ignored(NO_SHELL), neutral: ["no", "false"];
-    StreamLocalBindMask, "StreamLocalBindMask", Ignored(NO_FORWARD), neutral: [];
-    StreamLocalBindUnlink, "StreamLocalBindUnlink", Ignored(NO_FORWARD), neutral: ["no", "false"];
-    StrictHostKeyChecking, "StrictHostKeyChecking", Parsed, neutral: [];
-    SyslogFacility, "SyslogFacility", Ignored("nothing is logged to syslog"), neutral: [];
-    Tag, "Tag", Evaluated, neutral: [];
-    TcpKeepAlive, "TCPKeepAlive", Parsed, neutral: [];
-    Tunnel, "Tunnel", Ignored(NO_TUNNEL), neutral: ["no", "false"];
-    TunnelDevice, "TunnelDevice", Ignored(NO_TUNNEL), neutral: ["any:any", "any"];
-    UpdateHostKeys, "UpdateHostKeys", Ignored("known_hosts is not updated with a server's further keys yet"),
-        neutral: ["no", "false"];
-    User, "User", Parsed, neutral: [];
-    UserKnownHostsFile, "UserKnownHostsFile", Parsed, neutral: [];
-    VerifyHostKeyDns, "VerifyHostKeyDNS", Ignored("host keys are looked up in known_hosts alone"), neutral: ["no", "false"];
-    VersionAddendum, "VersionAddendum", Ignored("the version sent is our own"), neutral: ["none"];
-    VisualHostKey, "VisualHostKey", Ignored("no host key art is drawn"), neutral: ["no", "false"];
-    WarnWeakCrypto, "WarnWeakCrypto", Ignored("weak algorithms are left out unless named"), neutral: ["yes", "true", "no", "false", "no-pq-kex"];
-    XAuthLocation, "XAuthLocation", Ignored(NO_X11), neutral: [];
+    AddKeysToAgent, "AddKeysToAgent", "7.2", Acted, ["no", "false"];
+    AddressFamily, "AddressFamily", "3.7", Acted, [];
+    BatchMode, "BatchMode", "1.2.2", Acted, [];
+    BindAddress, "BindAddress", "2.9.9", Acted, [];
+    BindInterface, "BindInterface", "7.7", Acted, [];
+    CaSignatureAlgorithms, "CASignatureAlgorithms", "7.9", Acted, [];
+    CanonicalDomains, "CanonicalDomains", "6.5", Evaluated, [];
+    CanonicalizeFallbackLocal, "CanonicalizeFallbackLocal", "6.5", Evaluated, [];
+    CanonicalizeHostname, "CanonicalizeHostname", "6.5", Evaluated, [];
+    CanonicalizeMaxDots, "CanonicalizeMaxDots", "6.5", Evaluated, [];
+    CanonicalizePermittedCnames, "CanonicalizePermittedCNAMEs", "6.5", Evaluated, [];
+    CertificateFile, "CertificateFile", "7.2", Acted, [];
+    ChannelTimeout, "ChannelTimeout", "9.6", Ignored("idle channels are not closed by the configuration yet"), ["none"];
+    CheckHostIp, "CheckHostIP", "1.2.2", Acted, [];
+    Ciphers, "Ciphers", "2.1", Acted, [];
+    ClearAllForwardings, "ClearAllForwardings", "2.9.9", Acted, [];
+    Compression, "Compression", "1.2.2", Acted, ["no"];
+    ConnectTimeout, "ConnectTimeout", "3.7", Acted, [];
+    ConnectionAttempts, "ConnectionAttempts", "1.2.2", Acted, ["1"];
+    ControlMaster, "ControlMaster", "3.9", Ignored(NO_MASTER), ["no", "false"];
+    ControlPath, "ControlPath", "3.9", Declined(NO_SHARING), ["none"];
+    ControlPersist, "ControlPersist", "5.6", Ignored(NO_MASTER), ["no", "false"];
+    DynamicForward, "DynamicForward", "2.9.9", Declined(NO_FORWARD), [];
+    EnableEscapeCommandline, "EnableEscapeCommandline", "9.2", Ignored(NO_SHELL), ["no", "false"];
+    EnableSshKeysign, "EnableSSHKeysign", "3.6", Ignored(NO_HOSTBASED), ["no", "false"];
+    EscapeChar, "EscapeChar", "1.2.2", Ignored(NO_SHELL), ["~"];
+    ExitOnForwardFailure, "ExitOnForwardFailure", "4.4", Acted, [];
+    FingerprintHash, "FingerprintHash", "6.8", Ignored("fingerprints are shown as SHA256"), ["sha256"];
+    ForkAfterAuthentication, "ForkAfterAuthentication", "8.7", Ignored(NO_SHELL), ["no", "false"];
+    ForwardAgent, "ForwardAgent", "1.2.2", Acted, ["no", "false"];
+    ForwardX11, "ForwardX11", "1.2.2", Ignored(NO_X11), ["no", "false"];
+    ForwardX11Timeout, "ForwardX11Timeout", "5.6", Ignored(NO_X11), [];
+    ForwardX11Trusted, "ForwardX11Trusted", "3.8", Ignored(NO_X11), ["no", "false"];
+    GssapiAuthentication, "GSSAPIAuthentication", "3.7", Ignored(NO_GSSAPI), ["no", "false"];
+    GssapiDelegateCredentials, "GSSAPIDelegateCredentials", "3.7", Ignored(NO_GSSAPI), ["no", "false"];
+    GatewayPorts, "GatewayPorts", "1.2.2", Ignored(NO_FORWARD_OPTION), ["no", "false"];
+    GlobalKnownHostsFile, "GlobalKnownHostsFile", "1.2.2", Acted, [];
+    HashKnownHosts, "HashKnownHosts", "4.0", Acted, [];
+    Host, "Host", "1.2.2", Evaluated, [];
+    HostKeyAlgorithms, "HostKeyAlgorithms", "2.9.9", Acted, [];
+    HostKeyAlias, "HostKeyAlias", "2.5", Acted, [];
+    HostName, "HostName", "1.2.2", Acted, [];
+    HostbasedAcceptedAlgorithms, "HostbasedAcceptedAlgorithms", "8.7", Ignored(NO_HOSTBASED), [];
+    HostbasedAuthentication, "HostbasedAuthentication", "2.9.9", Ignored(NO_HOSTBASED), ["no", "false"];
+    IpQos, "IPQoS", "5.7", Acted, ["none"];
+    IdentitiesOnly, "IdentitiesOnly", "3.8.1", Acted, [];
+    IdentityAgent, "IdentityAgent", "7.3", Acted, [];
+    IdentityFile, "IdentityFile", "1.2.2", Acted, [];
+    IgnoreUnknown, "IgnoreUnknown", "6.3", Evaluated, [];
+    Include, "Include", "7.3", Evaluated, [];
+    KbdInteractiveAuthentication, "KbdInteractiveAuthentication", "2.3", Acted, [];
+    KbdInteractiveDevices, "KbdInteractiveDevices", "2.3", Ignored("the server chooses its devices"), [];
+    KexAlgorithms, "KexAlgorithms", "5.7", Acted, [];
+    KnownHostsCommand, "KnownHostsCommand", "8.5", Acted, [];
+    LocalCommand, "LocalCommand", "4.3", Ignored("no local command is run"), ["none"];
+    LocalForward, "LocalForward", "1.2.2", Declined(NO_FORWARD), [];
+    LogLevel, "LogLevel", "1.2.2", Acted, [];
+    LogVerbose, "LogVerbose", "8.5", Ignored("names places in OpenSSH's own source"), ["none"];
+    Macs, "MACs", "2.5", Acted, [];
+    Match, "Match", "6.5", Evaluated, [];
+    NoHostAuthenticationForLocalhost, "NoHostAuthenticationForLocalhost", "3.0", Acted, [];
+    NumberOfPasswordPrompts, "NumberOfPasswordPrompts", "1.2.2", Acted, [];
+    ObscureKeystrokeTiming, "ObscureKeystrokeTiming", "9.5", Ignored("keystrokes are sent as they come"), ["no", "false"];
+    Pkcs11Provider, "PKCS11Provider", "5.4", Ignored("keys on tokens are used through an agent only"), ["none"];
+    PasswordAuthentication, "PasswordAuthentication", "1.2.2", Acted, [];
+    PermitLocalCommand, "PermitLocalCommand", "4.3", Ignored("no local command is run"), ["no", "false"];
+    PermitRemoteOpen, "PermitRemoteOpen", "8.5", Ignored(NO_FORWARD_OPTION), ["any"];
+    Port, "Port", "1.2.2", Acted, [];
+    PreferredAuthentications, "PreferredAuthentications", "2.5.2", Acted, [];
+    ProxyCommand, "ProxyCommand", "1.2.2", Acted, ["none"];
+    ProxyJump, "ProxyJump", "7.3", Acted, ["none"];
+    ProxyUseFdpass, "ProxyUseFdpass", "6.3", Ignored("has a meaning only together with ProxyCommand, and with that it is an error"), ["no", "false"];
+    PubkeyAcceptedAlgorithms, "PubkeyAcceptedAlgorithms", "8.5", Acted, [];
+    PubkeyAuthentication, "PubkeyAuthentication", "2.5", Acted, [];
+    RefuseConnection, "RefuseConnection", "10.1", Evaluated, [];
+    RekeyLimit, "RekeyLimit", "3.7", Acted, [];
+    RemoteCommand, "RemoteCommand", "7.6", Acted, ["none"];
+    RemoteForward, "RemoteForward", "1.2.2", Declined(NO_FORWARD), [];
+    RequestTty, "RequestTTY", "5.9", Acted, ["no", "false", "auto"];
+    RequiredRsaSize, "RequiredRSASize", "9.1", Acted, [];
+    RevokedHostKeys, "RevokedHostKeys", "6.8", Acted, [];
+    SecurityKeyProvider, "SecurityKeyProvider", "8.2", Ignored("security keys are used through an agent only"), ["none"];
+    SendEnv, "SendEnv", "3.9", Acted, [];
+    ServerAliveCountMax, "ServerAliveCountMax", "3.8", Acted, [];
+    ServerAliveInterval, "ServerAliveInterval", "3.8", Acted, [];
+    SessionType, "SessionType", "8.7", Acted, ["default"];
+    SetEnv, "SetEnv", "7.8", Acted, [];
+    StdinNull, "StdinNull", "8.7", Acted, ["no", "false"];
+    StreamLocalBindMask, "StreamLocalBindMask", "6.7", Ignored(NO_FORWARD_OPTION), [];
+    StreamLocalBindUnlink, "StreamLocalBindUnlink", "6.7", Ignored(NO_FORWARD_OPTION), ["no", "false"];
+    StrictHostKeyChecking, "StrictHostKeyChecking", "1.2.2", Acted, [];
+    SyslogFacility, "SyslogFacility", "7.6", Ignored("nothing is logged to syslog"), [];
+    Tag, "Tag", "9.4", Evaluated, [];
+    TcpKeepAlive, "TCPKeepAlive", "3.8", Acted, [];
+    Tunnel, "Tunnel", "4.3", Declined(NO_TUNNEL), ["no", "false"];
+    TunnelDevice, "TunnelDevice", "4.3", Ignored(NO_TUNNEL), ["any:any", "any"];
+    UpdateHostKeys, "UpdateHostKeys", "6.8", Acted, [];
+    User, "User", "1.2.2", Acted, [];
+    UserKnownHostsFile, "UserKnownHostsFile", "1.2.2", Acted, [];
+    VerifyHostKeyDns, "VerifyHostKeyDNS", "3.7", Acted, [];
+    VersionAddendum, "VersionAddendum", "10.0", Ignored("the version sent is our own"), ["none"];
+    VisualHostKey, "VisualHostKey", "5.1", Acted, [];
+    WarnWeakCrypto, "WarnWeakCrypto", "10.1", Ignored("weak algorithms are left out unless named, and nothing is warned of"), ["yes", "true"];
+    XAuthLocation, "XAuthLocation", "2.1.1", Ignored(NO_X11), [];
 }
 
 /// Other names under which ssh takes a keyword.
@@ -250,13 +251,20 @@ pub(crate) fn lookup(name: &str) -> Lookup {
 }
 
 impl Keyword {
-    /// Whether the value asks for nothing.
-    pub(crate) fn is_neutral(self, value: &[u8]) -> bool {
-        self.neutral().iter().any(|neutral| value.eq_ignore_ascii_case(neutral.as_bytes()))
+    /// Whether the line asks for nothing.
+    pub(crate) fn is_neutral(self, line: &Line<'_>) -> bool {
+        let fits = |value: &[u8]| {
+            self.neutral_values().iter().any(|neutral| value.eq_ignore_ascii_case(neutral.as_bytes()))
+        };
+        match line.args.as_slice() {
+            _ if self.takes_rest_of_line() => fits(line.rest),
+            [only] => fits(only),
+            _ => false,
+        }
     }
 
     /// Whether the value is the whole rest of the line, with its quotes and spaces.
-    pub(crate) fn takes_rest_of_line(self) -> bool {
+    fn takes_rest_of_line(self) -> bool {
         matches!(
             self,
             Keyword::KnownHostsCommand
@@ -303,7 +311,7 @@ mod tests {
     #[test]
     fn every_refusal_and_every_ignored_keyword_says_why() {
         for keyword in Keyword::ALL {
-            if let Refused(reason) | Ignored(reason) = keyword.support() {
+            if let Support::Refused(reason) | Declined(reason) | Ignored(reason) = keyword.support() {
                 assert!(reason.len() > 10, "{keyword}");
             }
         }

@@ -4,12 +4,12 @@
 //! a keyword wins, tokens, `~`, `${ENV}`) and returns [`Settings`]: typed values, each with the file and line
 //! it came from.
 //!
-//! Nothing is swallowed. Every keyword that OpenSSH documents has a row in one table, [`Keyword`], that says
-//! what is done with it: it becomes a setting, or it is ignored with a [`Warning`], or, where ignoring it would
-//! change whom one connects to or whom one trusts, it is an error that names file and line.
+//! Nothing is swallowed. Every keyword that OpenSSH documents has a row in one table, [`Keyword`], and an accessor
+//! in [`Settings`]. What this program does not do is told by [`Settings::supported`]: an error that names file and
+//! line where leaving it out would change whom one connects to or whom one trusts, a [`Warning`] elsewhere.
 //!
-//! The crate opens no sockets and runs nothing. Files, the environment and the local user come in through
-//! [`Source`]: [`OsSource`] is the real thing and [`MemorySource`] a table in memory.
+//! Files, the environment and the local user come in through [`Source`]: [`OsSource`] is the real thing and
+//! [`MemorySource`] a table in memory. [`Settings::lines`] prints the settings as `ssh -G` does.
 //!
 //! ```
 //! use rustle_ssh_config::{ConfigFile, MemorySource, Query, resolve};
@@ -26,7 +26,10 @@
 //! # Ok::<(), rustle_ssh_config::ConfigError>(())
 //! ```
 
+mod args;
+mod canonical;
 mod conditions;
+mod defaults;
 mod dump;
 mod engine;
 mod error;
@@ -35,28 +38,36 @@ mod glob;
 mod keyword;
 mod lexer;
 mod memory;
+mod networks;
 mod options;
 mod origin;
 mod os;
 mod pattern;
 mod query;
+mod remembered;
 mod settings;
 mod source;
+mod support;
 mod validate;
 mod value;
 
+pub use crate::defaults::Defaults;
+pub use crate::dump::PrintedSetting;
 pub use crate::engine::resolve;
 pub use crate::error::{ConfigError, ConfigErrorKind};
 pub use crate::keyword::{Keyword, Support};
 pub use crate::memory::MemorySource;
-pub use crate::origin::{Origin, Warning};
+pub use crate::origin::{Origin, Warning, WarningLevel};
 pub use crate::os::OsSource;
 pub use crate::pattern::{matches_list, matches_pattern};
 pub use crate::query::{ConfigFile, Query};
-pub use crate::settings::{FileSetting, Settings};
-pub use crate::source::{Source, SourceFile, Standing};
+pub use crate::settings::{FileSetting, HostKeyQuestion, Settings};
+pub use crate::source::{FoundHost, Source, SourceFile, Standing};
 pub use crate::validate::{valid_hostname, valid_user};
 pub use crate::value::{
-    AddressFamily, AlgorithmList, IdentityAgent, LogLevel, PubkeyAuthentication, RekeyLimit, RequestTty,
-    StrictHostKeyChecking,
+    AddKeysMode, AddKeysToAgent, AddressFamily, AlgorithmList, CanonicalizeHostname, ChannelTimeout,
+    CnameRule, ControlMaster, ControlPersist, EscapeChar, FingerprintHash, Forward, ForwardAgent,
+    ForwardListen, ForwardTarget, IdentityAgent, IpQos, JumpHost, LogLevel, PermitRemoteOpen,
+    PubkeyAuthentication, RekeyLimit, RemoteOpen, RequestTty, SessionType, StrictHostKeyChecking,
+    SyslogFacility, TrafficClass, Tunnel, TunnelDevice, WarnWeakCrypto, YesNoAsk,
 };

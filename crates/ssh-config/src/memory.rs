@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::IpAddr;
 
-use crate::{Source, SourceFile, Standing};
+use crate::source::GRAMMAR;
+use crate::{AddressFamily, FoundHost, Source, SourceFile, Standing};
 
 /// A [`Source`] in memory, for tests and for programs that bring their own configuration.
 ///
@@ -15,6 +17,10 @@ pub struct MemorySource {
     user: String,
     home: String,
     host: String,
+    commands: BTreeMap<String, bool>,
+    found: BTreeMap<String, FoundHost>,
+    interfaces: Vec<IpAddr>,
+    ssh_version: Option<String>,
 }
 
 impl MemorySource {
@@ -27,6 +33,10 @@ impl MemorySource {
             user: user.into(),
             home: home.into(),
             host: "localhost".to_owned(),
+            commands: BTreeMap::new(),
+            found: BTreeMap::new(),
+            interfaces: Vec::new(),
+            ssh_version: None,
         }
     }
 
@@ -61,9 +71,54 @@ impl MemorySource {
         self.host = host.into();
         self
     }
+
+    /// With a command of `Match exec` that succeeds, or does not. Others are refused.
+    #[must_use]
+    pub fn command(mut self, line: impl Into<String>, succeeds: bool) -> MemorySource {
+        self.commands.insert(line.into(), succeeds);
+        self
+    }
+
+    /// With a name that the name service knows. Others it does not know.
+    #[must_use]
+    pub fn found(mut self, name: impl Into<String>, host: FoundHost) -> MemorySource {
+        self.found.insert(name.into(), host);
+        self
+    }
+
+    /// With an address of an interface of this machine, which has none otherwise.
+    #[must_use]
+    pub fn interface(mut self, address: IpAddr) -> MemorySource {
+        self.interfaces.push(address);
+        self
+    }
+
+    /// With another version of ssh for `Match version`.
+    #[must_use]
+    pub fn ssh_version(mut self, version: impl Into<String>) -> MemorySource {
+        self.ssh_version = Some(version.into());
+        self
+    }
 }
 
 impl Source for MemorySource {
+    fn run(&self, line: &str) -> io::Result<bool> {
+        let known = self.commands.get(line).copied();
+        known.ok_or_else(|| io::Error::other(format!("there is no command {line:?}")))
+    }
+
+    fn look_up(&self, name: &str, _: AddressFamily) -> io::Result<Option<FoundHost>> {
+        Ok(self.found.get(name).cloned())
+    }
+
+    fn interface_addresses(&self) -> io::Result<Vec<IpAddr>> {
+        Ok(self.interfaces.clone())
+    }
+
+    fn ssh_version(&self) -> String {
+        self.ssh_version.clone().unwrap_or_else(|| GRAMMAR.to_owned())
+    }
+
     fn read(&self, path: &str, limit: u64) -> io::Result<Option<SourceFile>> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX).saturating_add(1);
         Ok(self

@@ -3,62 +3,142 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::args::{Args, MAX_WORDS, name, text};
 use crate::lexer::Line;
-use crate::pattern::matches_pattern;
-use crate::value::{self, RekeyLimit};
+use crate::pattern::{Compared, matches_pattern};
+use crate::value::{self, Compression, RekeyLimit};
 use crate::{
-    AddressFamily, AlgorithmList, ConfigError, ConfigErrorKind, Keyword, LogLevel, Origin,
-    PubkeyAuthentication, RequestTty, StrictHostKeyChecking,
+    AddKeysToAgent, AddressFamily, AlgorithmList, CanonicalizeHostname, ChannelTimeout, CnameRule,
+    ConfigError, ConfigErrorKind, ControlMaster, ControlPersist, EscapeChar, FingerprintHash, Forward, IpQos,
+    JumpHost, Keyword, LogLevel, Origin, PermitRemoteOpen, PubkeyAuthentication, RequestTty, SessionType,
+    Source, StrictHostKeyChecking, SyslogFacility, TrafficClass, Tunnel, TunnelDevice, WarnWeakCrypto,
+    YesNoAsk,
 };
 
 /// As many as ssh takes of each.
 const MAX_KEY_FILES: usize = 100;
-const MAX_KNOWN_HOSTS_FILES: usize = 32;
-/// ssh has no limit here; this one is far above any use.
-const MAX_VARIABLES: usize = 1_024;
 
-#[derive(Debug, Default)]
-pub(crate) struct Options {
-    pub(crate) address_family: Option<AddressFamily>,
-    pub(crate) batch_mode: Option<bool>,
-    pub(crate) ca_signature_algorithms: Option<AlgorithmList>,
-    pub(crate) certificate_files: Vec<(String, Origin)>,
-    pub(crate) ciphers: Option<AlgorithmList>,
-    pub(crate) connect_timeout: Option<Duration>,
-    pub(crate) connection_attempts: Option<u32>,
-    pub(crate) global_known_hosts_files: Option<Vec<String>>,
-    pub(crate) hash_known_hosts: Option<bool>,
-    pub(crate) host_key_algorithms: Option<AlgorithmList>,
-    pub(crate) host_key_alias: Option<String>,
-    pub(crate) host_name: Option<String>,
-    pub(crate) identities_only: Option<bool>,
-    pub(crate) identity_agent: Option<String>,
-    pub(crate) identity_files: Vec<(String, Origin)>,
-    pub(crate) ignore_unknown: Option<Vec<u8>>,
-    pub(crate) kbd_interactive_authentication: Option<bool>,
-    pub(crate) kex_algorithms: Option<AlgorithmList>,
-    pub(crate) log_level: Option<LogLevel>,
-    pub(crate) macs: Option<AlgorithmList>,
-    pub(crate) number_of_password_prompts: Option<u32>,
-    pub(crate) password_authentication: Option<bool>,
-    pub(crate) port: Option<u16>,
-    pub(crate) preferred_authentications: Option<String>,
-    pub(crate) pubkey_accepted_algorithms: Option<AlgorithmList>,
-    pub(crate) pubkey_authentication: Option<PubkeyAuthentication>,
-    pub(crate) rekey_bytes: Option<Option<u64>>,
-    pub(crate) rekey_interval: Option<Duration>,
-    pub(crate) request_tty: Option<RequestTty>,
-    pub(crate) required_rsa_size: Option<u32>,
-    pub(crate) send_env: Vec<String>,
-    pub(crate) server_alive_count_max: Option<u32>,
-    pub(crate) server_alive_interval: Option<Duration>,
-    pub(crate) set_env: Option<Vec<(String, String)>>,
-    pub(crate) strict_host_key_checking: Option<StrictHostKeyChecking>,
-    pub(crate) tag: Option<String>,
-    pub(crate) tcp_keep_alive: Option<bool>,
-    pub(crate) user: Option<String>,
-    pub(crate) user_known_hosts_files: Option<Vec<String>>,
-    pub(crate) origins: BTreeMap<Keyword, Origin>,
+/// Where the value of a keyword came from, and whether it asks for anything.
+#[derive(Clone, Debug)]
+pub(crate) struct Mark {
+    pub(crate) origin: Origin,
+    pub(crate) neutral: bool,
+}
+
+macro_rules! options {
+    ($($field:ident: $type:ty,)*) => {
+        #[derive(Debug, Default)]
+        pub(crate) struct Options {
+            $(pub(crate) $field: $type,)*
+            pub(crate) marks: BTreeMap<Keyword, Mark>,
+        }
+    };
+}
+
+options! {
+    add_keys_to_agent: Option<AddKeysToAgent>,
+    address_family: Option<AddressFamily>,
+    batch_mode: Option<bool>,
+    bind_address: Option<String>,
+    bind_interface: Option<String>,
+    ca_signature_algorithms: Option<AlgorithmList>,
+    canonical_domains: Option<Vec<String>>,
+    canonicalize_fallback_local: Option<bool>,
+    canonicalize_hostname: Option<CanonicalizeHostname>,
+    canonicalize_max_dots: Option<u32>,
+    canonicalize_permitted_cnames: Option<Vec<CnameRule>>,
+    certificate_files: Vec<(String, Origin)>,
+    channel_timeouts: Option<Vec<ChannelTimeout>>,
+    check_host_ip: Option<bool>,
+    ciphers: Option<AlgorithmList>,
+    clear_all_forwardings: Option<bool>,
+    compression: Option<Compression>,
+    connect_timeout: Option<Duration>,
+    connection_attempts: Option<u32>,
+    control_master: Option<ControlMaster>,
+    control_path: Option<String>,
+    control_persist: Option<ControlPersist>,
+    dynamic_forwards: Vec<Forward>,
+    enable_escape_commandline: Option<bool>,
+    enable_ssh_keysign: Option<bool>,
+    escape_char: Option<EscapeChar>,
+    exit_on_forward_failure: Option<bool>,
+    fingerprint_hash: Option<FingerprintHash>,
+    fork_after_authentication: Option<bool>,
+    forward_agent: Option<bool>,
+    forward_agent_path: Option<String>,
+    forward_x11: Option<bool>,
+    forward_x11_timeout: Option<Duration>,
+    forward_x11_trusted: Option<bool>,
+    gateway_ports: Option<bool>,
+    global_known_hosts_files: Option<Vec<String>>,
+    gssapi_authentication: Option<bool>,
+    gssapi_delegate_credentials: Option<bool>,
+    hash_known_hosts: Option<bool>,
+    host_key_algorithms: Option<AlgorithmList>,
+    host_key_alias: Option<String>,
+    host_name: Option<String>,
+    hostbased_accepted_algorithms: Option<AlgorithmList>,
+    hostbased_authentication: Option<bool>,
+    identities_only: Option<bool>,
+    identity_agent: Option<String>,
+    identity_files: Vec<(String, Origin)>,
+    ignore_unknown: Option<String>,
+    ip_qos: Option<IpQos>,
+    kbd_interactive_authentication: Option<bool>,
+    kbd_interactive_devices: Option<String>,
+    kex_algorithms: Option<AlgorithmList>,
+    known_hosts_command: Option<String>,
+    local_command: Option<String>,
+    local_forwards: Vec<Forward>,
+    log_level: Option<LogLevel>,
+    log_verbose: Option<Vec<String>>,
+    macs: Option<AlgorithmList>,
+    no_host_authentication_for_localhost: Option<bool>,
+    number_of_password_prompts: Option<u32>,
+    obscure_keystroke_timing: Option<Duration>,
+    password_authentication: Option<bool>,
+    permit_local_command: Option<bool>,
+    permit_remote_open: Option<(PermitRemoteOpen, String)>,
+    pkcs11_provider: Option<String>,
+    port: Option<u16>,
+    preferred_authentications: Option<String>,
+    proxy_command: Option<String>,
+    proxy_jump: Option<(Vec<JumpHost>, String)>,
+    proxy_use_fdpass: Option<bool>,
+    pubkey_accepted_algorithms: Option<AlgorithmList>,
+    pubkey_authentication: Option<PubkeyAuthentication>,
+    rekey_bytes: Option<Option<u64>>,
+    rekey_interval: Option<Duration>,
+    remote_command: Option<String>,
+    remote_forwards: Vec<Forward>,
+    request_tty: Option<RequestTty>,
+    required_rsa_size: Option<u32>,
+    revoked_host_keys: Option<Vec<String>>,
+    security_key_provider: Option<String>,
+    send_env: Vec<String>,
+    compared: Compared,
+    server_alive_count_max: Option<u32>,
+    server_alive_interval: Option<Duration>,
+    session_type: Option<SessionType>,
+    set_env: Option<Vec<(String, String)>>,
+    stdin_null: Option<bool>,
+    stream_local_bind_mask: Option<u32>,
+    stream_local_bind_unlink: Option<bool>,
+    strict_host_key_checking: Option<StrictHostKeyChecking>,
+    syslog_facility: Option<SyslogFacility>,
+    tag: Option<String>,
+    tcp_keep_alive: Option<bool>,
+    tunnel: Option<Tunnel>,
+    tunnel_device: Option<TunnelDevice>,
+    update_host_keys: Option<YesNoAsk>,
+    user: Option<String>,
+    user_known_hosts_files: Option<Vec<String>>,
+    verify_host_key_dns: Option<YesNoAsk>,
+    version_addendum: Option<String>,
+    visual_host_key: Option<bool>,
+    warn_weak_crypto: Option<WarnWeakCrypto>,
+    xauth_location: Option<String>,
 }
 
 impl Options {
@@ -69,69 +149,211 @@ impl Options {
         )
     }
 
-    /// Takes the value of a keyword that becomes a setting. A line in a block that does not apply is checked
-    /// like any other and then forgotten.
+    /// Whether and how names are made canonical is settled with the first reading.
+    pub(crate) fn settle_canonical(&mut self) {
+        self.canonicalize_hostname.get_or_insert(CanonicalizeHostname::No);
+        self.canonicalize_max_dots.get_or_insert(1);
+        self.canonicalize_fallback_local.get_or_insert(true);
+    }
+
+    /// Whether the connection goes to the host itself, as far as it is known yet.
+    pub(crate) fn is_direct(&self) -> bool {
+        let command = self.proxy_command.as_deref().filter(|command| !command.eq_ignore_ascii_case("none"));
+        self.last_jump().is_none() && command.is_none()
+    }
+
+    /// The host before the last one, as it is written.
+    pub(crate) fn last_jump(&self) -> Option<&JumpHost> {
+        self.proxy_jump.as_ref().and_then(|(hosts, _)| hosts.last())
+    }
+
+    /// Takes the value of a keyword. A line in a block that does not apply is checked like any other and then
+    /// forgotten.
     pub(crate) fn take(
         &mut self,
         keyword: Keyword,
         line: &Line<'_>,
         origin: &Origin,
         applies: bool,
+        source: &dyn Source,
     ) -> Result<(), ConfigError> {
-        let mut args = Args { keyword, args: line.args.iter() };
+        let mut args = Args::new(keyword, line, source);
+        let mark = || Mark { origin: origin.clone(), neutral: keyword.is_neutral(line) };
         /// The first value of the keyword that applies.
         macro_rules! first {
-            ($field:ident, $value:expr) => {{
+            ($field:ident, $value:expr) => {
+                first!($field, $value, applies)
+            };
+            ($field:ident, $value:expr, $applies:expr) => {{
                 let value = $value;
-                if applies && self.$field.is_none() {
+                if $applies && self.$field.is_none() {
                     self.$field = Some(value);
-                    self.origins.entry(keyword).or_insert_with(|| origin.clone());
+                    self.marks.entry(keyword).or_insert_with(mark);
                 }
             }};
         }
-        /// A time, where `none` leaves the keyword to a later value.
+        /// A time, where `none` leaves the keyword to a later value, and counts as its default if none comes.
         macro_rules! first_time {
             ($field:ident, $value:expr) => {
-                if let Some(time) = $value {
-                    first!($field, time)
+                match $value {
+                    Some(time) => {
+                        if applies && self.$field.is_none() {
+                            self.marks.remove(&keyword);
+                        }
+                        first!($field, time)
+                    }
+                    None if applies => _ = self.marks.entry(keyword).or_insert_with(mark),
+                    None => {}
                 }
             };
         }
         match keyword {
+            Keyword::AddKeysToAgent => {
+                let word = args.one(|word| Ok(word.to_owned()))?;
+                let time = args.another()?;
+                let value = AddKeysToAgent::parse(&word, time.as_deref()).map_err(|why| args.bad(why))?;
+                first!(add_keys_to_agent, value)
+            }
             Keyword::AddressFamily => first!(address_family, args.one(AddressFamily::parse)?),
             Keyword::BatchMode => first!(batch_mode, args.one(value::flag)?),
+            Keyword::BindAddress => first!(bind_address, args.one(text)?),
+            Keyword::BindInterface => first!(bind_interface, args.one(text)?),
             Keyword::CaSignatureAlgorithms => {
                 first!(ca_signature_algorithms, args.one(AlgorithmList::parse)?)
+            }
+            Keyword::CanonicalDomains => {
+                let domains = args.words()?;
+                let parsed: Result<Vec<_>, String> = domains.iter().map(|name| value::domain(name)).collect();
+                first!(canonical_domains, parsed.map_err(|why| args.bad(why))?)
+            }
+            Keyword::CanonicalizeFallbackLocal => {
+                first!(canonicalize_fallback_local, args.one(value::flag)?)
+            }
+            Keyword::CanonicalizeHostname => {
+                first!(canonicalize_hostname, args.one(CanonicalizeHostname::parse)?)
+            }
+            Keyword::CanonicalizeMaxDots => first!(canonicalize_max_dots, args.one(value::number)?),
+            Keyword::CanonicalizePermittedCnames => {
+                let rules = args.words_or_none()?;
+                let rules: Result<Vec<_>, String> = rules.iter().map(|rule| CnameRule::parse(rule)).collect();
+                first!(canonicalize_permitted_cnames, rules.map_err(|why| args.bad(why))?)
             }
             Keyword::CertificateFile => {
                 let file = args.one(text)?;
                 self.push_file(keyword, file, origin, applies)?;
             }
+            Keyword::ChannelTimeout => {
+                let words = args.words_or_none()?;
+                let rules: Result<Vec<_>, String> =
+                    words.iter().map(|rule| ChannelTimeout::parse(rule)).collect();
+                first!(channel_timeouts, rules.map_err(|why| args.bad(why))?)
+            }
+            Keyword::CheckHostIp => first!(check_host_ip, args.one(value::flag)?),
             Keyword::Ciphers => first!(ciphers, args.one(AlgorithmList::parse)?),
+            Keyword::ClearAllForwardings => first!(clear_all_forwardings, args.one(value::flag)?),
+            Keyword::Compression => first!(compression, args.one(Compression::parse)?),
             Keyword::ConnectTimeout => first_time!(connect_timeout, args.one(value::time)?),
             Keyword::ConnectionAttempts => first!(connection_attempts, args.one(value::number)?),
+            Keyword::ControlMaster => first!(control_master, args.one(ControlMaster::parse)?),
+            Keyword::ControlPath => first!(control_path, args.one(text)?),
+            Keyword::ControlPersist => first!(control_persist, args.one(ControlPersist::parse)?),
+            Keyword::DynamicForward | Keyword::LocalForward | Keyword::RemoteForward => {
+                let forward = args.forward(origin)?;
+                if applies {
+                    self.push_forward(keyword, forward)?;
+                }
+            }
+            Keyword::EnableEscapeCommandline => first!(enable_escape_commandline, args.one(value::flag)?),
+            Keyword::EnableSshKeysign => first!(enable_ssh_keysign, args.one(value::flag)?),
+            Keyword::EscapeChar => first!(escape_char, args.one(EscapeChar::parse)?),
+            Keyword::ExitOnForwardFailure => first!(exit_on_forward_failure, args.one(value::flag)?),
+            Keyword::FingerprintHash => first!(fingerprint_hash, args.one(FingerprintHash::parse)?),
+            Keyword::ForkAfterAuthentication => first!(fork_after_authentication, args.one(value::flag)?),
+            Keyword::ForwardAgent => {
+                let word = args.one(text)?;
+                match value::flag(&word) {
+                    Ok(flag) => first!(forward_agent, flag),
+                    // Two values, and each its first, as ssh: after `ForwardAgent no` a path changes nothing.
+                    Err(_) => {
+                        let path = value::agent::socket(&word, source).map_err(|why| args.bad(why))?;
+                        first!(forward_agent, true);
+                        first!(forward_agent_path, path);
+                    }
+                }
+            }
+            Keyword::ForwardX11 => first!(forward_x11, args.one(value::flag)?),
+            Keyword::ForwardX11Timeout => first_time!(forward_x11_timeout, args.one(value::time)?),
+            Keyword::ForwardX11Trusted => first!(forward_x11_trusted, args.one(value::flag)?),
+            Keyword::GatewayPorts => first!(gateway_ports, args.one(value::flag)?),
             Keyword::GlobalKnownHostsFile => first!(global_known_hosts_files, args.files()?),
+            Keyword::GssapiAuthentication => first!(gssapi_authentication, args.one(value::flag)?),
+            Keyword::GssapiDelegateCredentials => first!(gssapi_delegate_credentials, args.one(value::flag)?),
             Keyword::HashKnownHosts => first!(hash_known_hosts, args.one(value::flag)?),
             Keyword::HostKeyAlgorithms => first!(host_key_algorithms, args.one(AlgorithmList::parse)?),
-            Keyword::HostKeyAlias => first!(host_key_alias, args.one(text)?),
-            Keyword::HostName => first!(host_name, args.one(text)?),
+            Keyword::HostKeyAlias => first!(host_key_alias, args.one(name)?),
+            Keyword::HostName => first!(host_name, args.one(name)?),
+            Keyword::HostbasedAcceptedAlgorithms => {
+                first!(hostbased_accepted_algorithms, args.one(AlgorithmList::parse)?)
+            }
+            Keyword::HostbasedAuthentication => first!(hostbased_authentication, args.one(value::flag)?),
             Keyword::IdentitiesOnly => first!(identities_only, args.one(value::flag)?),
-            Keyword::IdentityAgent => first!(identity_agent, args.one(text)?),
+            Keyword::IdentityAgent => {
+                first!(identity_agent, args.one(|word| value::agent::socket(&text(word)?, source))?)
+            }
             Keyword::IdentityFile => {
                 let file = args.one(text)?;
                 self.push_file(keyword, file, origin, applies)?;
             }
-            Keyword::IgnoreUnknown => first!(ignore_unknown, args.one(text)?.into_bytes()),
+            Keyword::IgnoreUnknown => first!(ignore_unknown, args.one(text)?),
+            Keyword::IpQos => {
+                let interactive = args.one(TrafficClass::parse)?;
+                let bulk = if args.is_at_end() { interactive } else { args.one(TrafficClass::parse)? };
+                first!(ip_qos, IpQos::new(interactive, bulk))
+            }
             Keyword::KbdInteractiveAuthentication => {
                 first!(kbd_interactive_authentication, args.one(value::flag)?);
             }
+            Keyword::KbdInteractiveDevices => first!(kbd_interactive_devices, args.one(text)?),
             Keyword::KexAlgorithms => first!(kex_algorithms, args.one(AlgorithmList::parse)?),
+            Keyword::KnownHostsCommand => first!(known_hosts_command, args.rest()?),
+            Keyword::LocalCommand => first!(local_command, args.rest()?),
             Keyword::LogLevel => first!(log_level, args.one(LogLevel::parse)?),
+            Keyword::LogVerbose => {
+                // ssh keeps the first word alone.
+                let words = args.words()?;
+                first!(log_verbose, words.into_iter().take(1).collect::<Vec<_>>())
+            }
             Keyword::Macs => first!(macs, args.one(AlgorithmList::parse)?),
+            Keyword::NoHostAuthenticationForLocalhost => {
+                first!(no_host_authentication_for_localhost, args.one(value::flag)?)
+            }
             Keyword::NumberOfPasswordPrompts => first!(number_of_password_prompts, args.one(value::number)?),
+            Keyword::ObscureKeystrokeTiming => {
+                first!(obscure_keystroke_timing, args.one(value::terminal::keystroke_interval)?)
+            }
             Keyword::PasswordAuthentication => first!(password_authentication, args.one(value::flag)?),
-            Keyword::Port => first!(port, args.one(value::port)?),
+            Keyword::PermitLocalCommand => first!(permit_local_command, args.one(value::flag)?),
+            Keyword::PermitRemoteOpen => {
+                let words = args.all()?;
+                let places = PermitRemoteOpen::parse(&words, source).map_err(|why| args.bad(why))?;
+                first!(permit_remote_open, (places, words.join(" ")))
+            }
+            Keyword::Pkcs11Provider => first!(pkcs11_provider, args.one(text)?),
+            Keyword::Port => first!(port, args.one(|word| value::port(word, source))?),
             Keyword::PreferredAuthentications => first!(preferred_authentications, args.one(text)?),
+            Keyword::ProxyCommand => {
+                let jumps = self.proxy_jump.as_ref().is_some_and(|(hosts, _)| !hosts.is_empty());
+                first!(proxy_command, args.rest()?, applies && !jumps)
+            }
+            Keyword::ProxyJump => {
+                let rest = args.rest()?;
+                let none = rest.eq_ignore_ascii_case("none");
+                let written = rest.split('#').next().unwrap_or_default().trim_ascii_end().to_owned();
+                let hosts = if none { Ok(Vec::new()) } else { JumpHost::parse_list(&written, source) };
+                let hosts = hosts.map_err(|why| args.bad(why))?;
+                first!(proxy_jump, (hosts, written), applies && (none || self.proxy_command.is_none()))
+            }
+            Keyword::ProxyUseFdpass => first!(proxy_use_fdpass, args.one(value::flag)?),
             Keyword::PubkeyAcceptedAlgorithms => {
                 first!(pubkey_accepted_algorithms, args.one(AlgorithmList::parse)?);
             }
@@ -140,34 +362,63 @@ impl Options {
             }
             Keyword::RekeyLimit => {
                 first!(rekey_bytes, args.one(value::bytes)?);
-                if !args.args.as_slice().is_empty() {
-                    first_time!(rekey_interval, args.one(value::time)?);
+                if !args.is_at_end()
+                    && let Some(interval) = args.one(value::time)?
+                {
+                    first!(rekey_interval, interval);
                 }
             }
+            Keyword::RemoteCommand => first!(remote_command, args.rest()?),
             Keyword::RequestTty => first!(request_tty, args.one(RequestTty::parse)?),
             Keyword::RequiredRsaSize => first!(required_rsa_size, args.one(value::number)?),
+            Keyword::RevokedHostKeys => first!(revoked_host_keys, args.words_or_none()?),
+            Keyword::SecurityKeyProvider => first!(security_key_provider, args.one(text)?),
             Keyword::SendEnv => {
                 for name in args.all()? {
                     if name.is_empty() || name.contains('=') {
                         return Err(args.bad(format!("{name:?} is not a pattern for variables' names")));
                     }
                     if applies {
-                        self.send_variable(name, origin)?;
+                        self.send_variable(name, mark())?;
                     }
                 }
             }
             Keyword::ServerAliveCountMax => first!(server_alive_count_max, args.one(value::number)?),
             Keyword::ServerAliveInterval => first_time!(server_alive_interval, args.one(value::time)?),
+            Keyword::SessionType => first!(session_type, args.one(SessionType::parse)?),
             Keyword::SetEnv => first!(set_env, args.variables()?),
+            Keyword::StdinNull => first!(stdin_null, args.one(value::flag)?),
+            Keyword::StreamLocalBindMask => {
+                let mask = args.one(value::mask)?;
+                // Unlike every other value: the last one counts, in whichever block it stands.
+                self.stream_local_bind_mask = Some(mask);
+                self.marks.insert(keyword, mark());
+            }
+            Keyword::StreamLocalBindUnlink => first!(stream_local_bind_unlink, args.one(value::flag)?),
             Keyword::StrictHostKeyChecking => {
                 first!(strict_host_key_checking, args.one(StrictHostKeyChecking::parse)?);
             }
-            Keyword::Tag => first!(tag, args.one(text)?),
+            // The first one counts in whichever block it stands, as with ssh.
+            Keyword::SyslogFacility => first!(syslog_facility, args.one(SyslogFacility::parse)?, true),
+            Keyword::Tag => first!(tag, args.one(name)?),
             Keyword::TcpKeepAlive => first!(tcp_keep_alive, args.one(value::flag)?),
-            Keyword::User => first!(user, args.one(text)?),
+            Keyword::Tunnel => first!(tunnel, args.one(Tunnel::parse)?),
+            Keyword::TunnelDevice => first!(tunnel_device, args.one(TunnelDevice::parse)?),
+            Keyword::UpdateHostKeys => first!(update_host_keys, args.one(YesNoAsk::parse)?),
+            Keyword::User => first!(user, args.one(name)?),
             Keyword::UserKnownHostsFile => first!(user_known_hosts_files, args.files()?),
-            // Everything else is decided by its row in the table.
-            _ => return Ok(()),
+            Keyword::VerifyHostKeyDns => first!(verify_host_key_dns, args.one(YesNoAsk::parse)?),
+            Keyword::VersionAddendum => {
+                let rest = args.rest()?;
+                let text = rest.split('#').next().unwrap_or_default().trim_ascii_end();
+                let text = if text.eq_ignore_ascii_case("none") { "" } else { text };
+                first!(version_addendum, text.to_owned())
+            }
+            Keyword::VisualHostKey => first!(visual_host_key, args.one(value::flag)?),
+            Keyword::WarnWeakCrypto => first!(warn_weak_crypto, args.one(WarnWeakCrypto::parse)?),
+            Keyword::XAuthLocation => first!(xauth_location, args.one(text)?),
+            // These govern the reading and are seen to there.
+            Keyword::Host | Keyword::Include | Keyword::Match | Keyword::RefuseConnection => return Ok(()),
         }
         args.end()
     }
@@ -192,105 +443,45 @@ impl Options {
             return Err(ConfigError::new(ConfigErrorKind::TooLarge, message));
         }
         files.push((file, origin.clone()));
-        self.origins.entry(keyword).or_insert_with(|| origin.clone());
+        self.marks.entry(keyword).or_insert_with(|| Mark { origin: origin.clone(), neutral: false });
+        Ok(())
+    }
+
+    /// A forwarding: these add up, each once.
+    fn push_forward(&mut self, keyword: Keyword, forward: Forward) -> Result<(), ConfigError> {
+        let forwards = match keyword {
+            Keyword::LocalForward => &mut self.local_forwards,
+            Keyword::RemoteForward => &mut self.remote_forwards,
+            _ => &mut self.dynamic_forwards,
+        };
+        if forwards.iter().any(|known| known.is_same(&forward)) {
+            return Ok(());
+        }
+        if forwards.len() >= MAX_WORDS {
+            let message = format!("more than {MAX_WORDS} values of {keyword}");
+            return Err(ConfigError::new(ConfigErrorKind::TooLarge, message));
+        }
+        let origin = forward.origin.clone();
+        forwards.push(forward);
+        self.marks.entry(keyword).or_insert(Mark { origin, neutral: false });
         Ok(())
     }
 
     /// A pattern adds to the list; with `-` before it, it takes away what it matches.
-    fn send_variable(&mut self, name: String, origin: &Origin) -> Result<(), ConfigError> {
+    fn send_variable(&mut self, name: String, mark: Mark) -> Result<(), ConfigError> {
         if let Some(pattern) = name.strip_prefix('-') {
+            let names: usize = self.send_env.iter().map(String::len).sum();
+            let message = "SendEnv: too many names, too often taken away again; write fewer, or shorter ones";
+            self.compared.count(names, pattern.len(), message)?;
             self.send_env.retain(|known| !matches_pattern(known.as_bytes(), pattern.as_bytes()));
             return Ok(());
         }
-        if self.send_env.len() >= MAX_VARIABLES {
-            let message = format!("more than {MAX_VARIABLES} patterns in SendEnv");
+        if self.send_env.len() >= MAX_WORDS {
+            let message = format!("more than {MAX_WORDS} patterns in SendEnv");
             return Err(ConfigError::new(ConfigErrorKind::TooLarge, message));
         }
         self.send_env.push(name);
-        self.origins.entry(Keyword::SendEnv).or_insert_with(|| origin.clone());
+        self.marks.entry(Keyword::SendEnv).or_insert(mark);
         Ok(())
     }
-}
-
-/// The arguments of one line.
-struct Args<'a> {
-    keyword: Keyword,
-    args: std::slice::Iter<'a, Vec<u8>>,
-}
-
-impl Args<'_> {
-    fn one<T>(&mut self, parse: impl Fn(&str) -> Result<T, String>) -> Result<T, ConfigError> {
-        let arg = self.args.next().filter(|arg| !arg.is_empty());
-        let arg = arg.ok_or_else(|| self.bad("it has no value"))?;
-        parse(self.utf8(arg)?).map_err(|message| self.bad(message))
-    }
-
-    fn all(&mut self) -> Result<Vec<String>, ConfigError> {
-        let args = std::mem::take(&mut self.args);
-        let words: Result<Vec<String>, ConfigError> =
-            args.map(|arg| Ok(self.utf8(arg)?.to_owned())).collect();
-        let words = words?;
-        if words.is_empty() { Err(self.bad("it has no value")) } else { Ok(words) }
-    }
-
-    /// Names of files, where `none` alone is no file at all.
-    fn files(&mut self) -> Result<Vec<String>, ConfigError> {
-        let mut files = self.all()?;
-        if files.iter().any(String::is_empty) {
-            return Err(self.bad("it has an empty value"));
-        }
-        if files.len() > MAX_KNOWN_HOSTS_FILES {
-            return Err(self.bad(format!("it names more than {MAX_KNOWN_HOSTS_FILES} files")));
-        }
-        if files.iter().any(|file| file.eq_ignore_ascii_case("none")) {
-            if files.len() > 1 {
-                return Err(self.bad("\"none\" stands with other values"));
-            }
-            files.clear();
-        }
-        Ok(files)
-    }
-
-    /// `NAME=VALUE` words, the first of each name.
-    fn variables(&mut self) -> Result<Vec<(String, String)>, ConfigError> {
-        let words = self.all()?;
-        if words.len() > MAX_VARIABLES {
-            return Err(self.bad(format!("it sets more than {MAX_VARIABLES} variables")));
-        }
-        let mut variables: Vec<(String, String)> = Vec::new();
-        for word in words {
-            // Not the word itself: it may hold a secret.
-            let (name, value) = word
-                .split_once('=')
-                .filter(|(name, _)| !name.is_empty())
-                .ok_or_else(|| self.bad("a word is not of the form NAME=VALUE"))?;
-            if !variables.iter().any(|(known, _)| known == name) {
-                variables.push((name.to_owned(), value.to_owned()));
-            }
-        }
-        Ok(variables)
-    }
-
-    fn end(&mut self) -> Result<(), ConfigError> {
-        match self.args.next() {
-            Some(_) => Err(self.bad("there is more on the line than it takes; quote a value with blanks")),
-            None => Ok(()),
-        }
-    }
-
-    fn utf8<'t>(&self, arg: &'t [u8]) -> Result<&'t str, ConfigError> {
-        std::str::from_utf8(arg).map_err(|_| self.bad("its value is not UTF-8"))
-    }
-
-    fn bad(&self, message: impl std::fmt::Display) -> ConfigError {
-        ConfigError::new(ConfigErrorKind::InvalidValue, format!("{}: {message}", self.keyword))
-    }
-}
-
-/// Text as it stands, without control characters: it reaches names, paths and messages.
-fn text(word: &str) -> Result<String, String> {
-    if word.contains(char::is_control) {
-        return Err("its value has a control character".to_owned());
-    }
-    Ok(word.to_owned())
 }

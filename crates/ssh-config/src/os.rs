@@ -1,16 +1,25 @@
 //! The operating system as a source.
 
+mod outside;
+
 use std::env;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
+use std::net::IpAddr;
 use std::path::Path;
 
-use crate::{Source, SourceFile, Standing};
+use crate::source::{GRAMMAR, MAX_SERVICES};
+use crate::{AddressFamily, FoundHost, Source, SourceFile, Standing};
 
 /// The [`Source`] that is this machine and this user.
 ///
 /// The home directory is `HOME`'s where it is set and the account's otherwise; ssh looks at the account alone.
 /// On Windows it is the profile directory, and the permissions of files are not examined there.
+///
+/// A command of `Match exec` is run by `$SHELL`, `/bin/sh` where it is not set, and `cmd.exe` on Windows. After 30 s it
+/// is killed, which is an error. Names are looked up by the system's resolver, which keeps its own time: nothing here
+/// can end it earlier. On Windows it does not tell which names are aliases: CanonicalizePermittedCNAMEs follows none there,
+/// and a warning says so. `Match version` asks the ssh of this machine (`ssh -V`), so that a file means the same to both.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OsSource;
 
@@ -78,6 +87,34 @@ impl Source for OsSource {
 
     fn host(&self) -> Option<String> {
         whoami::hostname().ok()
+    }
+
+    fn run(&self, line: &str) -> io::Result<bool> {
+        outside::run(line)
+    }
+
+    fn look_up(&self, name: &str, family: AddressFamily) -> io::Result<Option<FoundHost>> {
+        outside::look_up(name, family)
+    }
+
+    fn interface_addresses(&self) -> io::Result<Vec<IpAddr>> {
+        outside::interface_addresses()
+    }
+
+    fn ssh_version(&self) -> String {
+        outside::ssh_version().unwrap_or_else(|| GRAMMAR.to_owned())
+    }
+
+    fn service_port(&self, name: &str) -> Option<u16> {
+        if name == "ssh" {
+            return Some(22);
+        }
+        let list = if cfg!(windows) {
+            format!(r"{}\System32\drivers\etc\services", env::var("SystemRoot").ok()?)
+        } else {
+            "/etc/services".to_owned()
+        };
+        self.read(&list, MAX_SERVICES).ok()??.service_port(name)
     }
 
     fn system_directory(&self) -> String {
@@ -175,5 +212,9 @@ mod tests {
             assert_eq!(OsSource.home(Some("root")).as_deref(), Some("/root"));
         }
         assert_eq!(OsSource.home(Some("no such user")), None);
+        assert_eq!(
+            (OsSource.service_port("ssh"), OsSource.service_port("no such service")),
+            (Some(22), None)
+        );
     }
 }

@@ -1,5 +1,7 @@
 //! Patterns (`*`, `?`) and comma-separated pattern lists with negation.
 
+use crate::{ConfigError, ConfigErrorKind};
+
 /// Whether all of `text` matches `pattern`: `*` is any run of bytes, `?` any one byte.
 ///
 /// The time is at most the product of the lengths, whatever the pattern.
@@ -55,6 +57,25 @@ pub fn matches_list(text: &[u8], list: &[u8]) -> bool {
 /// As [`matches_list`], with both in lower case: host names have none.
 pub(crate) fn matches_host_list(host: &str, list: &[u8]) -> bool {
     matches_list(host.to_ascii_lowercase().as_bytes(), &list.to_ascii_lowercase())
+}
+
+/// How much the lines of all files had compared that may name many things and many patterns: `SendEnv -PATTERN` and
+/// IgnoreUnknown.
+#[derive(Debug, Default)]
+pub(crate) struct Compared(usize);
+
+impl Compared {
+    /// Bytes of names times bytes of patterns: a thousand of each, of usual lengths, several times.
+    const MAX: usize = 1 << 30;
+
+    /// Counts what is about to be compared, in bytes; too much in all is an error of these words.
+    pub(crate) fn count(&mut self, names: usize, patterns: usize, message: &str) -> Result<(), ConfigError> {
+        self.0 = self.0.saturating_add(names.saturating_mul(patterns));
+        if self.0 > Self::MAX {
+            return Err(ConfigError::new(ConfigErrorKind::TooLarge, message));
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ pub struct Query {
     pub(crate) identity_files: Vec<String>,
     pub(crate) options: Vec<String>,
     pub(crate) tag: Option<String>,
+    pub(crate) command: Option<String>,
 }
 
 impl Query {
@@ -34,6 +35,7 @@ impl Query {
             identity_files: Vec::new(),
             options: Vec::new(),
             tag: None,
+            command: None,
         }
     }
 
@@ -62,6 +64,13 @@ impl Query {
     #[must_use]
     pub fn option(mut self, option: impl Into<String>) -> Query {
         self.options.push(option.into());
+        self
+    }
+
+    /// What is to run on the far side, for `Match command` and `Match sessiontype`.
+    #[must_use]
+    pub fn command(mut self, command: impl Into<String>) -> Query {
+        self.command = Some(command.into());
         self
     }
 

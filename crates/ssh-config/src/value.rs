@@ -1,193 +1,30 @@
 //! The types of values, and how each is read from its argument. Errors are the middle of a sentence.
 
-use std::fmt;
+pub(crate) mod agent;
+mod algorithms;
+mod channel;
+pub(crate) mod forward;
+pub(crate) mod jump;
+mod qos;
+pub(crate) mod terminal;
+mod words;
+
 use std::time::Duration;
 
-/// A type whose values are words, each with the spelling that `ssh -G` prints first.
-macro_rules! words {
-    ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident: $($word:literal)|+,)* }) => {
-        $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        #[non_exhaustive]
-        pub enum $name { $($(#[$vmeta])* $variant,)* }
+use crate::Source;
 
-        impl $name {
-            pub(crate) fn parse(word: &str) -> Result<$name, String> {
-                $($(if word.eq_ignore_ascii_case($word) { return Ok($name::$variant); })+)*
-                let known: &[&str] = &[$($($word),+),*];
-                Err(format!("{word:?} is none of {}", known.join(", ")))
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(match self { $($name::$variant => [$($word),+][0],)* })
-            }
-        }
-    };
-}
-
-words! {
-    /// What to do with a host whose key is not known.
-    StrictHostKeyChecking {
-        /// Refuse it.
-        Yes: "true" | "yes",
-        /// Accept any key, a changed one included.
-        No: "false" | "no" | "off",
-        /// Ask the user. The default.
-        Ask: "ask",
-        /// Accept and remember it; refuse a changed one.
-        AcceptNew: "accept-new",
-    }
-}
-
-words! {
-    /// Which addresses of a host may be used.
-    AddressFamily {
-        /// IPv4 and IPv6.
-        Any: "any",
-        /// IPv4.
-        Inet: "inet",
-        /// IPv6.
-        Inet6: "inet6",
-    }
-}
-
-words! {
-    /// Whether a terminal is asked for.
-    RequestTty {
-        /// Where standard input is one.
-        Yes: "true" | "yes",
-        /// Never.
-        No: "false" | "no",
-        /// Always.
-        Force: "force",
-        /// For a shell, not for a command. The default.
-        Auto: "auto",
-    }
-}
-
-words! {
-    /// Whether public keys are tried, and bound to the host's key (OpenSSH's PROTOCOL, hostbound).
-    PubkeyAuthentication {
-        /// Both forms.
-        Yes: "true" | "yes",
-        /// Not at all.
-        No: "false" | "no",
-        /// Without the binding.
-        Unbound: "unbound",
-        /// With the binding.
-        HostBound: "host-bound",
-    }
-}
-
-words! {
-    /// How much is logged.
-    LogLevel {
-        /// Nothing.
-        Quiet: "SILENT" | "QUIET",
-        /// What ends the program.
-        Fatal: "FATAL",
-        /// Errors.
-        Error: "ERROR",
-        /// The default.
-        Info: "INFO",
-        /// A little more.
-        Verbose: "VERBOSE",
-        /// For debugging.
-        Debug1: "DEBUG" | "DEBUG1",
-        /// More of it.
-        Debug2: "DEBUG2",
-        /// All of it.
-        Debug3: "DEBUG3",
-    }
-}
-
-/// A list of algorithms, and what is done with the defaults.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum AlgorithmList {
-    /// These instead of the defaults.
-    Only(Vec<String>),
-    /// `+`: the defaults, then these.
-    Append(Vec<String>),
-    /// `-`: the defaults without these, which may be patterns.
-    Remove(Vec<String>),
-    /// `^`: these, then the defaults.
-    Prepend(Vec<String>),
-}
-
-impl AlgorithmList {
-    pub(crate) fn parse(text: &str) -> Result<AlgorithmList, String> {
-        let (make, names): (fn(Vec<String>) -> AlgorithmList, &str) = match text.as_bytes() {
-            [b'+', ..] => (AlgorithmList::Append, &text[1..]),
-            [b'-', ..] => (AlgorithmList::Remove, &text[1..]),
-            [b'^', ..] => (AlgorithmList::Prepend, &text[1..]),
-            _ => (AlgorithmList::Only, text),
-        };
-        let names: Vec<String> = names.split(',').map(str::to_owned).collect();
-        // RFC 4251 section 6: names are of 1 to 64 printable US-ASCII characters.
-        let fits =
-            |name: &String| (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_graphic());
-        match names.iter().find(|name| !fits(name)) {
-            Some(bad) => Err(format!("{bad:?} is not an algorithm's name")),
-            None => Ok(make(names)),
-        }
-    }
-
-    /// The list that results, starting from `defaults`.
-    ///
-    /// ```
-    /// use rustle_ssh_config::AlgorithmList;
-    ///
-    /// let list = AlgorithmList::Remove(vec!["aes*-ctr".to_owned()]);
-    /// assert_eq!(list.apply(&["aes256-gcm@openssh.com", "aes256-ctr"]), ["aes256-gcm@openssh.com"]);
-    /// ```
-    #[must_use]
-    pub fn apply(&self, defaults: &[&str]) -> Vec<String> {
-        let defaults = defaults.iter().map(|name| (*name).to_owned());
-        let mut list: Vec<String> = Vec::new();
-        let mut push = |name: String| {
-            if !list.contains(&name) {
-                list.push(name);
-            }
-        };
-        match self {
-            AlgorithmList::Only(names) => names.iter().cloned().for_each(&mut push),
-            AlgorithmList::Append(names) => defaults.chain(names.iter().cloned()).for_each(&mut push),
-            AlgorithmList::Prepend(names) => names.iter().cloned().chain(defaults).for_each(&mut push),
-            AlgorithmList::Remove(patterns) => defaults
-                .filter(|name| {
-                    !patterns.iter().any(|p| crate::matches_pattern(name.as_bytes(), p.as_bytes()))
-                })
-                .for_each(&mut push),
-        }
-        list
-    }
-}
-
-impl fmt::Display for AlgorithmList {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            AlgorithmList::Only(names) => f.write_str(&names.join(",")),
-            AlgorithmList::Append(names) => write!(f, "+{}", names.join(",")),
-            AlgorithmList::Remove(names) => write!(f, "-{}", names.join(",")),
-            AlgorithmList::Prepend(names) => write!(f, "^{}", names.join(",")),
-        }
-    }
-}
-
-/// Which agent to ask.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum IdentityAgent {
-    /// None.
-    None,
-    /// The one whose socket this environment variable names.
-    Environment(String),
-    /// The one at this path.
-    Path(String),
-}
+pub use crate::value::agent::{AddKeysMode, AddKeysToAgent, ForwardAgent, IdentityAgent};
+pub use crate::value::algorithms::AlgorithmList;
+pub use crate::value::channel::{ChannelTimeout, CnameRule, PermitRemoteOpen, RemoteOpen, TunnelDevice};
+pub use crate::value::forward::{Forward, ForwardListen, ForwardTarget};
+pub use crate::value::jump::JumpHost;
+pub use crate::value::qos::{IpQos, TrafficClass};
+pub use crate::value::terminal::{ControlPersist, EscapeChar};
+pub(crate) use crate::value::words::Compression;
+pub use crate::value::words::{
+    AddressFamily, CanonicalizeHostname, ControlMaster, FingerprintHash, LogLevel, PubkeyAuthentication,
+    RequestTty, SessionType, StrictHostKeyChecking, SyslogFacility, Tunnel, WarnWeakCrypto, YesNoAsk,
+};
 
 /// When keys are renewed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -232,15 +69,41 @@ pub(crate) fn number(word: &str) -> Result<u32, String> {
     }
 }
 
-pub(crate) fn port(word: &str) -> Result<u16, String> {
-    // The one name of the services database that makes sense here.
-    if word == "ssh" {
-        return Ok(22);
+pub(crate) fn port(word: &str, source: &dyn Source) -> Result<u16, String> {
+    match port_or_zero(word, source)? {
+        0 => Err(format!("{word:?} is not a port from 1 to 65535")),
+        port => Ok(port),
     }
-    match word.parse::<u16>() {
-        Ok(port) if port > 0 && word.bytes().all(|b| b.is_ascii_digit()) => Ok(port),
-        _ => Err(format!("{word:?} is not a port from 1 to 65535")),
+}
+
+/// A port in digits or by its name in the system's list of services; 0 has a meaning for remote listeners.
+pub(crate) fn port_or_zero(word: &str, source: &dyn Source) -> Result<u16, String> {
+    // A sign counts as ssh's own number reader takes it.
+    let unsigned = word.strip_prefix('+').unwrap_or(word);
+    let digits = !unsigned.is_empty() && unsigned.bytes().all(|b| b.is_ascii_digit());
+    let port = if digits { unsigned.parse().ok() } else { source.service_port(word) };
+    port.ok_or_else(|| format!("{word:?} is neither a port from 1 to 65535 nor the name of a service"))
+}
+
+/// A mask of permissions, in octal.
+pub(crate) fn mask(word: &str) -> Result<u32, String> {
+    let digits = word.bytes().all(|b| b.is_ascii_digit());
+    match u32::from_str_radix(word, 8) {
+        Ok(mask) if digits && mask <= 0o777 => Ok(mask),
+        _ => Err(format!("{word:?} is not a mask from 0 to 0777")),
     }
+}
+
+/// A domain in lower case, without the dot at its end; `none` is one as well.
+pub(crate) fn domain(word: &str) -> Result<String, String> {
+    if !jump::is_domain(word) {
+        return Err(format!("{word:?} is not the name of a domain"));
+    }
+    Ok(word.strip_suffix('.').unwrap_or(word).to_ascii_lowercase())
+}
+
+pub(crate) fn is_variable(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
 /// A time as in `sshd_config(5)`, TIME FORMATS: numbers with the units s, m, h, d and w, seconds without one.
@@ -249,6 +112,11 @@ pub(crate) fn time(word: &str) -> Result<Option<Duration>, String> {
     if word == "none" {
         return Ok(None);
     }
+    seconds(word).map(Some)
+}
+
+/// As [`time`], without that word.
+pub(crate) fn seconds(word: &str) -> Result<Duration, String> {
     let bad = || format!("{word:?} is not a time such as 90, 90s or 1h30m");
     let (mut total, mut value, mut seconds_seen) = (0u64, None, false);
     for byte in word.bytes() {
@@ -283,35 +151,47 @@ pub(crate) fn time(word: &str) -> Result<Option<Duration>, String> {
     if i32::try_from(total).is_err() {
         return Err(bad());
     }
-    Ok(Some(Duration::from_secs(total)))
+    Ok(Duration::from_secs(total))
 }
 
-/// A number of bytes with an optional K, M or G; `None` for `default`.
+/// A number of bytes, whole or decimal, with an optional unit from K to E, each 1024 of the one before; `None` for
+/// `default`.
 pub(crate) fn bytes(word: &str) -> Result<Option<u64>, String> {
     if word == "default" {
         return Ok(None);
     }
     let bad = || format!("{word:?} is not a size such as 512M or default");
-    let (digits, unit) = match word.as_bytes().last().map(u8::to_ascii_lowercase) {
-        Some(b'k') => (&word[..word.len() - 1], 1 << 10),
-        Some(b'm') => (&word[..word.len() - 1], 1 << 20),
-        Some(b'g') => (&word[..word.len() - 1], 1 << 30),
-        _ => (word, 1),
+    let unit = match word.as_bytes().last() {
+        Some(letter) if letter.is_ascii_alphabetic() => {
+            let power = "BKMGTPE".find(char::from(letter.to_ascii_uppercase())).ok_or_else(bad)?;
+            Some(1u64 << (10 * power))
+        }
+        _ => None,
     };
-    if !digits.bytes().all(|b| b.is_ascii_digit()) {
+    let digits = if unit.is_some() { &word[..word.len() - 1] } else { word };
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let all_digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    // No unit has more than 19 digits to divide.
+    if whole.is_empty() || !all_digits(whole) || !all_digits(fraction) || fraction.len() > 18 {
         return Err(bad());
     }
-    let size = digits.parse::<u64>().ok().and_then(|n| n.checked_mul(unit)).ok_or_else(bad)?;
-    match size {
+    let unit = unit.unwrap_or(1);
+    let whole = whole.parse::<u64>().ok().and_then(|whole| whole.checked_mul(unit)).ok_or_else(bad)?;
+    let part = fraction
+        .bytes()
+        .fold((0u128, 1u128), |(part, scale), digit| (part * 10 + u128::from(digit - b'0'), scale * 10));
+    let part = u64::try_from(part.0 * u128::from(unit) / part.1).map_err(|_| bad())?;
+    match whole.checked_add(part).filter(|size| i64::try_from(*size).is_ok()).ok_or_else(bad)? {
         0 => Ok(None),
         1..16 => Err(format!("{word:?} is too small, 16 bytes is the least")),
-        _ => Ok(Some(size)),
+        size => Ok(Some(size)),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::MemorySource;
 
     #[test]
     fn times() {
@@ -330,10 +210,22 @@ mod tests {
         assert_eq!(number("3"), Ok(3));
         assert!(number("-1").is_err() && number("+1").is_err() && number("").is_err());
         assert!(number("2147483648").is_err());
-        assert_eq!(port("22"), Ok(22));
-        assert!(port("0").is_err() && port("65536").is_err() && port("+22").is_err());
+        let source = MemorySource::new("a", "/h").file("/etc/services", "x 1/udp\nhttp\t80/tcp www # web\n");
+        assert_eq!((port("22", &source), port("+22", &source)), (Ok(22), Ok(22)));
+        assert_eq!((port("www", &source), port("ssh", &source)), (Ok(80), Ok(22)));
+        for bad in ["0", "65536", "++22", "+", "", "x", "web"] {
+            assert!(port(bad, &source).is_err(), "{bad}");
+        }
+        assert_eq!(port_or_zero("0", &source), Ok(0));
         assert_eq!(bytes("1G"), Ok(Some(1 << 30)));
         assert_eq!(bytes("default"), Ok(None));
+        assert_eq!(
+            (bytes("1.5m"), bytes("17b"), bytes("2T")),
+            (Ok(Some(3 << 19)), Ok(Some(17)), Ok(Some(2 << 40)))
+        );
+        assert!(
+            bytes("8E").is_err() && bytes(".5G").is_err() && bytes("1..5G").is_err() && bytes("1Z").is_err()
+        );
         assert!(
             bytes("1").is_err()
                 && bytes("G").is_err()
@@ -342,25 +234,9 @@ mod tests {
         );
         assert_eq!(flag("YES"), Ok(true));
         assert!(flag("maybe").is_err());
-    }
-
-    #[test]
-    fn words_are_read_in_any_case_and_printed_as_ssh_does() {
-        assert_eq!(StrictHostKeyChecking::parse("OFF"), Ok(StrictHostKeyChecking::No));
-        assert_eq!(StrictHostKeyChecking::No.to_string(), "false");
-        assert_eq!(LogLevel::parse("debug1").unwrap().to_string(), "DEBUG");
-        assert_eq!(AddressFamily::parse("ipv4").unwrap_err(), "\"ipv4\" is none of any, inet, inet6");
-    }
-
-    #[test]
-    fn algorithm_lists_change_the_defaults() {
-        let apply = |text| AlgorithmList::parse(text).unwrap().apply(&["a", "b", "c"]);
-        assert_eq!(apply("x,a"), ["x", "a"]);
-        assert_eq!(apply("+x,a"), ["a", "b", "c", "x"]);
-        assert_eq!(apply("^c,x"), ["c", "x", "a", "b"]);
-        assert_eq!(apply("-a,?"), Vec::<String>::new());
-        assert!(AlgorithmList::parse("a,,b").is_err());
-        assert!(AlgorithmList::parse("+").is_err());
-        assert!(AlgorithmList::parse("é").is_err());
+        assert_eq!(mask("0177"), Ok(0o177));
+        assert!(mask("1000").is_err() && mask("8").is_err() && mask("+7").is_err() && mask("").is_err());
+        assert_eq!(domain("Example.COM."), Ok("example.com".to_owned()));
+        assert!(domain("-a").is_err() && domain("a..b").is_err() && domain("").is_err());
     }
 }

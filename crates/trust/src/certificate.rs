@@ -12,6 +12,8 @@ use crate::{
     host::HostName,
     key::{ALGORITHMS, PublicKey, shown, split_fields},
     pattern::glob,
+    rules::TrustRules,
+    time::utc,
     wire::{Reader, put_string},
 };
 
@@ -52,6 +54,8 @@ pub struct HostCertificate {
     role: Role,
     serial: u64,
     key_id: String,
+    /// As it came: a list of revoked ids names bytes.
+    key_id_bytes: Box<[u8]>,
     principals: Vec<Box<[u8]>>,
     valid_after: u64,
     valid_before: u64,
@@ -112,6 +116,7 @@ impl HostCertificate {
             role,
             serial: body.serial,
             key_id: String::from_utf8_lossy(body.key_id).into_owned(),
+            key_id_bytes: body.key_id.into(),
             principals: principals.into_iter().map(Into::into).collect(),
             valid_after: body.valid_after,
             valid_before: body.valid_before,
@@ -184,6 +189,10 @@ impl HostCertificate {
         &self.key_id
     }
 
+    pub(crate) fn key_id_bytes(&self) -> &[u8] {
+        &self.key_id_bytes
+    }
+
     /// The host name patterns it is for.
     pub fn principals(&self) -> impl Iterator<Item = Cow<'_, str>> {
         self.principals.iter().map(|principal| String::from_utf8_lossy(principal))
@@ -215,6 +224,16 @@ impl HostCertificate {
     /// # Errors
     /// The first reason for which the certificate does not speak for the host at that time.
     pub fn check(&self, host: &HostName, now_unix: u64) -> Result<(), CertificateProblem> {
+        self.check_by(host, now_unix, &TrustRules::default())
+    }
+
+    /// As [`check`](Self::check), with the algorithms that an authority may sign with (`CASignatureAlgorithms`).
+    pub(crate) fn check_by(
+        &self,
+        host: &HostName,
+        now_unix: u64,
+        rules: &TrustRules,
+    ) -> Result<(), CertificateProblem> {
         if self.role != Role::Host {
             return Err(CertificateProblem::NotForHosts);
         }
@@ -234,8 +253,12 @@ impl HostCertificate {
         if let Some(name) = self.critical_options.first() {
             return Err(CertificateProblem::CriticalOption { name: name.clone() });
         }
+        let algorithm = || self.signature_algorithm.clone();
         if self.has_weak_signature() {
-            return Err(CertificateProblem::WeakSignature { algorithm: self.signature_algorithm.clone() });
+            return Err(CertificateProblem::WeakSignature { algorithm: algorithm() });
+        }
+        if !rules.takes_signature(&self.signature_algorithm) {
+            return Err(CertificateProblem::SignatureAlgorithm { algorithm: algorithm() });
         }
         Ok(())
     }
@@ -302,6 +325,12 @@ pub enum CertificateProblem {
         "its authority signed it with `{algorithm}`, which is not accepted; sign it again with `-t rsa-sha2-512`"
     )]
     WeakSignature {
+        /// The algorithm's name.
+        algorithm: String,
+    },
+    /// The authority signed with an algorithm that the rules leave out.
+    #[error("its authority signed it with `{algorithm}`, which `CASignatureAlgorithms` leaves out")]
+    SignatureAlgorithm {
         /// The algorithm's name.
         algorithm: String,
     },
@@ -407,39 +436,9 @@ fn malformed(why: &str) -> Error {
     Error::new(ErrorKind::MalformedCertificate, format!("not a host certificate: {why}"))
 }
 
-/// A Unix time for a person. Days to a date by Howard Hinnant's method: years begin in March, eras have 400 years.
-fn utc(seconds: u64) -> String {
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    let from_march_0000 = days + 719_468;
-    let (era, day_of_era) = (from_march_0000 / 146_097, from_march_0000 % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC", rest / 3600, rest / 60 % 60, rest % 60)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn unix_times_are_shown_as_dates() {
-        for (seconds, shown) in [
-            (0, "1970-01-01 00:00:00 UTC"),
-            (951_782_399, "2000-02-28 23:59:59 UTC"),
-            (951_782_400, "2000-02-29 00:00:00 UTC"),
-            (951_868_800, "2000-03-01 00:00:00 UTC"),
-            (1_767_225_599, "2025-12-31 23:59:59 UTC"),
-            (1_767_225_600, "2026-01-01 00:00:00 UTC"),
-        ] {
-            assert_eq!(utc(seconds), shown);
-        }
-        // Any number is shown without overflow.
-        assert!(utc(u64::MAX).ends_with("UTC"));
-    }
 
     #[test]
     fn the_certificate_type_of_a_security_key_drops_the_domain_first() {

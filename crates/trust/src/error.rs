@@ -60,6 +60,8 @@ pub enum ErrorKind {
     Fingerprint,
     /// The file is too large, or is not a `known_hosts` file at all.
     File,
+    /// The list of revoked keys is damaged, or holds what is not known here.
+    RevocationList,
 }
 
 impl fmt::Display for ErrorKind {
@@ -73,6 +75,7 @@ impl fmt::Display for ErrorKind {
             Self::HostName => "invalid host name",
             Self::Fingerprint => "invalid fingerprint",
             Self::File => "unusable known_hosts file",
+            Self::RevocationList => "unusable list of revoked keys",
         })
     }
 }

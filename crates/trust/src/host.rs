@@ -61,6 +61,16 @@ impl HostName {
     }
 
     /// What a line must match: the bare name at port 22, else `[name]:port`.
+    ///
+    /// ```
+    /// assert_eq!(rustle_trust::HostName::new("web-1")?.at(2222), "[web-1]:2222");
+    /// # Ok::<(), rustle_trust::Error>(())
+    /// ```
+    #[must_use]
+    pub fn at(&self, port: u16) -> String {
+        self.at_port(port)
+    }
+
     pub(crate) fn at_port(&self, port: u16) -> String {
         if is_default(port) { self.0.clone() } else { format!("[{}]:{port}", self.0) }
     }

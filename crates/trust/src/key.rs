@@ -101,6 +101,27 @@ impl PublicKey {
         format!("{} {}", self.algorithm, Base64::encode_string(&self.wire))
     }
 
+    /// The name and size that `ssh-keygen -l` shows.
+    pub(crate) fn short_name_and_bits(&self) -> (&'static str, usize) {
+        match self.algorithm {
+            "ssh-ed25519" => ("ED25519", 256),
+            "sk-ssh-ed25519@openssh.com" => ("ED25519-SK", 256),
+            "sk-ecdsa-sha2-nistp256@openssh.com" => ("ECDSA-SK", 256),
+            "ecdsa-sha2-nistp256" => ("ECDSA", 256),
+            "ecdsa-sha2-nistp384" => ("ECDSA", 384),
+            "ecdsa-sha2-nistp521" => ("ECDSA", 521),
+            "ssh-dss" => ("DSA", self.first_number_bits()),
+            _ => ("RSA", self.rsa_bits().unwrap_or_default()),
+        }
+    }
+
+    /// The bits of the number that stands first, which is a DSA key's modulus.
+    fn first_number_bits(&self) -> usize {
+        let mut reader = Reader::new(&self.wire);
+        let _name = reader.string();
+        reader.string().map_or(0, bit_length)
+    }
+
     /// The size of an RSA key's modulus; `None` for the other types, whose size is fixed.
     ///
     /// Keys under 1024 bits never get here; a caller that asks for more compares this.

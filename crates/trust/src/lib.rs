@@ -7,7 +7,10 @@
 //! - [`PublicKey`] and [`Fingerprint`]: a server's key and its `SHA256:…` name.
 //! - [`HostCertificate`]: an OpenSSH host certificate, its signature verified when it is read.
 //! - [`KnownHosts`]: the lines of one or more files; [`KnownHosts::verdict`] judges a [`PresentedKey`].
-//! - [`entry_line`]: the line to append when a new host is accepted.
+//! - [`entry_line`]: the line to append when a new host is accepted; [`HostKeysUpdate`]: what changes when a known
+//!   host announces other keys.
+//! - [`RevokedKeys`]: lists of revoked keys, OpenSSH's binary form among them.
+//! - [`SshfpRecord`]: fingerprints in DNS.
 //!
 //! The meaning of a line is that of sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT", as OpenSSH's client applies it.
 //! Where this crate differs it is stricter, and the item says so.
@@ -24,6 +27,7 @@
 //! # Ok::<(), rustle_trust::Error>(())
 //! ```
 
+mod algorithms;
 mod certificate;
 mod error;
 mod fingerprint;
@@ -31,16 +35,25 @@ mod host;
 mod key;
 mod known_hosts;
 mod pattern;
+mod randomart;
+mod revocation;
+mod rules;
+mod sshfp;
+mod time;
 mod wire;
 
 pub use crate::{
+    algorithms::SIGNATURE_ALGORITHMS,
     certificate::{CertificateProblem, HostCertificate},
     error::{Error, ErrorKind},
     fingerprint::Fingerprint,
     host::HostName,
     key::PublicKey,
     known_hosts::{
-        HostHashing, KnownHosts, KnownKey, Marker, Place, PresentedKey, Problem, ProblemKind, TrustedBy,
-        Verdict, entry_line,
+        HostHashing, HostKeysUpdate, KnownHosts, KnownKey, Marker, OtherName, Place, PresentedKey, Problem,
+        ProblemKind, TrustedBy, UpdateRefusal, UpdateVerdict, Verdict, entry_line, entry_lines,
     },
+    revocation::{Revocation, RevokedBy, RevokedKeys},
+    rules::TrustRules,
+    sshfp::{SshfpMatch, SshfpRecord},
 };

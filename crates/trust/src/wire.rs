@@ -19,6 +19,12 @@ impl<'a> Reader<'a> {
         self.rest.len()
     }
 
+    pub(crate) fn u8(&mut self) -> Option<u8> {
+        let (head, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        Some(*head)
+    }
+
     pub(crate) fn u32(&mut self) -> Option<u32> {
         let (head, rest) = self.rest.split_first_chunk()?;
         self.rest = rest;

@@ -55,7 +55,7 @@ mod tests {
         steps.push("test");
         steps.sort_unstable();
         assert_eq!(budgets.steps.keys().map(String::as_str).collect::<Vec<_>>(), steps);
-        assert!(budgets.total <= 50.0 * 60.0);
+        assert!(budgets.total <= 55.0 * 60.0);
     }
 
     #[test]

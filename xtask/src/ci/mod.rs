@@ -11,7 +11,7 @@ use crate::ci::budget::Budgets;
 use crate::ci::table::Table;
 use crate::outcome::{Failure, Outcome};
 use crate::soak::Scale;
-use crate::{clients, cross, demo, dependants, interop, no_c, self_test, tidy};
+use crate::{clients, config, cross, demo, dependants, fuzz, interop, no_c, self_test, tidy};
 
 pub(crate) mod budget;
 mod checks;
@@ -58,6 +58,12 @@ const STEPS: &[Step] = &[
     Step { name: "self-test", shows: "the AEADs work on CPUs with less", run: self_test::run },
     Step { name: "demo", shows: "the demo holds, in under 30 s", run: demo::run },
     Step { name: "interop", shows: "the suite against a real sshd", run: || interop::run(Scale::Short) },
+    Step {
+        name: "config",
+        shows: "ssh_config and known_hosts files mean what they mean to OpenSSH",
+        run: || config::run(config::Seed::Fixed),
+    },
+    Step { name: "fuzz", shows: "the readers of the user's files take anything", run: fuzz::run },
     Step { name: "clients", shows: "the embedded server against clients not ours", run: clients::run },
     Step {
         name: "cross-musl",

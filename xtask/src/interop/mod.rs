@@ -29,8 +29,9 @@ mod account;
 mod asyncssh;
 mod pam;
 
-/// The other side, the tools that make keys in its formats, and the shells whose quoting the suite checks.
-const PACKAGES: [&str; 6] = ["openssh-server", "openssh-client", "putty-tools", "tcsh", "fish", "procps"];
+/// The other side, the tools that make keys in its formats, the shells whose quoting the suite checks, and `nc`.
+const PACKAGES: [&str; 7] =
+    ["openssh-server", "openssh-client", "putty-tools", "tcsh", "fish", "procps", "netcat-openbsd"];
 
 /// Prepares the machine, runs the suite as the account and as root, and takes away what it put there.
 pub(crate) fn run(scale: Scale) -> Result<Outcome, Failure> {

@@ -13,6 +13,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("rustle-testserver", &["rustle-sftp-proto"]),
     ("rustle-connect", &["rustle-session", "rustle-testserver", "rustle-ssh-config", "rustle-trust"]),
     ("xtask", &[]),
+    ("rustle-fuzz", &["rustle-session", "rustle-ssh-config", "rustle-trust"]),
     ("bench-base", &["rustle-session"]),
     (
         "rustle-tests",

@@ -18,6 +18,7 @@ mod base;
 mod cancel_safety;
 mod direction;
 mod drop_safety;
+mod grammar;
 mod graph;
 mod licences;
 mod manifest;
@@ -63,6 +64,7 @@ pub(crate) fn run() -> Result<Outcome, Failure> {
 
     let mut violations = check_sources(&sources);
     violations.extend(drop_safety::check(&root, &sources));
+    violations.extend(grammar::check(&root));
     violations.extend(check_manifests(&manifests));
     violations.extend(no_c::check(&graphs, &policy, &decisions(&root)));
     violations.extend(licences::check(&graphs, &policy));

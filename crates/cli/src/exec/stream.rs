@@ -7,16 +7,17 @@ use std::io;
 use std::task::Poll;
 
 use bytes::Bytes;
-use rustle_session::{Child, ChildStderr, ChildStdin, ChildStdout};
+use rustle_session::{Child, ChildStderr, ChildStdin, ChildStdout, ExitStatus};
 use tokio::io::AsyncWriteExt;
 
 use super::input::Input;
 use super::output::{AT_ONCE, Output};
 use super::own::Own;
+use super::terminal::{Far, Raw};
 use super::{end, exit_code};
 use crate::failure::{FAILED, Failure, Stop};
 use crate::printer::Printer;
-use crate::signals::Signals;
+use crate::signals::{Interrupt, Signals};
 
 /// Why the streams stopped before the command did.
 #[derive(Debug)]
@@ -49,6 +50,70 @@ pub(super) async fn run(
         never = feed(stdin) => match never {},
         signal = signals.next() => Err(signal),
     };
+    conclude(child, outcome, signals, target, printer).await
+}
+
+/// As [`run`], for a command on a terminal: where standard input is ours, its keystrokes are the far side's until the
+/// command has ended, and so is its size.
+///
+/// # Cancel safety
+/// As [`run`]; the terminal is as it was.
+pub(super) async fn run_on_terminal(
+    mut child: Child,
+    far: &Far,
+    signals: &mut Signals,
+    target: &str,
+    printer: &mut Printer,
+) -> Result<u8, Stop> {
+    let (stdin, stdout, stderr) = (child.take_stdin(), child.take_stdout(), child.take_stderr());
+    // Without one of our own (-tt), there is nothing to set.
+    let mut raw = if stdin.is_some() { Raw::enter(far).ok() } else { None };
+    let outcome = {
+        // What is shown has all come before the channel is closed, and the end of the process with it.
+        let mut shown = std::pin::pin!(async {
+            tokio::try_join!(forward_stdout(stdout), forward_stderr(stderr)).map(|_| ())
+        });
+        let mut fed = std::pin::pin!(feed(stdin));
+        loop {
+            tokio::select! {
+                shown = &mut shown => break Ok(shown),
+                never = &mut fed => match never {},
+                (columns, rows) = resized(raw.as_mut()) => {
+                    // A connection that is gone is noticed by the streams.
+                    let _ = child.resize(columns, rows).await;
+                }
+                signal = signals.next() => break Err(signal),
+            }
+        }
+    };
+    let outcome = match outcome {
+        Ok(Ok(())) => tokio::select! {
+            status = child.wait() => Ok(Ok(status)),
+            signal = signals.next() => Err(signal),
+        },
+        Ok(Err(broken)) => Ok(Err(broken)),
+        Err(signal) => Err(signal),
+    };
+    // Before anything else is written to it.
+    drop(raw);
+    conclude(child, outcome, signals, target, printer).await
+}
+
+async fn resized(raw: Option<&mut Raw>) -> (u32, u32) {
+    match raw {
+        Some(raw) => raw.resized().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What came of it, once the streams have stopped.
+async fn conclude(
+    child: Child,
+    outcome: Result<Result<rustle_session::Result<ExitStatus>, Broken>, Interrupt>,
+    signals: &mut Signals,
+    target: &str,
+    printer: &mut Printer,
+) -> Result<u8, Stop> {
     match outcome {
         Ok(Ok(status)) => Ok(exit_code(&status?, target)?),
         Ok(Err(broken)) => {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustle_session::{BoxFuture, HostKeyOffer, HostTrust, Result};
+use rustle_session::{AnnouncedKeys, BoxFuture, HostKeyOffer, HostTrust, Result};
 
 /// What the host showed.
 #[derive(Debug, Clone)]
@@ -30,7 +30,7 @@ impl Watched {
 }
 
 impl HostTrust for Watched {
-    fn known_algorithms(&self, host: &str, port: u16) -> Vec<String> {
+    fn known_algorithms<'a>(&'a self, host: &'a str, port: u16) -> BoxFuture<'a, Vec<String>> {
         self.inner.known_algorithms(host, port)
     }
 
@@ -46,5 +46,9 @@ impl HostTrust for Watched {
             *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
             verdict
         })
+    }
+
+    fn announced<'a>(&'a self, offer: &'a HostKeyOffer, keys: &'a AnnouncedKeys) -> BoxFuture<'a, ()> {
+        self.inner.announced(offer, keys)
     }
 }

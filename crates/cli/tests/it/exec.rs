@@ -159,7 +159,26 @@ async fn the_result_as_json_holds_text_and_other_bytes() {
 async fn the_configurations_variables_reach_the_command() {
     let host = Host::start().await;
     let ran = host.run(&["-o", "SetEnv=GREETING=hello", "exec", "--raw", "web", "--", "env"]).await;
-    assert_eq!((ran.code, ran.stdout()), (Some(0), "GREETING=hello\n"));
+    assert_eq!((ran.code, ran.stdout(), ran.stderr.as_str()), (Some(0), "GREETING=hello\n", ""));
+    host.server.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_variable_of_the_configuration_that_is_not_accepted_is_named_and_changes_no_command_line() {
+    let host = Host::with(TestServer::builder().builtins().accept_env(["OTHER"])).await;
+    let options = ["-o", "SetEnv=GREETING=hello OTHER=x", "-o", "SendEnv=PATH", "exec"];
+    for form in [&["--raw"][..], &[]] {
+        let ran = host.run(&[&options[..], form, &["web", "--", "env"]].concat()).await;
+        assert_eq!((ran.code, ran.stdout()), (Some(0), "OTHER=x\n"), "{}", ran.stderr);
+        assert!(
+            ran.stderr.starts_with("warning: the server does not accept GREETING (SetEnv)"),
+            "{}",
+            ran.stderr
+        );
+        assert!(!ran.stderr.contains("hello") && !ran.stderr.contains("PATH"), "{}", ran.stderr);
+    }
+    let record = host.server.record();
+    assert!(record.commands().iter().all(|command| command.text() == "env"), "{record:?}");
     host.server.stop().await.unwrap();
 }
 

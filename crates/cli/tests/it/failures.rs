@@ -131,11 +131,11 @@ async fn what_was_typed_wrong_is_told_with_the_right_way() {
 #[tokio::test(flavor = "multi_thread")]
 async fn quiet_leaves_errors_and_verbose_adds_notes() {
     let host = Host::start().await;
-    let option = ["exec", "-o", "ForwardAgent=yes", "--raw", "web", "--", "true"];
+    let option = ["exec", "-o", "ForkAfterAuthentication=yes", "--raw", "web", "--", "true"];
     let normal = host.run(&option).await;
     assert_eq!(normal.stderr, "");
     let verbose = host.run(&[&["-v"], &option[..]].concat()).await;
-    assert!(verbose.stderr.contains("note: command line: ForwardAgent"), "{}", verbose.stderr);
+    assert!(verbose.stderr.contains("note: command line: ForkAfterAuthentication"), "{}", verbose.stderr);
     host.write("password", "wrong\n");
     let quiet = host.run(&[&["-q"], &option[..]].concat()).await;
     assert!(quiet.stderr.starts_with("error: "), "{}", quiet.stderr);

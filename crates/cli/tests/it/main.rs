@@ -1,7 +1,14 @@
 //! The program as it is built, run as a person or a script runs it, against the embedded server.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expects by failing there")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test says what it expects by failing there"
+)]
 
+#[cfg(unix)]
+mod agent;
 mod demo;
 mod exec;
 mod failures;
@@ -9,7 +16,16 @@ mod help;
 mod host;
 #[cfg(target_os = "linux")]
 mod prompts;
+#[cfg(target_os = "linux")]
+mod proxy;
+#[cfg(target_os = "linux")]
+#[path = "../../../session/tests/it/relay.rs"]
+mod relay;
+mod running;
 #[cfg(unix)]
 mod signals;
+mod ssh_config;
+#[cfg(target_os = "linux")]
+mod terminal;
 mod test_connection;
 mod test_server;

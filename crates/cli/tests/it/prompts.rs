@@ -13,13 +13,13 @@ use crate::host::{Host, PASSWORD, finish, is_ignored, snapshot, wait};
 const EXEC: [&str; 5] = ["exec", "--raw", "web", "--", "echo hello"];
 
 /// A terminal: its near end, and what a program sees of it.
-struct Terminal {
-    near: File,
-    far: File,
+pub(crate) struct Terminal {
+    pub(crate) near: File,
+    pub(crate) far: File,
 }
 
 impl Terminal {
-    fn open() -> Self {
+    pub(crate) fn open() -> Self {
         let near = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&near).unwrap();
         unlockpt(&near).unwrap();
@@ -29,7 +29,18 @@ impl Terminal {
     }
 
     /// Starts the program in a session of its own with this as its terminal; its other streams are pipes.
-    fn start(&self, host: &Host, arguments: &[&str]) -> tokio::process::Child {
+    pub(crate) fn start(&self, host: &Host, arguments: &[&str]) -> tokio::process::Child {
+        self.command(host, arguments).spawn().unwrap()
+    }
+
+    /// The same with the terminal as its output as well.
+    pub(crate) fn start_showing(&self, host: &Host, arguments: &[&str]) -> tokio::process::Child {
+        let mut command = self.command(host, arguments);
+        command.env("TERM", "xterm-test").stdout(self.far.try_clone().unwrap());
+        command.spawn().unwrap()
+    }
+
+    pub(crate) fn command(&self, host: &Host, arguments: &[&str]) -> Command {
         let plain = host.command(arguments);
         let plain = plain.as_std();
         let mut command = Command::new("setsid");
@@ -38,11 +49,12 @@ impl Terminal {
             command.env(name, value.unwrap_or_default());
         }
         command.stdin(self.far.try_clone().unwrap()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.kill_on_drop(true).spawn().unwrap()
+        command.kill_on_drop(true);
+        command
     }
 
     /// Reads what is shown until this is there.
-    async fn shows(&self, wanted: &str) -> String {
+    pub(crate) async fn shows(&self, wanted: &str) -> String {
         let (mut near, wanted) = (self.near.try_clone().unwrap(), wanted.to_owned());
         let (tell, told) = tokio::sync::oneshot::channel();
         // No thread of the runtime's, which would wait for it at its end: a read of what is never shown does not end.
@@ -59,7 +71,7 @@ impl Terminal {
         tokio::time::timeout(std::time::Duration::from_secs(60), told).await.expect("not shown").unwrap()
     }
 
-    fn types(&self, text: &str) {
+    pub(crate) fn types(&self, text: &str) {
         (&self.near).write_all(text.as_bytes()).unwrap();
     }
 

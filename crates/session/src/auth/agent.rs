@@ -7,17 +7,20 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use ssh_key::PublicKey;
+use ssh_key::{PrivateKey, PublicKey};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
+use super::hand_over::KeysToAgent;
 use super::offer::{Offer, parse_certificate};
+use crate::base::keys;
+use crate::secret::SecretBuf;
 
 /// How long an agent has to answer what needs no person: it is a process on this machine.
 pub(crate) const AGENT_LIMIT: Duration = Duration::from_secs(10);
 
 /// The largest message read from an agent, as OpenSSH's own limit.
-const MAX_MESSAGE: usize = 256 * 1024;
+pub(crate) const MAX_MESSAGE: usize = 256 * 1024;
 
 /// The most identities read from one list; OpenSSH's own limit is 2048.
 const MAX_IDENTITIES: usize = 2048;
@@ -28,6 +31,8 @@ const REQUEST_IDENTITIES: u8 = 11;
 const IDENTITIES_ANSWER: u8 = 12;
 const SIGN_REQUEST: u8 = 13;
 const SIGN_RESPONSE: u8 = 14;
+const ADD_IDENTITY: u8 = 17;
+const ADD_ID_CONSTRAINED: u8 = 25;
 const EXTENSION: u8 = 27;
 
 /// What an agent speaks over: a socket, a pipe, Pageant's shared memory.
@@ -55,6 +60,15 @@ pub(crate) struct AgentBinding {
     pub(crate) host_key: Vec<u8>,
     pub(crate) session_id: Vec<u8>,
     pub(crate) signature: Vec<u8>,
+}
+
+/// Who will ask over a connection to an agent (PROTOCOL.agent section 1, `is_forwarding`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lent {
+    /// This side, to log in.
+    NotAtAll = 0,
+    /// Programs on the host.
+    ToTheFarSide = 1,
 }
 
 /// How an RSA key is to sign; other keys ignore it.
@@ -102,17 +116,18 @@ impl Agent {
         Self { stream: Box::new(stream) }
     }
 
-    /// Tells the agent which session it will sign for. An agent that does not know how is none the worse.
+    /// Tells the agent which session it will sign for, and from which side of it. An agent that does not know how is
+    /// none the worse.
     ///
     /// # Cancel safety
     /// Not cancel safe: a dropped future leaves half a message behind, and the connection must be dropped too.
-    pub(crate) async fn bind(&mut self, binding: &AgentBinding) -> Result<(), AgentError> {
+    pub(crate) async fn bind(&mut self, binding: &AgentBinding, lent: Lent) -> Result<(), AgentError> {
         let mut request = vec![EXTENSION];
         put(&mut request, b"session-bind@openssh.com");
         put(&mut request, &binding.host_key);
         put(&mut request, &binding.session_id);
         put(&mut request, &binding.signature);
-        request.push(0); // Not a forwarded agent.
+        request.push(lent as u8);
         match self.call(&request, AGENT_LIMIT).await?.first() {
             Some(_) => Ok(()),
             None => Err(AgentError::Nonsense("an empty message")),
@@ -158,15 +173,53 @@ impl Agent {
         }
     }
 
+    /// Gives the agent a private key to keep, on these terms.
+    ///
+    /// # Cancel safety
+    /// As [`Agent::bind`].
+    pub(crate) async fn add(
+        &mut self,
+        key: &PrivateKey,
+        comment: &str,
+        terms: KeysToAgent,
+    ) -> Result<(), AgentError> {
+        let constraints = terms.constraints();
+        let request = keys::agent_entry(key, |private| {
+            let kind = if constraints.is_empty() { ADD_IDENTITY } else { ADD_ID_CONSTRAINED };
+            let mut rest = Vec::new();
+            put(&mut rest, comment.as_bytes());
+            rest.extend_from_slice(&constraints);
+            // Of its final length from the beginning: a buffer that grew would leave the key behind.
+            let mut request = Vec::with_capacity(1 + private.len() + rest.len());
+            request.push(kind);
+            request.extend_from_slice(private);
+            request.extend_from_slice(&rest);
+            SecretBuf::from_vec(request)
+        });
+        let request = request.ok_or(AgentError::Nonsense("no way to take a key of this type"))?;
+        match self.call(request.as_slice(), AGENT_LIMIT).await?.first() {
+            Some(&SUCCESS) => Ok(()),
+            Some(&FAILURE) => Err(AgentError::Refused),
+            _ => Err(AgentError::Nonsense("a message that is no answer to a new key")),
+        }
+    }
+
     async fn call(&mut self, request: &[u8], limit: Duration) -> Result<Vec<u8>, AgentError> {
         timeout(limit, self.exchange(request)).await.map_err(|_| AgentError::Silent)?
     }
 
-    async fn exchange(&mut self, request: &[u8]) -> Result<Vec<u8>, AgentError> {
+    /// One request and its answer, however long it takes.
+    ///
+    /// # Cancel safety
+    /// As [`Agent::bind`].
+    pub(crate) async fn exchange(&mut self, request: &[u8]) -> Result<Vec<u8>, AgentError> {
         let length = u32::try_from(request.len()).map_err(|_| AgentError::Nonsense("too long a request"))?;
-        let mut message = length.to_be_bytes().to_vec();
+        // It may hold a key.
+        let mut message = Vec::with_capacity(request.len().saturating_add(4));
+        message.extend_from_slice(&length.to_be_bytes());
         message.extend_from_slice(request);
-        self.stream.write_all(&message).await?;
+        let message = SecretBuf::from_vec(message);
+        self.stream.write_all(message.as_slice()).await?;
         self.stream.flush().await?;
 
         let mut length = [0; 4];
@@ -247,7 +300,8 @@ fn put(message: &mut Vec<u8>, field: &[u8]) {
     message.extend_from_slice(field);
 }
 
-fn take<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+/// The next string of a message (RFC 4251 section 5).
+pub(crate) fn take<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let (length, after) = rest.split_first_chunk::<4>()?;
     let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
     let (field, after) = after.split_at_checked(length)?;

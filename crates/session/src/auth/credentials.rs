@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 
+use super::hand_over::KeysToAgent;
 use super::keys::KeyFile;
 use super::prompt::Prompter;
 
@@ -16,6 +17,9 @@ const DEFAULT_KEY_FILES: [&str; 5] = ["id_rsa", "id_ecdsa", "id_ecdsa_sk", "id_e
 /// As ssh's `NumberOfPasswordPrompts`: enough for a typing error or two, below the six refusals after which
 /// OpenSSH's server hangs up.
 const DEFAULT_PROMPTS: NonZeroU32 = NonZeroU32::new(3).unwrap();
+
+/// As ssh's `RequiredRSASize`: shorter ones have been factored.
+const DEFAULT_LEAST_RSA_BITS: u32 = 1024;
 
 /// What to log in with.
 ///
@@ -50,9 +54,16 @@ pub struct Credentials {
     pub(super) prompts: NonZeroU32,
     pub(super) batch: bool,
     pub(super) rsa_sha1: bool,
+    pub(super) accepted: Option<Vec<String>>,
+    pub(super) to_agent: Option<KeysToAgent>,
+    pub(super) least_rsa_bits: u32,
 }
 
 impl Credentials {
+    /// The signature algorithms by which keys and certificates are offered unless
+    /// [`accepted_algorithms`](Self::accepted_algorithms) says otherwise: OpenSSH's, which leave SHA-1 out.
+    pub const DEFAULT_ALGORITHMS: [&'static str; 16] = rustle_trust::SIGNATURE_ALGORITHMS;
+
     /// The agent in the environment, the usual key files, and no person to ask.
     #[must_use]
     pub fn new() -> Self {
@@ -70,6 +81,9 @@ impl Credentials {
             prompts: DEFAULT_PROMPTS,
             batch: false,
             rsa_sha1: false,
+            accepted: None,
+            to_agent: None,
+            least_rsa_bits: DEFAULT_LEAST_RSA_BITS,
         }
     }
 
@@ -198,6 +212,47 @@ impl Credentials {
         self
     }
 
+    /// Offers keys and certificates by these signature algorithms alone (`PubkeyAcceptedAlgorithms`); `*` and `?` match
+    /// as in file names. Without it, all but `ssh-rsa`.
+    ///
+    /// A list that has `ssh-rsa` allows it, as [`allow_rsa_sha1`](Self::allow_rsa_sha1) does.
+    ///
+    /// ```
+    /// use rustle_session::Credentials;
+    ///
+    /// let credentials = Credentials::new().accepted_algorithms(["ssh-ed25519", "sk-*"]);
+    /// ```
+    #[must_use]
+    pub fn accepted_algorithms(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.accepted = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Hands keys that were opened from files over to the agent, when they are about to sign (`AddKeysToAgent`). Keys
+    /// given [in memory](Self::key_bytes) stay here. An agent that refuses is no reason to be refused oneself.
+    #[must_use]
+    pub fn add_keys_to_agent(mut self, terms: KeysToAgent) -> Self {
+        self.to_agent = Some(terms);
+        self
+    }
+
+    /// Offers no RSA key shorter than this, in bits (`RequiredRSASize`); 1024 unless set, as in ssh.
+    #[must_use]
+    pub fn required_rsa_size(mut self, bits: u32) -> Self {
+        self.least_rsa_bits = bits;
+        self
+    }
+
+    /// Whether a signature by this algorithm may be offered.
+    pub(super) fn accepts(&self, algorithm: &str) -> bool {
+        match &self.accepted {
+            None => algorithm != "ssh-rsa" && !algorithm.starts_with("ssh-rsa-cert-") || self.rsa_sha1,
+            Some(names) => names
+                .iter()
+                .any(|name| rustle_ssh_config::matches_pattern(algorithm.as_bytes(), name.as_bytes())),
+        }
+    }
+
     /// Whether every key is decoded already, so that finding them reads no file.
     pub(super) fn keys_are_at_hand(&self) -> bool {
         let at_hand = |key: &KeyOrigin| matches!(key, KeyOrigin::Memory(key) if key.opened.get().is_some());
@@ -233,6 +288,9 @@ impl fmt::Debug for Credentials {
             .field("prompts", &self.prompts)
             .field("batch", &self.batch)
             .field("rsa_sha1", &self.rsa_sha1)
+            .field("accepted", &self.accepted)
+            .field("to_agent", &self.to_agent)
+            .field("least_rsa_bits", &self.least_rsa_bits)
             .finish()
     }
 }

@@ -9,6 +9,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+#[cfg(feature = "fuzzing")]
+use secrecy::SecretSlice;
 use secrecy::{ExposeSecret, SecretString};
 use ssh_key::{Algorithm, Certificate, PrivateKey, PublicKey};
 
@@ -17,6 +19,8 @@ use super::format::{Format, NotPrivate, PemCipher, Protection};
 use super::offer::{decode_base64, parse_certificate_line, parse_public_line};
 use super::problem::{Fault, KeyProblem};
 use crate::base::keys::{self, Undecoded};
+#[cfg(feature = "fuzzing")]
+use crate::fuzzing;
 use crate::secret::SecretBuf;
 
 /// The largest key file read; an RSA key of 16384 bits takes 13 KiB.
@@ -95,6 +99,11 @@ impl KeyFile {
     /// How messages name this key: its path.
     pub(crate) fn label(&self) -> &str {
         &self.label
+    }
+
+    /// Whether it was read from a file, and not given in memory.
+    pub(crate) fn is_in_a_file(&self) -> bool {
+        self.path.is_some()
     }
 
     /// The public half, where it could be learnt without the passphrase.
@@ -276,6 +285,20 @@ fn own_user() -> Option<u32> {
         return Some(process.uid());
     }
     tempfile::tempfile().ok()?.metadata().ok().map(|metadata| metadata.uid())
+}
+
+/// For [`crate::fuzzing`]: opens the file, unlocks it and signs.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn try_key_file(text: SecretSlice<u8>, passphrase: &SecretString) -> fuzzing::KeyFile {
+    let origin = KeyOrigin::Memory(super::credentials::MemoryKey::new(text));
+    let Ok(Opened::Private(file)) = KeyFile::open(&origin) else { return fuzzing::KeyFile::Refused };
+    let Ok(key) = file.unlock(None).or_else(|_| file.unlock(Some(passphrase))) else {
+        return fuzzing::KeyFile::Locked;
+    };
+    match keys::sign(&key, Some(ssh_key::HashAlg::Sha256), b"data") {
+        Ok(_) => fuzzing::KeyFile::Signed,
+        Err(_) => fuzzing::KeyFile::Mute,
+    }
 }
 
 impl From<Undecoded> for Fault {

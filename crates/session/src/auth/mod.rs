@@ -10,6 +10,7 @@ mod credentials;
 pub(crate) mod deadline;
 mod driver;
 pub(crate) mod format;
+mod hand_over;
 mod identity;
 mod keys;
 pub(crate) mod offer;
@@ -26,7 +27,11 @@ use crate::auth::deadline::Limits;
 use crate::base::{self, Transport};
 
 pub use credentials::{AgentSource, AuthMethod, Credentials};
+pub use hand_over::KeysToAgent;
+#[cfg(feature = "fuzzing")]
+pub(crate) use keys::try_key_file;
 pub use prompt::{Echo, Prompt, PromptError, PromptKind, PromptRequest, Prompter};
+pub(crate) use prompt::{Lines, sanitised};
 pub(crate) use run::{AuthFailure, AuthSuccess};
 
 /// Logs `user` in on `transport`, by what `credentials` hold.

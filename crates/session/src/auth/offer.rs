@@ -37,6 +37,12 @@ impl Offer {
         matches!(self.algorithm(), Algorithm::Rsa { .. })
     }
 
+    /// The length of an RSA key's modulus in bits; `None` for another kind of key.
+    pub(crate) fn rsa_bits(&self) -> Option<u32> {
+        let KeyData::Rsa(key) = self.key_data() else { return None };
+        Some(key.key_size())
+    }
+
     /// Whether this is a certificate for a host, which logs nobody in.
     pub(crate) fn is_for_hosts(&self) -> bool {
         matches!(self, Self::Certificate(certificate) if certificate.cert_type() != CertType::User)
@@ -46,6 +52,25 @@ impl Offer {
         match self {
             Self::Key(key) => key.algorithm(),
             Self::Certificate(certificate) => certificate.algorithm(),
+        }
+    }
+
+    /// The name of the signature algorithm, as `PubkeyAcceptedAlgorithms` has it; RSA keys have one for each hash
+    /// (RFC 8332), `None` being SHA-1.
+    pub(crate) fn signature_name(&self, hash: Option<HashAlg>) -> String {
+        let plain = match (self.is_rsa(), hash) {
+            (true, Some(HashAlg::Sha256)) => "rsa-sha2-256".to_owned(),
+            (true, Some(_)) => "rsa-sha2-512".to_owned(),
+            (true, None) => "ssh-rsa".to_owned(),
+            (false, _) => self.algorithm().as_str().to_owned(),
+        };
+        match self {
+            Self::Key(_) => plain,
+            // The certificate's own name is that of the key with a mark: `sk-ssh-ed25519-cert-v01@openssh.com`.
+            Self::Certificate(_) => match plain.strip_suffix("@openssh.com") {
+                Some(stem) => format!("{stem}-cert-v01@openssh.com"),
+                None => format!("{plain}-cert-v01@openssh.com"),
+            },
         }
     }
 

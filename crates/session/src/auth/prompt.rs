@@ -50,6 +50,9 @@ pub enum PromptKind {
     Passphrase,
     /// Whatever the server asks: a password, a one-time code, a new password.
     KeyboardInteractive,
+    /// Whether a key is to be handed over to the agent; `yes` is a yes
+    /// ([`KeysToAgent::ask_first`](crate::KeysToAgent::ask_first)).
+    AddKeyToAgent,
 }
 
 /// A question, or several that belong together.

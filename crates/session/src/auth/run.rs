@@ -6,7 +6,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use ssh_key::HashAlg;
 
-use super::agent::{Agent, AgentError, AgentIdentity};
+use super::agent::{Agent, AgentError, AgentIdentity, Lent};
 use super::credentials::{AgentSource, AuthMethod, Credentials};
 use super::deadline::{DeadlinePassed, Limits, NetworkClock, for_a_person};
 use super::driver::blocking;
@@ -222,7 +222,7 @@ impl<W: Wire> Flow<'_, W> {
             return Ok(Vec::new());
         };
         if let Some(binding) = self.wire.agent_binding() {
-            agent.bind(&binding).await?;
+            agent.bind(&binding, Lent::NotAtAll).await?;
         }
         let held = agent.identities().await?;
         self.agent = Some(agent);
@@ -236,9 +236,21 @@ impl<W: Wire> Flow<'_, W> {
         }
         let Some(offer) = identity.offer.clone() else { return Ok(Did::Nothing) };
         let detail = format!("{} ({})", offer.fingerprint(), sanitised(&identity.label, Lines::One));
-        let hashes = if offer.is_rsa() { self.rsa_hashes().await? } else { vec![None] };
+        if let Some(bits) = offer.rsa_bits().filter(|bits| *bits < self.credentials.least_rsa_bits) {
+            let least = self.credentials.least_rsa_bits;
+            self.report
+                .note(format!("{detail} was not offered: {bits} bits, and RequiredRSASize is {least}"));
+            return Ok(Did::Nothing);
+        }
+        let hashes = if offer.is_rsa() { self.rsa_hashes(&offer).await? } else { vec![None] };
+        let accepted = |hash: &Option<HashAlg>| self.credentials.accepts(&offer.signature_name(*hash));
+        let hashes: Vec<_> = hashes.into_iter().filter(accepted).collect();
         if hashes.is_empty() {
-            self.report.note(format!("{detail} was not offered: the server takes RSA keys with SHA-1 only"));
+            let why = match offer.is_rsa() && self.rsa == Some(RsaHashes::Best(None)) {
+                true => "the server takes RSA keys with SHA-1 only",
+                false => "PubkeyAcceptedAlgorithms leaves its kind out",
+            };
+            self.report.note(format!("{detail} was not offered: {why}"));
             return Ok(Did::Nothing);
         }
         let mut last = Did::Nothing;
@@ -249,6 +261,7 @@ impl<W: Wire> Flow<'_, W> {
                 agent: &mut self.agent,
                 person: &self.person,
                 clock: &self.clock,
+                to_agent: self.credentials.to_agent,
                 problem: None,
             };
             let reply = self.clock.run(self.wire.auth_key(self.user, &offer, hash, &mut signer)).await;
@@ -291,8 +304,8 @@ impl<W: Wire> Flow<'_, W> {
         }
     }
 
-    /// The hashes to try an RSA key with, best first; empty if the server takes none that we would use.
-    async fn rsa_hashes(&mut self) -> Result<Vec<Option<HashAlg>>, Ending> {
+    /// The hashes to try an RSA key with, best first, of those that the server takes.
+    async fn rsa_hashes(&mut self, offer: &Offer) -> Result<Vec<Option<HashAlg>>, Ending> {
         let known = match self.rsa {
             Some(known) => known,
             None => {
@@ -300,18 +313,16 @@ impl<W: Wire> Flow<'_, W> {
                 *self.rsa.insert(settle(reply, self.clock.limit(), "publickey")?)
             }
         };
-        let sha1 = self.credentials.rsa_sha1;
+        let (best, next) = (Some(HashAlg::Sha512), Some(HashAlg::Sha256));
         Ok(match known {
-            RsaHashes::Best(None) if sha1 => vec![None],
-            RsaHashes::Best(None) => Vec::new(),
-            RsaHashes::Best(hash) => vec![hash],
-            RsaHashes::Unknown => {
-                let mut hashes = vec![Some(HashAlg::Sha512), Some(HashAlg::Sha256)];
-                if sha1 {
-                    hashes.push(None);
-                }
-                hashes
+            // Whoever takes the best takes the next as well; it is tried only where the best must not be.
+            RsaHashes::Best(hash)
+                if hash == best && !self.credentials.accepts(&offer.signature_name(best)) =>
+            {
+                vec![next]
             }
+            RsaHashes::Best(hash) => vec![hash],
+            RsaHashes::Unknown => vec![best, next, None],
         })
     }
 

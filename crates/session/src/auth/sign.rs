@@ -8,6 +8,7 @@ use ssh_key::HashAlg;
 use super::agent::{Agent, AgentError, SignFlags};
 use super::deadline::NetworkClock;
 use super::driver::blocking;
+use super::hand_over::{KeysToAgent, hand_over};
 use super::identity::{Identity, Signer};
 use super::person::{Locked, Person};
 use super::problem::KeyProblem;
@@ -23,6 +24,8 @@ pub(crate) struct KeySigner<'a> {
     pub(crate) agent: &'a mut Option<Agent>,
     pub(crate) person: &'a Person<'a>,
     pub(crate) clock: &'a NetworkClock,
+    /// Whether the agent gets the key.
+    pub(crate) to_agent: Option<KeysToAgent>,
     /// What was wrong with the key file, if that is why there is no signature.
     pub(crate) problem: Option<KeyProblem>,
 }
@@ -37,6 +40,9 @@ impl Sign for KeySigner<'_> {
                 }
                 Signer::File(file) => match self.person.unlock(Arc::clone(file)).await {
                     Ok(key) => {
+                        if let (Some(terms), true) = (self.to_agent, file.is_in_a_file()) {
+                            hand_over(&key, file.label(), terms, self.agent, self.person).await;
+                        }
                         let failed = |why: String| NotSigned::Failed(format!("{}: {why}", file.label()));
                         if keys::is_quick(&key.algorithm()) {
                             return keys::sign(&key, self.hash, data).map_err(|why| failed(why.to_string()));

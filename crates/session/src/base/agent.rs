@@ -92,7 +92,13 @@ async fn open_pageant() -> io::Result<Agent> {
     use russh::keys::agent::client::AgentClient;
 
     let client = AgentClient::connect_pageant().await.map_err(io::Error::other)?;
-    Ok(Agent::new(client.into_inner()))
+    let mut agent = Agent::new(client.into_inner());
+    // Where Pageant has no pipe, the base speaks to its window, and finds out at the first request that there is none.
+    match agent.identities().await {
+        Ok(_) | Err(AgentError::Refused) => Ok(agent),
+        Err(AgentError::Io(_)) => Err(io::Error::new(io::ErrorKind::NotFound, "Pageant does not run")),
+        Err(error) => Err(io::Error::other(error.to_string())),
+    }
 }
 
 #[cfg(test)]

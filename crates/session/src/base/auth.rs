@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use russh::client::{AuthResult, KeyboardInteractiveAuthResponse};
+use russh::client::{AuthResult, Handle, KeyboardInteractiveAuthResponse};
 use russh::keys::agent::AgentIdentity;
 use russh::{MethodSet, Signer};
 use secrecy::{ExposeSecret, SecretString};
@@ -14,6 +14,7 @@ use crate::auth::offer::Offer;
 use crate::auth::wire::{
     AuthReply, KeyReply, KeyboardReply, Lost, NotSigned, RsaHashes, Sign, Wire, WirePrompt,
 };
+use crate::base::handler::Handler;
 use crate::base::{CloseReason, Transport};
 
 /// How long to ask the loop for the list of signature algorithms. The list itself comes right after the key
@@ -80,12 +81,17 @@ impl Wire for Transport {
     }
 
     fn agent_binding(&self) -> Option<AgentBinding> {
-        self.handle.agent_session_binding().map(|binding| AgentBinding {
-            host_key: binding.host_key().to_vec(),
-            session_id: binding.session_id().to_vec(),
-            signature: binding.signature().to_vec(),
-        })
+        binding(&self.handle)
     }
+}
+
+/// The proof of the first key exchange, for an agent.
+pub(super) fn binding(handle: &Handle<Handler>) -> Option<AgentBinding> {
+    handle.agent_session_binding().map(|binding| AgentBinding {
+        host_key: binding.host_key().to_vec(),
+        session_id: binding.session_id().to_vec(),
+        signature: binding.signature().to_vec(),
+    })
 }
 
 impl Transport {

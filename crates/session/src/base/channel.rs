@@ -11,8 +11,8 @@ use russh::client::Msg;
 use russh::{ChannelWriteHalf, Pty, Sig};
 use tokio::io::AsyncWrite;
 
-use crate::base::handler::Shared;
 use crate::base::intake::{End, Exit, Intake, Stream};
+use crate::base::shared::Shared;
 
 /// An open channel; shared by the handles that read, write and end it.
 pub(crate) struct Channel {
@@ -23,11 +23,25 @@ pub(crate) struct Channel {
 
 /// A channel request whose answer comes in the order of asking (RFC 4254 section 5.4).
 pub(crate) enum Request<'a> {
-    Environment { name: &'a str, value: &'a str },
-    Pty { term: &'a str, columns: u32, rows: u32, modes: &'a [(u8, u32)] },
-    Exec { command: &'a [u8] },
+    /// OpenSSH's PROTOCOL, agent forwarding.
+    Agent,
+    Environment {
+        name: &'a str,
+        value: &'a str,
+    },
+    Pty {
+        term: &'a str,
+        columns: u32,
+        rows: u32,
+        modes: &'a [(u8, u32)],
+    },
+    Exec {
+        command: &'a [u8],
+    },
     Shell,
-    Subsystem { name: &'a str },
+    Subsystem {
+        name: &'a str,
+    },
 }
 
 /// The connection ended before the message could be sent.
@@ -62,6 +76,7 @@ impl Channel {
     /// another's.
     pub(crate) async fn request(&self, request: Request<'_>) -> Result<(), Gone> {
         let sent = match request {
+            Request::Agent => self.writer.agent_forward(true).await,
             Request::Environment { name, value } => self.writer.set_env(true, name, value).await,
             Request::Exec { command } => self.writer.exec(true, command).await,
             Request::Shell => self.writer.request_shell(true).await,

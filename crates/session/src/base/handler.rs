@@ -1,185 +1,44 @@
 //! The base's callbacks: they run inside the connection's loop, so they count, file and hand on, no more.
 
+use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use russh::client::{self, DisconnectReason};
-use russh::{ChannelId, ChannelOpenFailure, Names};
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use russh::client::{self, ChannelOpenHandle, DisconnectReason, Msg};
+use russh::{Channel, ChannelId, ChannelOpenFailure, Names};
+use tokio::sync::{mpsc, oneshot};
 
-use crate::algorithms::Negotiated;
+use crate::base::CloseReason;
 use crate::base::driver::{self, Company};
+use crate::base::inbound::Inbound;
 use crate::base::intake::{End, Intake, Stream};
 use crate::base::negotiate::{self, HostProof};
-use crate::base::wire::{CutReason, WireControl};
-use crate::base::{CloseReason, Gone};
-use crate::options::BufferLimits;
-
-/// Longest text of a server that is kept (a banner, a refusal): what a person would still read.
-const TEXT_LIMIT: usize = 8 * 1024;
-
-/// How many refusal texts wait for their readers at the most.
-const REFUSALS_KEPT: usize = 64;
-
-/// How many closed channels are remembered, for the loop may still hand on what came before it knew. It knows as
-/// soon as it takes the close from its queue, which holds ten messages.
-const CLOSED_KEPT: usize = 64;
-
-/// What the loop, the channels and their owner share.
-pub(crate) struct Shared {
-    pub(super) control: Arc<WireControl>,
-    pub(super) limits: BufferLimits,
-    state: Mutex<SharedState>,
-    refused: Notify,
-    rekeys: watch::Sender<u64>,
-    channels_open: AtomicUsize,
-    /// Channels that were asked for and not answered yet.
-    pub(super) opening: AtomicUsize,
-}
-
-#[derive(Default)]
-struct SharedState {
-    reason: Option<CloseReason>,
-    banner: String,
-    negotiated: Option<Negotiated>,
-    intakes: HashMap<ChannelId, Arc<Intake>>,
-    /// The channels closed last; the base gives no number twice.
-    closed: VecDeque<ChannelId>,
-    refusals: VecDeque<Refusal>,
-}
-
-/// Why the server did not open a channel (RFC 4254 section 5.1).
-#[derive(Debug, Clone)]
-pub(crate) struct Refusal {
-    pub(crate) code: u32,
-    pub(crate) text: String,
-}
-
-impl Shared {
-    pub(super) fn new(control: Arc<WireControl>, limits: BufferLimits) -> Arc<Self> {
-        Arc::new(Self {
-            control,
-            limits,
-            state: Mutex::default(),
-            refused: Notify::new(),
-            rekeys: watch::Sender::new(0),
-            channels_open: AtomicUsize::new(0),
-            opening: AtomicUsize::new(0),
-        })
-    }
-
-    fn state(&self) -> MutexGuard<'_, SharedState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Records why the connection ends; the first reason is the one that counts.
-    pub(super) fn set_reason(&self, reason: CloseReason) {
-        self.state().reason.get_or_insert(reason);
-    }
-
-    /// Why the connection ended, or [`CloseReason::PeerClosed`] where nobody said.
-    pub(super) fn reason(&self) -> CloseReason {
-        match self.control.cut_reason() {
-            Some(CutReason::WriteDeadline(deadline)) => CloseReason::WriteDeadline(deadline),
-            Some(CutReason::Aborted) => self.state().reason.clone().unwrap_or(CloseReason::Aborted),
-            None => self.state().reason.clone().unwrap_or(CloseReason::PeerClosed),
-        }
-    }
-
-    pub(super) fn reason_seen(&self) -> Option<CloseReason> {
-        self.state().reason.clone()
-    }
-
-    pub(super) fn banner(&self) -> String {
-        self.state().banner.clone()
-    }
-
-    pub(super) fn negotiated(&self) -> Option<Negotiated> {
-        self.state().negotiated.clone()
-    }
-
-    pub(super) fn rekeys(&self) -> u64 {
-        *self.rekeys.borrow()
-    }
-
-    /// Waits until there were more key exchanges than this.
-    pub(super) async fn rekeyed_since(&self, before: u64) -> Result<(), Gone> {
-        let mut rekeys = self.rekeys.subscribe();
-        tokio::select! {
-            done = rekeys.wait_for(|count| *count > before) => done.map(drop).map_err(|_| Gone),
-            () = self.control.gone().cancelled() => Err(Gone),
-        }
-    }
-
-    pub(super) fn channels_open(&self) -> usize {
-        self.channels_open.load(Ordering::Relaxed)
-    }
-
-    /// The account of a channel for its opener; made here by whoever comes first, the loop or the opener.
-    pub(super) fn intake(&self, id: ChannelId) -> Arc<Intake> {
-        // The peer may have closed it before its opener knew of it; what came until then waits in the base's queue.
-        self.intake_if_open(id).unwrap_or_else(|| Intake::new(self.limits))
-    }
-
-    /// The account of a channel for the loop; `None` where the channel was closed.
-    fn intake_if_open(&self, id: ChannelId) -> Option<Arc<Intake>> {
-        let limits = self.limits;
-        let mut state = self.state();
-        if state.closed.contains(&id) {
-            return None;
-        }
-        let intake = state.intakes.entry(id).or_insert_with(|| {
-            self.channels_open.fetch_add(1, Ordering::Relaxed);
-            Intake::new(limits)
-        });
-        Some(Arc::clone(intake))
-    }
-
-    /// Forgets a channel that one side has closed.
-    pub(super) fn forget(&self, id: ChannelId) {
-        let mut state = self.state();
-        if state.intakes.remove(&id).is_some() {
-            self.channels_open.fetch_sub(1, Ordering::Relaxed);
-        }
-        if !state.closed.contains(&id) {
-            if state.closed.len() == CLOSED_KEPT {
-                state.closed.pop_front();
-            }
-            state.closed.push_back(id);
-        }
-    }
-
-    /// The server's text for a refusal with this code, which the loop files right after the refusal itself.
-    pub(super) async fn refusal(&self, code: u32) -> Refusal {
-        const TEXT_FOLLOWS_WITHIN: Duration = Duration::from_millis(500);
-        let found = async {
-            loop {
-                let filed = self.refused.notified();
-                if let Some(refusal) = self.take_refusal(code) {
-                    return refusal;
-                }
-                filed.await;
-            }
-        };
-        tokio::time::timeout(TEXT_FOLLOWS_WITHIN, found)
-            .await
-            .unwrap_or(Refusal { code, text: String::new() })
-    }
-
-    fn take_refusal(&self, code: u32) -> Option<Refusal> {
-        let mut state = self.state();
-        let at = state.refusals.iter().position(|refusal| refusal.code == code)?;
-        state.refusals.remove(at)
-    }
-}
+use crate::base::shared::{Refusal, Shared, sanitised};
 
 /// The question whether a host key is to be trusted, and where its answer goes.
 pub(crate) struct HostKeyQuestion {
     pub(crate) wire: Vec<u8>,
     pub(crate) answer: oneshot::Sender<bool>,
+}
+
+/// The callbacks of channels that the server opens and nobody here asked for: each is refused. Without them the base
+/// would accept them all.
+macro_rules! refuse_channels {
+    ($($callback:ident($($about:ty),*) => $kind:literal,)*) => {
+        $(
+            async fn $callback(
+                &mut self,
+                _: Channel<Msg>,
+                $(_: $about,)*
+                reply: ChannelOpenHandle,
+                _: &mut client::Session,
+            ) -> Result<(), Self::Error> {
+                self.shared.inbound.refuse(reply, $kind).await;
+                Ok(())
+            }
+        )*
+    };
 }
 
 /// One connection's callbacks.
@@ -262,28 +121,13 @@ impl client::Handler for Handler {
         names: &Names,
         _: &mut client::Session,
     ) -> Result<(), Self::Error> {
-        let shared = &self.shared;
-        let negotiated = negotiate::negotiated(names, self.proof);
-        let first = {
-            let mut state = shared.state();
-            // A rekey repeats the negotiation but not the announcement of strict key exchange.
-            let first = state.negotiated.is_none();
-            if first {
-                state.negotiated = Some(negotiated);
-            }
-            first
-        };
-        if !first {
-            shared.rekeys.send_modify(|count| *count += 1);
-        }
-        shared.control.set_alarm(negotiate::rekey_limit(names.cipher.as_ref()));
+        let worn_after = negotiate::rekey_limit(names.cipher.as_ref());
+        self.shared.keys_exchanged(negotiate::negotiated(names, self.proof), worn_after);
         Ok(())
     }
 
     async fn auth_banner(&mut self, banner: &str, _: &mut client::Session) -> Result<(), Self::Error> {
-        let mut state = self.shared.state();
-        let room = TEXT_LIMIT.saturating_sub(state.banner.len());
-        state.banner.extend(sanitised(banner).chars().take(room / 4));
+        self.shared.add_banner(banner);
         Ok(())
     }
 
@@ -295,15 +139,35 @@ impl client::Handler for Handler {
         _: &str,
         _: &mut client::Session,
     ) -> Result<(), Self::Error> {
-        let refusal = Refusal { code: reason.code(), text: sanitised(description) };
-        {
-            let mut state = self.shared.state();
-            if state.refusals.len() == REFUSALS_KEPT {
-                state.refusals.pop_front();
-            }
-            state.refusals.push_back(refusal);
-        }
-        self.shared.refused.notify_waiters();
+        self.shared.file_refusal(Refusal { code: reason.code(), text: sanitised(description) });
+        Ok(())
+    }
+
+    async fn server_channel_open_agent_forward(
+        &mut self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _: &mut client::Session,
+    ) -> Result<(), Self::Error> {
+        Inbound::agent(&self.shared, channel, reply).await;
+        Ok(())
+    }
+
+    refuse_channels! {
+        server_channel_open_forwarded_tcpip(&str, u32, &str, u32) => "forwarded-tcpip",
+        server_channel_open_forwarded_streamlocal(&str) => "forwarded-streamlocal@openssh.com",
+        server_channel_open_session() => "session",
+        server_channel_open_direct_tcpip(&str, u32, &str, u32) => "direct-tcpip",
+        server_channel_open_direct_streamlocal(&str) => "direct-streamlocal@openssh.com",
+        server_channel_open_x11(&str, u32) => "x11",
+    }
+
+    async fn openssh_ext_host_keys_announced(
+        &mut self,
+        keys: Vec<russh::keys::PublicKey>,
+        _: &mut client::Session,
+    ) -> Result<(), Self::Error> {
+        self.shared.announce(keys.iter().filter_map(|key| key.to_bytes().ok()).collect());
         Ok(())
     }
 
@@ -400,9 +264,4 @@ impl client::Handler for Handler {
             }
         }
     }
-}
-
-/// A server's text without what could move a terminal's cursor or fill its screen.
-pub(super) fn sanitised(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).take(TEXT_LIMIT / 4).collect()
 }

@@ -11,7 +11,8 @@ use tokio::sync::mpsc;
 
 use crate::algorithms::Algorithms;
 use crate::auth::deadline::NetworkClock;
-use crate::base::handler::{self, Handler, Shared, sanitised};
+use crate::base::handler::{self, Handler};
+use crate::base::shared::{Shared, sanitised};
 use crate::base::wire::{Io, Wire, WireControl};
 use crate::base::{CloseReason, CutOnDrop, Transport, negotiate};
 use crate::error::{Error, ErrorKind, Result};
@@ -22,8 +23,8 @@ use crate::options::TransportOptions;
 /// grows as it is used.
 const QUEUE: usize = 1 << 26;
 
-/// The base's own limits are out of the way: [`negotiate::rekey_limit`] decides, by cipher. Time alone
-/// wears no key out, and OpenSSH has no time limit either.
+/// The base's own limits are out of the way: [`negotiate::rekey_limit`] decides, by cipher, and what the transport's
+/// options say. Time alone wears no key out, and OpenSSH has no time limit either unless asked for one.
 const NO_LIMIT: Limits = Limits {
     rekey_write_limit: usize::MAX,
     rekey_read_limit: usize::MAX,
@@ -55,7 +56,7 @@ where
 {
     let control = WireControl::new();
     let cut = CutOnDrop(Arc::clone(&control));
-    let shared = Shared::new(Arc::clone(&control), *options.buffers());
+    let shared = Shared::new(Arc::clone(&control), options);
     let wire = Wire::new(io, Arc::clone(&control), options.write_deadline());
     let (ask, mut asked) = mpsc::channel(1);
     let config = config(algorithms, options, round_trip)?;

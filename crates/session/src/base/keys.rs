@@ -20,6 +20,7 @@ use ssh_key::{Algorithm, HashAlg, PrivateKey, PublicKey};
 
 use self::container::Container;
 use crate::auth::format::{Format, PemCipher, Protection};
+use crate::secret::SecretBuf;
 
 /// Why a text of a known format gave no key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,11 +36,18 @@ pub(crate) enum Undecoded {
 }
 
 /// The most rounds of bcrypt that a file may ask for: about a minute, which a wrong passphrase for a P-256 key costs
-/// twice. `ssh-keygen` writes 16 or 24, which take a quarter of a second.
-const MAX_ROUNDS: u32 = 5_000;
+/// twice. `ssh-keygen` writes 16 or 24, which take a quarter of a second. A fuzzer has no time for more than a few.
+const MAX_ROUNDS: u32 = if cfg!(feature = "fuzzing") { 4 } else { 5_000 };
+
+/// The longest file, in bytes. `ssh-keygen` makes RSA keys of at most 16384 bits, whose files have 13 KB. To check one
+/// takes a second or two, and eight times that for twice the bits: hours for a file of a megabyte.
+const MAX_LENGTH: usize = 20 * 1024;
 
 /// Decodes the private key in `text`, whose format is `format`.
 pub(crate) fn decode(text: &str, format: Format, passphrase: Option<&str>) -> Result<PrivateKey, Undecoded> {
+    if text.len() > MAX_LENGTH {
+        return Err(too_costly());
+    }
     let encrypted = match format {
         Format::OpenSsh => None,
         Format::Rsa(cipher) | Format::Ec(cipher) => Some(cipher != PemCipher::None),
@@ -188,6 +196,16 @@ fn undecoded(error: &keys::Error, with_passphrase: bool) -> Undecoded {
     }
 }
 
+/// Hands the private half, as an agent takes it, to `with`; `None` for a key that has no such form. The bytes are wiped.
+pub(crate) fn agent_entry<T>(key: &PrivateKey, with: impl FnOnce(&[u8]) -> T) -> Option<T> {
+    let data = key.key_data();
+    // Its length is known, so that it never grows.
+    let mut bytes = Vec::with_capacity(data.encoded_len().ok()?);
+    data.encode(&mut bytes).ok()?;
+    let bytes = SecretBuf::from_vec(bytes);
+    Some(with(bytes.as_slice()))
+}
+
 #[cfg(test)]
 mod tests {
     use ssh_key::encoding::base64::{Base64, Encoding};
@@ -223,6 +241,21 @@ mod tests {
         assert!(matches!(tried, Err(Undecoded::WrongPassphrase)), "{tried:?}");
         let tried = decode(&stretched(1), Format::OpenSsh, Some("correct horse"));
         assert!(matches!(tried, Err(Undecoded::WrongPassphrase)), "{tried:?}");
+    }
+
+    #[test]
+    fn a_file_longer_than_any_key_that_is_made_is_refused_before_there_is_arithmetic() {
+        let frame = |base64: usize| {
+            format!(
+                "-----BEGIN RSA PRIVATE KEY-----\n{}\n-----END RSA PRIVATE KEY-----\n",
+                "A".repeat(base64)
+            )
+        };
+        let format = Format::Rsa(PemCipher::None);
+        let longest = frame(MAX_LENGTH - frame(0).len());
+        assert_eq!(decode(&longest, format, None).unwrap_err(), Undecoded::Damaged);
+        let longer = decode(&format!("{longest} "), format, None).unwrap_err();
+        assert!(matches!(longer, Undecoded::Unsupported(_)), "{longer:?}");
     }
 
     #[test]

@@ -10,10 +10,12 @@ mod close_reason;
 mod driver;
 mod handler;
 mod handshake;
+mod inbound;
 mod intake;
 pub(crate) mod keys;
 mod negotiate;
 mod rekey;
+mod shared;
 mod wire;
 
 use std::sync::Arc;
@@ -24,14 +26,17 @@ use russh::client::Handle;
 use russh::{ChannelOpenFailure, Disconnect};
 
 use crate::algorithms::Negotiated;
-use crate::base::handler::{Handler, Shared};
+use crate::auth::agent::AgentBinding;
+use crate::base::handler::Handler;
+use crate::base::shared::Shared;
 use crate::base::wire::{CutReason, WireControl};
 
 pub(crate) use crate::base::channel::{Channel, Gone, Request, Writer};
 pub use crate::base::close_reason::CloseReason;
-pub(crate) use crate::base::handler::Refusal;
 pub(crate) use crate::base::handshake::{HostKeyQuestion, handshake};
+pub(crate) use crate::base::inbound::AgentChannel;
 pub(crate) use crate::base::intake::{End, Exit, Stream};
+pub(crate) use crate::base::shared::Refusal;
 pub(crate) use crate::base::wire::Io;
 
 /// A connection after its handshake and before its authentication. Dropped, it is cut.
@@ -182,12 +187,39 @@ impl Connection {
         if self.is_gone() { Err(Gone) } else { Ok(start.elapsed()) }
     }
 
-    /// Resolves when the keys in use have served as long as their cipher allows.
+    /// The host keys that the server announces after authentication (OpenSSH PROTOCOL 2.5), in wire form; never, where it
+    /// does not.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub(crate) async fn host_keys_announced(&self) -> Vec<Vec<u8>> {
+        self.shared.announced().await
+    }
+
+    /// Whether the server proves that it has these host keys, by a signature of each over this connection.
+    ///
+    /// # Cancel safety
+    /// Safe; a late answer is dropped.
+    pub(crate) async fn prove_host_keys(&self, wires: &[Vec<u8>]) -> Result<bool, Gone> {
+        let keys: Result<Vec<_>, _> =
+            wires.iter().map(|wire| russh::keys::PublicKey::from_bytes(wire)).collect();
+        let Ok(keys) = keys else { return Ok(false) };
+        match self.handle.hostkeys_prove(keys).await {
+            // The base answers a lost connection in several ways.
+            _ if self.is_gone() => Err(Gone),
+            proved => Ok(proved.is_ok()),
+        }
+    }
+
+    /// Resolves when the keys in use have served as long as their cipher, or the options, allow.
     ///
     /// # Cancel safety
     /// Safe.
     pub(crate) async fn keys_worn(&self) {
-        self.shared.control.alarm().await;
+        tokio::select! {
+            () = self.shared.control.alarm() => {}
+            () = self.shared.keys_old() => {}
+        }
     }
 
     /// Exchanges new keys; see [`rekey`](mod@rekey) for how nothing in flight is lost.
@@ -209,6 +241,11 @@ impl Connection {
 
     pub(crate) fn negotiated(&self) -> Option<Negotiated> {
         self.shared.negotiated()
+    }
+
+    /// What tells an agent which host and which connection it is asked from.
+    pub(crate) fn agent_binding(&self) -> Option<AgentBinding> {
+        auth::binding(&self.handle)
     }
 
     /// The server's identification line.

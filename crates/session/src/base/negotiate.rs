@@ -30,7 +30,9 @@ pub(super) fn preferred(algorithms: &Algorithms) -> Result<Preferred> {
         host_key_certificates: Cow::Owned(translated(&certificates, host_key)?),
         cipher: Cow::Owned(translated(algorithms.ciphers(), |name| cipher::Name::try_from(name).ok())?),
         mac: Cow::Owned(translated(algorithms.macs(), |name| mac::Name::try_from(name).ok())?),
-        compression: Cow::Borrowed(&[compression::NONE]),
+        compression: Cow::Owned(translated(algorithms.compression(), |name| {
+            compression::Name::try_from(name).ok()
+        })?),
     })
 }
 
@@ -46,8 +48,17 @@ pub(super) fn negotiated(names: &Names, shown: HostProof) -> Negotiated {
         cipher: cipher.to_owned(),
         // The base reports whatever MAC both sides listed; with an AEAD none is in use.
         mac: if is_aead(cipher) { None } else { Some(names.client_mac.as_ref().to_owned()) },
-        compression: "none".to_owned(),
+        // Both directions have the same list, and the server chooses by this side's order.
+        compression: compression_name(&names.client_compression).to_owned(),
         strict_kex: names.strict_kex(),
+    }
+}
+
+fn compression_name(method: &compression::Compression) -> &'static str {
+    match method {
+        compression::Compression::None => "none",
+        compression::Compression::Zlib => "zlib",
+        compression::Compression::ZlibOpenSSH => "zlib@openssh.com",
     }
 }
 
@@ -80,8 +91,9 @@ pub(super) fn no_common_algorithm(kind: &AlgorithmKind, ours: &[String], theirs:
         AlgorithmKind::Cipher => AlgorithmFamily::Cipher,
         AlgorithmKind::Mac => AlgorithmFamily::Mac,
         AlgorithmKind::Compression => {
-            return error("compression method", ours, theirs)
-                .with_hint("nothing is compressed here: the server has to allow `none`");
+            return error("compression method", ours, theirs).with_hint(
+                "the server has to allow `none`, or `zlib@openssh.com` with `-o Compression=yes`",
+            );
         }
     };
     let error = error(family.noun(), ours, theirs);

@@ -12,7 +12,8 @@ use russh::client::Handle;
 use tokio::time::Instant;
 
 use crate::base::Gone;
-use crate::base::handler::{Handler, Shared};
+use crate::base::handler::Handler;
+use crate::base::shared::Shared;
 use crate::base::wire::WireControl;
 
 /// Shortest silence that counts as "the server has run dry"; a scheduling hiccup on a fast link is longer

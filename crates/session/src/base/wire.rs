@@ -1,9 +1,8 @@
 //! The byte stream under the base: bounded, counted, and cut at any moment.
 //!
-//! The base reads and writes from one loop, and while a socket write blocks it neither reads nor keeps
-//! time. So this stream takes what the socket does not (up to [`WRITE_BUFFER_LIMIT`]) and sends it while the
-//! loop reads, ends the connection when the peer takes nothing for the write deadline, and turns every
-//! read and write into an error once somebody cut it.
+//! The base reads and writes from one loop, and while a socket write blocks it neither reads nor keeps time. So this
+//! stream takes what the socket does not (up to [`WRITE_BUFFER_LIMIT`]), sends it while the loop reads, ends the
+//! connection when the peer takes nothing for the write deadline, and turns every use into an error once it was cut.
 
 use std::collections::VecDeque;
 use std::io;
@@ -23,9 +22,12 @@ use tokio_util::sync::CancellationToken;
 pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
-/// Bytes taken from the base ahead of the socket. Two full channel windows of OpenSSH's server fit, so
-/// two peers that both write bulk cannot wait for each other; past it the base's loop waits.
+/// Bytes taken from the base ahead of the socket: two full channel windows of OpenSSH's server. Past it the loop waits.
 const WRITE_BUFFER_LIMIT: usize = 4 * 1024 * 1024;
+
+/// Bytes read ahead while the base waits to write. The peer, or a jump host's loop between the two, may be waiting for
+/// that before it takes anything; what an honest peer sends meanwhile ends with the windows it was granted.
+const READ_AHEAD_LIMIT: usize = 64 * 1024 * 1024;
 
 /// The base asks for four bytes, then for one packet (32 KiB); reading four packets at a time saves most
 /// of the `recv` calls of a bulk flow.
@@ -337,8 +339,8 @@ impl AsyncWrite for Wire {
                 // Too much to keep back: whoever asked for it gets less than one piece, nobody stalls.
                 this.control.release();
             }
-            // The peer may itself wait for us to read: take what it sends, within the same bound.
-            if this.incoming.len() < WRITE_BUFFER_LIMIT
+            // The peer may itself wait for us to read: take what it sends, within bounds.
+            if this.incoming.len() < READ_AHEAD_LIMIT
                 && let Poll::Ready(result) = this.fill(cx)
             {
                 match result {

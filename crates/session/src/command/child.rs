@@ -14,9 +14,10 @@ use tokio::time::Instant;
 use crate::base::{Channel, End, Gone, Stream, Writer};
 use crate::command::Until;
 use crate::command::output::ExitStatus;
+use crate::command::start::NotAccepted;
 use crate::ending::{Ended, Ending, ProcessGroup, Reading};
 use crate::error::{Error, ErrorKind, Result};
-use crate::session::{EofOnDrop, Lease, Session};
+use crate::session::{AgentLease, EofOnDrop, Lease, Session};
 
 /// A running remote process.
 ///
@@ -46,6 +47,8 @@ pub struct Child {
     until: Until,
     deadline: Option<Instant>,
     variables_in_command_line: Vec<String>,
+    variables_left_out: Vec<String>,
+    agent: Option<AgentLease>,
     lease: Lease,
     session: Session,
 }
@@ -81,7 +84,6 @@ impl Child {
         group: Option<Arc<ProcessGroup>>,
         timeout: Option<Duration>,
         until: Until,
-        variables_in_command_line: Vec<String>,
     ) -> Self {
         let channel = lease.channel();
         let stdin = ChildStdin { writer: channel.writer(), lease: Some(session.eof_on_drop(channel)) };
@@ -95,7 +97,9 @@ impl Child {
             group,
             until,
             deadline: timeout.map(|timeout| Instant::now() + timeout),
-            variables_in_command_line,
+            variables_in_command_line: Vec::new(),
+            variables_left_out: Vec::new(),
+            agent: None,
             lease,
             session,
         }
@@ -113,6 +117,17 @@ impl Child {
         }
     }
 
+    /// Lends the agent for as long as the child is here.
+    pub(super) fn keep_agent(&mut self, agent: Option<AgentLease>) {
+        self.agent = agent;
+    }
+
+    /// Whether the server took the agent that [`Command::forward_agent`](crate::Command::forward_agent) lends.
+    #[must_use]
+    pub fn agent_is_lent(&self) -> bool {
+        self.agent.is_some()
+    }
+
     /// Standard output; `None` when it was taken before.
     pub fn take_stdout(&mut self) -> Option<ChildStdout> {
         self.stdout.take()
@@ -127,6 +142,17 @@ impl Child {
     #[must_use]
     pub fn variables_in_command_line(&self) -> &[String] {
         &self.variables_in_command_line
+    }
+
+    /// The variables that were [offered](crate::Command::offer_env) and that the server did not accept.
+    #[must_use]
+    pub fn variables_left_out(&self) -> &[String] {
+        &self.variables_left_out
+    }
+
+    pub(super) fn note_variables(&mut self, not_accepted: NotAccepted) {
+        self.variables_in_command_line = not_accepted.in_line.into_iter().map(|(name, _)| name).collect();
+        self.variables_left_out = not_accepted.left_out;
     }
 
     /// The number of its channel, as it stands in this crate's log lines.

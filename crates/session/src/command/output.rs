@@ -40,6 +40,8 @@ pub struct Output {
     pub interruption: Option<Interruption>,
     /// The variables that the server did not accept and that stood in the command line instead.
     pub variables_in_command_line: Vec<String>,
+    /// The variables that were only [offered](Command::offer_env), and that the server did not accept.
+    pub variables_left_out: Vec<String>,
 }
 
 /// Why and how a command was ended from this side.
@@ -163,6 +165,7 @@ pub(super) async fn collect(mut command: Command) -> Result<Output> {
     };
     let mut child = command.spawn().await?;
     let variables_in_command_line = child.variables_in_command_line().to_vec();
+    let variables_left_out = child.variables_left_out().to_vec();
     let input = child.take_stdin();
     let mut collected = Collected::new(&mut child, limit);
     let interrupted = {
@@ -184,6 +187,7 @@ pub(super) async fn collect(mut command: Command) -> Result<Output> {
         duration: start.elapsed(),
         interruption: interrupted,
         variables_in_command_line,
+        variables_left_out,
     })
 }
 

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use crate::base::{Channel, Gone, Request};
-use crate::command::{Child, Command, EnvFallback, Input, Reporting, What};
+use crate::command::{Child, Command, EnvFallback, Input, Reporting, Variable, What, WhenRefused};
 use crate::ending::{Ending, ProcessGroup};
 use crate::error::{Error, ErrorKind, Result};
 use crate::quote;
-use crate::session::{Lease, Session};
+use crate::session::{AgentLease, Lease, Session};
 
 /// Opens a channel and starts the command on it.
 ///
@@ -29,7 +29,8 @@ async fn start(
     mut lease: Lease,
 ) -> Result<Child> {
     let channel = Arc::clone(lease.channel());
-    let in_line = environment(command, line.is_some(), session, &channel).await?;
+    let agent = lend_agent(command, session, &channel).await?;
+    let variables = environment(command, line.is_some(), session, &channel).await?;
     let mut answers = Answers::default();
     if let Some(terminal) = &command.terminal {
         let request = Request::Pty {
@@ -51,7 +52,7 @@ async fn start(
         }
         (_, Some(line)) => {
             group = reporting_group(command)?.map(Arc::new);
-            let whole = whole_line(command, &line, &in_line, group.as_deref())?;
+            let whole = whole_line(command, &line, &variables.in_line, group.as_deref())?;
             if command.terminal.is_none() {
                 lease.set_ending(Ending::Process(group.clone()));
             }
@@ -77,8 +78,9 @@ async fn start(
         }
         return Err(error);
     }
-    let variables = in_line.into_iter().map(|(name, _)| name).collect();
-    let mut child = Child::new(lease, session.clone(), group, command.timeout, command.until, variables);
+    let mut child = Child::new(lease, session.clone(), group, command.timeout, command.until);
+    child.note_variables(variables);
+    child.keep_agent(agent);
     if no_input {
         child.input_has_ended();
     }
@@ -131,35 +133,61 @@ impl Answers {
     }
 }
 
-/// Offers the environment by request; gives back what the command line has to set.
+/// Asks the server to forward the agent; `None` where it does not, or where nobody wants it.
+async fn lend_agent(command: &Command, session: &Session, channel: &Channel) -> Result<Option<AgentLease>> {
+    let Some(source) = &command.agent else { return Ok(None) };
+    // Taken first: a program may ask before the answer is here.
+    let lease = session.lend_agent(source)?;
+    send(channel, session, Request::Agent).await?;
+    match channel.reply().await {
+        Some(agreed) => Ok(lease.answered(agreed)),
+        None => Err(session.channel_ended_error("forward agent", channel).await),
+    }
+}
+
+/// The variables that the server did not accept.
+#[derive(Default)]
+pub(super) struct NotAccepted {
+    /// With their values, for the command line to set.
+    pub(super) in_line: Vec<(String, String)>,
+    /// Those that were only offered.
+    pub(super) left_out: Vec<String>,
+}
+
+/// Offers the environment by request.
 async fn environment(
     command: &Command,
     has_line: bool,
     session: &Session,
     channel: &Channel,
-) -> Result<Vec<(String, String)>> {
-    let mut in_line = Vec::new();
+) -> Result<NotAccepted> {
+    let mut not_accepted = NotAccepted::default();
+    let mut refused = |variable: &Variable| match variable.refused {
+        WhenRefused::Fallback => not_accepted.in_line.push((variable.name.clone(), variable.value.clone())),
+        WhenRefused::Nothing => not_accepted.left_out.push(variable.name.clone()),
+    };
     let mut asked = Vec::new();
-    for (name, value) in &command.environment {
-        if session.variable_was_refused(name) {
-            in_line.push((name.clone(), value.clone()));
+    for variable in &command.environment {
+        if session.variable_was_refused(&variable.name) {
+            refused(variable);
             continue;
         }
-        let request = Request::Environment { name, value };
+        let request = Request::Environment { name: &variable.name, value: &variable.value };
         send(channel, session, request).await?;
-        asked.push((name, value));
+        asked.push(variable);
     }
-    for (name, value) in asked {
+    for variable in asked {
         match channel.reply().await {
             Some(true) => {}
             Some(false) => {
-                session.remember_refused_variable(name);
-                in_line.push((name.clone(), value.clone()));
+                session.remember_refused_variable(&variable.name);
+                refused(variable);
             }
             None => return Err(session.channel_ended_error("env", channel).await),
         }
     }
     let raw = matches!(command.what, What::Raw(_)) || !has_line;
+    let in_line = &not_accepted.in_line;
     if !in_line.is_empty() && (raw || command.fallback == EnvFallback::Fail) {
         let names: Vec<_> = in_line.iter().map(|(name, _)| name.as_str()).collect();
         return Err(Error::new(
@@ -170,7 +198,7 @@ async fn environment(
         .at(session.target())
         .with_hint("add them to AcceptEnv in its sshd_config, or run a command line that can set them"));
     }
-    Ok(in_line)
+    Ok(not_accepted)
 }
 
 fn reporting_group(command: &Command) -> Result<Option<ProcessGroup>> {

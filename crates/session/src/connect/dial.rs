@@ -2,6 +2,7 @@
 
 mod failure;
 mod race;
+mod socket;
 
 use std::fmt;
 use std::io;
@@ -9,13 +10,15 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
-use tokio::net::{TcpSocket, TcpStream, lookup_host};
-use tokio::time::timeout_at;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::{sleep, timeout};
 
 use crate::BoxFuture;
 use crate::error::Result;
 use crate::target::host_and_port;
+
+/// As ssh waits before it tries all addresses again.
+const BETWEEN_ATTEMPTS: Duration = Duration::from_secs(1);
 
 /// How the TCP connection is made and kept.
 ///
@@ -33,8 +36,11 @@ use crate::target::host_and_port;
 pub struct DialOptions {
     timeout: Duration,
     attempt_delay: Duration,
+    attempts: NonZeroU32,
     family: AddressFamily,
-    bind: Option<IpAddr>,
+    bind: Vec<IpAddr>,
+    interface: Option<String>,
+    traffic_class: Option<u8>,
     keepalive: Option<TcpKeepalive>,
     user_timeout: Option<Duration>,
 }
@@ -84,6 +90,8 @@ pub(crate) struct Dialed {
     pub(crate) resolve: Duration,
     /// How long the winning attempt took by itself: one round trip.
     pub(crate) connect: Duration,
+    /// How much of the attempt's time is gone.
+    pub(crate) spent: Duration,
 }
 
 impl Default for DialOptions {
@@ -92,8 +100,11 @@ impl Default for DialOptions {
             timeout: Duration::from_secs(10),
             // RFC 8305 §5: 250 ms is what it recommends.
             attempt_delay: Duration::from_millis(250),
+            attempts: NonZeroU32::MIN,
             family: AddressFamily::Any,
-            bind: None,
+            bind: Vec::new(),
+            interface: None,
+            traffic_class: None,
             keepalive: Some(TcpKeepalive::default()),
             user_timeout: Some(Duration::from_secs(60)),
         }
@@ -101,9 +112,17 @@ impl Default for DialOptions {
 }
 
 impl DialOptions {
-    /// Time for the look-up and all attempts together. Default 10 s.
+    /// Time for the look-up and one race of all addresses. Default 10 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// How often all addresses are tried, with a second's pause in between (`ConnectionAttempts`); once by default.
+    /// Each time has the whole [`timeout`](Self::timeout). Only what may pass is tried again: a host that does not
+    /// answer or refuses, not a name that does not resolve, and nothing after the connection was made.
+    pub fn attempts(mut self, attempts: NonZeroU32) -> Self {
+        self.attempts = attempts;
         self
     }
 
@@ -116,7 +135,28 @@ impl DialOptions {
     /// The local address to connect from (`BindAddress`); only addresses of its family are tried. Default:
     /// the system's choice.
     pub fn bind_address(mut self, address: Option<IpAddr>) -> Self {
-        self.bind = address;
+        self.bind = address.into_iter().collect();
+        self
+    }
+
+    /// As [`bind_address`](Self::bind_address), from the first of these that is of the family connected to.
+    pub fn bind_addresses(mut self, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
+        self.bind = addresses.into_iter().collect();
+        self
+    }
+
+    /// The network interface to connect through, by name (`BindInterface`, `SO_BINDTODEVICE`). Linux and Android only:
+    /// elsewhere connecting is an error then, since another way would be taken than was asked for. Default: the
+    /// system's choice.
+    pub fn bind_interface(mut self, name: Option<String>) -> Self {
+        self.interface = name;
+        self
+    }
+
+    /// The class that packets carry (`IPQoS`): the byte of `IP_TOS` and `IPV6_TCLASS`, whose upper six bits are the
+    /// DSCP (RFC 2474). Default: the system's. A system that does not let it be set gets a warning in the log.
+    pub fn traffic_class(mut self, class: Option<u8>) -> Self {
+        self.traffic_class = class;
         self
     }
 
@@ -207,11 +247,11 @@ impl fmt::Display for AddressFamily {
 /// A look-up under way ends by itself on the runtime's blocking pool, since the system offers no way to stop
 /// it.
 pub(crate) async fn dial(options: &DialOptions, host: &str, port: u16) -> Result<Dialed> {
-    let deadline = tokio::time::Instant::now() + options.timeout;
+    let mut begun = tokio::time::Instant::now();
     let place = failure::Place::new(host_and_port(host, port), options.timeout);
 
     let started = Instant::now();
-    let found = match timeout_at(deadline, resolve(host, port)).await {
+    let found = match timeout(options.timeout, resolve(host, port)).await {
         Ok(Ok(found)) => found,
         Ok(Err(error)) => return Err(place.not_resolved(host, error)),
         Err(_elapsed) => return Err(place.resolving_too_slow(host)),
@@ -219,12 +259,38 @@ pub(crate) async fn dial(options: &DialOptions, host: &str, port: u16) -> Result
     let resolve = started.elapsed();
     let addresses = usable(options, &found);
     if addresses.is_empty() {
-        return Err(place.no_address(options.family, options.bind, &found));
+        return Err(place.no_address(options.family, options.bind.first().copied(), &found));
     }
 
+    let mut attempt = 1;
+    loop {
+        let left = options.timeout.saturating_sub(begun.elapsed());
+        let error = match connect(options, &addresses, left, &place).await {
+            Ok((peer, (stream, connect))) => {
+                return Ok(Dialed { stream, peer, resolve, connect, spent: begun.elapsed() });
+            }
+            Err(error) => error,
+        };
+        if attempt >= options.attempts.get() || !error.is_retryable() {
+            return Err(error);
+        }
+        tracing::info!(host, port, attempt, of = options.attempts, %error, "not connected, trying again");
+        sleep(BETWEEN_ATTEMPTS).await;
+        attempt += 1;
+        begun = tokio::time::Instant::now();
+    }
+}
+
+/// Tries all addresses once.
+async fn connect(
+    options: &DialOptions,
+    addresses: &[SocketAddr],
+    limit: Duration,
+    place: &failure::Place,
+) -> Result<(SocketAddr, (TcpStream, Duration))> {
     let mut failed = Vec::new();
     let attempt = |address| -> BoxFuture<'static, io::Result<(TcpStream, Duration)>> {
-        match prepare(options, address) {
+        match socket::prepare(options, address) {
             Ok(socket) => Box::pin(async move {
                 let started = Instant::now();
                 let stream = socket.connect(address).await?;
@@ -233,10 +299,10 @@ pub(crate) async fn dial(options: &DialOptions, host: &str, port: u16) -> Result
             Err(error) => Box::pin(std::future::ready(Err(error))),
         }
     };
-    let mut race = race::Race::new(addresses, options.attempt_delay, attempt);
-    match timeout_at(deadline, race.winner(&mut failed)).await {
-        Ok(Some((peer, (stream, connect)))) => Ok(Dialed { stream, peer, resolve, connect }),
-        Ok(None) => Err(place.all_failed(options.bind, failed)),
+    let mut race = race::Race::new(addresses.to_vec(), options.attempt_delay, attempt);
+    match timeout(limit, race.winner(&mut failed)).await {
+        Ok(Some(winner)) => Ok(winner),
+        Ok(None) => Err(place.all_failed(options.bind.first().copied(), failed)),
         Err(_elapsed) => {
             let unanswered = race.under_way();
             Err(place.too_slow(failed, &unanswered))
@@ -267,42 +333,9 @@ fn usable(options: &DialOptions, found: &[SocketAddr]) -> Vec<SocketAddr> {
             AddressFamily::V4 => address.is_ipv4(),
             AddressFamily::V6 => address.is_ipv6(),
         };
-        family && options.bind.is_none_or(|bind| bind.is_ipv4() == address.is_ipv4())
+        family && (options.bind.is_empty() || socket::bind_for(options, **address).is_some())
     };
     race::interleaved(found.iter().filter(wanted).copied())
-}
-
-/// A socket with everything set that has to be set before it connects. Both `socket2` and the standard
-/// library keep it from child processes.
-fn prepare(options: &DialOptions, address: SocketAddr) -> io::Result<TcpSocket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_nonblocking(true)?;
-    // Small packets are a shell's keystrokes and every request's last piece; Nagle would hold them for a
-    // round trip.
-    socket.set_tcp_nodelay(true)?;
-    if let Some(bind) = options.bind {
-        socket.bind(&SockAddr::from(SocketAddr::new(bind, 0)))?;
-    }
-    // What watches over the connection is worth a warning where the system has it not, not the connection:
-    // the session has deadlines of its own.
-    if let Err(error) = watch(options, &socket) {
-        tracing::warn!(%address, %error, "TCP keepalive or user timeout could not be set");
-    }
-    Ok(TcpSocket::from_std_stream(socket.into()))
-}
-
-fn watch(options: &DialOptions, socket: &Socket) -> io::Result<()> {
-    if let Some(keepalive) = options.keepalive {
-        socket.set_tcp_keepalive(
-            &socket2::TcpKeepalive::new()
-                .with_time(keepalive.idle)
-                .with_interval(keepalive.interval)
-                .with_retries(keepalive.probes.get()),
-        )?;
-    }
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    socket.set_tcp_user_timeout(options.user_timeout)?;
-    Ok(())
 }
 
 #[cfg(test)]
@@ -364,7 +397,7 @@ mod tests {
         }));
         let _dialed = dial(&options, "127.0.0.1", port).await.unwrap();
         let (_stream, from) = listener.accept().await.unwrap();
-        assert_eq!(Some(from.ip()), options.bind);
+        assert_eq!([from.ip()], options.bind[..]);
     }
 
     #[tokio::test]
@@ -395,6 +428,31 @@ mod tests {
         let options = DialOptions::default().bind_address(Some(Ipv6Addr::LOCALHOST.into()));
         let error = dial(&options, "127.0.0.1", 22).await.unwrap_err();
         assert!(error.to_string().contains("::1"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_host_that_refuses_at_first_is_reached_by_a_later_attempt() {
+        let (held, port) = closed_port();
+        let options = DialOptions::default().attempts(NonZeroU32::new(2).unwrap());
+        let started = Instant::now();
+        let error = dial(&options, "127.0.0.1", port).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::HostUnreachable);
+        assert!(started.elapsed() >= BETWEEN_ATTEMPTS, "twice, with a pause");
+
+        let options = DialOptions::default().attempts(NonZeroU32::new(100).unwrap());
+        let comes_up = async {
+            sleep(Duration::from_millis(300)).await;
+            held.listen(1).unwrap()
+        };
+        let (dialed, _listener) = tokio::join!(dial(&options, "127.0.0.1", port), comes_up);
+        let dialed = dialed.unwrap();
+        assert_eq!(dialed.peer.port(), port);
+        assert!(dialed.spent < Duration::from_secs(10), "each attempt has a time of its own");
+
+        // Nothing changes by itself about a name that does not resolve.
+        let started = Instant::now();
+        dial(&options, "web-1.invalid", 22).await.unwrap_err();
+        assert!(started.elapsed() < Duration::from_secs(60));
     }
 
     #[tokio::test]

@@ -26,6 +26,19 @@ pub struct HostKeyOffer {
     port: u16,
     address: Option<SocketAddr>,
     presented: PresentedKey,
+    other_names: Vec<String>,
+    dns: Option<DnsFinding>,
+    picture: bool,
+}
+
+/// What DNS says of a host key, as far as a person may want to know it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DnsFinding {
+    /// There is a record of this key, which nobody vouches for.
+    Matching,
+    /// There is no record of this key, or none could be had.
+    NotMatching,
 }
 
 impl HostKeyOffer {
@@ -42,7 +55,15 @@ impl HostKeyOffer {
             false => PublicKey::from_wire(wire).map(PresentedKey::Key),
         };
         match presented {
-            Ok(presented) => Ok(Self { host, port, address: None, presented }),
+            Ok(presented) => Ok(Self {
+                host,
+                port,
+                address: None,
+                presented,
+                other_names: Vec::new(),
+                dns: None,
+                picture: false,
+            }),
             Err(cause) => Err(Error::new(
                 ErrorKind::HostKeyRejected,
                 "check host key",
@@ -106,6 +127,57 @@ impl HostKeyOffer {
     #[must_use]
     pub fn fingerprint(&self) -> String {
         self.presented.key().fingerprint_sha256().to_string()
+    }
+
+    /// The picture that `ssh-keygen -lv` draws of the key: eleven lines (`VisualHostKey`).
+    #[must_use]
+    pub fn randomart(&self) -> String {
+        self.presented.key().randomart()
+    }
+
+    /// The same picture, where the configuration asks for it to be shown.
+    #[must_use]
+    pub fn picture(&self) -> Option<String> {
+        self.picture.then(|| self.randomart())
+    }
+
+    /// Lines of known hosts in which the same key stands under other names, as `file:line: names`; filled in where a
+    /// person is asked.
+    #[must_use]
+    pub fn other_names(&self) -> &[String] {
+        &self.other_names
+    }
+
+    /// What DNS says of the key, where it was asked and a person is.
+    #[must_use]
+    pub fn dns(&self) -> Option<DnsFinding> {
+        self.dns
+    }
+
+    pub(super) fn found(mut self, other_names: Vec<String>, dns: Option<DnsFinding>) -> Self {
+        (self.other_names, self.dns) = (other_names, dns);
+        self
+    }
+
+    /// The same offer with its picture to be shown.
+    pub(crate) fn with_picture(mut self) -> Self {
+        self.picture = true;
+        self
+    }
+
+    /// The type of what was shown, certificates by their own.
+    pub(super) fn shown_algorithm(&self) -> &str {
+        match &self.presented {
+            PresentedKey::Certificate(certificate) => certificate.algorithm(),
+            other => other.key().algorithm(),
+        }
+    }
+
+    /// What was shown, certificates whole, in base64.
+    pub(super) fn shown_base64(&self) -> String {
+        use base64ct::{Base64, Encoding};
+
+        Base64::encode_string(self.certificate_wire().unwrap_or(self.key_wire()))
     }
 
     /// `host:port`, as errors name it.

@@ -1,29 +1,37 @@
-//! The `known_hosts` files themselves: read whole, appended to under a lock.
+//! The `known_hosts` files themselves: read whole, appended to and rewritten under a lock.
 //!
 //! Reading and writing block the thread, on purpose. The files are small, the check happens once per
 //! connection while nothing else of that connection can go on, and a thread pool would cost more than the
-//! read. The one wait that may be long, for another process's lock, is asynchronous and bounded.
+//! read. Following the keys that a host announces comes later and is rare: what it writes down changes once in years.
+//! The one wait that may be long, for another process's lock, is asynchronous and bounded.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::Path;
-use std::time::Duration;
+mod locked;
 
-use tokio::time::{Instant, sleep};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 
+use self::locked::{Locked, Stamp};
 use crate::error::{Error, ErrorKind, Result};
 
-/// Some 25,000 lines with RSA keys; more would hold the thread up for longer than a look-up may.
-const MAX_FILE: u64 = 16 * 1024 * 1024;
+/// The largest `known_hosts` file that is read, and so the largest that is written.
+pub(super) const MAX_FILE: u64 = rustle_trust::KnownHosts::MAX_FILE as u64;
 
-/// A lock is held for one read and one write. Who holds it longer is stuck.
-const LOCK_PATIENCE: Duration = Duration::from_secs(5);
-const LOCK_POLL: Duration = Duration::from_millis(10);
+/// How often a file is rewritten anew that `ssh`, which takes no lock, changed meanwhile.
+const MOST_TRIES: u32 = 5;
+
+/// What became of a file that might have been changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Written,
+    /// There was nothing to change, or no file to change it in.
+    AsItWas,
+}
 
 /// The bytes of a file. One that does not exist is empty; one that cannot be read, or is no file, is an
 /// error, since a changed key would otherwise look like a new one.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
-    match read_bounded(path) {
+    match read_present(path, MAX_FILE) {
         Ok(bytes) => Ok(bytes),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(Error::new(
@@ -39,6 +47,59 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
     }
 }
 
+/// The bytes of a file that has to be there and to have no more than so many.
+pub(super) fn read_present(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    if is_null_device(path) {
+        return Ok(Vec::new());
+    }
+    // Before opening: that would wait on a named pipe until somebody writes.
+    if !fs::metadata(path)?.is_file() {
+        return Err(irregular());
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        let why = format!("it is larger than {} MiB", most / (1024 * 1024));
+        return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+    }
+    Ok(bytes)
+}
+
+/// Puts new bytes in the place of a file's, all at once: whoever reads it meanwhile sees the old ones or the new.
+///
+/// `change` is called while the file is locked, with what stands in it, and gives back `None` to leave it. It is called
+/// again where somebody who takes no lock, as `ssh`, has written to the file meanwhile. A file that is not there is
+/// left so.
+///
+/// # Cancel safety
+/// It waits for the lock and, on Windows, for others to close the file. Dropped there, nothing has been written; after
+/// it everything is done at once.
+pub(super) async fn rewrite<F>(path: &Path, mut change: F) -> Result<Outcome>
+where
+    F: FnMut(&[u8]) -> Result<Option<Vec<u8>>>,
+{
+    let failed = |error: io::Error| {
+        let message = format!("the new host keys cannot be written to {}", path.display());
+        Error::new(ErrorKind::HostKeyRejected, "update host keys", message)
+            .with_hint("make the file and its directory writable for this user, or set `UpdateHostKeys no`")
+            .with_source(error)
+    };
+    if is_null_device(path) || !path.exists() {
+        return Ok(Outcome::AsItWas);
+    }
+    let path = locked::patiently(|| fs::canonicalize(path)).await.map_err(failed)?;
+    for _ in 0..MOST_TRIES {
+        let locked = Locked::open(&path).await.map_err(failed)?;
+        let before = Stamp::of(&path).map_err(failed)?;
+        let bytes = read_present(&path, MAX_FILE).map_err(failed)?;
+        let Some(new) = change(&bytes)? else { return Ok(Outcome::AsItWas) };
+        if locked.replace(&path, &new, &before).await.map_err(failed)? == Outcome::Written {
+            return Ok(Outcome::Written);
+        }
+    }
+    Err(failed(io::Error::new(io::ErrorKind::ResourceBusy, "somebody else writes to it again and again")))
+}
+
 /// Appends a line, if `line` still wants to when the file is locked; whole or not at all, and on a line of
 /// its own.
 ///
@@ -46,9 +107,9 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
 /// host.
 ///
 /// # Cancel safety
-/// Waiting for the lock is the only wait. Dropped there, nothing has been written; after it everything is
-/// done at once.
-pub(super) async fn append<F>(path: &Path, line: F) -> Result<()>
+/// It waits for the lock and, on Windows, for others to close the file. Dropped there, nothing has been written;
+/// after it everything is done at once.
+pub(super) async fn append<F>(path: &Path, line: F) -> Result<Outcome>
 where
     F: FnOnce() -> Result<Option<String>>,
 {
@@ -65,42 +126,48 @@ where
         .with_source(error)
     };
     if is_null_device(path) {
-        return line().map(|_forgotten| ());
+        return line().map(|_forgotten| Outcome::AsItWas);
     }
     make_directory(path).map_err(failed)?;
-    let mut locked = Locked::open(path).await.map_err(failed)?;
+    let path = locked::patiently(|| made(path)).await.map_err(failed)?;
+    let mut locked = Locked::open(&path).await.map_err(failed)?;
     match line()? {
         Some(line) => locked.append(&line).map_err(failed),
-        None => Ok(()),
+        None => Ok(Outcome::AsItWas),
     }
-}
-
-fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
-    if is_null_device(path) {
-        return Ok(Vec::new());
-    }
-    // Before opening: that would wait on a named pipe until somebody writes.
-    let metadata = fs::metadata(path)?;
-    if !metadata.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
-    }
-    let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("it is larger than {} MiB", MAX_FILE / (1024 * 1024)),
-        ));
-    }
-    Ok(bytes)
 }
 
 /// `UserKnownHostsFile=/dev/null` is the usual way to remember nothing.
 pub(super) fn is_null_device(path: &Path) -> bool {
     #[cfg(windows)]
-    return path.as_os_str().eq_ignore_ascii_case("NUL") || path == Path::new("/dev/null");
+    return path == Path::new("/dev/null")
+        || ["NUL", "NUL:", r"\\.\NUL"].iter().any(|name| path.as_os_str().eq_ignore_ascii_case(name));
     #[cfg(not(windows))]
     return path == Path::new("/dev/null");
+}
+
+/// The file's own path, made where it is not there. A link stays one: what it leads to is locked and written, under one
+/// name for all who write.
+fn made(path: &Path) -> io::Result<PathBuf> {
+    match fs::metadata(path) {
+        Ok(metadata) if !metadata.is_file() => return Err(irregular()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => drop(options().create(true).open(path)?),
+        Ok(_) | Err(_) => {}
+    }
+    fs::canonicalize(path)
+}
+
+/// How a file is opened that is written to; one that is made is for its owner alone.
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+fn irregular() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")
 }
 
 /// Makes the directory that holds the file, for its owner alone, as `ssh` makes `~/.ssh`. Its own parent must
@@ -122,217 +189,5 @@ fn make_directory(path: &Path) -> io::Result<()> {
     }
 }
 
-/// A file open for appending, with the lock that keeps other processes of ours out. Dropping it unlocks.
-struct Locked {
-    file: File,
-    #[cfg(windows)]
-    beside: File,
-}
-
-impl Drop for Locked {
-    /// Closing alone does not unlock a file on Unix while anybody holds a copy of the descriptor, as every process
-    /// does that this one is just starting, on whatever thread.
-    fn drop(&mut self) {
-        #[cfg(unix)]
-        let locked = &self.file;
-        #[cfg(windows)]
-        let locked = &self.beside;
-        // Where that fails, closing is what is left.
-        let _ = locked.unlock();
-    }
-}
-
-impl Locked {
-    /// Unix locks the file itself, which leaves nothing behind.
-    #[cfg(unix)]
-    async fn open(path: &Path) -> io::Result<Self> {
-        use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-
-        let deadline = Instant::now() + LOCK_PATIENCE;
-        loop {
-            let file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
-            if !file.metadata()?.is_file() {
-                return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
-            }
-            lock(&file, deadline).await?;
-            let locked = Self { file };
-            // `ssh-keygen -R` puts a new file in its place; a line written to the old one would be lost.
-            let (ours, there) = (locked.file.metadata()?, fs::metadata(path));
-            if there.is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino())) {
-                return Ok(locked);
-            }
-            if Instant::now() >= deadline {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, "it is replaced again and again"));
-            }
-        }
-    }
-
-    /// A lock on Windows keeps readers out too, `ssh` among them, so it is on a file beside.
-    #[cfg(windows)]
-    async fn open(path: &Path) -> io::Result<Self> {
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(".lock");
-        let guard = OpenOptions::new().write(true).create(true).truncate(false).open(Path::new(&beside))?;
-        lock(&guard, Instant::now() + LOCK_PATIENCE).await?;
-        let file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
-        Ok(Self { file, beside: guard })
-    }
-
-    /// One write of whole lines: whoever reads meanwhile sees all of it or nothing.
-    fn append(&mut self, line: &str) -> io::Result<()> {
-        let length = self.file.seek(SeekFrom::End(0))?;
-        let mut text = String::with_capacity(line.len() + 2);
-        if length > 0 && self.last_byte()? != b'\n' {
-            text.push('\n');
-        }
-        text.push_str(line);
-        if !line.ends_with('\n') {
-            text.push('\n');
-        }
-        let written = loop {
-            match self.file.write(text.as_bytes()) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                other => break other?,
-            }
-        };
-        if written == text.len() {
-            return Ok(());
-        }
-        // The disk is full. Half a line would swallow the one that comes after it.
-        self.file.set_len(length)?;
-        Err(io::Error::new(
-            io::ErrorKind::StorageFull,
-            "only a part of the line could be written; it was taken back",
-        ))
-    }
-
-    fn last_byte(&mut self) -> io::Result<u8> {
-        let mut last = [0];
-        self.file.seek(SeekFrom::End(-1))?;
-        self.file.read_exact(&mut last)?;
-        Ok(last[0])
-    }
-}
-
-async fn lock(file: &File, deadline: Instant) -> io::Result<()> {
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(()),
-            Err(TryLockError::Error(error)) => return Err(error),
-            Err(TryLockError::WouldBlock) if Instant::now() >= deadline => {
-                return Err(io::Error::new(
-                    io::ErrorKind::TimedOut,
-                    format!("another process has held its lock for {} s", LOCK_PATIENCE.as_secs()),
-                ));
-            }
-            Err(TryLockError::WouldBlock) => sleep(LOCK_POLL).await,
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use std::path::PathBuf;
-
-    use super::*;
-
-    fn scratch() -> (tempfile::TempDir, PathBuf) {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("ssh").join("known_hosts");
-        (directory, path)
-    }
-
-    #[tokio::test]
-    async fn a_line_is_put_behind_one_without_an_end() {
-        let (_directory, path) = scratch();
-        append(&path, || Ok(Some("one\n".into()))).await.unwrap();
-        fs::write(&path, "one\ntwo").unwrap();
-        append(&path, || Ok(Some("three".into()))).await.unwrap();
-        append(&path, || Ok(None)).await.unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "one\ntwo\nthree\n");
-    }
-
-    #[cfg(unix)]
-    #[tokio::test]
-    async fn what_is_made_is_for_its_owner_alone() {
-        use std::os::unix::fs::PermissionsExt;
-
-        let (_directory, path) = scratch();
-        append(&path, || Ok(Some("one".into()))).await.unwrap();
-        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
-    }
-
-    #[cfg(unix)]
-    #[tokio::test]
-    async fn a_file_replaced_while_it_was_locked_is_opened_anew() {
-        let (_directory, path) = scratch();
-        append(&path, || Ok(Some("old".into()))).await.unwrap();
-        let holder = File::open(&path).unwrap();
-        holder.lock().unwrap();
-        let waiting = append(&path, || Ok(Some("new".into())));
-        let replacing = async {
-            let fresh = path.with_extension("fresh");
-            fs::write(&fresh, "kept\n").unwrap();
-            tokio::task::yield_now().await;
-            fs::rename(&fresh, &path).unwrap();
-            drop(holder);
-        };
-        let (appended, ()) = tokio::join!(waiting, replacing);
-        appended.unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "kept\nnew\n");
-    }
-
-    #[cfg(unix)]
-    #[tokio::test]
-    async fn a_copy_of_the_descriptor_does_not_keep_the_lock() {
-        let (_directory, path) = scratch();
-        append(&path, || Ok(None)).await.unwrap();
-        let locked = Locked::open(&path).await.unwrap();
-        // The system makes no difference between this and the copy of a process that is being started.
-        let copy = locked.file.try_clone().unwrap();
-        assert!(File::open(&path).unwrap().try_lock().is_err());
-        drop(locked);
-        File::open(&path).unwrap().try_lock().unwrap();
-        drop(copy);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_lock_that_is_never_given_back_is_an_error_with_the_file() {
-        let (_directory, path) = scratch();
-        append(&path, || Ok(None)).await.unwrap();
-        #[cfg(unix)]
-        let holder = File::open(&path).unwrap();
-        #[cfg(windows)]
-        let holder = OpenOptions::new().write(true).open(path.with_file_name("known_hosts.lock")).unwrap();
-        holder.lock().unwrap();
-        let error = append(&path, || Ok(Some("one".into()))).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::HostKeyRejected);
-        assert!(error.to_string().contains("known_hosts"), "{error}");
-        assert_eq!(fs::read_to_string(&path).unwrap(), "");
-    }
-
-    #[test]
-    fn a_missing_file_is_empty_and_a_directory_is_an_error() {
-        let (directory, path) = scratch();
-        assert_eq!(read(&path).unwrap(), b"");
-        let error = read(directory.path()).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::HostKeyRejected);
-        assert!(error.hint().unwrap().contains("UserKnownHostsFile"));
-    }
-
-    #[tokio::test]
-    async fn the_null_device_is_empty_and_forgets() {
-        let null = Path::new("/dev/null");
-        assert_eq!(read(null).unwrap(), b"");
-        append(null, || Ok(Some("one".into()))).await.unwrap();
-    }
-
-    #[test]
-    fn a_file_past_the_limit_is_an_error() {
-        let (directory, _) = scratch();
-        let path = directory.path().join("huge");
-        File::create(&path).unwrap().set_len(MAX_FILE + 1).unwrap();
-        assert_eq!(read(&path).unwrap_err().kind(), ErrorKind::HostKeyRejected);
-    }
-}
+mod tests;

@@ -15,9 +15,14 @@ impl Session {
         let error =
             Error::new(ErrorKind::Disconnected, operation, format!("the connection is gone: {reason}"))
                 .at(self.target());
-        match reason {
-            CloseReason::Local | CloseReason::Aborted => error,
-            _ => error.with_hint("connect again; the server's log says more where it ended the connection"),
+        if matches!(reason, CloseReason::Local | CloseReason::Aborted) {
+            return error;
+        }
+        match self.reason_below().await {
+            Some(below) => error.with_source(below).with_hint("connect again"),
+            None => {
+                error.with_hint("connect again; the server's log says more where it ended the connection")
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use tokio::time::Instant;
 
 use crate::BoxFuture;
-use crate::base::{Channel, NotOpened};
+use crate::base::{Channel, NotOpened, Open};
 use crate::driver::{Task, Tasks};
 use crate::ending::Ending;
 use crate::error::Result;
@@ -75,13 +75,18 @@ impl Drop for EofOnDrop {
 
 /// A channel open that nobody may forget: dropped before its end, the driver takes it over.
 pub(super) struct OpenInBackground {
+    open: Open,
     future: Option<BoxFuture<'static, Result<Channel, NotOpened>>>,
     tasks: Tasks,
 }
 
 impl OpenInBackground {
-    pub(super) fn new(opening: BoxFuture<'static, Result<Channel, NotOpened>>, tasks: Tasks) -> Self {
-        Self { future: Some(opening), tasks }
+    pub(super) fn new(
+        open: Open,
+        opening: BoxFuture<'static, Result<Channel, NotOpened>>,
+        tasks: Tasks,
+    ) -> Self {
+        Self { open, future: Some(opening), tasks }
     }
 }
 
@@ -99,7 +104,7 @@ impl Future for OpenInBackground {
 impl Drop for OpenInBackground {
     fn drop(&mut self) {
         if let Some(future) = self.future.take() {
-            self.tasks.send(Task::AbandonedOpen(future));
+            self.tasks.send(Task::AbandonedOpen(self.open.clone(), future));
         }
     }
 }

@@ -1,19 +1,19 @@
 //! What each setting of the configuration becomes: deadlines, sockets, algorithms, credentials.
 
+use std::net::{IpAddr, ToSocketAddrs};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use rustle_ssh_config as config;
-use rustle_ssh_config::{
-    AlgorithmList, IdentityAgent, Keyword, Origin, PubkeyAuthentication, Settings, Source,
-};
+use rustle_ssh_config::{AlgorithmList, Keyword, Origin, PubkeyAuthentication, Settings, Source};
 
-use crate::algorithms::Algorithms;
-use crate::auth::{AgentSource, AuthMethod, Credentials};
+use crate::algorithms::{Algorithms, Compression};
+use crate::auth::{AuthMethod, Credentials};
 use crate::connect::dial::{AddressFamily, DialOptions};
 use crate::error::Result;
 use crate::options::{BufferLimits, TransportOptions};
+use crate::setup::agents;
 use crate::setup::warning::SetupWarning;
 
 /// Deadlines and keepalive. What nobody set keeps this crate's own default: it notices a dead peer, where ssh
@@ -35,11 +35,16 @@ pub(super) fn transport(
         let max = NonZeroU32::new(settings.server_alive_count_max()).unwrap_or(NonZeroU32::MIN);
         builder = builder.keepalive_max(max);
     }
+    let rekey = settings.rekey_limit();
+    builder = builder.rekey_bytes(rekey.bytes()).rekey_interval(rekey.interval());
     builder.build()
 }
 
 /// The socket. Its deadline is the transport's, which is never longer.
-pub(super) fn dial(settings: &Settings) -> DialOptions {
+///
+/// # Errors
+/// A `BindAddress` that is no address and does not resolve to one.
+pub(super) fn dial(settings: &Settings) -> Result<DialOptions> {
     let mut dial =
         DialOptions::default().timeout(Duration::MAX).address_family(match settings.address_family() {
             config::AddressFamily::Inet => AddressFamily::V4,
@@ -47,9 +52,48 @@ pub(super) fn dial(settings: &Settings) -> DialOptions {
             _ => AddressFamily::Any,
         });
     if !settings.tcp_keep_alive() {
-        dial = dial.keepalive(None);
+        // Whoever wants to live through an outage of the network has no limit on what is under way either.
+        dial = dial.keepalive(None).user_timeout(None);
     }
-    dial
+    if let Some(name) = settings.bind_address() {
+        dial = dial.bind_addresses(local_addresses(name, settings)?);
+    }
+    dial = dial.bind_interface(settings.bind_interface().map(str::to_owned));
+    if let Some(attempts) = NonZeroU32::new(settings.connection_attempts()) {
+        dial = dial.attempts(attempts);
+    }
+    Ok(dial.traffic_class(traffic_classes(settings).bulk))
+}
+
+/// The classes of packets (`IPQoS`); none leaves them to the system.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TrafficClasses {
+    pub(super) interactive: Option<u8>,
+    pub(super) bulk: Option<u8>,
+}
+
+pub(super) fn traffic_classes(settings: &Settings) -> TrafficClasses {
+    let byte = |class| match class {
+        config::TrafficClass::Byte(byte) => Some(byte),
+        _ => None,
+    };
+    let classes = settings.ip_qos();
+    TrafficClasses { interactive: byte(classes.interactive()), bulk: byte(classes.bulk()) }
+}
+
+/// The addresses of `BindAddress`, which may be a name of this machine.
+fn local_addresses(name: &str, settings: &Settings) -> Result<Vec<IpAddr>> {
+    if let Ok(address) = name.parse() {
+        return Ok(vec![address]);
+    }
+    let origin = settings.origin(Keyword::BindAddress);
+    let failed = |why: String| {
+        super::refused(format!("{origin}: BindAddress: {name} is no address of this machine: {why}"))
+            .with_hint("write an address that `ip address` shows")
+    };
+    let found = (name, 0).to_socket_addrs().map_err(|error| failed(error.to_string()))?;
+    let found: Vec<_> = found.map(|address| address.ip()).collect();
+    if found.is_empty() { Err(failed("it has none".to_owned())) } else { Ok(found) }
 }
 
 /// The four lists, each changing this crate's defaults.
@@ -62,6 +106,9 @@ pub(super) fn algorithms(settings: &Settings, warnings: &mut Vec<SetupWarning>) 
         (Keyword::Macs, settings.macs(), Algorithms::with_macs),
     ];
     let mut algorithms = Algorithms::default();
+    if settings.compression() {
+        algorithms = algorithms.with_compression(Compression::On);
+    }
     for (keyword, list, with) in lists {
         let Some(list) = list else { continue };
         let origin = settings.origin(keyword);
@@ -87,7 +134,7 @@ pub(super) fn credentials(
     source: &dyn Source,
     warnings: &mut Vec<SetupWarning>,
 ) -> Credentials {
-    let mut credentials = Credentials::new().agent(agent(settings, source));
+    let mut credentials = Credentials::new().agent(agents::asked(settings, source));
     let identities = settings.identity_files();
     if identities.is_empty() {
         credentials = credentials.without_default_keys();
@@ -110,24 +157,14 @@ pub(super) fn credentials(
         // No prompts leave neither of these two anything to ask, as in ssh.
         None => methods.retain(|method| *method == AuthMethod::PublicKey),
     }
-    if takes_rsa_sha1(settings, warnings) {
-        credentials = credentials.allow_rsa_sha1();
+    if let Some(list) = settings.pubkey_accepted_algorithms() {
+        credentials = credentials.accepted_algorithms(list.apply(&Credentials::DEFAULT_ALGORITHMS));
+    }
+    credentials = credentials.required_rsa_size(settings.required_rsa_size());
+    if let Some(terms) = agents::given(settings) {
+        credentials = credentials.add_keys_to_agent(terms);
     }
     credentials.methods(methods)
-}
-
-fn agent(settings: &Settings, source: &dyn Source) -> AgentSource {
-    match settings.identity_agent() {
-        IdentityAgent::None => AgentSource::None,
-        IdentityAgent::Path(path) => AgentSource::Path(PathBuf::from(path)),
-        IdentityAgent::Environment(name) if name == "SSH_AUTH_SOCK" => AgentSource::Env,
-        IdentityAgent::Environment(name) => match source.env(name).filter(|path| !path.is_empty()) {
-            Some(path) => AgentSource::Path(PathBuf::from(path)),
-            None => AgentSource::None,
-        },
-        // Kinds of agents may be added; one that is not understood is not asked.
-        _ => AgentSource::None,
-    }
 }
 
 fn methods(settings: &Settings, warnings: &mut Vec<SetupWarning>) -> Vec<AuthMethod> {
@@ -162,26 +199,6 @@ fn methods(settings: &Settings, warnings: &mut Vec<SetupWarning>) -> Vec<AuthMet
     methods
 }
 
-/// `PubkeyAcceptedAlgorithms` is followed in what it is mostly set for: SHA-1 for an old server.
-fn takes_rsa_sha1(settings: &Settings, warnings: &mut Vec<SetupWarning>) -> bool {
-    let Some(list) = settings.pubkey_accepted_algorithms() else { return false };
-    let names = match list {
-        AlgorithmList::Only(names) | AlgorithmList::Append(names) | AlgorithmList::Prepend(names) => {
-            names.as_slice()
-        }
-        _ => &[],
-    };
-    let sha1 = names.iter().any(|name| name == "ssh-rsa");
-    let only_adds =
-        matches!(list, AlgorithmList::Append(names) if names.iter().all(|name| name == "ssh-rsa"));
-    if !only_adds {
-        let keyword = Keyword::PubkeyAcceptedAlgorithms;
-        let message = "keys are not restricted by algorithm yet; all that are found may be offered";
-        warnings.push(SetupWarning::new(settings.origin(keyword), keyword, message));
-    }
-    sha1
-}
-
-fn is_set(settings: &Settings, keyword: Keyword) -> bool {
+pub(super) fn is_set(settings: &Settings, keyword: Keyword) -> bool {
     *settings.origin(keyword) != Origin::Default
 }

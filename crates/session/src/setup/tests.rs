@@ -65,26 +65,89 @@ fn methods_follow_the_preferred_order_without_what_is_off() {
     assert!(shown("PasswordAuthentication no\n").contains("methods: [PublicKey, KeyboardInteractive]"));
     assert!(shown("NumberOfPasswordPrompts 0\n").contains("methods: [PublicKey]"));
     assert!(shown("BatchMode yes\n").contains("batch: true"));
-    assert!(shown("PubkeyAcceptedAlgorithms +ssh-rsa\n").contains("rsa_sha1: true"));
+    assert!(shown("PubkeyAcceptedAlgorithms +ssh-rsa\n").contains(r#""rsa-sha2-256", "ssh-rsa"]"#));
+    assert!(
+        shown("PubkeyAcceptedAlgorithms -*rsa*,*ecdsa*,*cert*,sk-*\n")
+            .contains(r#"accepted: Some(["ssh-ed25519"])"#)
+    );
+}
+
+#[test]
+fn agents_are_asked_lent_and_given_keys_by_the_configuration() {
+    let lent = |config: &str| {
+        let source = source(config).variable("MY_AGENT", "/run/mine").variable("SSH_AUTH_SOCK", "/run/usual");
+        HostSetup::builder("web").resolve_from(&source).unwrap().lent_agent().cloned()
+    };
+    let path = |path: &str| Some(AgentSource::Path(PathBuf::from(path)));
+    assert_eq!(lent(""), None);
+    assert_eq!(lent("ForwardAgent yes\n"), Some(AgentSource::Env));
+    assert_eq!(lent("ForwardAgent yes\nIdentityAgent /run/keys\n"), path("/run/keys"));
+    assert_eq!(lent("ForwardAgent yes\nIdentityAgent none\n"), None);
+    assert_eq!(lent("ForwardAgent $MY_AGENT\n"), path("/run/mine"));
+    assert_eq!(lent("ForwardAgent $NOT_SET\n"), None);
+    assert_eq!(lent("ForwardAgent ~/agent\nIdentityAgent none\n"), path("/home/alice/agent"));
+
+    #[cfg(unix)]
+    assert_eq!(setup("ForwardAgent yes\n").lent_agent(), None, "no agent runs");
+
+    let given = |config: &str| {
+        let shown = format!("{:?}", setup(config).credentials());
+        shown[shown.find("to_agent").unwrap()..].to_owned()
+    };
+    assert!(given("").starts_with("to_agent: None"));
+    assert!(given("AddKeysToAgent no\n").starts_with("to_agent: None"));
+    for (value, told) in [
+        ("yes", "asking: false, confirm: false, lifetime: None"),
+        ("ask", "asking: true, confirm: false, lifetime: None"),
+        ("confirm 5m", "asking: false, confirm: true, lifetime: Some(300s)"),
+        ("1h", "asking: false, confirm: false, lifetime: Some(3600s)"),
+    ] {
+        let given = given(&format!("AddKeysToAgent {value}\n"));
+        assert!(given.contains(told), "{value}: {given}");
+    }
+}
+
+#[test]
+fn compression_and_the_life_of_keys_come_from_the_configuration() {
+    let shown = |config: &str| format!("{:?}", setup(config).connector());
+    let methods = |config: &str| {
+        let source = source(config);
+        let files = ConfigFile::defaults(&source).unwrap();
+        let settings = resolve(&Query::new("web"), &files, &source).unwrap();
+        settings::algorithms(&settings, &mut Vec::new()).unwrap().compression().to_vec()
+    };
+    assert_eq!((methods("Compression yes\n"), methods("")), (vec!["zlib@openssh.com", "none"], vec!["none"]));
+    let text = shown("RekeyLimit 1G 2h\n");
+    assert!(text.contains("rekey_bytes: Some(1073741824), rekey_interval: Some(7200s)"), "{text}");
+    assert!(shown("RekeyLimit default none\n").contains("rekey_bytes: None, rekey_interval: None"));
 }
 
 #[test]
 fn what_is_not_acted_upon_is_a_warning_with_its_place() {
     assert_eq!(
-        warned("RekeyLimit 1G\n"),
-        ["/home/alice/.ssh/config:1: RekeyLimit: keys are renewed by the limits of RFC 4344"]
+        warned("VersionAddendum x\n"),
+        ["/home/alice/.ssh/config:1: VersionAddendum: the version sent is our own"]
     );
-    let some = "PreferredAuthentications gssapi-with-mic,publickey\nStrictHostKeyChecking no\nSendEnv LANG\nForwardAgent yes\n";
+    let some = "PreferredAuthentications gssapi-with-mic,publickey\nStrictHostKeyChecking no\nSendEnv LANG\nForwardX11 yes\n";
     let text = warned(some).join("\n");
     for part in [
         ":1: PreferredAuthentications: gssapi-with-mic",
         ":2: StrictHostKeyChecking: taken as accept-new",
-        ":3: SendEnv",
-        ":4: ForwardAgent",
+        ":4: ForwardX11",
     ] {
         assert!(text.contains(part), "{part} in {text}");
     }
     assert!(warned("ConnectionAttempts 1\nRequestTTY auto\nPubkeyAcceptedAlgorithms +ssh-rsa\n").is_empty());
+}
+
+#[test]
+fn questions_to_a_silent_server_are_asked_unless_the_configuration_says_none() {
+    let shown = |config: &str| format!("{:?}", setup(config).connector());
+    assert!(shown("").contains("keepalive_interval: Some(30s)"));
+    assert!(shown("ServerAliveInterval none\n").contains("keepalive_interval: None"));
+    assert!(
+        shown("ServerAliveInterval none\nServerAliveInterval 7\n").contains("keepalive_interval: Some(7s)")
+    );
 }
 
 #[test]
@@ -96,7 +159,9 @@ fn an_algorithm_nobody_knows_is_an_error_with_its_place() {
 
 #[test]
 fn a_configuration_that_cannot_be_followed_is_an_error_with_its_place() {
-    for (config, place) in [("Host web\nHostNam x\n", "config:2"), ("ProxyJump bastion\n", "config:1")] {
+    for (config, place) in
+        [("Host web\nHostNam x\n", "config:2"), ("ProxyUseFdpass yes\nProxyCommand x\n", "config:1")]
+    {
         let error = HostSetup::builder("web").resolve_from(&source(config)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration);
         assert!(error.to_string().contains(place), "{error}");
@@ -143,7 +208,8 @@ async fn asked(answers: Vec<Result<HostKeyAnswer, PromptError>>) -> (Result<()>,
         .option(format!("UserKnownHostsFile=\"{}\"", file.display()))
         .option("GlobalKnownHostsFile=none");
     let settings = resolve(&query, &[], &source("")).unwrap();
-    let trust = ConfiguredTrust::new(&settings, Some(prompter.clone()), &mut Vec::new());
+    let trust =
+        ConfiguredTrust::new(&Arc::new(settings), Some(prompter.clone()), None, &mut Vec::new()).unwrap();
     let verdict = trust.check(&offer()).await;
     let questions = *prompter.1.lock().unwrap();
     (verdict, questions, std::fs::read_to_string(file).unwrap_or_default())
@@ -179,4 +245,33 @@ async fn every_other_answer_refuses_the_host_and_writes_nothing() {
         assert_eq!(verdict.unwrap_err().kind(), ErrorKind::HostKeyUnknown);
         assert_eq!((questions, written.as_str()), (count, ""));
     }
+}
+
+#[test]
+fn debug_tells_the_names_of_variables_and_no_command() {
+    let config = "SetEnv TOKEN=hunter2\nSendEnv PATH\nRemoteCommand login hunter3\n";
+    let shown = format!("{:?}", setup(config));
+    assert!(shown.contains("TOKEN") && shown.contains(r#"offered: ["PATH"]"#), "{shown}");
+    let path = std::env::var("PATH").unwrap();
+    for secret in ["hunter2", "hunter3", path.as_str()] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+}
+
+#[test]
+fn whoever_keeps_no_tcp_connection_alive_has_no_limit_on_outages() {
+    let shown = |config: &str| format!("{:?}", setup(config).connector());
+    assert!(shown("").contains("user_timeout: Some(60s)"), "{}", shown(""));
+    assert!(shown("TCPKeepAlive no\n").contains("user_timeout: None"), "{}", shown("TCPKeepAlive no\n"));
+}
+
+#[test]
+fn an_address_to_bind_is_looked_up_where_this_machine_dials() {
+    // Too long for any name, so that nobody is asked.
+    let bind = format!("BindAddress {}\n", "x".repeat(300));
+    let resolve = |config: &str| HostSetup::builder("web").resolve_from(&source(config));
+    assert!(resolve(&bind).unwrap_err().to_string().contains("BindAddress"));
+    assert!(resolve(&format!("{bind}ProxyCommand nc %h %p\n")).is_ok());
+    let behind = format!("Host web\n ProxyJump bastion\n {bind}");
+    assert!(resolve(&behind).is_ok());
 }

@@ -52,14 +52,18 @@ fn attempts(server: &TestServer, method: Method) -> Vec<AuthOutcome> {
 }
 
 /// A person who types these answers, one list for each question, and then leaves.
-struct Typist {
+pub(crate) struct Typist {
     answers: Mutex<VecDeque<Vec<&'static str>>>,
     seen: Mutex<Vec<PromptRequest>>,
 }
 
 impl Typist {
-    fn new(answers: impl IntoIterator<Item = Vec<&'static str>>) -> Arc<Self> {
+    pub(crate) fn new(answers: impl IntoIterator<Item = Vec<&'static str>>) -> Arc<Self> {
         Arc::new(Self { answers: Mutex::new(answers.into_iter().collect()), seen: Mutex::default() })
+    }
+
+    pub(crate) fn seen(&self) -> Vec<PromptRequest> {
+        self.seen.lock().unwrap().clone()
     }
 }
 

@@ -83,6 +83,9 @@ fn try_all(operations: &[Operation], stalls: &[Stall]) {
     );
 }
 
+/// So many suspensions of an operation are tried one by one. Only waiting for a lock has more, a thousand in a second.
+const EACH: usize = 64;
+
 struct Trial {
     seed: u64,
     draws: u64,
@@ -138,7 +141,7 @@ impl Trial {
     }
 
     fn drops(&mut self, to_its_end: &Cell<'_>, suspensions: usize) {
-        for polls in 0..=suspensions {
+        for polls in self.points(suspensions) {
             for moment in [Moment::Suspended, Moment::Woken] {
                 // Never polled, it is not woken either.
                 let same = polls == 0 && moment == Moment::Woken;
@@ -149,6 +152,16 @@ impl Trial {
                 self.play(&Cell { polls, moment, farewell, ..*to_its_end });
             }
         }
+    }
+
+    /// After how many polls to drop: each of the first suspensions, and of a wait that polls on and on some.
+    fn points(&mut self, suspensions: usize) -> Vec<usize> {
+        let mut points: Vec<usize> = (0..=suspensions.min(EACH)).collect();
+        if suspensions > EACH {
+            let rest = u64::try_from(suspensions - EACH).unwrap();
+            points.extend((0..EACH).map(|_| EACH + 1 + usize::try_from(self.draw(rest)).unwrap()));
+        }
+        points
     }
 
     fn play(&mut self, cell: &Cell<'_>) -> Option<cell::Seen> {

@@ -197,6 +197,38 @@ async fn an_open_that_was_dropped_is_closed_when_the_server_confirms_it() {
     close_and_check(session, server).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_place_that_never_comes_free_ends_in_the_server_s_refusal() {
+    let server = server().max_sessions(1).fault(Fault::withhold_channel_open().nth(2)).start().await.unwrap();
+    let session = login_in_memory(&server, TransportOptions::default()).await;
+    let child = session.line("sleep 1000").spawn().await.unwrap();
+    // The server never says what became of this one, so a place may come free any time.
+    drop_when_struck(&server, session.line("sleep 1000").spawn()).await;
+    let error = session.output("true").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ChannelLimit, "{error}");
+    server.resume();
+    drop(child);
+    close_and_check(session, server).await;
+}
+
+#[tokio::test]
+async fn a_refused_forward_is_refused_at_once_whatever_is_still_ending() {
+    let server = server()
+        .max_sessions(1)
+        .direct_tcpip()
+        .fault(Fault::withhold_channel_open().nth(1))
+        .start()
+        .await
+        .unwrap();
+    let session = login(&server).await;
+    drop_when_struck(&server, session.line("sleep 1000").spawn()).await;
+    // The place of that session comes free some day; a forward has no use for it.
+    let error = session.direct_tcpip("127.0.0.1", 1).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ChannelTarget);
+    server.resume();
+    close_and_check(session, server).await;
+}
+
 #[tokio::test]
 async fn a_session_over_the_limit_says_so() {
     let server = server().max_sessions(1).start().await.unwrap();

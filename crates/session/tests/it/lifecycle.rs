@@ -55,7 +55,7 @@ async fn an_unknown_host_is_refused_before_anything_is_sent() {
     let known = KnownHosts::new().user_files([directory.path().join("known_hosts")]).system_files([""; 0]);
     let error = connector(&server).host_trust(known).connect().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::HostKeyUnknown);
-    assert_eq!(error.code(), "SSH_HOST_KEY");
+    assert_eq!(error.code(), "SSH_HOST_KEY_UNKNOWN");
     server_shows(&server, "no connection left", |record| record.connections_open() == 0).await;
     assert!(server.record().auth_attempts().is_empty());
     server.stop().await.unwrap();
@@ -69,7 +69,7 @@ async fn a_pinned_key_of_another_host_is_refused() {
     let other_key = rustle_session::HostKeyOffer::from_wire("x", 22, &wire).unwrap().fingerprint();
     let error =
         connector(&server).host_trust(PinnedHostKey::new(&other_key).unwrap()).connect().await.unwrap_err();
-    assert_eq!(error.code(), "SSH_HOST_KEY");
+    assert_eq!(error.code(), "SSH_HOST_KEY_CHANGED");
     server.stop().await.unwrap();
     other.stop().await.unwrap();
 }

@@ -1,225 +1,38 @@
 //! The installed ssh is asked the same questions, and its `-G` is compared line by line.
 
+mod cases;
+mod generated;
+
 use std::fs;
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rustle_ssh_config::{
-    AlgorithmList, ConfigError, ConfigFile, OsSource, Query, Settings, Source, SourceFile, resolve,
+    AddressFamily, ConfigError, ConfigFile, Defaults, ForwardTarget, FoundHost, Keyword, OsSource, Query,
+    Settings, Source, SourceFile, resolve,
 };
 
-/// Keywords whose lists ssh prints with its own defaults filled in.
-const ALGORITHMS: [&str; 6] = [
-    "ciphers",
-    "hostkeyalgorithms",
-    "kexalgorithms",
-    "casignaturealgorithms",
-    "macs",
-    "pubkeyacceptedalgorithms",
+use crate::against_ssh::cases::{CASES, REFUSED};
+use crate::against_ssh::generated::Random;
+
+/// Keywords whose defaults differ from release to release, or from build to build.
+const OF_THE_BUILD: [Keyword; 10] = [
+    Keyword::Ciphers,
+    Keyword::HostKeyAlgorithms,
+    Keyword::HostbasedAcceptedAlgorithms,
+    Keyword::KexAlgorithms,
+    Keyword::CaSignatureAlgorithms,
+    Keyword::Macs,
+    Keyword::PubkeyAcceptedAlgorithms,
+    Keyword::ForwardX11Trusted,
+    Keyword::IpQos,
+    Keyword::XAuthLocation,
 ];
 
 /// Names that some versions of ssh try by default, of key types that they no longer or not yet all know.
 const OTHER_DEFAULT_KEYS: [&str; 3] = ["~/.ssh/id_xmss", "~/.ssh/id_dsa", "~/.ssh/id_mldsa44_ed25519"];
-
-/// Files to write, the host to ask for, and options.
-struct Case {
-    files: &'static [(&'static str, &'static str)],
-    host: &'static str,
-    options: &'static [&'static str],
-}
-
-const fn case(text: &'static [(&'static str, &'static str)], host: &'static str) -> Case {
-    Case { files: text, host, options: &[] }
-}
-
-/// `DIR` stands for the directory of the files.
-const CASES: &[Case] = &[
-    case(&[("config", "")], "web"),
-    case(&[("config", "")], "WEB.Example.COM"),
-    case(&[("config", "")], "::1"),
-    case(&[("config", "Host web\nHostName 10.0.0.1\nUser deploy\nPort 2222\n")], "web"),
-    case(&[("config", "Host web\nHostName=10.0.0.1\nUser = deploy\nPort\t=\t2222\n")], "web"),
-    case(&[("config", "Host \"web\"\n\"User\" \"a b\"\nIdentityFile \"/tmp/my key\"\n")], "web"),
-    case(&[("config", "Host web db\nPort 1\nHost !web *\nPort 2\nHost w?b\nUser x\n")], "web"),
-    case(&[("config", "Host * !web\nPort 1\nHost *\nPort 2\n")], "web"),
-    case(&[("config", "  \t Host web # comment\n\tPort 5 # five\n#Port 6\n\n   #x\nUser a#b\n")], "web"),
-    case(&[("config", "Host web\r\nPort 5\r\nUser x\r\n")], "web"),
-    case(&[("config", "port 1\nPORT 2\nuser a\nUSER b\n")], "web"),
-    case(
-        &[(
-            "config",
-            "IdentityFile a\nHost web\nIdentityFile b\nIdentityFile a\nHost *\nIdentityFile ~/c%h\n",
-        )],
-        "web",
-    ),
-    case(&[("config", "CertificateFile a\nCertificateFile b\nIdentityFile none\n")], "web"),
-    case(&[("config", "HostName %h.example.com\nIdentityFile ~/%r@%n\n")], "Web"),
-    case(&[("config", "HostName %%h%h\n")], "web"),
-    case(
-        &[(
-            "config",
-            "UserKnownHostsFile ~/a %d/b /%h/%n/%p/%r/%u/%i/%L/%l/%k/%C ${HOME}/c\nHostKeyAlias k\n",
-        )],
-        "web",
-    ),
-    case(&[("config", "UserKnownHostsFile none\nGlobalKnownHostsFile none\n")], "web"),
-    case(&[("config", "GlobalKnownHostsFile /a /b\nUserKnownHostsFile /c\nUserKnownHostsFile /d\n")], "web"),
-    case(&[("config", "IdentityAgent ~/agent.%C\nPort 9\nUser u\n")], "web"),
-    case(&[("config", "IdentityAgent none\n")], "web"),
-    case(&[("config", "IdentityAgent SSH_AUTH_SOCK\n")], "web"),
-    case(&[("config", "IdentityAgent $SOME_SOCK\n")], "web"),
-    case(
-        &[("config", "Ciphers aes256-ctr,aes128-ctr\nMACs hmac-sha2-256\nKexAlgorithms curve25519-sha256\n")],
-        "web",
-    ),
-    case(&[("config", "Ciphers +aes128-cbc\nMACs ^hmac-sha2-512\nKexAlgorithms -diffie-*,ecdh*\n")], "web"),
-    case(
-        &[(
-            "config",
-            "HostKeyAlgorithms ssh-ed25519\nPubkeyAcceptedAlgorithms +ssh-rsa\nCASignatureAlgorithms ssh-ed25519\n",
-        )],
-        "web",
-    ),
-    case(
-        &[("config", "StrictHostKeyChecking off\nRequestTTY yes\nPubkeyAuthentication host-bound\n")],
-        "web",
-    ),
-    case(
-        &[("config", "StrictHostKeyChecking accept-new\nRequestTTY force\nPubkeyAuthentication unbound\n")],
-        "web",
-    ),
-    case(&[("config", "AddressFamily inet\nLogLevel DEBUG1\nTCPKeepAlive no\nKeepAlive yes\n")], "web"),
-    case(
-        &[(
-            "config",
-            "PasswordAuthentication no\nChallengeResponseAuthentication no\nDSAAuthentication no\n",
-        )],
-        "web",
-    ),
-    case(&[("config", "PreferredAuthentications publickey,password\nNumberOfPasswordPrompts 1\n")], "web"),
-    case(
-        &[(
-            "config",
-            "ConnectTimeout 1h30m\nServerAliveInterval 2m\nServerAliveCountMax 9\nConnectionAttempts 7\n",
-        )],
-        "web",
-    ),
-    case(&[("config", "ConnectTimeout none\nConnectTimeout 5\nServerAliveInterval none\n")], "web"),
-    case(&[("config", "SendEnv A B_* C\nSendEnv -B*\nSendEnv D\nSetEnv X=1 Y=2 X=3\nSetEnv Z=4\n")], "web"),
-    case(&[("config", "SetEnv \"A=two words\" B=\"x y\" 'C=q\"q'\n")], "web"),
-    case(
-        &[("config", "RekeyLimit 1G 1h\nRequiredRSASize 2048\nHashKnownHosts yes\nIdentitiesOnly yes\n")],
-        "web",
-    ),
-    case(&[("config", "RekeyLimit default none\n")], "web"),
-    case(
-        &[("config", "Match all\nPort 1\nMatch host web,db\nUser a\nMatch originalhost !web,*\nUser b\n")],
-        "web",
-    ),
-    case(
-        &[(
-            "config",
-            "Match host web user root\nPort 1\nMatch !host web\nPort 2\nMatch localuser nobody\nUser q\n",
-        )],
-        "web",
-    ),
-    case(
-        &[("config", "Host web\nHostName Real\nUser u\nMatch host real user u\nPort 5\nHost real\nPort 6\n")],
-        "web",
-    ),
-    case(
-        &[(
-            "config",
-            "Host web\nHostName real\nMatch final host real\nPort 5\nHost real\nUser late\nIdentityFile z\n",
-        )],
-        "web",
-    ),
-    case(
-        &[("config", "Match final all\nPort 7\nMatch !final\nUser early\nMatch canonical\nUser late\n")],
-        "web",
-    ),
-    case(&[("config", "IgnoreUnknown Foo*,bar\nFooBar 1\nBAR x y z\nPort 4\n")], "web"),
-    case(
-        &[
-            ("config", "Include DIR/sub/*.conf\nPort 9\n"),
-            ("sub/b.conf", "Port 2\nUser b\n"),
-            ("sub/a.conf", "User a\n"),
-            ("sub/.c.conf", "Port 3\n"),
-        ],
-        "web",
-    ),
-    case(
-        &[
-            ("config", "Host db\nInclude DIR/x\nHost web\nInclude DIR/y\nUser u\n"),
-            ("x", "Port 1\nHost *\nPort 2\n"),
-            ("y", "Host db\nPort 3\nHost web\nPort 4\n"),
-        ],
-        "web",
-    ),
-    case(
-        &[("config", "Include DIR/a DIR/none DIR/b\n"), ("a", "Include DIR/b\nPort 1\n"), ("b", "Port 2\n")],
-        "web",
-    ),
-    case(
-        &[
-            ("config", "Include DIR/[ab] DIR/?x\n"),
-            ("a", "User a\n"),
-            ("b", "Port 2\n"),
-            ("cx", "LogLevel quiet\n"),
-        ],
-        "web",
-    ),
-    case(&[("config", "Include DIR/s*\nPort 9\n"), ("sub/x", "Port 1\n"), ("s", "User s\n")], "web"),
-    case(&[("config", "ProxyJump none\nProxyCommand none\nVisualHostKey no\nUser x\n")], "web"),
-    case(&[("config", "User a\\ b\nIdentityFile a\\\\b\nCertificateFile \\\"q\\\"\n")], "web"),
-    case(&[("config", "BatchMode no\nUser DOM\\user\n")], "web"),
-    Case {
-        files: &[("config", "Port 1\nUser a\nIdentityFile z\n")],
-        host: "web",
-        options: &["Port=2", "User b", "IdentityFile = y", "SendEnv A B"],
-    },
-];
-
-/// What both must refuse.
-const REFUSED: &[&str] = &[
-    "Nonsense 1\n",
-    "Port\n",
-    "Port 0\n",
-    "Port 65536\n",
-    "Port 22x\n",
-    "Port 1 2\n",
-    "User \"a\n",
-    "User 'a\n",
-    "User a b\n",
-    "Host other\nPort x\n",
-    "BatchMode 1\n",
-    "StrictHostKeyChecking sometimes\n",
-    "AddressFamily inet7\n",
-    "ConnectTimeout 1x\n",
-    "ConnectTimeout -1\n",
-    "NumberOfPasswordPrompts many\n",
-    "LogLevel loud\n",
-    "IdentityFile\n",
-    "IdentityFile \"\"\n",
-    "UserKnownHostsFile none /x\n",
-    "SendEnv A=1\n",
-    "SetEnv A\n",
-    "Match\n",
-    "Match color red\nPort 1\n",
-    "Match host\n",
-    "Match all host web\n",
-    "Host \"\"\n",
-    "HostName %p\n",
-    "HostName a%\n",
-    "UserKnownHostsFile %q\n",
-    "UserKnownHostsFile ${RUSTLE_NOT_SET}/x\n",
-    "RekeyLimit 3\n",
-    "Ciphers nonsense,,\n",
-    "Include \"\"\n",
-    "RequestTTY perhaps\n",
-    "ConnectionAttempts 0\n",
-];
 
 /// This machine, with the home directory that ssh looks at: the account's.
 struct Account;
@@ -245,6 +58,21 @@ impl Source for Account {
     }
     fn host(&self) -> Option<String> {
         OsSource.host()
+    }
+    fn run(&self, line: &str) -> io::Result<bool> {
+        OsSource.run(line)
+    }
+    fn look_up(&self, name: &str, family: AddressFamily) -> io::Result<Option<FoundHost>> {
+        OsSource.look_up(name, family)
+    }
+    fn interface_addresses(&self) -> io::Result<Vec<IpAddr>> {
+        OsSource.interface_addresses()
+    }
+    fn ssh_version(&self) -> String {
+        OsSource.ssh_version()
+    }
+    fn service_port(&self, name: &str) -> Option<u16> {
+        OsSource.service_port(name)
     }
     fn system_directory(&self) -> String {
         OsSource.system_directory()
@@ -288,53 +116,41 @@ fn write(dir: &Path, name: &str, text: &str) -> PathBuf {
     path
 }
 
-fn values<'l>(lines: &'l [String], keyword: &str) -> Vec<&'l str> {
-    let fits = lines.iter().filter_map(|line| line.split_once(' ').filter(|(name, _)| *name == keyword));
-    fits.map(|(_, value)| value).collect()
+/// The lines of the keywords that the table knows: distributors add some of their own.
+fn known(lines: Vec<String>) -> Vec<String> {
+    let names: Vec<String> = Keyword::ALL.iter().map(|keyword| keyword.name().to_ascii_lowercase()).collect();
+    let of_ours = |line: &String| {
+        let name = line.split(' ').next().unwrap().to_ascii_lowercase();
+        names.contains(&name) && !OTHER_DEFAULT_KEYS.iter().any(|key| line.ends_with(key))
+    };
+    lines.into_iter().filter(of_ours).collect()
 }
 
-/// What ssh would print for a list of ours, given what it prints when nothing is set.
-fn with_defaults(list: Option<&AlgorithmList>, defaults: &str) -> String {
-    match list {
-        None => defaults.to_owned(),
-        Some(list) => list.apply(&defaults.split(',').collect::<Vec<_>>()).join(","),
-    }
+/// Ours, but for what ssh's release and its distributor decide.
+fn defaults(dir: &Path) -> Defaults {
+    let lines = ssh(&write(dir, "empty", ""), "web", &[]).unwrap();
+    OF_THE_BUILD.into_iter().fold(Defaults::openssh(), |defaults, keyword| {
+        let name = keyword.name().to_ascii_lowercase();
+        let mut values = lines.iter().filter_map(|line| line.split_once(' ').filter(|(n, _)| *n == name));
+        defaults.with(keyword, values.next().unwrap().1)
+    })
 }
 
-fn assert_same(settings: &Settings, theirs: &[String], defaults: &[String], what: &str) {
-    let lines = settings.lines();
-    let mut keywords: Vec<&str> = lines.iter().filter_map(|line| Some(line.split_once(' ')?.0)).collect();
-    keywords.extend([
-        "sendenv",
-        "setenv",
-        "certificatefile",
-        "hostkeyalias",
-        "identityagent",
-        "preferredauthentications",
-    ]);
-    keywords.sort_unstable();
-    keywords.dedup();
-    for keyword in keywords.into_iter().filter(|keyword| !ALGORITHMS.contains(keyword)) {
-        let mut theirs = values(theirs, keyword);
-        theirs.retain(|value| !OTHER_DEFAULT_KEYS.contains(value));
-        assert_eq!(values(&lines, keyword), theirs, "{keyword}\n{what}");
+fn assert_same(settings: &Settings, theirs: Vec<String>, defaults: &Defaults, what: &str) {
+    let (ours, mut theirs) = (settings.lines(defaults), known(theirs));
+    // ssh prints a forwarding to a Unix socket twice, the first time as one that it is not.
+    for forward in settings.local_forwards() {
+        if matches!(forward.target(), ForwardTarget::Unix(_)) {
+            let line = format!("dynamicforward {}", forward.listen());
+            let twice = theirs.iter().position(|their| *their == line);
+            theirs.remove(twice.unwrap_or_else(|| panic!("{line}\n{what}")));
+        }
     }
-    let lists = [
-        settings.ciphers(),
-        settings.host_key_algorithms(),
-        settings.kex_algorithms(),
-        settings.ca_signature_algorithms(),
-        settings.macs(),
-        settings.pubkey_accepted_algorithms(),
-    ];
-    for (keyword, list) in ALGORITHMS.into_iter().zip(lists) {
-        let wanted = with_defaults(list, values(defaults, keyword)[0]);
-        assert_eq!(wanted, values(theirs, keyword)[0], "{keyword}\n{what}");
-    }
-}
-
-fn defaults(dir: &Path) -> Vec<String> {
-    ssh(&write(dir, "empty", ""), "web", &[]).unwrap()
+    let only = |these: &[String], those: &[String]| {
+        these.iter().filter(|line| !those.contains(line)).cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(only(&ours, &theirs), only(&theirs, &ours), "\n{what}");
+    assert_eq!(ours, theirs, "the order\n{what}");
 }
 
 #[test]
@@ -350,7 +166,7 @@ fn the_corpus_means_to_us_what_it_means_to_ssh() {
         let what = case.files[0].1;
         let settings = ours(&files[0], case.host, &options).unwrap_or_else(|error| panic!("{error}\n{what}"));
         let theirs = ssh(&files[0], case.host, &options).unwrap_or_else(|error| panic!("{error}\n{what}"));
-        assert_same(&settings, &theirs, &defaults(dir.path()), what);
+        assert_same(&settings, theirs, &defaults(dir.path()), what);
     }
 }
 
@@ -383,99 +199,9 @@ fn generated_files_mean_to_us_what_they_mean_to_ssh() {
         for host in ["web", "db.example.com"] {
             let what = format!("{host}\n{text}\nincluded:\n{included}");
             match (ours(&config, host, &[]), ssh(&config, host, &[])) {
-                (Ok(settings), Ok(theirs)) => assert_same(&settings, &theirs, &defaults, &what),
+                (Ok(settings), Ok(theirs)) => assert_same(&settings, theirs, &defaults, &what),
                 (ours, theirs) => panic!("{ours:?}\n{theirs:?}\n{what}"),
             }
-        }
-    }
-}
-
-/// Each keyword with values to choose from. `Match !final` is not among them: OpenSSH 9.2 reads the files twice
-/// for it, and later versions do not.
-const VALUES: &[(&str, &[&str])] = &[
-    ("User", &["alice", "\"a b\"", "DOM\\user", "'x'", "a#b"]),
-    ("Port", &["22", "2222", "1"]),
-    ("HostName", &["real.example.com", "%h.example.org", "10.0.0.1", "REAL"]),
-    ("IdentityFile", &["~/.ssh/a", "/k/%h", "none", "\"a b\"", "b"]),
-    ("CertificateFile", &["~/c", "d"]),
-    ("IdentitiesOnly", &["yes", "no", "TRUE"]),
-    ("UserKnownHostsFile", &["/a ~/b", "none", "%d/%h-%p", "/x"]),
-    ("GlobalKnownHostsFile", &["/g", "none", "/g /h"]),
-    ("StrictHostKeyChecking", &["yes", "no", "ask", "accept-new", "off"]),
-    ("Ciphers", &["aes256-ctr", "+aes128-cbc", "-aes*-ctr", "^aes256-ctr"]),
-    ("MACs", &["hmac-sha2-256", "-*sha1*", "+hmac-md5"]),
-    ("KexAlgorithms", &["curve25519-sha256", "-sntrup*", "^ecdh-sha2-nistp256"]),
-    ("HostKeyAlgorithms", &["ssh-ed25519", "+ssh-rsa", "-*cert*"]),
-    ("ConnectTimeout", &["10", "1m30s", "none", "2h"]),
-    ("ServerAliveInterval", &["30", "none", "1m"]),
-    ("ServerAliveCountMax", &["5", "0"]),
-    ("SendEnv", &["A B", "-A", "LC_*", "-L*"]),
-    ("SetEnv", &["A=1", "B=2 A=3", "\"C=x y\""]),
-    ("AddressFamily", &["any", "inet", "inet6"]),
-    ("RequestTTY", &["yes", "no", "force", "auto"]),
-    ("LogLevel", &["quiet", "INFO", "debug3"]),
-    ("PubkeyAuthentication", &["yes", "no", "unbound"]),
-    ("PasswordAuthentication", &["yes", "no"]),
-    ("KbdInteractiveAuthentication", &["yes", "no"]),
-    ("NumberOfPasswordPrompts", &["1", "9"]),
-    ("PreferredAuthentications", &["publickey", "password,publickey"]),
-    ("HostKeyAlias", &["alias", "\"q\""]),
-    ("HashKnownHosts", &["yes", "no"]),
-    ("TCPKeepAlive", &["yes", "no"]),
-    ("ConnectionAttempts", &["1", "3"]),
-    ("IdentityAgent", &["none", "~/agent", "$SOCK", "/a/%p"]),
-    ("RekeyLimit", &["1G", "default 1h", "512M none"]),
-    ("Host", &["web", "*", "!web *", "db* web", "*.example.com !x", "w?b"]),
-    (
-        "Match",
-        &[
-            "all",
-            "host web",
-            "!host web",
-            "originalhost db*,!x",
-            "user alice",
-            "localuser *",
-            "final",
-            "final host *real*",
-            "host=web",
-        ],
-    ),
-    ("Include", &["DIR/included", "DIR/inc*", "DIR/none"]),
-];
-
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: usize) -> usize {
-        // SplitMix64, seeded: a failure can be repeated.
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((z ^ (z >> 31)) >> 33).unwrap() % end
-    }
-
-    fn lines(&mut self, most: usize) -> String {
-        let count = self.below(most) + 1;
-        (0..count).map(|_| self.line(most > 4)).collect()
-    }
-
-    fn line(&mut self, may_include: bool) -> String {
-        loop {
-            let (keyword, values) = VALUES[self.below(VALUES.len())];
-            if keyword == "Include" && !may_include {
-                continue;
-            }
-            let value = values[self.below(values.len())];
-            // 9.2 does not know Match host=web.
-            if value == "host=web" {
-                continue;
-            }
-            let indent = ["", "  ", "\t"][self.below(3)];
-            let separator = [" ", "=", " = ", "\t"][self.below(4)];
-            let end = ["\n", "\r\n", "  \n", " # end\n", "\n\n# between\n"][self.below(5)];
-            let keyword = if self.below(2) == 0 { keyword.to_owned() } else { keyword.to_ascii_lowercase() };
-            return format!("{indent}{keyword}{separator}{value}{end}");
         }
     }
 }

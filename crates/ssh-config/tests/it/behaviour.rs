@@ -1,10 +1,12 @@
 //! What files mean.
 
+use std::io;
 use std::time::Duration;
 
 use rustle_ssh_config::{
-    AddressFamily, AlgorithmList, ConfigFile, IdentityAgent, Keyword, LogLevel, MemorySource, Origin, Query,
-    RequestTty, Settings, StrictHostKeyChecking, resolve,
+    AddressFamily, AlgorithmList, ConfigErrorKind, ConfigFile, Defaults, FoundHost, IdentityAgent, Keyword,
+    LogLevel, MemorySource, Origin, Query, RequestTty, Settings, Source, SourceFile, StrictHostKeyChecking,
+    WarningLevel, resolve,
 };
 
 pub(crate) const CONFIG: &str = "/home/alice/.ssh/config";
@@ -71,6 +73,24 @@ fn options_come_before_files() {
     assert_eq!((settings.user(), settings.port(), settings.batch_mode()), ("typed", 3, true));
     assert_eq!(paths(&settings), ["/home/alice/a", "b"]);
     assert_eq!(settings.origin(Keyword::Port), &Origin::CommandLine);
+}
+
+#[test]
+fn a_time_of_none_leaves_the_keyword_to_a_later_value() {
+    let origin = |text: &str| {
+        let settings = web(text);
+        (settings.server_alive_interval(), settings.origin(Keyword::ServerAliveInterval).to_string())
+    };
+    let none = "ServerAliveInterval none\n";
+    assert_eq!(origin(none), (None, "/home/alice/.ssh/config:1".to_owned()));
+    let later = origin(&format!("{none}ServerAliveInterval 7\nServerAliveInterval 8\n"));
+    assert_eq!(later, (Some(Duration::from_secs(7)), "/home/alice/.ssh/config:2".to_owned()));
+}
+
+#[test]
+fn a_user_who_is_typed_has_no_tokens_and_one_of_an_option_has() {
+    assert_eq!(ask(&Query::new("web").user("50%$u"), &source()).user(), "50%$u");
+    assert_eq!(ask(&Query::new("web").option("User=%u-%h"), &source()).user(), "alice-web");
 }
 
 #[test]
@@ -214,6 +234,173 @@ fn a_tag_selects_blocks() {
     assert_eq!(web("Tag work\nMatch tagged w*\n Port 5\n").port(), 5);
 }
 
+/// Knows `www` in one domain, where it is an alias.
+fn named() -> MemorySource {
+    source()
+        .found("www.a.example.", FoundHost::new().canonical_name("web-7.b.example."))
+        .found("db.c.example.", FoundHost::new())
+        .found("far", FoundHost::new().canonical_name("far.b.example"))
+}
+
+fn canonical(host: &str, text: &str) -> String {
+    let source = named().file(CONFIG, text);
+    ask(&Query::new(host), &source).hostname().to_owned()
+}
+
+#[test]
+fn short_names_are_completed_by_the_first_domain_that_has_them() {
+    let domains = "CanonicalizeHostname yes\nCanonicalDomains c.example A.example\n";
+    assert_eq!(canonical("WWW", domains), "www.a.example");
+    assert_eq!(canonical("db", domains), "db.c.example");
+    assert_eq!(canonical("nobody", domains), "nobody");
+    // Two dots are more than CanonicalizeMaxDots allows by default.
+    assert_eq!(canonical("www.a.example", &domains.replace("A.example", "invalid")), "www.a.example");
+    assert_eq!(canonical("www.a.example.", domains), "www.a.example");
+    assert_eq!(canonical("10.1", domains), "10.0.0.1");
+    assert_eq!(canonical("www", "CanonicalDomains a.example\n"), "www");
+}
+
+#[test]
+fn the_files_are_read_again_with_the_canonical_name() {
+    let settings = ask(
+        &Query::new("www"),
+        &named().file(
+            CONFIG,
+            "CanonicalizeHostname yes\nCanonicalDomains a.example\nMatch canonical host *.a.example\n Port 5\n\
+             Host www.a.example\n User late\nHost www\n Port 6\nMatch originalhost www final\n LogLevel debug\n",
+        ),
+    );
+    // The first reading has the short name's port; the canonical name's comes too late for it.
+    assert_eq!((settings.port(), settings.user()), (6, "late"));
+    assert_eq!(settings.log_level(), LogLevel::Debug1);
+}
+
+#[test]
+fn aliases_are_followed_where_a_rule_permits() {
+    let with = |rule: &str| {
+        let text = format!(
+            "CanonicalizeHostname yes\nCanonicalDomains a.example\nCanonicalizePermittedCNAMEs {rule}\n"
+        );
+        canonical("www", &text)
+    };
+    assert_eq!(with("*.a.example:*.b.example"), "web-7.b.example");
+    assert_eq!(with("*.a.example:*.x.example"), "www.a.example");
+    assert_eq!(with("*"), "web-7.b.example");
+    assert_eq!(with("none"), "www.a.example");
+    // A name in none of the domains is looked up as it is.
+    let rules = "CanonicalizeHostname yes\nCanonicalizePermittedCNAMEs *:*.b.example\n";
+    assert_eq!(canonical("far", rules), "far.b.example");
+}
+
+#[test]
+fn a_proxy_looks_names_up_itself_unless_always_is_said() {
+    let proxy = "CanonicalDomains a.example\nProxyJump bastion\n";
+    assert_eq!(canonical("www", &format!("CanonicalizeHostname yes\n{proxy}")), "www");
+    assert_eq!(canonical("www", &format!("CanonicalizeHostname always\n{proxy}")), "www.a.example");
+}
+
+#[test]
+fn a_name_that_must_be_found_and_is_not_is_an_error() {
+    let refused = |text: &str| {
+        let source = named().file(CONFIG, text);
+        resolve(&Query::new("nobody"), &ConfigFile::defaults(&source).unwrap(), &source).unwrap_err()
+    };
+    let text = "CanonicalizeHostname yes\nCanonicalDomains a.example\nCanonicalizeFallbackLocal no\n";
+    assert_eq!(refused(text).kind(), ConfigErrorKind::InvalidName);
+    let text = "CanonicalizeHostname yes\nCanonicalizePermittedCNAMEs *:*\n";
+    assert_eq!(refused(text).kind(), ConfigErrorKind::Outside);
+}
+
+/// A source whose name service does not answer, and does not run commands.
+struct Cut(MemorySource);
+
+impl Source for Cut {
+    fn read(&self, path: &str, limit: u64) -> io::Result<Option<SourceFile>> {
+        self.0.read(path, limit)
+    }
+    fn list(&self, directory: &str) -> io::Result<Vec<String>> {
+        self.0.list(directory)
+    }
+    fn env(&self, name: &str) -> Option<String> {
+        self.0.env(name)
+    }
+    fn home(&self, user: Option<&str>) -> Option<String> {
+        self.0.home(user)
+    }
+    fn user(&self) -> Option<String> {
+        self.0.user()
+    }
+    fn user_id(&self) -> Option<u32> {
+        self.0.user_id()
+    }
+    fn host(&self) -> Option<String> {
+        self.0.host()
+    }
+    fn system_directory(&self) -> String {
+        self.0.system_directory()
+    }
+}
+
+#[test]
+fn a_source_without_a_network_and_commands_says_so() {
+    let cut = |text: &str| {
+        let source = Cut(source().file(CONFIG, text));
+        resolve(&Query::new("web"), &ConfigFile::defaults(&source).unwrap(), &source)
+    };
+    let settings = cut("CanonicalizeHostname yes\nCanonicalDomains a.example\n").unwrap();
+    assert_eq!(settings.hostname(), "web");
+    let warning = settings.warnings()[0].to_string();
+    assert!(
+        warning.contains("config:1: CanonicalizeHostname: web.a.example. could not be looked up"),
+        "{warning}"
+    );
+    assert_eq!(settings.warnings()[0].level(), WarningLevel::Notice);
+    for text in ["Match exec true\nPort 1\n", "Match localnetwork 10.0.0.0/8\nPort 1\n"] {
+        let error = cut(text).unwrap_err();
+        assert_eq!(error.kind(), ConfigErrorKind::Outside, "{text}");
+        assert_eq!(error.origin().unwrap().to_string(), "/home/alice/.ssh/config:1");
+    }
+    assert_eq!(cut("Match version OpenSSH_10*\nPort 1\n").unwrap().port(), 1);
+}
+
+#[test]
+fn commands_and_session_types_select_blocks() {
+    let text = "Match command \"git-*\"\n User git\nMatch sessiontype shell\n User person\nMatch sessiontype exec\n Port 5\n";
+    let source = source().file(CONFIG, text);
+    let settings = ask(&Query::new("web").command("git-upload-pack x"), &source);
+    assert_eq!((settings.user(), settings.port()), ("git", 5));
+    assert_eq!(ask(&Query::new("web"), &source).user(), "person");
+}
+
+#[test]
+fn keywords_newer_than_the_installed_ssh_are_read() {
+    let settings = web(concat!(
+        "Tag work\nChannelTimeout session:*=5m x11=1h\nObscureKeystrokeTiming interval:80\nVersionAddendum %h ${KEYS} # x\n",
+        "WarnWeakCrypto no-pq-kex\nRevokedHostKeys ~/a /b/%h\nUserKnownHostsFile /%j\nProxyJump u@first,last:2\n",
+        "User ${KEYS}\n",
+    ));
+    assert_eq!(settings.tag(), Some("work"));
+    assert_eq!(settings.channel_timeouts()[1].after(), Duration::from_secs(3_600));
+    assert_eq!(settings.obscure_keystroke_timing(), Some(Duration::from_millis(80)));
+    assert_eq!(settings.version_addendum(), Some("web /keys"));
+    assert_eq!(settings.revoked_host_keys(), ["/home/alice/a", "/b/web"]);
+    // `%j` is the host before the last one.
+    assert_eq!(settings.user_known_hosts_files(), ["/last"]);
+    assert_eq!(settings.user(), "/keys");
+    let lines = settings.lines(&Defaults::openssh());
+    for line in [
+        "tag work",
+        "channeltimeout session:*=5m x11=1h",
+        "obscurekeystroketiming 80",
+        "versionaddendum web /keys",
+        "warnweakcrypto no",
+        "revokedhostkeys ~/a /b/%h",
+        "proxyjump u@first,last:2",
+    ] {
+        assert!(lines.iter().any(|printed| printed == line), "{line}");
+    }
+}
+
 #[test]
 fn unknown_keywords_are_ignored_where_the_file_says_so() {
     let settings = web("IgnoreUnknown my*,Other\nMyThing 1\nother x y\nPort 2\n");
@@ -222,7 +409,8 @@ fn unknown_keywords_are_ignored_where_the_file_says_so() {
 
 #[test]
 fn lines_are_printed_as_ssh_prints_them() {
-    let lines = web("UserKnownHostsFile a b\nSendEnv A B\nConnectTimeout 90\nCiphers aes256-ctr\n").lines();
+    let lines = web("UserKnownHostsFile a b\nSendEnv A B\nConnectTimeout 90\nCiphers aes256-ctr\n")
+        .lines(&Defaults::openssh());
     for line in [
         "host web",
         "user alice",

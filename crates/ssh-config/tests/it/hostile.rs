@@ -2,7 +2,9 @@
 
 use proptest::prelude::{ProptestConfig, any, prop, prop_oneof, proptest};
 use proptest::strategy::{Just, Strategy};
-use rustle_ssh_config::{ConfigFile, Keyword, MemorySource, Query, matches_list, matches_pattern, resolve};
+use rustle_ssh_config::{
+    ConfigFile, Defaults, Keyword, MemorySource, Query, matches_list, matches_pattern, resolve,
+};
 
 fn ask(text: &[u8], host: &str) {
     let source = MemorySource::new("alice", "/home/alice")
@@ -11,7 +13,7 @@ fn ask(text: &[u8], host: &str) {
         .variable("A", "%h${A}~");
     let query = Query::new(host);
     match resolve(&query, &[ConfigFile::explicit("/c")], &source) {
-        Ok(settings) => assert!(!settings.lines().is_empty()),
+        Ok(settings) => assert!(!settings.lines(&Defaults::openssh()).is_empty()),
         Err(error) => assert!(!error.to_string().is_empty()),
     }
 }
@@ -53,7 +55,7 @@ proptest! {
     #[test]
     fn arbitrary_names_and_options(host in any::<String>(), user in any::<String>(), option in any::<String>()) {
         let source = MemorySource::new("alice", "/home/alice");
-        let _ = resolve(&Query::new(host).user(user).option(option), &[], &source).map(|s| s.lines());
+        let _ = resolve(&Query::new(host).user(user).option(option), &[], &source).map(|s| s.lines(&Defaults::openssh()));
     }
 
     #[test]

@@ -6,6 +6,9 @@
 )]
 
 mod against_ssh;
+mod attacks;
 mod behaviour;
+mod costs;
 mod hostile;
+mod keyword_page;
 mod refusals;

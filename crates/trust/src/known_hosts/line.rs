@@ -2,11 +2,15 @@
 
 use crate::{
     certificate::HostCertificate,
-    error::Error,
+    error::{Error, ErrorKind},
     key::{PublicKey, shown, split_fields},
     known_hosts::{Marker, ProblemKind},
     pattern::{BadPattern, HostPattern},
+    wire::Reader,
 };
+
+/// How the types of certificates end (OpenSSH's PROTOCOL.certkeys).
+const CERTIFICATE_SUFFIX: &[u8] = b"-cert-v01@openssh.com";
 
 /// A line that names hosts.
 pub(super) struct Line {
@@ -22,6 +26,17 @@ pub(super) enum EntryKey {
 }
 
 impl EntryKey {
+    /// Whether the key might be one that a host can show, were it read. A type that is not known, and a size that is never
+    /// accepted, is not.
+    pub(super) fn is_damaged(&self) -> bool {
+        match self {
+            Self::Key(_) => false,
+            Self::Unreadable(error) => {
+                !matches!(error.kind(), ErrorKind::UnsupportedKey | ErrorKind::KeySize)
+            }
+        }
+    }
+
     pub(super) fn into_key(self) -> Option<PublicKey> {
         match self {
             Self::Key(key) => Some(key),
@@ -53,14 +68,16 @@ impl Line {
         }
         let (hosts, after) = field(rest);
         let key = skip_blanks(after);
-        if matches!(key, [] | [b'#', ..] | [b'\r']) {
+        let has_key = !matches!(key, [] | [b'#', ..] | [b'\r']);
+        // What names hosts and revokes nothing that can be read is more than a line to pass over.
+        if !has_key && (marker != Marker::Revoked || matches!(hosts, [] | [b'\r'])) {
             return Err(ProblemKind::NoKey);
         }
         let hosts = HostPattern::parse(hosts).map_err(|bad| match bad {
             BadPattern::Hash => ProblemKind::HashedName,
             BadPattern::TooLong => ProblemKind::PatternTooLong,
         })?;
-        let key = match read_key(marker, key) {
+        let key = match read_key(marker, if has_key { key } else { &[] }) {
             Ok(key) => EntryKey::Key(key),
             Err(error) => EntryKey::Unreadable(error),
         };
@@ -70,15 +87,16 @@ impl Line {
 
 /// A revoked line may hold a certificate, and then revokes the key it certifies; others hold plain keys.
 fn read_key(marker: Marker, text: &[u8]) -> Result<PublicKey, Error> {
-    PublicKey::from_fields(text).or_else(|error| {
-        if marker == Marker::Revoked
-            && let Ok((_, wire)) = split_fields(text)
-            && let Ok(certificate) = HostCertificate::from_wire(&wire)
-        {
-            return Ok(certificate.key().clone());
+    let (name, _) = field(text);
+    if marker == Marker::Revoked && name.ends_with(CERTIFICATE_SUFFIX) {
+        let (_, wire) = split_fields(text)?;
+        if Reader::new(&wire).string() != Some(name) {
+            let message = format!("what follows `{}` is not a certificate of that type", shown(name));
+            return Err(Error::new(ErrorKind::MalformedCertificate, message));
         }
-        Err(error)
-    })
+        return Ok(HostCertificate::from_wire(&wire)?.key().clone());
+    }
+    PublicKey::from_fields(text)
 }
 
 /// The bytes up to a blank, and those from it on.
@@ -137,8 +155,11 @@ mod tests {
 
     #[test]
     fn a_line_that_ends_before_its_key_is_cut_short() {
-        for line in ["web-1", "web-1 ", "web-1 # comment", "@revoked", "@revoked web-1", "web-1 \r"] {
+        for line in ["web-1", "web-1 ", "web-1 # comment", "@revoked", "@revoked \r", "web-1 \r"] {
             assert_eq!(parse(line).err(), Some(ProblemKind::NoKey), "{line:?}");
+        }
+        for line in ["@revoked web-1", "@revoked web-1 \r", "@revoked web-1 # comment"] {
+            assert!(parse(line).unwrap().unwrap().key.is_damaged(), "{line:?}");
         }
     }
 

@@ -1,14 +1,19 @@
 //! The lines of `known_hosts` files, kept with the places they came from.
 
 mod line;
+mod order;
+mod others;
+mod update;
 mod verdict;
 mod write;
 
 use std::{fmt, sync::Arc};
 
 pub use self::{
+    others::OtherName,
+    update::{HostKeysUpdate, UpdateRefusal, UpdateVerdict},
     verdict::{PresentedKey, TrustedBy, Verdict},
-    write::{HostHashing, entry_line},
+    write::{HostHashing, entry_line, entry_lines},
 };
 use crate::{
     error::{Error, ErrorKind},
@@ -16,6 +21,7 @@ use crate::{
     key::PublicKey,
     known_hosts::line::{EntryKey, Line},
     pattern::HostPattern,
+    rules::TrustRules,
 };
 
 /// Problems kept for one file; the rest are only counted.
@@ -42,11 +48,13 @@ pub struct KnownHosts {
     entries: Vec<Entry>,
     problems: Vec<Problem>,
     problems_omitted: usize,
+    rules: TrustRules,
 }
 
 impl KnownHosts {
-    /// The largest file that is read, in bytes: some 100,000 lines with RSA keys. Read no more than one byte past it.
-    pub const MAX_FILE: usize = 64 * 1024 * 1024;
+    /// The largest file that is read, in bytes: some 25,000 lines with RSA keys, more of which would hold a connection up
+    /// for longer than a look-up may. Read no more than one byte past it.
+    pub const MAX_FILE: usize = 16 * 1024 * 1024;
     /// The most lines of a file.
     pub const MAX_LINES: usize = 1_000_000;
     /// The longest line that is understood, in bytes. A longer one is a [`Problem`].
@@ -55,7 +63,7 @@ impl KnownHosts {
     /// Reads the bytes of one file. `file` is its name for messages; a file that does not exist has no bytes.
     ///
     /// # Errors
-    /// When the file is past a limit or is encoded as UTF-16: then nothing is known of what it holds, which must
+    /// When the file, or a line of it, is past a limit or it is encoded as UTF-16: then nothing is known of what it holds, which must
     /// not be mistaken for a file without the host.
     pub fn parse(file: &str, bytes: &[u8]) -> Result<Self, Error> {
         if bytes.len() > Self::MAX_FILE {
@@ -73,16 +81,32 @@ impl KnownHosts {
             if index >= Self::MAX_LINES {
                 return Err(unusable(&file, &format!("it has more than {} lines", Self::MAX_LINES)));
             }
-            known.read_line(Place { file: Arc::clone(&file), line: index + 1 }, line);
+            let place = Place { file: Arc::clone(&file), line: index + 1 };
+            if line.len() > Self::MAX_LINE {
+                // It may hold the host's key, or revoke the one that is shown.
+                let message = format!(
+                    "cannot use the known hosts in {place}: the line is longer than {} KiB",
+                    Self::MAX_LINE / 1024
+                );
+                return Err(Error::new(ErrorKind::File, message));
+            }
+            known.read_line(place, line);
         }
         Ok(known)
     }
 
-    /// Adds the lines of another file behind these.
+    /// Adds the lines of another file behind these. The rules stay as they are here.
     pub fn append(&mut self, mut other: Self) {
         self.entries.append(&mut other.entries);
         self.problems.append(&mut other.problems);
         self.problems_omitted += other.problems_omitted;
+    }
+
+    /// Asks more, or other things, of keys and certificates than OpenSSH does by default.
+    #[must_use]
+    pub fn with_rules(mut self, rules: TrustRules) -> Self {
+        self.rules = rules;
+        self
     }
 
     /// The lines that could not be used, the first hundred of each file.
@@ -110,18 +134,18 @@ impl KnownHosts {
     }
 
     fn read_line(&mut self, place: Place, line: &[u8]) {
-        if line.len() > Self::MAX_LINE {
-            self.report(place, ProblemKind::LineTooLong);
-            return;
-        }
         match Line::parse(line) {
             Ok(None) => {}
             Ok(Some(Line { marker, hosts, key })) => {
+                let is_damaged = key.is_damaged();
                 if let EntryKey::Unreadable(error) = &key {
-                    self.report(place.clone(), ProblemKind::Key(error.clone()));
+                    let kind = match marker {
+                        Marker::Revoked => ProblemKind::RevokedKey(error.clone()),
+                        _ => ProblemKind::Key(error.clone()),
+                    };
+                    self.report(place.clone(), kind);
                 }
-                let key = key.into_key();
-                self.entries.push(Entry { place, marker, hosts, key });
+                self.entries.push(Entry { place, marker, hosts, key: key.into_key(), is_damaged });
             }
             Err(kind) => self.report(place, kind),
         }
@@ -144,6 +168,8 @@ struct Entry {
     hosts: HostPattern,
     /// `None` where the line names hosts but its key cannot be read.
     key: Option<PublicKey>,
+    /// Whether the key that cannot be read might be one that a host can show.
+    is_damaged: bool,
 }
 
 impl Entry {
@@ -226,7 +252,7 @@ pub enum Marker {
     Revoked,
 }
 
-/// A line that was skipped. Its `Display` names file, line and reason.
+/// A line that was skipped, or that revokes nobody knows what. Its `Display` names file, line and reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     place: Place,
@@ -249,7 +275,11 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}; the line is ignored", self.place, self.kind)
+        let end = match self.kind {
+            ProblemKind::RevokedKey(_) => "it is to be repaired or removed",
+            _ => "the line is ignored",
+        };
+        write!(f, "{}: {}; {end}", self.place, self.kind)
     }
 }
 
@@ -257,9 +287,6 @@ impl fmt::Display for Problem {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProblemKind {
-    /// It is longer than [`KnownHosts::MAX_LINE`].
-    #[error("the line is longer than {} bytes", KnownHosts::MAX_LINE)]
-    LineTooLong,
     /// It begins with a word in `@` that is not known, or has more than one marker.
     #[error("`{0}` is not a marker: one of `@cert-authority` and `@revoked` may stand first")]
     Marker(String),
@@ -275,6 +302,18 @@ pub enum ProblemKind {
     /// The key cannot be read, or is of a type that is not supported.
     #[error("{0}")]
     Key(Error),
+    /// The same of a key that the line revokes. The hosts of the line are refused by
+    /// [`Verdict::UnreadableRevocation`], but for a type that nobody could present.
+    #[error("what it revokes cannot be read: {0}")]
+    RevokedKey(Error),
+}
+
+impl ProblemKind {
+    /// Whether the line may have been meant to revoke a key: whoever reads the file should hear of it.
+    #[must_use]
+    pub fn may_revoke(&self) -> bool {
+        matches!(self, Self::Marker(_) | Self::RevokedKey(_))
+    }
 }
 
 fn unusable(file: &str, why: &str) -> Error {

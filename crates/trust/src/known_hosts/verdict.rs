@@ -8,6 +8,7 @@ use crate::{
     host::HostName,
     key::PublicKey,
     known_hosts::{Entry, KnownHosts, KnownKey, Marker, Place},
+    rules::TrustRules,
 };
 
 /// What a server showed in the key exchange.
@@ -34,7 +35,8 @@ impl PresentedKey {
 /// What the files say of a key that a host presented. Its `Display` is a sentence for a person.
 ///
 /// Only [`Trusted`](Self::Trusted) lets a connection go on without a decision of somebody else;
-/// [`Unknown`](Self::Unknown) is the only one that a policy like `accept-new` may turn into trust.
+/// [`Unknown`](Self::Unknown) and, as OpenSSH has it, [`UnknownAuthority`](Self::UnknownAuthority) are the only ones that
+/// a policy like `accept-new` may turn into trust, of the plain key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verdict {
@@ -66,6 +68,11 @@ pub enum Verdict {
         /// The fingerprint of the revoked key.
         fingerprint: Fingerprint,
     },
+    /// A `@revoked` line of the host holds a key that cannot be read, which may be the one that was presented.
+    UnreadableRevocation {
+        /// The line.
+        place: Place,
+    },
     /// The authority is trusted for the host, its certificate does not hold, and the plain key is not known.
     CertificateRejected {
         /// The line of the authority.
@@ -74,6 +81,24 @@ pub enum Verdict {
         offered: PublicKey,
         /// Why the certificate does not hold.
         reason: CertificateProblem,
+    },
+    /// Authorities are known for the host, another one signed its certificate, and the plain key is not known.
+    UnknownAuthority {
+        /// The key that the certificate certifies.
+        offered: PublicKey,
+        /// The key of the authority that signed.
+        authority: PublicKey,
+        /// The lines of the authorities that are known.
+        known: Vec<KnownKey>,
+    },
+    /// The key is an RSA key of fewer bits than [the rules](TrustRules::required_rsa_bits) ask for.
+    TooShort {
+        /// The key that was presented.
+        offered: PublicKey,
+        /// Its bits.
+        bits: usize,
+        /// The least that is accepted.
+        required: usize,
     },
 }
 
@@ -96,95 +121,52 @@ impl KnownHosts {
     /// A host that is known by other keys only has [changed](Verdict::Changed), even where those are of another
     /// type: [`order_algorithms`](Self::order_algorithms) keeps a server from presenting one of those first.
     ///
-    /// Stricter than OpenSSH: a `@revoked` line of the bare name also holds at other ports.
+    /// Stricter than OpenSSH: a `@revoked` line of the bare name also holds at other ports, and one whose key is damaged
+    /// [refuses](Verdict::UnreadableRevocation) its hosts.
     #[must_use]
     pub fn verdict(&self, host: &HostName, port: u16, presented: &PresentedKey, now_unix: u64) -> Verdict {
+        let required = self.rules.rsa_bits();
+        if let Some(bits) = presented.key().rsa_bits().filter(|bits| *bits < required) {
+            return Verdict::TooShort { offered: presented.key().clone(), bits, required };
+        }
         let found = self.look_up(host, port);
         if let Some(revoked) = found.iter().find_map(|lines| lines.revoked(presented)) {
             return revoked;
         }
+        if let Some(place) = found.iter().find_map(Lines::unreadable_revocation) {
+            return Verdict::UnreadableRevocation { place };
+        }
         let mut rejected = None;
         if let PresentedKey::Certificate(certificate) = presented {
-            match by_authority(&found, host, certificate, now_unix) {
+            match by_authority(&found, host, certificate, now_unix, &self.rules) {
                 Some(trusted @ Verdict::Trusted { .. }) => return trusted,
                 other => rejected = other,
             }
         }
         match by_key(&found, presented.key()) {
-            Verdict::Unknown { offered, unreadable } => {
-                rejected.unwrap_or(Verdict::Unknown { offered, unreadable })
-            }
+            Verdict::Unknown { offered, unreadable } => match rejected {
+                // What cannot be read may hold the authority, or another key of the host.
+                Some(Verdict::UnknownAuthority { .. }) if !unreadable.is_empty() => {
+                    Verdict::Unknown { offered, unreadable }
+                }
+                Some(rejected) => rejected,
+                None => Verdict::Unknown { offered, unreadable },
+            },
             known => known,
         }
     }
 
-    /// The signature algorithms with which the host can prove a key that is known, for the client's proposal.
-    ///
-    /// Certificates come first where an authority is known for the host. RSA keys sign with SHA-2 only.
-    #[must_use]
-    pub fn known_algorithms(&self, host: &HostName, port: u16) -> Vec<&'static str> {
-        let known = self.keys_for_ordering(host, port);
-        let wanted = |name: &&str| match name.strip_suffix(CERTIFICATE) {
-            Some(_) => known.has_authority,
-            None => *name != "ssh-rsa" && known.can_prove(name),
-        };
-        NEGOTIATED.into_iter().filter(wanted).collect()
-    }
-
-    /// The client's host key algorithms with those first that the files can judge, otherwise in their order.
-    ///
-    /// A server signs with the first algorithm of the client that it has a key for (RFC 4253, section 7.1).
-    /// Without this, a host known by its RSA key would present its newer Ed25519 key and seem changed.
-    ///
-    /// ```
-    /// use rustle_trust::{HostName, KnownHosts};
-    ///
-    /// let line = b"web-1 ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
-    /// let known = KnownHosts::parse("known_hosts", line)?;
-    /// let preferred = known.order_algorithms(&HostName::new("web-1")?, 22, &["rsa-sha2-512", "ssh-ed25519"]);
-    /// assert_eq!(preferred, ["ssh-ed25519", "rsa-sha2-512"]);
-    /// # Ok::<(), rustle_trust::Error>(())
-    /// ```
-    #[must_use]
-    pub fn order_algorithms<S: AsRef<str> + Clone>(
-        &self,
-        host: &HostName,
-        port: u16,
-        preferences: &[S],
-    ) -> Vec<S> {
-        let known = self.keys_for_ordering(host, port);
-        let (mut first, last): (Vec<_>, Vec<_>) =
-            preferences.iter().cloned().partition(|name| known.can_prove(name.as_ref()));
-        first.extend(last);
-        first
-    }
-
     /// The lines of `[host]:port`, then those of the bare name.
-    fn look_up(&self, host: &HostName, port: u16) -> Vec<Lines<'_>> {
+    pub(super) fn look_up(&self, host: &HostName, port: u16) -> Vec<Lines<'_>> {
         host.lookups(port).iter().map(|name| Lines(self.matching(name))).collect()
-    }
-
-    /// The lines of the first name that has any; revoked keys are worth nothing.
-    fn keys_for_ordering(&self, host: &HostName, port: u16) -> ProvableKeys {
-        let provable = self.look_up(host, port).into_iter().map(|lines| {
-            let worth = |(_, key): &(&Entry, &PublicKey)| {
-                lines.keys(Marker::Revoked).all(|(_, revoked)| revoked != *key)
-            };
-            ProvableKeys {
-                has_authority: lines.keys(Marker::CertAuthority).any(|known| worth(&known)),
-                keys: lines.keys(Marker::HostKey).filter(worth).map(|(_, key)| key.clone()).collect(),
-            }
-        });
-        let known = |provable: &ProvableKeys| provable.has_authority || !provable.keys.is_empty();
-        provable.into_iter().find(known).unwrap_or_default()
     }
 }
 
 /// The lines about one name.
-struct Lines<'a>(Vec<&'a Entry>);
+pub(super) struct Lines<'a>(Vec<&'a Entry>);
 
 impl<'a> Lines<'a> {
-    fn keys(&self, marker: Marker) -> impl Iterator<Item = (&'a Entry, &'a PublicKey)> {
+    pub(super) fn keys(&self, marker: Marker) -> impl Iterator<Item = (&'a Entry, &'a PublicKey)> {
         let marked = self.0.iter().copied().filter(move |entry| entry.marker == marker);
         marked.filter_map(|entry| Some((entry, entry.key.as_ref()?)))
     }
@@ -199,6 +181,11 @@ impl<'a> Lines<'a> {
         unreadable.map(|entry| entry.place.clone()).collect()
     }
 
+    fn unreadable_revocation(&self) -> Option<Place> {
+        let damaged = self.0.iter().find(|entry| entry.marker == Marker::Revoked && entry.is_damaged);
+        damaged.map(|entry| entry.place.clone())
+    }
+
     fn revoked(&self, presented: &PresentedKey) -> Option<Verdict> {
         let authority = match presented {
             PresentedKey::Key(_) => None,
@@ -211,7 +198,8 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// `Trusted` or `CertificateRejected` where a line has the certificate's authority.
+/// `Trusted` or `CertificateRejected` where a line has the certificate's authority, `UnknownAuthority` where lines have
+/// others.
 ///
 /// The bare name is asked only where no authority at all is known for `[host]:port`.
 fn by_authority(
@@ -219,10 +207,15 @@ fn by_authority(
     host: &HostName,
     certificate: &HostCertificate,
     now_unix: u64,
+    rules: &TrustRules,
 ) -> Option<Verdict> {
     let lines = found.iter().find(|lines| lines.keys(Marker::CertAuthority).next().is_some())?;
-    let place = lines.find(Marker::CertAuthority, certificate.authority())?;
-    Some(match certificate.check(host, now_unix) {
+    let Some(place) = lines.find(Marker::CertAuthority, certificate.authority()) else {
+        let known = lines.keys(Marker::CertAuthority).filter_map(|(entry, _)| entry.known_key());
+        let (offered, authority) = (certificate.key().clone(), certificate.authority().clone());
+        return Some(Verdict::UnknownAuthority { offered, authority, known: known.collect() });
+    };
+    Some(match certificate.check_by(host, now_unix, rules) {
         Ok(()) => Verdict::Trusted { place, by: TrustedBy::CertAuthority },
         Err(reason) => Verdict::CertificateRejected { place, offered: certificate.key().clone(), reason },
     })
@@ -241,52 +234,6 @@ fn by_key(found: &[Lines<'_>], offered: &PublicKey) -> Verdict {
     }
     let unreadable = found.first().map(Lines::unreadable).unwrap_or_default();
     Verdict::Unknown { offered: offered.clone(), unreadable }
-}
-
-/// Host key algorithms as they are negotiated, certificates first, in OpenSSH's order of preference.
-const NEGOTIATED: [&str; 17] = [
-    "ssh-ed25519-cert-v01@openssh.com",
-    "ecdsa-sha2-nistp256-cert-v01@openssh.com",
-    "ecdsa-sha2-nistp384-cert-v01@openssh.com",
-    "ecdsa-sha2-nistp521-cert-v01@openssh.com",
-    "sk-ssh-ed25519-cert-v01@openssh.com",
-    "sk-ecdsa-sha2-nistp256-cert-v01@openssh.com",
-    "rsa-sha2-512-cert-v01@openssh.com",
-    "rsa-sha2-256-cert-v01@openssh.com",
-    "ssh-ed25519",
-    "ecdsa-sha2-nistp256",
-    "ecdsa-sha2-nistp384",
-    "ecdsa-sha2-nistp521",
-    "sk-ssh-ed25519@openssh.com",
-    "sk-ecdsa-sha2-nistp256@openssh.com",
-    "rsa-sha2-512",
-    "rsa-sha2-256",
-    "ssh-rsa",
-];
-
-const CERTIFICATE: &str = "-cert-v01@openssh.com";
-
-/// What is known of a host, as far as it decides which algorithm to ask for.
-#[derive(Default)]
-struct ProvableKeys {
-    has_authority: bool,
-    keys: Vec<PublicKey>,
-}
-
-impl ProvableKeys {
-    fn can_prove(&self, negotiated: &str) -> bool {
-        // A certificate whose authority is not known is judged by the plain key within it.
-        let (plain, certified) = match negotiated.strip_suffix(CERTIFICATE) {
-            Some(plain) => (plain, true),
-            None => (negotiated.strip_suffix("@openssh.com").unwrap_or(negotiated), false),
-        };
-        // RFC 8332: the same `ssh-rsa` key signs under three names.
-        let plain = if plain.starts_with("rsa-sha2-") { "ssh-rsa" } else { plain };
-        let is_known = |key: &PublicKey| {
-            key.algorithm().strip_suffix("@openssh.com").unwrap_or(key.algorithm()) == plain
-        };
-        certified && self.has_authority || self.keys.iter().any(is_known)
-    }
 }
 
 impl fmt::Display for Verdict {
@@ -313,11 +260,30 @@ impl fmt::Display for Verdict {
             Self::Revoked { place, fingerprint } => {
                 write!(f, "the key {fingerprint} is revoked by {place} and must not be accepted")
             }
+            Self::UnreadableRevocation { place } => {
+                write!(
+                    f,
+                    "the key that {place} revokes cannot be read: it may be the one that the host presented"
+                )
+            }
             Self::CertificateRejected { place, offered, reason } => {
                 write!(
                     f,
                     "the host certificate for {offered} by the authority in {place} does not hold: {reason}"
                 )
+            }
+            Self::UnknownAuthority { offered, authority, known } => {
+                write!(
+                    f,
+                    "the host certificate for {offered} is by the authority {authority}, which is not known for it"
+                )?;
+                match known.first() {
+                    Some(known) => write!(f, "; known is {known}"),
+                    None => Ok(()),
+                }
+            }
+            Self::TooShort { offered, bits, required } => {
+                write!(f, "the host key {offered} has {bits} bits, and at least {required} are required")
             }
         }
     }

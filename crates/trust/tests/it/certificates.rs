@@ -204,7 +204,7 @@ fn a_certificate_is_trusted_by_its_authority() {
         panic!("an authority is no host");
     };
     let other = certificate(include_str!("../data/ed25519-by-ed25519b-cert.pub"));
-    assert!(matches!(verdict(&known, "web-1", 22, &other), Verdict::Unknown { .. }));
+    assert!(matches!(verdict(&known, "web-1", 22, &other), Verdict::UnknownAuthority { .. }));
 }
 
 #[test]
@@ -223,7 +223,7 @@ fn the_authority_of_the_bare_name_is_asked_where_the_port_has_none() {
     assert!(matches!(verdict(&bare, "web-1", 2222, &presented), Verdict::Trusted { .. }));
     let both =
         known(&[line("@cert-authority web-1", &ours), line("@cert-authority [web-1]:2222", ED25519_B)]);
-    assert!(matches!(verdict(&both, "web-1", 2222, &presented), Verdict::Unknown { .. }));
+    assert!(matches!(verdict(&both, "web-1", 2222, &presented), Verdict::UnknownAuthority { .. }));
 }
 
 #[test]

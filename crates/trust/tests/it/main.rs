@@ -6,6 +6,11 @@
 mod certificates;
 mod keygen;
 mod keys;
+mod pictures;
 mod properties;
+mod revocation;
+mod rules;
+mod sshfp;
 mod support;
+mod update;
 mod verdicts;

@@ -2,8 +2,8 @@
 
 use proptest::prelude::{Strategy, any, prop, prop_assert, prop_assert_eq, proptest};
 use rustle_trust::{
-    Fingerprint, HostCertificate, HostHashing, HostName, KnownHosts, PresentedKey, PublicKey, Verdict,
-    entry_line,
+    Fingerprint, HostCertificate, HostHashing, HostKeysUpdate, HostName, KnownHosts, PresentedKey, PublicKey,
+    RevokedKeys, SshfpRecord, UpdateVerdict, Verdict, entry_line,
 };
 
 use crate::support::{CertificateFields, ED25519, ED25519_B, NOW, RSA, key, put_string};
@@ -112,5 +112,57 @@ proptest! {
         known.append(KnownHosts::parse("c", entry_line(&host, port, &mine, HostHashing::Plain).as_bytes()).unwrap());
         let verdict = known.verdict(&host, port, &PresentedKey::Key(mine), NOW);
         prop_assert!(matches!(verdict, Verdict::Revoked { .. }), "{verdict:?}");
+    }
+
+    #[test]
+    fn no_bytes_make_a_list_of_revoked_keys_panic(
+        bytes in prop::collection::vec(any::<u8>(), 0..300),
+        kind in proptest::sample::select(vec![1u8, 2, 3, 4, 5, 255, 0x20]),
+        part in proptest::sample::select(vec![0x20u8, 0x21, 0x22, 0x23, 0x39, 1]),
+    ) {
+        let _ = RevokedKeys::parse("f", &bytes);
+        let _ = SshfpRecord::from_rdata(&bytes);
+        // Once behind a good header, once inside a section for any authority.
+        let mut list = b"SSHKRL\n\0\0\0\0\x01".to_vec();
+        list.extend([0; 24 + 8]);
+        let mut inner = vec![0; 8];
+        inner.push(part);
+        put_string(&mut inner, &bytes);
+        for section in [bytes, inner] {
+            let mut whole = list.clone();
+            whole.push(kind);
+            put_string(&mut whole, &section);
+            if let Ok(read) = RevokedKeys::parse("f", &whole) {
+                let _ = read.revokes(&CertificateFields::default().presented());
+            }
+        }
+    }
+
+    #[test]
+    fn an_update_keeps_every_other_line_and_makes_the_files_say_what_the_host_says(
+        bytes in file(),
+        mine in plain_key(),
+        learned in plain_key(),
+        hashing in hashing(),
+        port in any::<u16>(),
+    ) {
+        let host = HostName::new("a-host-of-its-own").unwrap();
+        let mut text = bytes;
+        text.push(b'\n');
+        text.extend(entry_line(&host, port, &mine, hashing).bytes());
+        let update = HostKeysUpdate::new(host, port, mine.clone(), vec![mine.clone(), learned.clone()]);
+        let known = KnownHosts::parse("f", &text).unwrap();
+        match update.judge(&known) {
+            UpdateVerdict::Change { learned, deprecated } => {
+                let new = update.rewrite(&text, &learned, &deprecated, || Ok::<_, ()>(hashing)).unwrap().unwrap();
+                prop_assert!(new.starts_with(&text), "nothing was deprecated");
+                let again = KnownHosts::parse("f", &new).unwrap();
+                prop_assert_eq!(update.judge(&again), UpdateVerdict::Unchanged);
+                prop_assert_eq!(update.rewrite(&new, &learned, &deprecated, || Ok::<_, ()>(hashing)), Ok(None));
+            }
+            // The pieces of a file hold lines for every host, which a person wrote.
+            UpdateVerdict::Refused(_) => {}
+            other => prop_assert!(mine == learned, "{other:?}"),
+        }
     }
 }

@@ -96,7 +96,7 @@ async fn an_agent_that_cannot_bind_is_used_all_the_same() {
     let binding =
         AgentBinding { host_key: b"host".to_vec(), session_id: b"id".to_vec(), signature: b"sig".to_vec() };
     let (mut agent, script) = scripted(vec![vec![FAILURE], list(&[])]);
-    agent.bind(&binding).await.unwrap();
+    agent.bind(&binding, Lent::NotAtAll).await.unwrap();
     assert!(agent.identities().await.unwrap().is_empty());
     let request = &script.await.unwrap()[0];
     assert_eq!(request[0], EXTENSION);
@@ -189,6 +189,6 @@ async fn a_real_agent_lists_and_signs() {
             _ => SignFlags::None,
         };
         let blob = agent.sign(&identity.blob, b"data", flags, PERSON).await.unwrap();
-        crate::base::keys::verify(public, b"data", &Signature::try_from(&blob[..]).unwrap()).unwrap();
+        keys::verify(public, b"data", &Signature::try_from(&blob[..]).unwrap()).unwrap();
     }
 }

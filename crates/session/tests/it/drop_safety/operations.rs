@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use rustle_session::{HostSetup, Session, Terminal};
+use rustle_session::{HostSetup, JumpHost, Session, Terminal};
 
 use super::stage::{Needs, Stage};
 
@@ -135,6 +135,14 @@ pub(super) fn connecting() -> Vec<Operation> {
             finish(stage.connector.connect())
         })
         .on_a_socket(),
+        Operation::new("Connector::connect", Needs::Server, (5, 15), |stage| {
+            // The server is behind itself.
+            let hop = JumpHost::new(stage.connector.clone(), stage.credentials.clone());
+            stage.connector = stage.connector.clone().jump(hop);
+            finish(stage.connector.connect())
+        })
+        .variant("through a jump host")
+        .on_a_socket(),
         Operation::new("Unauthenticated::authenticate", Needs::Unauthenticated, (2, 4), |stage| {
             let unauthenticated = stage.unauthenticated.take().unwrap();
             finish(unauthenticated.authenticate(&stage.credentials))
@@ -145,6 +153,10 @@ pub(super) fn connecting() -> Vec<Operation> {
             finish(unauthenticated.authenticate(&stage.credentials))
         })
         .variant("key file"),
+        Operation::new("HostSetupBuilder::load", Needs::Nothing, (0, 0), |_| {
+            let builder = HostSetup::builder("alice@web").without_config_files();
+            finish(async move { builder.load().await })
+        }),
         Operation::new("HostSetup::connect", Needs::Server, (4, 12), |stage| {
             std::fs::write(stage.known_hosts_file(), stage.server.known_hosts_line()).unwrap();
             // A backslash would escape what follows it.

@@ -1,0 +1,78 @@
+//! Opening a channel where the server has few places, and the ones of dropped channels come free.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::base::{NotOpened, Open, Refusal};
+use crate::ending::Ending;
+use crate::error::{ErrorKind, Result};
+use crate::session::lease::OpenInBackground;
+use crate::session::{Lease, Session};
+
+/// So many dropped channels may still be ending before new ones wait for them: each holds one of the server's
+/// session slots (OpenSSH grants ten), and ending a process needs one more.
+const ENDINGS_AHEAD: usize = 2;
+
+/// A refused channel is asked for again this long after, while slots are about to come free, and then after twice the
+/// time of before, up to a limit.
+const RETRY_AFTER: Duration = Duration::from_millis(20);
+const RETRY_AT_THE_LATEST: Duration = Duration::from_millis(250);
+
+impl Session {
+    pub(crate) async fn open_session(&self, ending: Ending) -> Result<Lease> {
+        self.open(Open::Session, ending).await
+    }
+
+    /// Opens a channel; while dropped ones are still ending, waits for the slots they free.
+    pub(super) async fn open(&self, open: Open, ending: Ending) -> Result<Lease> {
+        let mut last_refusal = None;
+        let opening = async {
+            let mut pause = RETRY_AFTER;
+            loop {
+                self.inner.tasks.endings_at_most(ENDINGS_AHEAD).await;
+                // Asked before: what comes free while the server answers came too late for this answer.
+                let frees_places = self.inner.tasks.frees_places();
+                match self.attempt(&open).await {
+                    Ok(channel) => return Ok(channel),
+                    Err(NotOpened::Gone) => return Err(self.gone_error("open channel").await),
+                    Err(NotOpened::Refused(refusal))
+                        if is_for_want_of_a_place(&open, &refusal)
+                            && (frees_places || self.inner.tasks.frees_places()) =>
+                    {
+                        last_refusal = Some(refusal);
+                        tokio::time::sleep(pause).await;
+                        pause = (pause * 2).min(RETRY_AT_THE_LATEST);
+                    }
+                    Err(NotOpened::Refused(refusal)) => return Err(self.refusal_error(&open, &refusal)),
+                }
+            }
+        };
+        let opened = self.within_request_timeout("open channel", opening).await;
+        let channel = match (opened, last_refusal) {
+            (Ok(channel), _) => channel,
+            // A place that never came free: the server did answer.
+            (Err(error), Some(refusal)) if error.kind() == ErrorKind::ChannelTimeout => {
+                return Err(self.refusal_error(&open, &refusal));
+            }
+            (Err(error), _) => return Err(error),
+        };
+        self.inner.channels_opened.fetch_add(1, Ordering::Relaxed);
+        let span = tracing::debug_span!(parent: &self.inner.span, "channel", number = channel.number());
+        Ok(Lease::new(self.clone(), channel, ending, span))
+    }
+
+    /// Asks for a channel once; an answer nobody waits for any more is taken care of by the driver.
+    fn attempt(&self, open: &Open) -> OpenInBackground {
+        let connection = Arc::clone(&self.inner.connection);
+        let asked = open.clone();
+        let opening = Box::pin(async move { connection.open(&asked).await });
+        OpenInBackground::new(open.clone(), opening, self.inner.tasks.clone())
+    }
+}
+
+/// Whether a refusal may be over when another channel has ended: OpenSSH refuses a session over MaxSessions with code 2,
+/// others are short of resources (4). A forward that is refused has another reason.
+fn is_for_want_of_a_place(open: &Open, refusal: &Refusal) -> bool {
+    refusal.code == 4 || (matches!(open, Open::Session) && refusal.code == 2)
+}
