@@ -83,6 +83,42 @@ proptest! {
     }
 
     #[test]
+    fn a_packet_in_pieces_is_the_packet_in_one(
+        lengths in vec(1..6000_usize, 1..8),
+        cuts in vec(1..3000_usize, 1..60),
+        drain_every in 1..9_usize,
+    ) {
+        let mut stream = BytesMut::new();
+        for (number, length) in lengths.iter().enumerate() {
+            stream.extend_from_slice(&u32::try_from(*length).unwrap().to_be_bytes());
+            stream.extend((0..*length).map(|at| u8::try_from((at + number) % 251).unwrap()));
+        }
+        let (mut stream, mut read) = (stream.freeze(), Vec::new());
+        let (mut joined, mut segmented) = (Framer::new(Limits::default()), Framer::new(Limits::default()));
+        let mut cuts = cuts.iter().cycle();
+        for pushed in 1.. {
+            let cut = stream.len().min(*cuts.next().unwrap());
+            let piece = stream.split_to(cut);
+            joined.push(piece.clone());
+            segmented.push(piece);
+            if pushed % drain_every == 0 || stream.is_empty() {
+                while let Some(packet) = segmented.next_segmented().unwrap() {
+                    prop_assert_eq!(packet.pieces().map(Bytes::len).sum::<usize>(), packet.len());
+                    prop_assert_eq!(Some(packet.to_bytes()), joined.next_packet().unwrap());
+                    read.push(packet.len());
+                }
+                prop_assert_eq!(joined.next_packet().unwrap(), None);
+            }
+            prop_assert_eq!(joined.buffered(), segmented.buffered());
+            if stream.is_empty() {
+                break;
+            }
+        }
+        segmented.finish().unwrap();
+        prop_assert_eq!(read, lengths);
+    }
+
+    #[test]
     fn a_packet_cut_short_is_an_error_or_a_status_without_its_texts(
         value in values::server_packet(),
         at in any::<proptest::sample::Index>(),
