@@ -1,19 +1,21 @@
 //! What can be wrong with a packet.
 
-use crate::extension::Extension;
+use std::fmt;
 
-/// A packet that cannot be decoded, or a value that cannot be encoded.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{kind}")]
+use crate::{asked::Asked, extension::Extension, kind::PacketKind};
+
+/// A packet that cannot be decoded, a value that cannot be encoded, or an answer that nobody asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
     kind: ErrorKind,
     id: Option<u32>,
     extension: Option<Extension>,
+    request: Option<Asked>,
 }
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind) -> Self {
-        Self { kind, id: None, extension: None }
+        Self { kind, id: None, extension: None, request: None }
     }
 
     pub(crate) fn of_request(mut self, id: u32) -> Self {
@@ -23,6 +25,11 @@ impl Error {
 
     pub(crate) fn of_extension(mut self, extension: Option<Extension>) -> Self {
         self.extension = extension;
+        self
+    }
+
+    pub(crate) fn in_answer_to(mut self, request: Asked) -> Self {
+        self.request = Some(request);
         self
     }
 
@@ -54,6 +61,12 @@ impl Error {
         self.extension
     }
 
+    /// The request whose answer is wrong, where the answer said that much. The text names it.
+    #[must_use]
+    pub fn request(&self) -> Option<Asked> {
+        self.request
+    }
+
     /// The stable code that tools see.
     #[must_use]
     pub fn code(&self) -> &'static str {
@@ -66,6 +79,17 @@ impl Error {
         false
     }
 }
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.request {
+            Some(request) => write!(f, "the answer to {request}: {}", self.kind),
+            None => write!(f, "{}", self.kind),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
 
 /// The kinds of [`Error`]. A field is named as the draft names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
@@ -112,4 +136,46 @@ pub enum ErrorKind {
         /// The field.
         field: &'static str,
     },
+    /// An answer to a request that was never made.
+    #[error("{came} for the id {id}, which no request has had")]
+    NeverAsked {
+        /// The id.
+        id: u32,
+        /// What came.
+        came: PacketKind,
+    },
+    /// A second answer to a request.
+    #[error("{came} for the id {id}, whose request has been answered before")]
+    AnsweredBefore {
+        /// The id.
+        id: u32,
+        /// What came.
+        came: PacketKind,
+    },
+    /// An answer of a kind that the request cannot have.
+    #[error("{came}, which is no answer to that")]
+    WrongAnswer {
+        /// What came.
+        came: PacketKind,
+    },
+    /// A STATUS of success where there was something to answer with.
+    #[error("SSH_FXP_STATUS says success, and what was asked for is not there")]
+    EmptySuccess,
+    /// More file data than was asked for.
+    #[error("SSH_FXP_DATA of {length} bytes where {asked} were asked for")]
+    TooMuchData {
+        /// How many bytes came, as the packet says.
+        length: u32,
+        /// How many were asked for.
+        asked: u32,
+    },
+    /// Not one name where there must be one.
+    #[error("SSH_FXP_NAME of {count} names where there is one to give")]
+    NotOneName {
+        /// How many came.
+        count: u64,
+    },
+    /// A VERSION after the stream was opened.
+    #[error("SSH_FXP_VERSION a second time")]
+    SecondVersion,
 }

@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn a_packet_across_pieces_is_slices_of_them() {
-        let (first, second) = (Bytes::from(vec![0, 0, 0x10, 0].repeat(512)), Bytes::from(vec![7; 3000]));
+        let (first, second) = (Bytes::from([0, 0, 0x10, 0].repeat(512)), Bytes::from(vec![7; 3000]));
         let mut framer = Framer::new(Limits::default());
         framer.push(first.clone());
         assert_eq!(framer.next_segmented().unwrap(), None);

@@ -39,6 +39,8 @@
 //! # Ok::<(), rustle_sftp_proto::Error>(())
 //! ```
 
+mod answer;
+mod asked;
 mod attributes;
 mod error;
 mod extended;
@@ -47,16 +49,20 @@ mod flags;
 mod frame;
 mod framer;
 mod handle;
+mod kind;
 mod limits;
 mod name;
 mod packet;
 mod reply;
 mod request;
+mod requests;
 mod segments;
 mod status;
 mod version;
 mod wire;
 
+pub use answer::Answer;
+pub use asked::Asked;
 pub use attributes::{Attributes, FileKind};
 pub use error::{Error, ErrorKind};
 pub use extended::{ExtendedRequest, FileSystem, OwnerNames, ServerLimits};
@@ -65,10 +71,12 @@ pub use flags::OpenFlags;
 pub use frame::Frame;
 pub use framer::Framer;
 pub use handle::Handle;
+pub use kind::PacketKind;
 pub use limits::Limits;
 pub use name::NameEntry;
 pub use reply::{Reply, ServerPacket};
 pub use request::{ClientPacket, Request};
+pub use requests::{Answered, Requests};
 pub use segments::Segments;
 pub use status::{Status, StatusCode};
 pub use version::{ExtensionPair, Hello, VERSION};

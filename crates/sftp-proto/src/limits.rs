@@ -108,6 +108,14 @@ impl Limits {
         self.packet
     }
 
+    /// The most file data that a DATA can bring within [`max_packet`](Self::max_packet), in bytes: a READ that asks for no more is
+    /// never answered by a packet that is too long. 262 135 by default.
+    #[must_use]
+    pub fn max_data(&self) -> usize {
+        // A type, an id and the data's length.
+        self.packet.saturating_sub(9)
+    }
+
     /// The longest path, file name, link target or `ls -l` line, in bytes. 32 KiB by default.
     #[must_use]
     pub fn max_path(&self) -> usize {

@@ -7,6 +7,7 @@ use crate::{
     error::Error,
     frame::Frame,
     handle::Handle,
+    kind::{ATTRS, DATA, EXTENDED_REPLY, HANDLE, NAME, STATUS, VERSION},
     limits::Limits,
     name::NameEntry,
     packet::{Body, Packet, PacketRef},
@@ -149,12 +150,3 @@ impl From<StatusCode> for Reply {
         Self::Status(code.into())
     }
 }
-
-/// The packet types of draft section 3.
-const VERSION: u8 = 2;
-const STATUS: u8 = 101;
-const HANDLE: u8 = 102;
-const DATA: u8 = 103;
-const NAME: u8 = 104;
-const ATTRS: u8 = 105;
-const EXTENDED_REPLY: u8 = 201;

@@ -9,6 +9,10 @@ use crate::{
     flags::OpenFlags,
     frame::Frame,
     handle::Handle,
+    kind::{
+        CLOSE, EXTENDED, FSETSTAT, FSTAT, INIT, LSTAT, MKDIR, OPEN, OPENDIR, READ, READDIR, READLINK,
+        REALPATH, REMOVE, RENAME, RMDIR, SETSTAT, STAT, SYMLINK, WRITE,
+    },
     limits::Limits,
     packet::{Body, Packet, PacketRef},
     version::Hello,
@@ -322,25 +326,3 @@ impl Body for Request {
         Ok(Bytes::new())
     }
 }
-
-/// The packet types of draft section 3.
-const INIT: u8 = 1;
-const OPEN: u8 = 3;
-const CLOSE: u8 = 4;
-const READ: u8 = 5;
-const WRITE: u8 = 6;
-const LSTAT: u8 = 7;
-const FSTAT: u8 = 8;
-const SETSTAT: u8 = 9;
-const FSETSTAT: u8 = 10;
-const OPENDIR: u8 = 11;
-const READDIR: u8 = 12;
-const REMOVE: u8 = 13;
-const MKDIR: u8 = 14;
-const RMDIR: u8 = 15;
-const REALPATH: u8 = 16;
-const STAT: u8 = 17;
-const RENAME: u8 = 18;
-const READLINK: u8 = 19;
-const SYMLINK: u8 = 20;
-const EXTENDED: u8 = 200;

@@ -11,7 +11,7 @@ use rustle_sftp_proto::{
 };
 
 /// Packets that begin as real ones do, so that the fields behind the type and the id are reached.
-fn nearly() -> impl proptest::strategy::Strategy<Value = Bytes> {
+pub(crate) fn nearly() -> impl proptest::strategy::Strategy<Value = Bytes> {
     use proptest::strategy::Strategy;
     let kind = proptest::sample::select(vec![1, 2, 3, 6, 9, 18, 20, 101, 102, 103, 104, 105, 200, 201_u8]);
     let piece = proptest::prop_oneof![

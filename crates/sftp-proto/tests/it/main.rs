@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail where they stand, as tests do")]
 
 mod hostile;
+mod interleavings;
 mod properties;
+mod requests;
 mod values;
 mod vectors;

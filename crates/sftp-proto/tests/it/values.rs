@@ -84,7 +84,7 @@ fn extended() -> impl Strategy<Value = ExtendedRequest> {
     ]
 }
 
-fn request() -> impl Strategy<Value = Request> {
+pub(crate) fn request() -> impl Strategy<Value = Request> {
     use Request as R;
     let of_path = prop_oneof![
         path().prop_map(|path| R::Lstat { path }),
@@ -137,7 +137,7 @@ fn status() -> impl Strategy<Value = Status> {
         .prop_map(|(code, text, tag)| Status::new(StatusCode::new(code), text).with_language(tag))
 }
 
-fn reply() -> impl Strategy<Value = Reply> {
+pub(crate) fn reply() -> impl Strategy<Value = Reply> {
     prop_oneof![
         status().prop_map(Reply::Status),
         handle().prop_map(Reply::Handle),
