@@ -142,6 +142,7 @@ fn failed(host: &str, why: &str) -> Error {
         format!("the SSHFP records of {} are not to be had: {why}", host.escape_debug()),
     )
 }
+
 /// For [`crate::fuzzing`]: how many records a message has as the answer to a question.
 #[cfg(feature = "fuzzing")]
 pub(crate) fn records_in(message: &[u8]) -> Option<usize> {

@@ -352,9 +352,8 @@ fn plain_verdict(known: &rustle_trust::KnownHosts, name: &HostName, offer: &Host
 }
 
 fn read_file(path: &Path) -> Result<rustle_trust::KnownHosts> {
-    let file = rustle_trust::KnownHosts::parse(&path.to_string_lossy(), &store::read(path)?)
-        .map_err(|cause| unusable(&path.display().to_string(), cause))?;
-    Ok(file)
+    rustle_trust::KnownHosts::parse(&path.to_string_lossy(), &store::read(path)?)
+        .map_err(|cause| unusable(&path.display().to_string(), cause))
 }
 
 /// What a command printed, as a file.

@@ -1,15 +1,15 @@
 //! From a target to a checked handshake, over real sockets.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use rustle_session::{
-    AddressFamily, Algorithms, Connector, DialOptions, ErrorKind, KnownHosts, Target, TransportOptions,
+    AddressFamily, Algorithms, Connector, DialOptions, ErrorKind, Target, TransportOptions,
 };
 use rustle_testserver::{HostKeyKind, TestServer};
 use tokio::net::{TcpListener, TcpSocket};
 
+use crate::known_hosts_file::Files;
 use crate::support::{connector, server};
 
 fn target(host: &str, port: u16) -> Target {
@@ -25,16 +25,11 @@ fn closed_port() -> (TcpSocket, u16) {
     (held, port)
 }
 
-fn known_hosts(directory: &tempfile::TempDir) -> KnownHosts {
-    KnownHosts::new().user_files([directory.path().join("known_hosts")]).system_files(Vec::<PathBuf>::new())
-}
-
 #[tokio::test]
 async fn a_name_is_looked_up_and_the_address_that_listens_is_reached() {
     let server = server().start().await.unwrap();
-    let directory = tempfile::tempdir().unwrap();
-    let connector =
-        Connector::new(target("localhost", server.port())).host_trust(known_hosts(&directory).accept_new());
+    let files = Files::new();
+    let connector = Connector::new(target("localhost", server.port())).host_trust(files.trust().accept_new());
     let connected = connector.connect().await.unwrap();
     assert_eq!(connected.peer(), Some(server.addr()));
     assert_eq!(connected.host_key().unwrap().key_wire(), server.host_key_wire());
@@ -78,12 +73,12 @@ async fn a_host_that_takes_connections_and_says_nothing_is_a_timeout_that_says_s
 #[tokio::test]
 async fn a_new_host_is_recorded_once_and_a_new_key_of_it_refused() {
     let server = server().start().await.unwrap();
-    let directory = tempfile::tempdir().unwrap();
-    let strict = Connector::new(target("127.0.0.1", server.port())).host_trust(known_hosts(&directory));
+    let files = Files::new();
+    let strict = Connector::new(target("127.0.0.1", server.port())).host_trust(files.trust());
     let error = strict.connect().await.unwrap_err();
     assert_eq!((error.kind(), error.code()), (ErrorKind::HostKeyUnknown, "SSH_HOST_KEY_UNKNOWN"));
 
-    let accepting = strict.clone().host_trust(known_hosts(&directory).accept_new());
+    let accepting = strict.clone().host_trust(files.trust().accept_new());
     drop(accepting.connect().await.unwrap());
     drop(strict.connect().await.unwrap());
 
@@ -104,10 +99,10 @@ async fn a_new_host_is_recorded_once_and_a_new_key_of_it_refused() {
 /// Without asking for the type on record first, the server would show another key, and seem to have changed.
 #[tokio::test]
 async fn a_host_with_several_keys_is_asked_for_the_one_on_record() {
-    let directory = tempfile::tempdir().unwrap();
+    let files = Files::new();
     let server =
         server().host_key(HostKeyKind::Ed25519).host_key(HostKeyKind::EcdsaP256).start().await.unwrap();
-    let accepting = known_hosts(&directory).accept_new();
+    let accepting = files.trust().accept_new();
     let only = Algorithms::default().with_host_keys("ecdsa-sha2-nistp256").unwrap();
     let first = Connector::new(target("127.0.0.1", server.port())).host_trust(accepting);
     let shown = first.clone().algorithms(only).connect().await.unwrap();

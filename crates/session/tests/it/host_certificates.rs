@@ -2,37 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use rustle_session::{Error, ErrorKind, HostKeyOffer, HostTrust, KnownHosts, Session};
 use rustle_testserver::{HostCertificate, HostKeyKind, TestServer};
 
+use crate::known_hosts_file::Files;
 use crate::support::{connector, credentials, server};
-
-struct Files {
-    directory: tempfile::TempDir,
-    path: PathBuf,
-}
-
-impl Files {
-    fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("known_hosts");
-        Self { directory, path }
-    }
-
-    fn holding(text: &str) -> Self {
-        let files = Self::new();
-        fs::write(&files.path, text).unwrap();
-        files
-    }
-
-    fn trust(&self) -> KnownHosts {
-        KnownHosts::new().user_files([&self.path]).system_files(Vec::<PathBuf>::new())
-    }
-}
 
 /// A host certificate made by ssh-keygen for `principal`, and the line of its authority.
 fn signed(directory: &Path, principal: &str, validity: &str) -> Option<(Vec<u8>, String)> {
@@ -129,7 +107,7 @@ async fn a_server_with_a_certificate_is_trusted_by_its_authority_alone() {
     // Its key may be another the next time: the authority answers for it.
     server.swap_host_key(HostKeyKind::Ed25519).unwrap();
     logged_in(&server, files.trust()).await.unwrap().close(Duration::from_secs(20)).await;
-    assert_eq!(fs::read_to_string(&files.path).unwrap(), authority_of(&server));
+    assert_eq!(files.text(), authority_of(&server));
     server.stop().await.unwrap();
 }
 
@@ -174,7 +152,7 @@ async fn each_certificate_that_does_not_hold_is_refused_by_a_code_of_its_own_and
             "of a revoked key" => format!("{line}@revoked * {}\n", server.host_key_openssh().trim()),
             _ => line.clone(),
         });
-        let before = fs::read_to_string(&files.path).unwrap();
+        let before = files.text();
         let mut trust = files.trust();
         if why == "on a list" {
             let list = files.directory.path().join("revoked");
@@ -193,7 +171,7 @@ async fn each_certificate_that_does_not_hold_is_refused_by_a_code_of_its_own_and
             assert!(error.hint().is_some() && !error.is_retryable(), "{why}: {error:?}");
             codes.insert(error.code());
         }
-        assert_eq!(fs::read_to_string(&files.path).unwrap(), before, "{why}");
+        assert_eq!(files.text(), before, "{why}");
         assert!(
             server.record().auth_attempts().is_empty(),
             "{why}: nothing is sent to a host that is refused"

@@ -1,18 +1,19 @@
 //! Host keys in DNS, with a responder of the suite's own: what it says wrong never turns into trust.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rustle_session::{
     BoxFuture, DnsFinding, DnsResolver, ErrorKind, HostKeyAnswer, HostKeyOffer, HostKeyPrompter, HostSetup,
-    HostTrust, KnownHosts, PromptError,
+    HostTrust, PromptError,
 };
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::task::JoinSet;
+
+use crate::known_hosts_file::Files;
 
 const AD: u16 = 0x20;
 const TRUNCATED: u16 = 0x200;
@@ -140,31 +141,13 @@ impl Responder {
     }
 }
 
-struct Files {
-    directory: tempfile::TempDir,
-}
-
-impl Files {
-    fn new() -> Self {
-        Self { directory: tempfile::tempdir().unwrap() }
-    }
-
-    fn path(&self) -> PathBuf {
-        self.directory.path().join("known_hosts")
-    }
-
-    fn trust(&self) -> KnownHosts {
-        KnownHosts::new().user_files([self.path()]).system_files(Vec::<PathBuf>::new())
-    }
-}
-
 async fn checked(says: Vec<Says>, tcp: Option<Says>, options: &str) -> Result<(), ErrorKind> {
     let sent = says.clone();
     let responder = Responder::saying(says, tcp).await;
     let files = Files::new();
     let trust = files.trust().trust_dns(responder.resolver(options));
     let checked = trust.check(&offer(1)).await.map_err(|error| error.kind());
-    assert!(!files.path().exists(), "DNS writes nothing down");
+    assert!(!files.path.exists(), "DNS writes nothing down");
     let query = responder.query().await;
     for says in sent {
         // What is bent on purpose is bent indeed.
@@ -298,7 +281,7 @@ async fn dns_does_not_undo_what_the_files_say() {
     let responder = Responder::saying(vec![Says::keys(AD, &[1])], None).await;
     let files = Files::new();
     let key = |seed| ssh_key::PublicKey::from_bytes(&wire(seed)).unwrap().to_openssh().unwrap();
-    std::fs::write(files.path(), format!("web-1.example.com {}\n", key(2))).unwrap();
+    std::fs::write(&files.path, format!("web-1.example.com {}\n", key(2))).unwrap();
     let insecure = files.trust().accept_new().trust_dns(responder.resolver(""));
     assert_eq!(insecure.check(&offer(1)).await.unwrap_err().kind(), ErrorKind::HostKeyChanged);
     insecure.check(&offer(2)).await.unwrap();
@@ -346,8 +329,8 @@ async fn a_person_is_told_what_dns_says() {
         let setup = HostSetup::builder("web-1.example.com")
             .without_config_files()
             .option(format!("VerifyHostKeyDNS={option}"))
-            .option(format!("UserKnownHostsFile=\"{}\"", files.path().display()))
-            .option(format!("GlobalKnownHostsFile=\"{}\"", files.path().display()))
+            .option(format!("UserKnownHostsFile=\"{}\"", files.path.display()))
+            .option(format!("GlobalKnownHostsFile=\"{}\"", files.path.display()))
             .resolver(responder.resolver("trust-ad"))
             .host_key_prompter(Arc::<Shown>::clone(&shown));
         let error = setup.resolve().unwrap().host_trust().check(&offer(1)).await.unwrap_err();

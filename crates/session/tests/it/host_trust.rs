@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex};
 use rustle_session::danger::AcceptAnyHostKey;
 use rustle_session::{ErrorKind, HostHashing, HostKeyOffer, HostTrust, KnownHosts, PinnedHostKey};
 
+use crate::known_hosts_file::{Files, trust};
+
 /// A host key of one's own per `seed`: any 32 bytes are an Ed25519 key as far as trust goes.
 fn offer(host: &str, port: u16, seed: u8) -> HostKeyOffer {
     HostKeyOffer::from_wire(host, port, &wire(seed)).unwrap()
@@ -48,37 +50,6 @@ impl Write for Log {
     }
 }
 
-struct Files {
-    directory: tempfile::TempDir,
-    path: PathBuf,
-}
-
-impl Files {
-    fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("known_hosts");
-        Self { directory, path }
-    }
-
-    fn holding(text: &str) -> Self {
-        let files = Self::new();
-        fs::write(&files.path, text).unwrap();
-        files
-    }
-
-    fn text(&self) -> String {
-        fs::read_to_string(&self.path).unwrap()
-    }
-
-    fn trust(&self) -> KnownHosts {
-        trust(&self.path)
-    }
-}
-
-fn trust(path: &Path) -> KnownHosts {
-    KnownHosts::new().user_files([path]).system_files(Vec::<PathBuf>::new())
-}
-
 /// What stands in the last pair of backquotes.
 fn quoted(hint: &str) -> String {
     hint.rsplit('`').nth(1).unwrap().to_owned()
@@ -91,8 +62,7 @@ async fn nobody_is_told_to_add_a_line_where_nothing_is_remembered() {
     let hint = |error: rustle_session::Error| error.hint().unwrap().to_owned();
     let only = trust(Path::new(null)).check(&offer("web-1", 22, 1)).await.unwrap_err();
     assert!(!hint(only).contains(null));
-    let first =
-        KnownHosts::new().user_files([Path::new(null), &files.path]).system_files(Vec::<PathBuf>::new());
+    let first = files.trust().user_files([Path::new(null), &files.path]);
     let first = hint(first.check(&offer("web-1", 22, 1)).await.unwrap_err());
     assert!(!first.contains(null) && first.contains(&files.path.display().to_string()), "{first}");
 }

@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use rustle_session::{
-    AgentSource, CloseReason, Connector, Credentials, ErrorKind, KnownHosts, PinnedHostKey, SecretString,
-    Target, TransportOptions, danger,
+    AgentSource, CloseReason, Connector, Credentials, ErrorKind, PinnedHostKey, SecretString, Target,
+    TransportOptions, danger,
 };
 use rustle_testserver::{HostKeyKind, Method, TestServer, User};
 
+use crate::known_hosts_file::Files;
 use crate::support::{close_and_check, connector, credentials, login, login_in_memory, server, server_shows};
 
 #[tokio::test]
@@ -51,9 +52,7 @@ async fn a_close_says_that_it_was_ours_and_a_cut_that_it_was_one() {
 #[tokio::test]
 async fn an_unknown_host_is_refused_before_anything_is_sent() {
     let server = server().start().await.unwrap();
-    let directory = tempfile::tempdir().unwrap();
-    let known = KnownHosts::new().user_files([directory.path().join("known_hosts")]).system_files([""; 0]);
-    let error = connector(&server).host_trust(known).connect().await.unwrap_err();
+    let error = connector(&server).host_trust(Files::new().trust()).connect().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::HostKeyUnknown);
     assert_eq!(error.code(), "SSH_HOST_KEY_UNKNOWN");
     server_shows(&server, "no connection left", |record| record.connections_open() == 0).await;

@@ -26,6 +26,7 @@ mod host_trust;
 mod jump;
 mod key_policy;
 mod keys;
+mod known_hosts_file;
 mod lifecycle;
 mod new_hosts;
 mod pageant;

@@ -10,6 +10,8 @@ use rustle_session::{
     PromptError, TrustRules,
 };
 
+use crate::known_hosts_file::trust;
+
 fn wire(seed: u8) -> Vec<u8> {
     let mut wire = b"\0\0\0\x0bssh-ed25519\0\0\0\x20".to_vec();
     wire.extend([seed; 32]);
@@ -50,7 +52,7 @@ impl Place {
     }
 
     fn trust(&self) -> KnownHosts {
-        KnownHosts::new().user_files([self.path("known_hosts")]).system_files(Vec::<PathBuf>::new())
+        trust(&self.path("known_hosts"))
     }
 }
 

@@ -21,6 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OnceCell;
 
 use super::stall::Stall;
+use crate::known_hosts_file::trust;
 use crate::support;
 
 /// How far the client is when the operation begins.
@@ -108,11 +109,10 @@ impl Stage {
         let server = builder.start().await.unwrap();
         let directory = tempfile::tempdir().unwrap();
         let offer = HostKeyOffer::from_wire("127.0.0.1", server.port(), &server.host_key_wire()).unwrap();
-        let file = directory.path().join("known_hosts");
         let mut stage = Self {
             connector: support::connector(&server),
             credentials: support::credentials(),
-            known_hosts: KnownHosts::new().user_files([file]).system_files([""; 0]),
+            known_hosts: trust(&directory.path().join("known_hosts")),
             far: TcpListener::bind(("127.0.0.1", 0)).unwrap(),
             accepted: None,
             #[cfg(unix)]
