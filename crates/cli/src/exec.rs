@@ -2,6 +2,7 @@
 
 mod collect;
 mod driver;
+mod far;
 mod input;
 mod output;
 mod own;
@@ -59,7 +60,7 @@ pub(crate) async fn run(plan: &ExecPlan, printer: &mut Printer) -> Result<u8, St
     if what::input(plan, setup.run()) == Input::None {
         command = command.no_stdin();
     }
-    let far = terminal::Far::like_ours();
+    let far = terminal::like_ours();
     if on_terminal {
         command = command.terminal(far.terminal());
     }

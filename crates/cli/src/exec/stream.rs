@@ -10,10 +10,11 @@ use bytes::Bytes;
 use rustle_session::{Child, ChildStderr, ChildStdin, ChildStdout, ExitStatus};
 use tokio::io::AsyncWriteExt;
 
+use super::far::Far;
 use super::input::Input;
 use super::output::{AT_ONCE, Output};
 use super::own::Own;
-use super::terminal::{Far, Raw};
+use super::terminal::Raw;
 use super::{end, exit_code};
 use crate::failure::{FAILED, Failure, Stop};
 use crate::printer::Printer;

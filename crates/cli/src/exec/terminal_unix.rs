@@ -7,9 +7,9 @@ use rustix::termios::{
     InputModes, LocalModes, OptionalActions, OutputModes, SpecialCodeIndex, Termios, tcgetattr, tcgetwinsize,
     tcsetattr,
 };
-use rustle_session::Terminal;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::far::Far;
 use super::own::stdin;
 use crate::standard_error::RawLines;
 
@@ -63,52 +63,32 @@ const OUTPUT: [(u8, OutputModes); 5] = [
     (75, OutputModes::ONLRET),
 ];
 
-/// The far side's terminal: what it is to be like, and how large the far side takes ours for.
-#[derive(Clone)]
-pub(super) struct Far {
-    terminal: Terminal,
-    size: (u32, u32),
+/// A terminal like this one, where standard input is one.
+pub(super) fn like_ours() -> Far {
+    let name = std::env::var("TERM").unwrap_or_default();
+    let own = stdin().ok();
+    let size = own.as_ref().and_then(size_of).unwrap_or((0, 0));
+    // Where it is none, it has no modes.
+    let modes = own.and_then(|own| tcgetattr(&own).ok()).map(|modes| coded(&modes));
+    Far::new(name, size, modes.into_iter().flatten())
 }
 
-impl Far {
-    /// Like this one, where standard input is one.
-    pub(super) fn like_ours() -> Self {
-        let name = std::env::var("TERM").unwrap_or_default();
-        let own = stdin().ok();
-        let size = own.as_ref().and_then(size_of).unwrap_or((0, 0));
-        let terminal = Terminal::new(name, size.0, size.1);
-        let terminal = match own.and_then(|own| tcgetattr(&own).ok()) {
-            Some(modes) => with_modes(terminal, &modes),
-            // It is none.
-            None => terminal,
-        };
-        Self { terminal, size }
-    }
-
-    pub(super) fn terminal(&self) -> Terminal {
-        self.terminal.clone()
-    }
-}
-
-fn with_modes(mut terminal: Terminal, modes: &Termios) -> Terminal {
+/// Each mode by its code.
+fn coded(modes: &Termios) -> Vec<(u8, u32)> {
+    let mut coded = Vec::new();
     for (code, index) in CHARACTERS {
         // 255 says that there is none, where the system has 0 for that.
         let character = match modes.special_codes[index] {
             0 => 255,
             character => u32::from(character),
         };
-        terminal = terminal.mode(code, character);
+        coded.push((code, character));
     }
-    for (code, flag) in INPUT {
-        terminal = terminal.mode(code, modes.input_modes.contains(flag).into());
-    }
-    for (code, flag) in LOCAL {
-        terminal = terminal.mode(code, modes.local_modes.contains(flag).into());
-    }
-    for (code, flag) in OUTPUT {
-        terminal = terminal.mode(code, modes.output_modes.contains(flag).into());
-    }
-    terminal.mode(128, modes.input_speed()).mode(129, modes.output_speed())
+    coded.extend(INPUT.map(|(code, flag)| (code, modes.input_modes.contains(flag).into())));
+    coded.extend(LOCAL.map(|(code, flag)| (code, modes.local_modes.contains(flag).into())));
+    coded.extend(OUTPUT.map(|(code, flag)| (code, modes.output_modes.contains(flag).into())));
+    coded.extend([(128, modes.input_speed()), (129, modes.output_speed())]);
+    coded
 }
 
 fn size_of(terminal: &File) -> Option<(u32, u32)> {
@@ -135,7 +115,7 @@ impl Raw {
         let resized = signal(SignalKind::window_change())?;
         let mut raw = before.clone();
         raw.make_raw();
-        let entered = Self { terminal, before, resized, size: far.size, _lines: RawLines::begin() };
+        let entered = Self { terminal, before, resized, size: far.size(), _lines: RawLines::begin() };
         // What was typed ahead stays.
         tcsetattr(&entered.terminal, AT_ONCE, &raw)?;
         Ok(entered)

@@ -4,10 +4,10 @@
 use std::io;
 use std::time::Duration;
 
-use rustle_session::Terminal;
 use winapi_util::HandleRef;
 use winapi_util::console::{mode, screen_buffer_info, set_mode};
 
+use super::far::Far;
 use crate::standard_error::RawLines;
 
 /// `ENABLE_PROCESSED_INPUT`, `ENABLE_LINE_INPUT` and `ENABLE_ECHO_INPUT`.
@@ -20,24 +20,10 @@ const SHOWS_SEQUENCES: u32 = 0x0001 | 0x0004;
 /// No event tells of a console's size, so it is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// The far side's terminal: what it is to be like, and how large the far side takes ours for.
-#[derive(Clone)]
-pub(super) struct Far {
-    terminal: Terminal,
-    size: (u32, u32),
-}
-
-impl Far {
-    /// As large as this console.
-    pub(super) fn like_ours() -> Self {
-        let name = std::env::var("TERM").unwrap_or_else(|_| "xterm-256color".to_owned());
-        let size = size().unwrap_or((80, 24));
-        Self { terminal: Terminal::new(name, size.0, size.1), size }
-    }
-
-    pub(super) fn terminal(&self) -> Terminal {
-        self.terminal.clone()
-    }
+/// A terminal as large as this console.
+pub(super) fn like_ours() -> Far {
+    let name = std::env::var("TERM").unwrap_or_else(|_| "xterm-256color".to_owned());
+    Far::new(name, size().unwrap_or((80, 24)), [])
 }
 
 fn size() -> Option<(u32, u32)> {
@@ -62,7 +48,7 @@ impl Raw {
     pub(super) fn enter(far: &Far) -> io::Result<Self> {
         let input = mode(HandleRef::stdin())?;
         let output = mode(HandleRef::stdout()).ok();
-        let entered = Self { input, output, size: far.size, _lines: RawLines::begin() };
+        let entered = Self { input, output, size: far.size(), _lines: RawLines::begin() };
         set_mode(HandleRef::stdin(), (input & !COOKED) | KEYS_AS_SEQUENCES)?;
         if let Some(output) = output {
             set_mode(HandleRef::stdout(), output | SHOWS_SEQUENCES)?;

@@ -77,6 +77,16 @@ impl Host {
         command
     }
 
+    /// Waits until the fault of the server has struck.
+    #[cfg(target_os = "linux")]
+    pub(crate) async fn is_struck(&self) {
+        let deadline = std::time::Instant::now() + LIMIT;
+        while self.server.faults_fired() == 0 {
+            assert!(std::time::Instant::now() < deadline, "the fault never struck");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// Runs the program with the password of this host and no input.
     pub(crate) async fn run(&self, arguments: &[&str]) -> Ran {
         self.run_with_input(arguments, b"").await

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
-use rustle_testserver::{Call, Exit, Fault, Record, TestServer};
+use rustle_testserver::{Call, Exit, Fault, Phase, Record, TestServer};
 use tokio::io::AsyncReadExt;
 
 use crate::host::{Host, is_ignored, wait};
@@ -114,19 +114,16 @@ async fn a_terminal_is_asked_for_where_there_is_one_or_in_any_case() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_size_that_changes_before_the_terminal_is_handed_over_is_told() {
     // The terminal has been asked for, with its size, and the command's start is answered later.
-    let late = Fault::withhold_request().for_time(Duration::from_secs(2));
+    let late = Fault::stall(Phase::Request);
     let host = Host::with(TestServer::builder().command_fn("talk", talk).fault(late)).await;
     let password = host.path("password");
     let terminal = Terminal::open();
     terminal.resize(101, 42);
     let arguments = ["exec", "-t", "--password-file", &password, "--raw", "web", "--", "talk"];
     let child = terminal.start_showing(&host, &arguments);
-    let deadline = std::time::Instant::now() + Duration::from_secs(60);
-    while host.server.faults_fired() == 0 {
-        assert!(std::time::Instant::now() < deadline, "nothing was asked for");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    host.is_struck().await;
     terminal.resize(90, 30);
+    host.server.resume();
     let resized =
         |record: &Record| record.window_changes().iter().any(|size| (size.columns, size.rows) == (90, 30));
     host.server.wait_until(resized, Duration::from_secs(60)).await.unwrap();
