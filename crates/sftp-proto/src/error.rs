@@ -11,11 +11,12 @@ pub struct Error {
     id: Option<u32>,
     extension: Option<Extension>,
     request: Option<Asked>,
+    printed: Option<Box<str>>,
 }
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind) -> Self {
-        Self { kind, id: None, extension: None, request: None }
+        Self { kind, id: None, extension: None, request: None, printed: None }
     }
 
     pub(crate) fn of_request(mut self, id: u32) -> Self {
@@ -30,6 +31,11 @@ impl Error {
 
     pub(crate) fn in_answer_to(mut self, request: Asked) -> Self {
         self.request = Some(request);
+        self
+    }
+
+    pub(crate) fn of_text(mut self, text: String) -> Self {
+        self.printed = Some(text.into_boxed_str());
         self
     }
 
@@ -67,6 +73,13 @@ impl Error {
         self.request
     }
 
+    /// What was printed before the server's answer, of [`ErrorKind::Printed`]: its first KiB, and `…` if there was more.
+    /// Control characters and all else that is not visible are escaped as in a Rust string, so that it can be shown.
+    #[must_use]
+    pub fn printed(&self) -> Option<&str> {
+        self.printed.as_deref()
+    }
+
     /// The stable code that tools see.
     #[must_use]
     pub fn code(&self) -> &'static str {
@@ -82,9 +95,13 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.request {
-            Some(request) => write!(f, "the answer to {request}: {}", self.kind),
-            None => write!(f, "{}", self.kind),
+        if let Some(request) = self.request {
+            write!(f, "the answer to {request}: ")?;
+        }
+        write!(f, "{}", self.kind)?;
+        match &self.printed {
+            Some(text) => write!(f, ": \"{text}\""),
+            None => Ok(()),
         }
     }
 }
@@ -178,4 +195,25 @@ pub enum ErrorKind {
     /// A VERSION after the stream was opened.
     #[error("SSH_FXP_VERSION a second time")]
     SecondVersion,
+    /// Something else came where the server's first answer should be. [`Error::printed`] has it.
+    #[error(
+        "something printed on standard output before the server's answer, most often a shell start-up file of that \
+         account (.bashrc and so on), which must not print in shells that are not interactive"
+    )]
+    Printed,
+    /// The stream ended and nothing had come.
+    #[error("the stream was closed before any answer: is there an SFTP subsystem?")]
+    Unanswered,
+    /// The server speaks a version before [3](crate::VERSION).
+    #[error("the server speaks SFTP version {version}, and version 3 is needed")]
+    VersionTooOld {
+        /// The server's.
+        version: u32,
+    },
+    /// The server answers with a version after [3](crate::VERSION), where the lower of both must come (draft section 4).
+    #[error("the server answered with SFTP version {version}, where it was offered version 3")]
+    VersionNotOffered {
+        /// The server's.
+        version: u32,
+    },
 }

@@ -4,6 +4,7 @@
 
 mod hostile;
 mod interleavings;
+mod opening;
 mod properties;
 mod requests;
 mod values;
