@@ -76,7 +76,7 @@ impl fmt::Display for Asked {
 }
 
 impl Expected {
-    /// By draft section 7, and OpenSSH's `PROTOCOL`, section 4, for the extensions.
+    /// By draft section 7, and what says of each extension how it is answered.
     fn of(request: &Request) -> Self {
         match request {
             Request::Open { .. } | Request::OpenDir { .. } => Self::Handle,
@@ -109,7 +109,10 @@ impl Expected {
             ExtendedRequest::StatVfs { .. }
             | ExtendedRequest::FstatVfs { .. }
             | ExtendedRequest::Limits
-            | ExtendedRequest::UsersGroupsById { .. } => Self::Extended,
+            | ExtendedRequest::UsersGroupsById { .. }
+            | ExtendedRequest::CheckFileHandle { .. }
+            | ExtendedRequest::CheckFileName { .. }
+            | ExtendedRequest::CheckFile { .. } => Self::Extended,
             ExtendedRequest::Unknown { .. } => Self::Any,
         }
     }

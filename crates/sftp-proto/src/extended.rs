@@ -1,11 +1,13 @@
-//! EXTENDED requests, and the values that EXTENDED_REPLY carries for them (OpenSSH `PROTOCOL`, section 4).
+//! EXTENDED requests, and the values that EXTENDED_REPLY carries for them (OpenSSH `PROTOCOL`, section 4). Those of
+//! `check-file` are in `check_file.rs`.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::{
     attributes::Attributes,
+    check_file::CheckFile,
     error::Error,
-    extension::Extension,
+    extension::{CHECK_FILE_REQUESTS, Extension},
     handle::Handle,
     limits::Limits,
     name::decode_packed,
@@ -84,6 +86,27 @@ pub enum ExtendedRequest {
         /// Numbers of groups.
         gids: Vec<u32>,
     },
+    /// `check-file-handle`: hashes of an open file. Answered by [`FileHashes`](crate::FileHashes).
+    CheckFileHandle {
+        /// The open file.
+        handle: Handle,
+        /// Of what, and how.
+        check: CheckFile,
+    },
+    /// `check-file-name`: hashes of a file. Answered by [`FileHashes`](crate::FileHashes).
+    CheckFileName {
+        /// The file.
+        path: Bytes,
+        /// Of what, and how.
+        check: CheckFile,
+    },
+    /// `check-file`: what paramiko's server calls `check-file-handle`. Answered by [`FileHashes`](crate::FileHashes).
+    CheckFile {
+        /// The open file.
+        handle: Handle,
+        /// Of what, and how.
+        check: CheckFile,
+    },
     /// Any other, as it came.
     Unknown {
         /// Its name.
@@ -99,6 +122,8 @@ impl ExtendedRequest {
     pub fn name(&self) -> &[u8] {
         match self {
             Self::Unknown { name, .. } => name,
+            Self::CheckFileHandle { .. } => BY_HANDLE,
+            Self::CheckFileName { .. } => BY_NAME,
             known => known.extension().map_or(b"", |extension| extension.name().as_bytes()),
         }
     }
@@ -118,13 +143,19 @@ impl ExtendedRequest {
             Self::CopyData { .. } => Some(Extension::CopyData),
             Self::HomeDirectory { .. } => Some(Extension::HomeDirectory),
             Self::UsersGroupsById { .. } => Some(Extension::UsersGroupsById),
+            Self::CheckFileHandle { .. } | Self::CheckFileName { .. } | Self::CheckFile { .. } => {
+                Some(Extension::CheckFile)
+            }
             Self::Unknown { .. } => None,
         }
     }
 
     pub(crate) fn decode(mut reader: Reader<'_>) -> Result<Self, Error> {
         let name = reader.text("extended request")?;
-        let extension = Extension::from_name(&name);
+        let extension = match CHECK_FILE_REQUESTS.contains(&&*name) {
+            true => Some(Extension::CheckFile),
+            false => Extension::from_name(&name),
+        };
         Self::decode_body(extension, name, &mut reader).map_err(|error| error.of_extension(extension))
     }
 
@@ -158,6 +189,16 @@ impl ExtendedRequest {
             Some(Extension::HomeDirectory) => Self::HomeDirectory { user: reader.text("username")? },
             Some(Extension::UsersGroupsById) => {
                 Self::UsersGroupsById { uids: decode_ids(reader, "uids")?, gids: decode_ids(reader, "gids")? }
+            }
+            Some(Extension::CheckFile) if name == BY_NAME => {
+                Self::CheckFileName { path: reader.path("name")?, check: CheckFile::decode(reader)? }
+            }
+            Some(Extension::CheckFile) => {
+                let (handle, check) = (Handle::decode(reader)?, CheckFile::decode(reader)?);
+                match name == BY_HANDLE {
+                    true => Self::CheckFileHandle { handle, check },
+                    false => Self::CheckFile { handle, check },
+                }
             }
             None => Self::Unknown { name, data: reader.rest() },
         })
@@ -194,11 +235,22 @@ impl ExtendedRequest {
                 encode_ids(out, "uids", uids)?;
                 encode_ids(out, "gids", gids)?;
             }
+            Self::CheckFileName { path, check } => {
+                put_string(out, "name", path)?;
+                check.encode(out)?;
+            }
+            Self::CheckFileHandle { handle, check } | Self::CheckFile { handle, check } => {
+                handle.encode(out)?;
+                check.encode(out)?;
+            }
             Self::Unknown { data, .. } => return Ok(data.clone()),
         }
         Ok(Bytes::new())
     }
 }
+
+const BY_HANDLE: &[u8] = CHECK_FILE_REQUESTS[0];
+const BY_NAME: &[u8] = CHECK_FILE_REQUESTS[1];
 
 /// The answer to `statvfs@openssh.com` and `fstatvfs@openssh.com`, in the terms of POSIX `statvfs`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -1,15 +1,16 @@
-//! The extensions of OpenSSH.
+//! The extensions that this crate has types for.
 
 use std::fmt;
 
-/// An extension that OpenSSH announces and this crate has types for (OpenSSH `PROTOCOL`, section 4).
+/// An extension that this crate has types for: those that OpenSSH announces (OpenSSH `PROTOCOL`, section 4), and `check-file`.
 ///
 /// ```
 /// use rustle_sftp_proto::Extension;
 ///
 /// assert_eq!(Extension::from_name(b"statvfs@openssh.com"), Some(Extension::StatVfs));
 /// assert_eq!(Extension::StatVfs.version(), "2");
-/// assert_eq!(Extension::ALL.len(), 11);
+/// assert!(Extension::ALL.contains(&Extension::CheckFile));
+/// assert!(!Extension::OPENSSH.contains(&Extension::CheckFile));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -36,11 +37,29 @@ pub enum Extension {
     HomeDirectory,
     /// `users-groups-by-id@openssh.com`: names for numbers.
     UsersGroupsById,
+    /// `check-file`: hashes of files (draft-ietf-secsh-filexfer-extensions-00, section 3). OpenSSH has it not.
+    CheckFile,
 }
 
 impl Extension {
-    /// All of them, in the order in which OpenSSH announces them.
-    pub const ALL: [Self; 11] = [
+    /// All of them: those of OpenSSH first, in its order.
+    pub const ALL: [Self; 12] = [
+        Self::PosixRename,
+        Self::StatVfs,
+        Self::FstatVfs,
+        Self::HardLink,
+        Self::Fsync,
+        Self::LsetStat,
+        Self::Limits,
+        Self::ExpandPath,
+        Self::CopyData,
+        Self::HomeDirectory,
+        Self::UsersGroupsById,
+        Self::CheckFile,
+    ];
+
+    /// Those of OpenSSH, in the order in which it announces them.
+    pub const OPENSSH: [Self; 11] = [
         Self::PosixRename,
         Self::StatVfs,
         Self::FstatVfs,
@@ -54,7 +73,7 @@ impl Extension {
         Self::UsersGroupsById,
     ];
 
-    /// Its name on the wire.
+    /// Its name on the wire, as it is announced. Requests have the same, but for those of `check-file`, which has several.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -69,19 +88,32 @@ impl Extension {
             Self::CopyData => "copy-data",
             Self::HomeDirectory => "home-directory",
             Self::UsersGroupsById => "users-groups-by-id@openssh.com",
+            Self::CheckFile => "check-file",
         }
     }
 
-    /// The version that OpenSSH announces, and that the types here are of.
+    /// The version that OpenSSH announces, and that the types here are of. Empty for `check-file`, which has none.
     #[must_use]
     pub const fn version(self) -> &'static str {
         match self {
             Self::StatVfs | Self::FstatVfs => "2",
+            Self::CheckFile => "",
             _ => "1",
         }
     }
 
-    /// The extension of this name.
+    /// Whether a server that announces this pair has it, in the version that the types here are of.
+    ///
+    /// `check-file` has no version: servers announce it with nothing, with a number or with their algorithms (paramiko), and
+    /// some by the name of a request (VShell).
+    pub(crate) fn is_announced_by(self, name: &[u8], data: &[u8]) -> bool {
+        match self {
+            Self::CheckFile => name == self.name().as_bytes() || CHECK_FILE_REQUESTS.contains(&name),
+            _ => name == self.name().as_bytes() && data == self.version().as_bytes(),
+        }
+    }
+
+    /// The extension that is announced by this name.
     #[must_use]
     pub fn from_name(name: &[u8]) -> Option<Self> {
         Self::ALL.into_iter().find(|extension| extension.name().as_bytes() == name)
@@ -93,3 +125,6 @@ impl fmt::Display for Extension {
         f.write_str(self.name())
     }
 }
+
+/// What requests of `check-file` are called: by handle and by name.
+pub(crate) const CHECK_FILE_REQUESTS: [&[u8]; 2] = [b"check-file-handle", b"check-file-name"];

@@ -45,7 +45,7 @@ pub enum Reply {
     /// SSH_FXP_ATTRS.
     Attributes(Attributes),
     /// SSH_FXP_EXTENDED_REPLY. What the body is depends on the request: [`FileSystem`](crate::FileSystem),
-    /// [`ServerLimits`](crate::ServerLimits) or [`OwnerNames`](crate::OwnerNames).
+    /// [`ServerLimits`](crate::ServerLimits), [`OwnerNames`](crate::OwnerNames) or [`FileHashes`](crate::FileHashes).
     Extended(Bytes),
     /// A type that version 3 does not have as an answer.
     Unknown {

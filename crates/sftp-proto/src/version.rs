@@ -71,10 +71,10 @@ impl Hello {
         &self.extensions
     }
 
-    /// Whether the extension is announced in the version that [`Extension::version`] says.
+    /// Whether the extension is announced in the version that [`Extension::version`] says; `check-file` in any, as it has none.
     #[must_use]
     pub fn supports(&self, extension: Extension) -> bool {
-        self.extensions.iter().any(|pair| pair.name == extension.name() && pair.data == extension.version())
+        self.extensions.iter().any(|pair| extension.is_announced_by(&pair.name, &pair.data))
     }
 
     pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Self, Error> {

@@ -211,7 +211,7 @@ impl Sftp {
 
     /// Neither announces nor answers this extension of OpenSSH, such as `posix-rename@openssh.com`.
     pub fn without_extension(mut self, name: &str) -> Self {
-        match Extension::from_name(name.as_bytes()) {
+        match service::of_openssh(name) {
             Some(extension) => self.extensions.retain(|known| *known != extension),
             None => self.unknown.push(name.to_owned()),
         }
@@ -228,7 +228,7 @@ impl Sftp {
     pub fn extensions<S: AsRef<str>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
         self.extensions.clear();
         for name in names {
-            match Extension::from_name(name.as_ref().as_bytes()) {
+            match service::of_openssh(name.as_ref()) {
                 Some(extension) => self.extensions.push(extension),
                 None => self.unknown.push(name.as_ref().to_owned()),
             }
@@ -332,7 +332,7 @@ impl Sftp {
             files,
             entries: Vec::new(),
             memory: InMemory::default(),
-            extensions: Extension::ALL.to_vec(),
+            extensions: Extension::OPENSSH.to_vec(),
             unknown: Vec::new(),
             limits: LimitSettings::default(),
             access: Access::ReadWrite,
@@ -430,7 +430,7 @@ impl Sftp {
                 && self.access == Access::ReadWrite
                 && self.noise.is_empty()
                 && self.handle_bytes == HandleBytes::Numbers
-                && self.extensions == Extension::ALL;
+                && self.extensions == Extension::OPENSSH;
             if !plain {
                 return Err(configuration("SftpEngine::Independent has no settings but link_order"));
             }

@@ -6,8 +6,8 @@ use proptest::{
     prelude::{any, prop_assert, proptest},
 };
 use rustle_sftp_proto::{
-    ClientPacket, ErrorKind, ExtendedRequest, FileSystem, Framer, Limits, OwnerNames, Reply, Request,
-    ServerLimits, ServerPacket,
+    ClientPacket, ErrorKind, ExtendedRequest, FileHashes, FileSystem, Framer, Limits, OwnerNames, Reply,
+    Request, ServerLimits, ServerPacket,
 };
 
 /// Packets that begin as real ones do, so that the fields behind the type and the id are reached.
@@ -61,6 +61,7 @@ proptest! {
             let _ = FileSystem::decode(packet.clone());
             let _ = ServerLimits::decode(packet.clone());
             let _ = OwnerNames::decode(packet.clone(), &Limits::default());
+            let _ = FileHashes::decode(packet.clone(), &Limits::default());
         }
     }
 

@@ -86,7 +86,13 @@ fn right(request: &Request, reply: &Reply) -> bool {
         Reply::Name(names) => unknown || named(&["_READDIR"]) || one_name && names.len() == 1,
         Reply::Attributes(_) => unknown || named(&["XP_STAT", "_LSTAT", "_FSTAT"]),
         Reply::Extended(_) => {
-            unknown || named(&["vfs@openssh.com", "limits@openssh.com", "users-groups-by-id@openssh.com"])
+            unknown
+                || named(&[
+                    "vfs@openssh.com",
+                    "limits@openssh.com",
+                    "users-groups-by-id@openssh.com",
+                    "check-file",
+                ])
         }
         _ => false,
     }

@@ -6,8 +6,8 @@ use proptest::{
     prelude::{any, prop_assert, prop_assert_eq, proptest},
 };
 use rustle_sftp_proto::{
-    ClientPacket, Error, FileSystem, Frame, Framer, Limits, OwnerNames, Reply, Request, ServerLimits,
-    ServerPacket,
+    ClientPacket, Error, FileHashes, FileSystem, Frame, Framer, Limits, OwnerNames, Reply, Request,
+    ServerLimits, ServerPacket,
 };
 
 use crate::values;
@@ -51,9 +51,11 @@ proptest! {
         file_system in values::file_system(),
         limits in values::server_limits(),
         names in values::owner_names(),
+        hashes in values::file_hashes(),
     ) {
         prop_assert_eq!(FileSystem::decode(file_system.encode()).unwrap(), file_system);
         prop_assert_eq!(ServerLimits::decode(limits.encode()).unwrap(), limits);
+        prop_assert_eq!(FileHashes::decode(hashes.encode().unwrap(), &Limits::default()).unwrap(), hashes);
         prop_assert_eq!(OwnerNames::decode(names.encode().unwrap(), &Limits::default()).unwrap(), names);
     }
 

@@ -2,8 +2,8 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use rustle_sftp_proto::{
-    Answer, Attributes, ErrorKind, ExtendedRequest, Extension, Framer, Handle, Limits, NameEntry, OpenFlags,
-    PacketKind, Reply, Request, Requests, Segments, ServerPacket, Status, StatusCode,
+    Answer, Attributes, CheckFile, ErrorKind, ExtendedRequest, Extension, Framer, Handle, Limits, NameEntry,
+    OpenFlags, PacketKind, Reply, Request, Requests, Segments, ServerPacket, Status, StatusCode,
 };
 
 pub(crate) fn handle() -> Handle {
@@ -50,6 +50,10 @@ fn path() -> Bytes {
 
 fn attributes() -> Attributes {
     Attributes::new()
+}
+
+fn check() -> CheckFile {
+    CheckFile { algorithms: "sha256".into(), offset: 0, length: 0, block_size: 0 }
 }
 
 /// Each request, and the types of the answers that it may have besides a STATUS that is no success.
@@ -102,6 +106,9 @@ fn all() -> Vec<(Request, &'static [u8])> {
         ),
         (R::Extended(E::HomeDirectory { user: path() }), NAME),
         (R::Extended(E::UsersGroupsById { uids: vec![0], gids: vec![] }), EXTENDED),
+        (R::Extended(E::CheckFileHandle { handle: handle(), check: check() }), EXTENDED),
+        (R::Extended(E::CheckFileName { path: path(), check: check() }), EXTENDED),
+        (R::Extended(E::CheckFile { handle: handle(), check: check() }), EXTENDED),
         (R::Extended(E::Unknown { name: path(), data: path() }), ANY),
         (R::Unknown { kind: 90, body: path() }, ANY),
     ]

@@ -7,8 +7,8 @@ use proptest::{
     prelude::{Just, Strategy, any, prop_oneof},
 };
 use rustle_sftp_proto::{
-    Attributes, ClientPacket, ExtendedRequest, Extension, FileSystem, Handle, Hello, NameEntry, OpenFlags,
-    OwnerNames, Reply, Request, ServerLimits, ServerPacket, Status, StatusCode,
+    Attributes, CheckFile, ClientPacket, ExtendedRequest, Extension, FileHashes, FileSystem, Handle, Hello,
+    NameEntry, OpenFlags, OwnerNames, Reply, Request, ServerLimits, ServerPacket, Status, StatusCode,
 };
 
 pub(crate) fn bytes(most: usize) -> impl Strategy<Value = Bytes> + Clone {
@@ -56,9 +56,20 @@ fn hello() -> impl Strategy<Value = Hello> {
     })
 }
 
+fn check_file() -> impl Strategy<Value = CheckFile> {
+    (bytes(30), any::<(u64, u64, u32)>()).prop_map(|(algorithms, (offset, length, block_size))| CheckFile {
+        algorithms,
+        offset,
+        length,
+        block_size,
+    })
+}
+
 fn extended() -> impl Strategy<Value = ExtendedRequest> {
     use ExtendedRequest as E;
-    let unknown = bytes(30).prop_filter("a name of its own", |name| Extension::from_name(name).is_none());
+    let unknown = bytes(30).prop_filter("a name of its own", |name| {
+        Extension::from_name(name).is_none() && !name.starts_with(b"check-file")
+    });
     prop_oneof![
         (path(), path()).prop_map(|(from, to)| E::PosixRename { from, to }),
         path().prop_map(|path| E::StatVfs { path }),
@@ -80,6 +91,9 @@ fn extended() -> impl Strategy<Value = ExtendedRequest> {
         path().prop_map(|user| E::HomeDirectory { user }),
         (vec(any::<u32>(), 0..9), vec(any::<u32>(), 0..9))
             .prop_map(|(uids, gids)| E::UsersGroupsById { uids, gids }),
+        (handle(), check_file()).prop_map(|(handle, check)| E::CheckFileHandle { handle, check }),
+        (path(), check_file()).prop_map(|(path, check)| E::CheckFileName { path, check }),
+        (handle(), check_file()).prop_map(|(handle, check)| E::CheckFile { handle, check }),
         (unknown, bytes(90)).prop_map(|(name, data)| E::Unknown { name, data }),
     ]
 }
@@ -190,4 +204,9 @@ pub(crate) fn server_limits() -> impl Strategy<Value = ServerLimits> {
 
 pub(crate) fn owner_names() -> impl Strategy<Value = OwnerNames> {
     (vec(bytes(12), 0..9), vec(bytes(12), 0..9)).prop_map(|(users, groups)| OwnerNames { users, groups })
+}
+
+pub(crate) fn file_hashes() -> impl Strategy<Value = FileHashes> {
+    let algorithm = bytes(12).prop_filter("no algorithm is called so", |name| name != "check-file");
+    (algorithm, bytes(200)).prop_map(|(algorithm, hashes)| FileHashes { algorithm, hashes })
 }

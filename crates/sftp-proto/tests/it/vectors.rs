@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use rustle_sftp_proto::{
-    Attributes, ClientPacket, ExtendedRequest, Extension, Handle, Hello, Limits, NameEntry, OpenFlags, Reply,
-    Request, ServerLimits, ServerPacket, Status, StatusCode,
+    Attributes, CheckFile, ClientPacket, ErrorKind, ExtendedRequest, Extension, Extensions, FileHashes,
+    Handle, Hello, Limits, NameEntry, OpenFlags, Reply, Request, ServerLimits, ServerPacket, Status,
+    StatusCode,
 };
 
 /// Both ways; the bytes are those after the length field.
@@ -176,4 +177,65 @@ fn extensions_of_openssh() {
         b"\xc8\x01\x02\x03\x04\0\0\0\x1eusers-groups-by-id@openssh.com\0\0\0\x08\0\0\0\0\0\0\x03\xe8\0\0\0\0",
     );
     extended(E::Unknown { name: path("x@y"), data: path("\0z") }, b"\xc8\x01\x02\x03\x04\0\0\0\x03x@y\0z");
+}
+
+/// From draft-ietf-secsh-filexfer-extensions-00, section 3.
+#[test]
+fn hashes_of_files() {
+    use ExtendedRequest as E;
+    let check = || CheckFile { algorithms: path("sha256,md5"), offset: 1, length: 2, block_size: 512 };
+    request(
+        Request::Extended(E::CheckFileHandle { handle: handle(), check: check() }),
+        b"\xc8\x01\x02\x03\x04\0\0\0\x11check-file-handle\0\0\0\x04\0\0\0\x80\0\0\0\x0asha256,md5\
+          \0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x02\0\0\x02\0",
+    );
+    request(
+        Request::Extended(E::CheckFileName { path: path("/f"), check: check() }),
+        b"\xc8\x01\x02\x03\x04\0\0\0\x0fcheck-file-name\0\0\0\x02/f\0\0\0\x0asha256,md5\
+          \0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x02\0\0\x02\0",
+    );
+    request(
+        Request::Extended(E::CheckFile { handle: handle(), check: check() }),
+        b"\xc8\x01\x02\x03\x04\0\0\0\x0acheck-file\0\0\0\x04\0\0\0\x80\0\0\0\x0asha256,md5\
+          \0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x02\0\0\x02\0",
+    );
+    let hashes = FileHashes { algorithm: path("md5"), hashes: path("0123456789abcdefABCDEF") };
+    let body = &b"\0\0\0\x0acheck-file\0\0\0\x03md50123456789abcdefABCDEF"[..];
+    assert_eq!(hashes.encode().unwrap(), body);
+    let decode = |body: &[u8]| FileHashes::decode(Bytes::copy_from_slice(body), &Limits::default());
+    assert_eq!(decode(body).unwrap(), hashes);
+    assert_eq!(decode(&body[14..]).unwrap(), hashes, "as servers send it that leave the name out");
+    let truncated = ErrorKind::Truncated { field: "hash-algo-used" };
+    for cut in [0, 3, 13, 14, 17, 20] {
+        assert_eq!(decode(&body[..cut]).unwrap_err().kind(), truncated, "{cut}");
+    }
+}
+
+#[test]
+fn hashes_of_files_are_announced_in_several_ways() {
+    let announced = |name: &'static str, data: &'static str| {
+        let hello = Hello::new().with_pair(name, data);
+        assert_eq!(Extensions::of(&hello).has(Extension::CheckFile), hello.supports(Extension::CheckFile));
+        hello.supports(Extension::CheckFile)
+    };
+    assert!(Hello::new().with(Extension::CheckFile).supports(Extension::CheckFile));
+    for (name, data) in [
+        ("check-file", ""),
+        ("check-file", "1"),
+        ("check-file", "md5,sha1"),
+        ("check-file-name", ""),
+        ("check-file-handle", "1"),
+    ] {
+        assert!(announced(name, data), "{name} {data}");
+    }
+    assert!(!announced("check-files", "") && !announced("copy-file", "1"));
+}
+
+#[test]
+fn an_extension_of_another_version_is_not_had() {
+    let hello = Hello::new().with_pair("statvfs@openssh.com", "1").with_pair("fsync@openssh.com", "1");
+    let found = Extensions::of(&hello);
+    assert!(found.iter().eq([Extension::Fsync]));
+    let openssh = Extension::OPENSSH.into_iter().fold(Hello::new(), Hello::with);
+    assert!(Extensions::of(&openssh).iter().eq(Extension::OPENSSH));
 }

@@ -85,3 +85,8 @@ impl Service {
         self.owner
     }
 }
+
+/// The extension of this name, if it is one that is served: OpenSSH's are, and no others.
+pub(super) fn of_openssh(name: &str) -> Option<Extension> {
+    Extension::from_name(name.as_bytes()).filter(|extension| Extension::OPENSSH.contains(extension))
+}

@@ -141,6 +141,7 @@ async fn settings_that_cannot_be_kept_are_errors_of_start() {
     let independent = |sftp: Sftp| sftp.engine(SftpEngine::Independent);
     let cases = [
         (Sftp::memory().without_extension("x@y"), "\"x@y\" is no SFTP extension"),
+        (Sftp::memory().extensions(["check-file"]), "\"check-file\" is no SFTP extension of OpenSSH"),
         (Sftp::temp_dir().quota(1), "needs Sftp::memory()"),
         (Sftp::temp_dir().umask(0), "needs Sftp::memory()"),
         (Sftp::temp_dir().clock(std::time::SystemTime::now), "needs Sftp::memory()"),
