@@ -1,0 +1,336 @@
+//! The one task of an SFTP channel: it sends what was handed over, and hands each answer to whoever waits for it.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use rustle_sftp_proto::{Answer, ExtendedRequest, Framer, Handle, Request, Requests, ServerLimits};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
+
+use crate::engine::{Failure, NO_LIMITS, Shared, Waiter, seconds};
+use crate::error::ErrorKind;
+use crate::link::{Far, Incoming, Link, Outgoing};
+use crate::shown::Shown;
+
+/// What is asked of the driver.
+pub(crate) enum Job {
+    /// A request, and who waits. Nobody any more: it is not sent.
+    Ask { request: Request, waiter: Waiter },
+    /// The server's limits, for all.
+    Limits,
+    /// A request whose answer nobody wants.
+    Tell(Request),
+    /// The channel's end, after what was handed over before.
+    End,
+}
+
+/// All that the driver needs.
+pub(crate) struct Stream {
+    pub(crate) link: Link,
+    pub(crate) framer: Framer,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) patience: Duration,
+}
+
+/// Starts the task, which takes what is sent here.
+pub(crate) fn start(stream: Stream) -> mpsc::UnboundedSender<Job> {
+    let (sender, queue) = mpsc::unbounded_channel();
+    // Owner: the channel's clones, which hold the sender. Ends: when the last of them is gone, on `Job::End`, or when the
+    // stream ends, fails or falls silent. Waited for: by `Engine::ended`.
+    tokio::spawn(run(stream, queue));
+    sender
+}
+
+async fn run(stream: Stream, mut queue: mpsc::UnboundedReceiver<Job>) {
+    let Stream { link: Link { mut incoming, mut outgoing, mut far }, framer, shared, patience } = stream;
+    let table = Table::new(&framer);
+    let over = {
+        let write = send(&mut queue, &mut outgoing, &table, &shared);
+        let read = receive(&mut incoming, framer, &table, &shared);
+        let listen = async {
+            far.listen().await;
+            std::future::pending().await
+        };
+        let both = async {
+            tokio::pin!(read);
+            tokio::select! {
+                over = &mut read => over,
+                written = write => match written {
+                    // Nothing more will be asked: what is unanswered is waited for, for a moment at least.
+                    Ok(()) => tokio::time::timeout(LAST_ANSWERS, read).await.unwrap_or(Over::Ended),
+                    Err(error) => Over::Lost(error),
+                },
+            }
+        };
+        tokio::select! {
+            over = both => over,
+            () = table.silence(patience) => Over::Silent(patience),
+            over = listen => over,
+        }
+    };
+    let failure = over.into_failure(&mut far).await;
+    shared.fail(failure.clone());
+    shared.set_ended();
+    drop(outgoing);
+    queue.close();
+    let mut waiters = table.give_up();
+    while let Ok(job) = queue.try_recv() {
+        if let Job::Ask { waiter, .. } = job {
+            waiters.push(waiter);
+        }
+    }
+    for waiter in waiters {
+        let _ = waiter.tell(Err(failure.clone()));
+    }
+}
+
+/// Why the conversation is over.
+enum Over {
+    /// The server closed the stream.
+    Closed,
+    /// This side ended it.
+    Ended,
+    Lost(io::Error),
+    Broken(rustle_sftp_proto::Error),
+    Silent(Duration),
+}
+
+impl Over {
+    async fn into_failure(self, far: &mut Far) -> Failure {
+        match self {
+            Self::Ended => Failure::new(ErrorKind::Disconnected, "the SFTP channel was closed on this side"),
+            Self::Broken(error) => Failure::new(ErrorKind::Protocol, error.to_string())
+                .with_hint("the channel cannot be used any more; another one may be opened"),
+            Self::Silent(patience) => Failure::new(
+                ErrorKind::Timeout,
+                format!("the server answered nothing for {}", seconds(patience)),
+            ),
+            Self::Lost(error) => {
+                Failure::new(ErrorKind::Disconnected, format!("the SFTP stream was lost: {error}"))
+            }
+            Self::Closed => {
+                let (status, said) = far.account().await;
+                let mut text = "the server ended the SFTP channel".to_owned();
+                if let Some(status) = status {
+                    text.push_str(&format!(" ({status})"));
+                }
+                if !said.is_empty() {
+                    text.push_str(&format!("; it said {}", Shown::of(&said)));
+                }
+                Failure::new(ErrorKind::Disconnected, text)
+            }
+        }
+    }
+}
+
+/// The requests that are unanswered, between the half that sends and the half that receives.
+struct Table {
+    requests: Mutex<Requests<Wanted>>,
+    /// Handles that were opened for nobody, to be closed.
+    strays: Mutex<VecDeque<Handle>>,
+    stray: Notify,
+    asked: Notify,
+    heard: Mutex<Instant>,
+}
+
+/// Who an answer is for.
+enum Wanted {
+    By(Waiter),
+    Limits,
+    Nobody,
+}
+
+impl Table {
+    fn new(framer: &Framer) -> Self {
+        Self {
+            requests: Mutex::new(Requests::new(framer.limits().clone())),
+            strays: Mutex::default(),
+            stray: Notify::new(),
+            asked: Notify::new(),
+            heard: Mutex::new(Instant::now()),
+        }
+    }
+
+    /// Encodes a request behind `out`; what is returned goes next. `None`, and the waiter told, where it cannot be.
+    fn begin(&self, request: &Request, wanted: Wanted, out: &mut BytesMut) -> Option<Bytes> {
+        let mut requests = lock(&self.requests);
+        if requests.outstanding() == 0 {
+            *lock(&self.heard) = Instant::now();
+            self.asked.notify_one();
+        }
+        match requests.begin_into(request, wanted, out) {
+            Ok(payload) => Some(payload),
+            Err((error, wanted)) => {
+                if let Wanted::By(waiter) = wanted {
+                    let _ = waiter.tell(Err(Failure::new(ErrorKind::InvalidArgument, error.to_string())));
+                }
+                None
+            }
+        }
+    }
+
+    /// Resolves when requests have been unanswered for so long that nothing was heard.
+    async fn silence(&self, patience: Duration) {
+        loop {
+            while lock(&self.requests).outstanding() == 0 {
+                self.asked.notified().await;
+            }
+            let until = *lock(&self.heard) + patience;
+            if until <= Instant::now() {
+                return;
+            }
+            tokio::time::sleep_until(until).await;
+        }
+    }
+
+    fn give_up(&self) -> Vec<Waiter> {
+        let mut requests = lock(&self.requests);
+        let wanted = requests.abandon_all();
+        wanted
+            .filter_map(|wanted| if let Wanted::By(waiter) = wanted { Some(waiter) } else { None })
+            .collect()
+    }
+
+    fn close_stray(&self, handle: Handle) {
+        lock(&self.strays).push_back(handle);
+        self.stray.notify_one();
+    }
+}
+
+/// Sends what is handed over, until all who could are gone.
+async fn send(
+    queue: &mut mpsc::UnboundedReceiver<Job>,
+    outgoing: &mut Outgoing,
+    table: &Table,
+    shared: &Shared,
+) -> io::Result<()> {
+    let mut batch = Vec::with_capacity(BATCH);
+    let mut head = BytesMut::new();
+    loop {
+        let goes_on = tokio::select! {
+            biased;
+            count = queue.recv_many(&mut batch, BATCH) => count > 0,
+            () = table.stray.notified() => true,
+        };
+        let strays: Vec<_> =
+            lock(&table.strays).drain(..).map(|handle| Job::Tell(Request::Close { handle })).collect();
+        let mut ends = !goes_on;
+        for job in batch.drain(..).chain(strays) {
+            let (request, wanted) = match job {
+                Job::Ask { waiter, .. } if waiter.is_gone() => continue,
+                Job::Ask { request, waiter } => (request, Wanted::By(waiter)),
+                Job::Limits => (Request::Extended(ExtendedRequest::Limits), Wanted::Limits),
+                Job::Tell(request) => (request, Wanted::Nobody),
+                Job::End => {
+                    ends = true;
+                    continue;
+                }
+            };
+            let Some(payload) = table.begin(&request, wanted, &mut head) else { continue };
+            if !payload.is_empty() {
+                outgoing.send(head.split().freeze()).await?;
+                outgoing.send(payload).await?;
+            } else if head.len() >= COALESCED {
+                outgoing.send(head.split().freeze()).await?;
+            }
+        }
+        if !head.is_empty() {
+            outgoing.send(head.split().freeze()).await?;
+        }
+        outgoing.flush().await?;
+        if ends {
+            queue.close();
+            shared.fail(Failure::new(ErrorKind::Disconnected, "the SFTP channel was closed on this side"));
+            return outgoing.finish().await;
+        }
+    }
+}
+
+/// Takes answers to those who wait, until the stream ends or makes no sense.
+async fn receive(incoming: &mut Incoming, mut framer: Framer, table: &Table, shared: &Shared) -> Over {
+    let mut pieces = Vec::new();
+    loop {
+        // What came together with VERSION is here already.
+        if let Err(error) = take(&mut framer, table, shared) {
+            return Over::Broken(error);
+        }
+        match incoming.pieces(&mut pieces).await {
+            Ok(0) => return framer.finish().map_or_else(Over::Broken, |()| Over::Closed),
+            Ok(_) => {}
+            Err(error) => return Over::Lost(error),
+        }
+        *lock(&table.heard) = Instant::now();
+        for piece in pieces.drain(..) {
+            framer.push(piece);
+        }
+    }
+}
+
+/// Hands over every whole answer.
+fn take(framer: &mut Framer, table: &Table, shared: &Shared) -> Result<(), rustle_sftp_proto::Error> {
+    while let Some(packet) = framer.next_segmented()? {
+        let answered = lock(&table.requests).answer(packet)?;
+        match answered.waiter {
+            Wanted::By(waiter) => {
+                // Nobody waits for it any more: what was opened for them is closed.
+                if let Err(Ok(Answer::Handle(handle))) = waiter.tell(Ok(answered.reply)) {
+                    table.close_stray(handle);
+                }
+            }
+            Wanted::Limits => shared.set_limits(limits_of(answered.reply, framer)),
+            Wanted::Nobody => {}
+        }
+    }
+    Ok(())
+}
+
+/// The server's limits, within what this side reads; a server that has none, or says 0, is taken for one that never said.
+fn limits_of(answer: Answer, framer: &Framer) -> ServerLimits {
+    let Answer::Extended(body) = answer else { return NO_LIMITS };
+    let Ok(said) = ServerLimits::decode(body) else { return NO_LIMITS };
+    let ours = framer.limits().max_packet().saturating_sub(ROUND_DATA) as u64;
+    let within = |value: u64, otherwise: u64, most: u64| if value == 0 { otherwise } else { value.min(most) };
+    ServerLimits {
+        max_packet: within(said.max_packet, NO_LIMITS.max_packet, u64::from(u32::MAX)),
+        max_read: within(said.max_read, NO_LIMITS.max_read, ours),
+        max_write: within(said.max_write, NO_LIMITS.max_write, LARGEST_WRITE),
+        max_handles: said.max_handles,
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How many requests are taken from the queue in one go.
+const BATCH: usize = 64;
+
+/// Requests without data are sent together up to this: one SSH packet's worth.
+const COALESCED: usize = 32 * 1024;
+
+/// How long answers are waited for once nothing more will be asked.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
+
+/// What a packet holds beside its data, at most (OpenSSH's allowance).
+const ROUND_DATA: usize = 1024;
+
+/// No server needs to be sent more at once, whatever it says it takes.
+const LARGEST_WRITE: u64 = 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_s_limits_are_taken_within_our_own() {
+        let framer = Framer::new(rustle_sftp_proto::Limits::default());
+        let said = ServerLimits { max_packet: 0, max_read: u64::MAX, max_write: 0, max_handles: 7 };
+        let limits = limits_of(Answer::Extended(said.encode()), &framer);
+        assert_eq!((limits.max_read, limits.max_write), (255 * 1024, 32 * 1024));
+        assert_eq!((limits.max_packet, limits.max_handles), (34_000, 7));
+        assert_eq!(limits_of(Answer::Extended(Bytes::from_static(b"short")), &framer), NO_LIMITS);
+    }
+}

@@ -1,0 +1,442 @@
+//! Requests out, answers back: what every operation of the client is made of.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use rustle_sftp_proto::{
+    Answer, Attributes, ExtendedRequest, Extension, Framer, Handle, Hello, NameEntry, Opening, Request,
+    ServerLimits, StatusCode,
+};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::driver::{self, Job, Stream};
+use crate::error::{Error, ErrorKind, Result};
+use crate::link::Link;
+use crate::options::SftpBuilder;
+
+/// One SFTP channel. Cheap to clone; the channel ends with the last clone and the last file opened on it.
+#[derive(Clone)]
+pub(crate) struct Engine {
+    queue: mpsc::UnboundedSender<Job>,
+    shared: Arc<Shared>,
+}
+
+/// What the driver and the clones have in common.
+pub(crate) struct Shared {
+    hello: Hello,
+    failure: OnceLock<Failure>,
+    /// Read and write sizes that the server takes, once it has answered.
+    limits: watch::Sender<Option<ServerLimits>>,
+    ended: watch::Sender<bool>,
+}
+
+/// Why a channel is over; each waiter is told.
+#[derive(Debug, Clone)]
+pub(crate) struct Failure {
+    pub(crate) kind: ErrorKind,
+    pub(crate) message: Arc<str>,
+    pub(crate) hint: Option<Arc<str>>,
+}
+
+/// Who waits for an answer.
+pub(crate) enum Waiter {
+    /// One who asked once.
+    One(oneshot::Sender<Result<Answer, Failure>>),
+    /// A flow of many requests, which takes all answers that are here in one go.
+    Flow { answers: mpsc::UnboundedSender<Arrived>, tag: usize },
+}
+
+/// An answer to a request of a flow, with the number that the flow gave it.
+pub(crate) struct Arrived {
+    pub(crate) tag: usize,
+    pub(crate) answer: Result<Answer, Failure>,
+}
+
+/// An answer that is on its way. Its request has been handed over, whether this is polled or not.
+pub(crate) struct Pending {
+    answer: oneshot::Receiver<Result<Answer, Failure>>,
+    shared: Arc<Shared>,
+}
+
+/// An open file or directory of the server. Dropped, its CLOSE is sent.
+pub(crate) struct OpenHandle {
+    handle: Handle,
+    engine: Engine,
+    closed: bool,
+}
+
+impl Engine {
+    /// Begins the conversation, and the task that carries it on.
+    pub(crate) async fn start(mut link: Link, options: &SftpBuilder) -> Result<Self> {
+        let opening = Opening::new(options.limits().clone());
+        let opened = tokio::time::timeout(options.opening(), open(&mut link, opening)).await;
+        let (hello, framer) = match opened {
+            Ok(opened) => opened?,
+            Err(_) => {
+                let text = format!("the server sent no SFTP version within {}", seconds(options.opening()));
+                return Err(Error::new(ErrorKind::Timeout, "open", text));
+            }
+        };
+        let asks = hello.supports(Extension::Limits);
+        let shared = Arc::new(Shared {
+            hello,
+            failure: OnceLock::new(),
+            limits: watch::Sender::new((!asks).then_some(NO_LIMITS)),
+            ended: watch::Sender::new(false),
+        });
+        let queue = driver::start(Stream {
+            link,
+            framer,
+            shared: Arc::clone(&shared),
+            patience: options.answering(),
+        });
+        if asks {
+            // Behind VERSION there is no round trip to lose: whoever needs the answer waits for it.
+            let _ = queue.send(Job::Limits);
+        }
+        Ok(Self { queue, shared })
+    }
+
+    /// Hands a request over; it is sent even if what is returned is never polled, unless that was dropped before.
+    pub(crate) fn submit(&self, request: Request) -> Pending {
+        let (waiter, answer) = oneshot::channel();
+        // Without a driver there is a failure, which the answer's end brings to light.
+        let _ = self.queue.send(Job::Ask { request, waiter: Waiter::One(waiter) });
+        Pending { answer, shared: Arc::clone(&self.shared) }
+    }
+
+    /// Hands over a request of a flow, whose answer comes with `tag`: exactly one for each, whatever happens. How many
+    /// are under way at once is the flow's to bound.
+    pub(crate) fn submit_to(&self, answers: &mpsc::UnboundedSender<Arrived>, tag: usize, request: Request) {
+        let waiter = Waiter::Flow { answers: answers.clone(), tag };
+        if let Err(mpsc::error::SendError(Job::Ask { waiter, .. })) =
+            self.queue.send(Job::Ask { request, waiter })
+        {
+            let _ = waiter.tell(Err(self.shared.failure()));
+        }
+    }
+
+    /// Hands over a request whose answer nobody wants. It may be called from `Drop`.
+    pub(crate) fn tell(&self, request: Request) {
+        let _ = self.queue.send(Job::Tell(request));
+    }
+
+    /// Asks for a STATUS of OK.
+    pub(crate) async fn done(&self, operation: &'static str, request: Request) -> Result<()> {
+        self.submit(request).done(operation).await
+    }
+
+    /// Opens something.
+    pub(crate) async fn handle(&self, operation: &'static str, request: Request) -> Result<OpenHandle> {
+        match self.submit(request).answer(operation).await? {
+            Answer::Handle(handle) => Ok(OpenHandle { handle, engine: self.clone(), closed: false }),
+            other => Err(refused(operation, other)),
+        }
+    }
+
+    /// Asks for attributes.
+    pub(crate) async fn attributes(&self, operation: &'static str, request: Request) -> Result<Attributes> {
+        match self.submit(request).answer(operation).await? {
+            Answer::Attributes(attributes) => Ok(attributes),
+            other => Err(refused(operation, other)),
+        }
+    }
+
+    /// Asks for the next names; `None` at the end of them.
+    pub(crate) async fn names(
+        &self,
+        operation: &'static str,
+        request: Request,
+    ) -> Result<Option<Vec<NameEntry>>> {
+        self.submit(request).names(operation).await
+    }
+
+    /// Asks for one path.
+    pub(crate) async fn path(&self, operation: &'static str, request: Request) -> Result<Bytes> {
+        match self.submit(request).answer(operation).await? {
+            Answer::Names(names) => match names.first() {
+                Some(entry) => Ok(entry.name().clone()),
+                None => Err(Error::new(ErrorKind::Protocol, operation, "the server answered no path")),
+            },
+            other => Err(refused(operation, other)),
+        }
+    }
+
+    /// Asks for the reply of an extension. One that the server does not announce is not asked for.
+    pub(crate) async fn extended(&self, operation: &'static str, request: ExtendedRequest) -> Result<Bytes> {
+        self.require(operation, &request)?;
+        match self.submit(Request::Extended(request)).answer(operation).await? {
+            Answer::Extended(body) => Ok(body),
+            other => Err(refused(operation, other)),
+        }
+    }
+
+    /// Asks an extension for a STATUS of OK. One that the server does not announce is not asked for.
+    pub(crate) async fn extended_done(
+        &self,
+        operation: &'static str,
+        request: ExtendedRequest,
+    ) -> Result<()> {
+        self.require(operation, &request)?;
+        self.done(operation, Request::Extended(request)).await
+    }
+
+    fn require(&self, operation: &'static str, request: &ExtendedRequest) -> Result<()> {
+        match request.extension() {
+            Some(extension) if !self.has(extension) => Err(Error::new(
+                ErrorKind::Unsupported,
+                operation,
+                format!("the server does not have the extension {extension}"),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the server announced the extension in the version that this client speaks.
+    pub(crate) fn has(&self, extension: Extension) -> bool {
+        self.shared.hello.supports(extension)
+    }
+
+    /// What the server announced.
+    pub(crate) fn hello(&self) -> &Hello {
+        &self.shared.hello
+    }
+
+    /// How much the server takes at once: as it says, within what this side reads, and 32 KiB where it says nothing
+    /// (draft section 3).
+    pub(crate) async fn limits(&self) -> Result<ServerLimits> {
+        let mut limits = self.shared.limits.subscribe();
+        let mut ended = self.shared.ended.subscribe();
+        tokio::select! {
+            biased;
+            Ok(limits) = limits.wait_for(Option::is_some) => Ok((*limits).unwrap_or(NO_LIMITS)),
+            _ = ended.wait_for(|ended| *ended) => Err(self.shared.failure().error("limits")),
+        }
+    }
+
+    /// Resolves when the channel is over.
+    pub(crate) async fn ended(&self) {
+        let mut ended = self.shared.ended.subscribe();
+        let _ = ended.wait_for(|ended| *ended).await;
+    }
+
+    /// Whether the channel is over.
+    pub(crate) fn has_ended(&self) -> bool {
+        *self.shared.ended.borrow()
+    }
+
+    /// Ends the channel: requests that were handed over are still sent and answered.
+    pub(crate) fn end(&self) {
+        let _ = self.queue.send(Job::End);
+    }
+}
+
+impl Waiter {
+    /// Hands the answer over; gives it back when nobody is there any more.
+    pub(crate) fn tell(self, answer: Result<Answer, Failure>) -> Result<(), Result<Answer, Failure>> {
+        match self {
+            Self::One(waiter) => waiter.send(answer),
+            Self::Flow { answers, tag } => answers
+                .send(Arrived { tag, answer })
+                .map_err(|mpsc::error::SendError(arrived)| arrived.answer),
+        }
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        match self {
+            Self::One(waiter) => waiter.is_closed(),
+            Self::Flow { answers, .. } => answers.is_closed(),
+        }
+    }
+}
+
+impl Shared {
+    /// The first failure stays: later ones follow from it.
+    pub(crate) fn fail(&self, failure: Failure) {
+        let _ = self.failure.set(failure);
+    }
+
+    pub(crate) fn failure(&self) -> Failure {
+        self.failure
+            .get()
+            .cloned()
+            .unwrap_or_else(|| Failure::new(ErrorKind::Disconnected, "the SFTP channel is closed"))
+    }
+
+    pub(crate) fn set_limits(&self, limits: ServerLimits) {
+        self.limits.send_replace(Some(limits));
+    }
+
+    pub(crate) fn set_ended(&self) {
+        self.ended.send_replace(true);
+    }
+}
+
+impl Failure {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<Arc<str>>) -> Self {
+        Self { kind, message: message.into(), hint: None }
+    }
+
+    pub(crate) fn with_hint(mut self, hint: impl Into<Arc<str>>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub(crate) fn error(&self, operation: &'static str) -> Error {
+        let error = Error::new(self.kind, operation, &*self.message);
+        match &self.hint {
+            Some(hint) => error.with_hint(&**hint),
+            None => error,
+        }
+    }
+}
+
+impl Pending {
+    /// The answer, whatever its kind.
+    pub(crate) async fn answer(self, operation: &'static str) -> Result<Answer> {
+        self.await.map_err(|failure| failure.error(operation))
+    }
+
+    /// A STATUS of OK.
+    pub(crate) async fn done(self, operation: &'static str) -> Result<()> {
+        match self.answer(operation).await? {
+            Answer::Status(status) if status.code() == StatusCode::OK => Ok(()),
+            other => Err(refused(operation, other)),
+        }
+    }
+
+    /// The next names; `None` at the end of them.
+    pub(crate) async fn names(self, operation: &'static str) -> Result<Option<Vec<NameEntry>>> {
+        match self.answer(operation).await? {
+            Answer::Names(names) => Ok(Some(names)),
+            Answer::Status(status) if status.code() == StatusCode::EOF => Ok(None),
+            other => Err(refused(operation, other)),
+        }
+    }
+}
+
+impl Future for Pending {
+    type Output = Result<Answer, Failure>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let answer = ready!(Pin::new(&mut self.answer).poll(cx));
+        Poll::Ready(answer.unwrap_or_else(|_| Err(self.shared.failure())))
+    }
+}
+
+impl OpenHandle {
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Closes it and says how that went: servers that write late say there that they could not.
+    pub(crate) async fn close(mut self, operation: &'static str) -> Result<()> {
+        self.closed = true;
+        self.engine.done(operation, Request::Close { handle: self.handle.clone() }).await
+    }
+}
+
+impl Drop for OpenHandle {
+    fn drop(&mut self) {
+        if !self.closed {
+            self.engine.tell(Request::Close { handle: self.handle.clone() });
+        }
+    }
+}
+
+impl fmt::Debug for OpenHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.handle.fmt(f)
+    }
+}
+
+/// INIT, and the VERSION that answers it.
+async fn open(link: &mut Link, mut opening: Opening) -> Result<(Hello, Framer)> {
+    link.outgoing.send(opening.init().to_bytes()).await.map_err(lost)?;
+    link.outgoing.flush().await.map_err(lost)?;
+    let mut pieces = Vec::new();
+    loop {
+        let count = link.incoming.pieces(&mut pieces).await.map_err(lost)?;
+        if count == 0 {
+            let (status, said) = link.far.account().await;
+            let cut = "the answer is cut off";
+            return Err(opening.finish().map_or_else(
+                |error| not_begun(error, status, &said),
+                |()| Error::new(ErrorKind::Unavailable, "open", cut),
+            ));
+        }
+        let mut hello = None;
+        for piece in pieces.drain(..) {
+            match opening.receive(piece) {
+                Ok(answer) => hello = hello.or(answer),
+                Err(error) => return Err(not_begun(the_rest(link, opening, error).await, None, b"")),
+            }
+        }
+        if let Some(hello) = hello {
+            return Ok((hello, opening.into_framer()));
+        }
+    }
+}
+
+/// What was printed in place of an answer may come in several pieces: a moment more shows all of it.
+async fn the_rest(
+    link: &mut Link,
+    mut opening: Opening,
+    mut error: rustle_sftp_proto::Error,
+) -> rustle_sftp_proto::Error {
+    let _ = tokio::time::timeout(MORE_TEXT, async {
+        let mut pieces = Vec::new();
+        while link.incoming.pieces(&mut pieces).await.is_ok_and(|count| count > 0) {
+            for piece in pieces.drain(..) {
+                if let Err(fuller) = opening.receive(piece) {
+                    error = fuller;
+                }
+            }
+        }
+    })
+    .await;
+    error
+}
+
+fn not_begun(error: rustle_sftp_proto::Error, status: Option<String>, said: &[u8]) -> Error {
+    let mut message = error.to_string();
+    if let Some(status) = status {
+        message = format!("{message} (the server's process: {status})");
+    }
+    if !said.is_empty() {
+        message = format!("{message}; it said {}", crate::shown::Shown::of(said));
+    }
+    Error::new(ErrorKind::Unavailable, "open", message).with_source(error)
+}
+
+fn lost(error: std::io::Error) -> Error {
+    Error::new(ErrorKind::Disconnected, "open", "the stream ended before SFTP began").with_source(error)
+}
+
+/// A STATUS where something else was asked for. The other kinds never come here: the tracking of requests refuses them.
+fn refused(operation: &'static str, answer: Answer) -> Error {
+    match answer {
+        Answer::Status(status) => Error::of_status(operation, status),
+        _ => Error::new(ErrorKind::Protocol, operation, "the server answered something else"),
+    }
+}
+
+pub(crate) fn seconds(duration: Duration) -> String {
+    format!("{} s", duration.as_secs_f64())
+}
+
+/// How long more is waited for of what something printed in place of an answer.
+const MORE_TEXT: Duration = Duration::from_millis(200);
+
+/// What every server takes (draft section 3).
+pub(crate) const NO_LIMITS: ServerLimits =
+    ServerLimits { max_packet: 34_000, max_read: 32 * 1024, max_write: 32 * 1024, max_handles: 0 };

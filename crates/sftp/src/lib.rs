@@ -1,0 +1,34 @@
+//! An SFTP client: files and directories of a server, over a session of `rustle-session` or over any byte stream.
+//!
+//! ```no_run
+//! # async fn example(session: rustle_session::Session) -> rustle_sftp::Result<()> {
+//! use rustle_sftp::Sftp;
+//!
+//! let sftp = Sftp::open(&session).await?;
+//! println!("{} bytes a read", sftp.limits().await?.max_read);
+//! sftp.close().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Paths are bytes, as the protocol has them: whatever is `AsRef<[u8]>` is a path, and names come back as they are on the
+//! server. Relative ones begin where the server starts, which is the account's home with OpenSSH.
+//!
+//! Requests of one [`Sftp`] are answered in any order and asked from any number of tasks; each is sent at once, so the
+//! round trips of calls made together overlap.
+
+#![expect(dead_code, reason = "the operations that use the channel come next")]
+
+mod driver;
+mod engine;
+mod error;
+mod link;
+mod options;
+mod sftp;
+mod shown;
+
+pub use rustle_sftp_proto::{Attributes, Extension, FileKind, ServerLimits, Status, StatusCode};
+
+pub use crate::error::{Error, ErrorKind, Result};
+pub use crate::options::SftpBuilder;
+pub use crate::sftp::Sftp;

@@ -1,0 +1,115 @@
+//! The client.
+
+use std::fmt;
+
+use rustle_session::Session;
+use rustle_sftp_proto::{Extension, ServerLimits};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::options::SftpBuilder;
+
+/// An SFTP channel.
+///
+/// Cheap to clone; every clone is the same channel. It ends when the last clone and the last file opened on it are
+/// dropped, or by [`close`](Self::close).
+///
+/// ```no_run
+/// # async fn example(session: rustle_session::Session) -> rustle_sftp::Result<()> {
+/// use rustle_sftp::Sftp;
+///
+/// let sftp = Sftp::open(&session).await?;
+/// println!("reads of {} bytes", sftp.limits().await?.max_read);
+/// sftp.close().await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Sftp {
+    engine: Engine,
+}
+
+impl Sftp {
+    pub(crate) fn new(engine: Engine) -> Self {
+        Self { engine }
+    }
+
+    /// Other timeouts or limits than the usual.
+    pub fn builder() -> SftpBuilder {
+        SftpBuilder::default()
+    }
+
+    /// Opens the `sftp` subsystem on a channel of this session.
+    ///
+    /// # Errors
+    /// As [`SftpBuilder::open`].
+    ///
+    /// # Cancel safety
+    /// Dropped, the channel is closed and the server's process ends.
+    pub async fn open(session: &Session) -> Result<Self> {
+        Self::builder().open(session).await
+    }
+
+    /// Speaks SFTP over a stream that has a server at its other end: a process, a socket, a channel of another library.
+    ///
+    /// # Errors
+    /// As [`SftpBuilder::open`].
+    ///
+    /// # Cancel safety
+    /// Dropped, so are the streams.
+    pub async fn over<R, W>(reader: R, writer: W) -> Result<Self>
+    where
+        R: AsyncRead + Send + 'static,
+        W: AsyncWrite + Send + 'static,
+    {
+        Self::builder().over(reader, writer).await
+    }
+
+    /// Whether the server has this extension, in the version that this client speaks.
+    #[must_use]
+    pub fn has(&self, extension: Extension) -> bool {
+        self.engine.has(extension)
+    }
+
+    /// How much the server takes at once; asked for once a channel. Where it does not say, reads and writes are of
+    /// 32 KiB, which every server takes (draft-ietf-secsh-filexfer-02, section 3).
+    ///
+    /// # Errors
+    /// The channel is over.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn limits(&self) -> Result<ServerLimits> {
+        self.engine.limits().await
+    }
+
+    /// Whether the channel is over: closed on either side, lost, or failed.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.engine.has_ended()
+    }
+
+    /// Ends the channel, and waits until it is over. What was asked for before is still answered, for at most 5 s.
+    ///
+    /// # Cancel safety
+    /// Dropped, the channel ends in the background.
+    pub async fn close(self) {
+        self.engine.end();
+        self.engine.ended().await;
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+}
+
+impl fmt::Debug for Sftp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hello = self.engine.hello();
+        f.debug_struct("Sftp")
+            .field("extensions", &hello.extensions().len())
+            .field("closed", &self.is_closed())
+            .finish()
+    }
+}

@@ -1,0 +1,6 @@
+//! The client against the embedded server, and against streams that say what a test has them say.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expects by failing there")]
+
+mod opening;
+mod support;

@@ -1,0 +1,30 @@
+//! What the tests share: a server with files, a login, and a client.
+
+use rustle_session::{Connector, Credentials, PinnedHostKey, SecretString, Session, Target};
+use rustle_sftp::Sftp;
+use rustle_testserver::{Builder, TestServer, User};
+
+/// A server with these files and the user that [`login`] logs in as.
+pub(crate) async fn serve(files: rustle_testserver::Sftp) -> TestServer {
+    serve_with(TestServer::builder().sftp(files)).await
+}
+
+pub(crate) async fn serve_with(builder: Builder) -> TestServer {
+    builder.user(User::new("alice").password("wonderland")).start().await.unwrap()
+}
+
+/// Logs in over an in-memory stream: neither sockets nor real time.
+pub(crate) async fn login(server: &TestServer) -> Session {
+    let target = Target::new("127.0.0.1").and_then(|target| target.with_user("alice")).unwrap();
+    let connector = Connector::new(target.with_port(server.port()).unwrap())
+        .host_trust(PinnedHostKey::new(&server.host_key_fingerprint()).unwrap());
+    let credentials = Credentials::new()
+        .password(SecretString::from("wonderland"))
+        .without_default_keys()
+        .agent(rustle_session::AgentSource::None);
+    connector.connect_over(server.duplex()).await.unwrap().authenticate(&credentials).await.unwrap()
+}
+
+pub(crate) async fn open(server: &TestServer) -> Sftp {
+    Sftp::open(&login(server).await).await.unwrap()
+}
