@@ -1,12 +1,17 @@
-//! What is fuzzed: the readers of the user's files, and of what comes from a server of names. Each function takes any bytes and must come back without a panic,
-//! whatever they are; what it asserts besides must hold of all that is read.
+//! What is fuzzed: the readers of the user's files, and of what comes from a server of names or of files. Each function
+//! takes any bytes and must come back without a panic, whatever they are; what it asserts besides must hold of all that is
+//! read.
 //!
 //! The targets in `fuzz_targets/` hand them to libFuzzer. The tests hand them the seeds and mutations of these, so that
 //! they are run where there is no fuzzer too.
 
+mod sftp;
+
 use rustle_session::fuzzing;
 use rustle_ssh_config::{ConfigFile, Defaults, MemorySource, Query, resolve};
 use rustle_trust::{HostCertificate, HostName, KnownHosts, PresentedKey, PublicKey, RevokedKeys};
+
+pub use sftp::{sftp_answers, sftp_client, sftp_requests};
 
 /// Some day in 2026, for certificates.
 const NOW: u64 = 1_790_000_000;

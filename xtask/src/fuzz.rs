@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz`: the readers of the user's files and of DNS messages, given anything.
+//! `cargo xtask fuzz`: the readers of the user's files, of DNS messages and of what an SFTP server says, given anything.
 //!
 //! `fuzz/` is a workspace of its own. Its tests run each target over seeds and mutations of them with nothing but Rust.
 //! Where cargo-fuzz and a nightly toolchain are, libFuzzer then takes each target for a while, with the memory limited.
@@ -10,13 +10,14 @@ use crate::outcome::{Failure, Outcome};
 use crate::{shell, test};
 
 /// The targets, each with folders of seeds.
-const TARGETS: [(&str, &[&str]); 6] = [
+const TARGETS: [(&str, &[&str]); 7] = [
     ("ssh_config", &["tests/config/corpus", "tests/config/newer"]),
     ("known_hosts", &["crates/trust/tests/data"]),
     ("host_certificate", &["crates/trust/tests/data"]),
     ("revoked_keys", &["fuzz/seeds/revoked_keys", "crates/trust/tests/data"]),
     ("private_key", &["fuzz/seeds/private_key"]),
     ("dns_answer", &["fuzz/seeds/dns_answer"]),
+    ("sftp_client", &["fuzz/seeds/sftp_client"]),
 ];
 /// What a smoke run takes for each.
 const SECONDS: u32 = 20;

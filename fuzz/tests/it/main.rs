@@ -96,6 +96,16 @@ fn dns_answers_over_seeds_and_mutations() {
     run(rustle_fuzz::dns_answer, &seeds);
 }
 
+#[test]
+fn sftp_clients_over_seeds_and_mutations() {
+    let seeds = folder("seeds/sftp_client");
+    let answered: Vec<usize> = seeds.iter().map(|seed| rustle_fuzz::sftp_answers(seed)).collect();
+    let all = rustle_fuzz::sftp_requests();
+    assert!(answered.iter().filter(|count| **count == all).count() >= 4, "{answered:?} of {all}");
+    assert!(answered.iter().filter(|count| **count == 0).count() >= 4, "{answered:?} of {all}");
+    run(rustle_fuzz::sftp_client, &seeds);
+}
+
 fn decoded(base64: &[u8]) -> Option<Vec<u8>> {
     let value = |byte: u8| -> Option<u32> {
         Some(match byte {

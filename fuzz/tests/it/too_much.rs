@@ -60,6 +60,23 @@ fn a_line_of_ten_megabytes_is_an_error_to_each() {
     assert_eq!(fuzzing::private_key(putty.as_bytes()), KeyFile::Refused);
 }
 
+/// A server of files that sends ten megabytes, one byte at a time: as one packet, as packets of one byte, as text.
+#[test]
+fn ten_megabytes_byte_by_byte_are_an_error_to_a_client_of_sftp() {
+    /// Already open, one byte at a time.
+    const OPEN: u8 = 0x80 | 1;
+    let answered = |head: &[u8], rest: Vec<u8>| rustle_fuzz::sftp_answers(&[head, &rest].concat());
+    assert_eq!(answered(&[OPEN], [0, 4, 0, 0].repeat(LONG / 4)), 0);
+    assert_eq!(answered(&[OPEN], [0, 0, 0, 1, 7].repeat(LONG / 5)), 0);
+    assert_eq!(answered(&[1], vec![b'a'; LONG]), 0);
+    // The answer to a READ in the longest packet that is taken, and that packet without its end.
+    let longest = [OPEN, 0, 4, 0, 0, 103, 0, 0, 0, 3, 0, 0, 0x10, 0];
+    assert_eq!(answered(&longest, vec![1; 256 * 1024 - 9]), 1);
+    assert_eq!(answered(&longest, vec![1; 256 * 1024 - 10]), 0);
+    // Names of which there are said to be 2³² - 1.
+    assert_eq!(answered(&[OPEN, 0, 0, 1, 9, 104, 0, 0, 0, 10, 255, 255, 255, 255], vec![0; 256]), 0);
+}
+
 #[test]
 fn a_hundred_thousand_includes_are_an_error() {
     assert_eq!(resolved("Include a\n".repeat(100_000).as_bytes()).unwrap_err(), ConfigErrorKind::TooLarge);
