@@ -23,9 +23,11 @@ mod driver;
 mod engine;
 mod error;
 mod link;
+mod local;
 mod options;
 mod sftp;
 mod shown;
+mod transfer;
 
 pub use rustle_sftp_proto::{Attributes, Extension, FileKind, ServerLimits, Status, StatusCode};
 

@@ -1,0 +1,344 @@
+//! Where a fetched file goes: into its place, or beside it until it is whole.
+
+mod temporary;
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use self::temporary::Temporary;
+use crate::error::Error;
+use crate::local::details::{Details, Kind};
+use crate::local::driver::off_thread;
+use crate::local::preserve::{Preserved, set_mode};
+use crate::local::writer::{Writer, Writing};
+use crate::local::{failed, positional, refused};
+
+const OPERATION: &str = "write local file";
+
+/// How a file comes to be under its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Placing {
+    /// Written where it belongs, as by scp: a transfer that breaks off leaves a part. A link is followed, and a device
+    /// is written to.
+    InPlace,
+    /// The same, for a name that the server chose: a link is refused, since an earlier answer of the server may have
+    /// put it there.
+    InPlaceUnlessLink,
+    /// Under a name of its own in the same directory, `.NAME.rustle-` and eight random characters, and renamed when it
+    /// is whole: at every moment there is the old file or the new one. A link is replaced, not followed. What breaks
+    /// off leaves nothing, or where the process is killed the temporary file.
+    Atomic,
+    /// As `Atomic`, under a name that a later transfer finds, `.NAME.rustle-part`, locked while it is written.
+    Resumable,
+}
+
+/// Whether a finished file survives a crash of the system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// The system writes when it likes.
+    Lazy,
+    /// The file is on the disk before it takes its name, and on Unix the name before `commit` returns. Windows has no
+    /// way to wait for a name.
+    Synced,
+}
+
+/// What a file gets at the end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Finish {
+    /// What is kept of the original.
+    pub(crate) preserved: Preserved,
+    pub(crate) durability: Durability,
+    /// Whatever stands behind this length in the file is cut off: a part of an earlier, longer version.
+    pub(crate) length: Option<u64>,
+}
+
+/// A file of this side that is being made.
+///
+/// Dropped without [`Target::commit`] or [`Target::keep`], the temporary file is removed at once, with one call that
+/// blocks: there is nobody left to wait for it. A part that can be resumed stays where it is.
+#[derive(Debug)]
+pub(crate) struct Target {
+    path: Arc<Path>,
+    file: File,
+    temporary: Option<Temporary>,
+    found: u64,
+    mode: Mode,
+}
+
+/// The permissions that a file has in the end, if nothing is preserved.
+#[derive(Debug, Clone, Copy)]
+enum Mode {
+    /// Those that it has.
+    AsItIs,
+    Known(u32),
+}
+
+/// Opens at once where nobody is at the other end of a pipe, or fails.
+#[cfg(unix)]
+pub(super) const NO_WAIT: i32 = flag(rustix::fs::OFlags::NONBLOCK);
+
+impl Target {
+    /// Makes the file, or opens it. `mode` are the permissions of a new file before the system's mask for new files
+    /// (umask) is taken off: those of the original, or `0o666`. A file that is replaced or written in place hands its
+    /// own down.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Local`](crate::ErrorKind::Local) where it cannot be made: there is a directory under the name, or
+    /// for a replacement anything else that is no regular file; the name is longer than the file system takes; another
+    /// transfer writes the same part.
+    ///
+    /// # Cancel safety
+    /// Dropped, no temporary file stays behind; an empty file in its place may.
+    pub(crate) async fn create(path: PathBuf, placing: Placing, mode: u32) -> Result<Self, Error> {
+        let shown = path.clone();
+        off_thread(OPERATION, &shown, move || Self::create_here(path.into(), placing, mode)).await
+    }
+
+    /// How many bytes an earlier transfer left, to be proved equal before more is written behind them. Only a resumable
+    /// target has any.
+    pub(crate) fn found(&self) -> u64 {
+        self.found
+    }
+
+    /// Where the bytes are now: the temporary file or the place itself.
+    pub(crate) fn path(&self) -> &Path {
+        self.temporary.as_ref().map_or(&self.path, Temporary::path)
+    }
+
+    /// Someone to write to it. There may be several after one another.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Local`](crate::ErrorKind::Local) where the system has no handle or thread left.
+    pub(crate) fn writer(&self, writing: Writing) -> Result<Writer, Error> {
+        let file = self.file.try_clone().map_err(|error| refused(OPERATION, &self.path, error))?;
+        Writer::start(Arc::clone(&self.path), file, writing)
+    }
+
+    /// Gives the file its attributes and its name. Every writer has to be finished.
+    ///
+    /// On Windows too the new file replaces the old one in one step. Where a program there has the old one open and
+    /// does not share it, this is an error and the old one stays.
+    ///
+    /// # Errors
+    /// Whatever the system refuses; the old file is as it was, and the temporary one is removed.
+    ///
+    /// # Cancel safety
+    /// Dropped, it is done nevertheless, unless it had not begun.
+    pub(crate) async fn commit(self, finish: Finish) -> Result<(), Error> {
+        let shown = Arc::clone(&self.path);
+        off_thread(OPERATION, &shown, move || self.commit_here(&finish)).await
+    }
+
+    /// Leaves what there is for a later transfer, and gives up the lock. Where nothing can be resumed, it is removed as
+    /// by [`Target::abort`].
+    pub(crate) fn keep(self) {
+        drop(self);
+    }
+
+    /// Removes the temporary file, the part of a resumable transfer too. A file written in place stays as it is.
+    ///
+    /// # Errors
+    /// Where the system refuses to remove it; the path in the error is its.
+    ///
+    /// # Cancel safety
+    /// Dropped, it is removed nevertheless.
+    pub(crate) async fn abort(mut self) -> Result<(), Error> {
+        let Some(temporary) = self.temporary.take() else { return Ok(()) };
+        let shown = temporary.path().to_owned();
+        off_thread(OPERATION, &shown, move || temporary.remove()).await
+    }
+
+    /// [`Target::create`], on a thread that may block.
+    pub(super) fn create_here(path: Arc<Path>, placing: Placing, mode: u32) -> Result<Self, Error> {
+        let refused_here = |error| refused(OPERATION, &path, error);
+        let mode = mode & 0o777;
+        let (file, temporary, found, mode) = match placing {
+            Placing::InPlace | Placing::InPlaceUnlessLink => {
+                (open_in_place(&path, placing, mode)?, None, 0, Mode::AsItIs)
+            }
+            Placing::Atomic => {
+                let replaced = replaced_mode(&path)?;
+                let (file, temporary) = Temporary::create(&path, replaced.unwrap_or(mode))?;
+                let settled = settle(&file, replaced).map_err(refused_here)?;
+                (file, Some(temporary), 0, settled)
+            }
+            Placing::Resumable => {
+                let replaced = replaced_mode(&path)?;
+                let (file, temporary) = Temporary::open_part(&path)?;
+                let found = file.metadata().map_err(refused_here)?.len();
+                let settled = match replaced {
+                    Some(replaced) => replaced,
+                    // The file was made private by an earlier transfer, so another is asked what the mask leaves.
+                    None => masked(&path, mode)?,
+                };
+                (file, Some(temporary), found, Mode::Known(settled))
+            }
+        };
+        Ok(Self { path, file, temporary, found, mode })
+    }
+
+    /// Writes all there is to write, on a thread that may block.
+    pub(super) fn fill(&self, data: &[Bytes]) -> Result<(), Error> {
+        positional::write(&self.file, data, 0).map_err(|error| refused(OPERATION, &self.path, error))
+    }
+
+    /// [`Target::commit`], on a thread that may block.
+    pub(super) fn commit_here(mut self, finish: &Finish) -> Result<(), Error> {
+        self.complete(finish).map_err(|error| refused(OPERATION, &self.path, error))?;
+        let Some(temporary) = self.temporary.take() else { return Ok(()) };
+        // The file is open while it is renamed, and so locked: whoever waits for the lock of a part sees then that
+        // the name is gone.
+        temporary.rename(&self.path)?;
+        match finish.durability {
+            Durability::Lazy => Ok(()),
+            Durability::Synced => {
+                sync_directory(&self.path).map_err(|error| refused(OPERATION, &self.path, error))
+            }
+        }
+    }
+
+    fn complete(&self, finish: &Finish) -> io::Result<()> {
+        let is_regular = self.file.metadata()?.is_file();
+        if let Some(length) = finish.length
+            && is_regular
+            && self.file.metadata()?.len() != length
+        {
+            self.file.set_len(length)?;
+        }
+        if let (Mode::Known(mode), None) = (self.mode, finish.preserved.permissions()) {
+            set_mode(&self.file, mode)?;
+        }
+        if is_regular {
+            finish.preserved.apply(&self.file)?;
+        }
+        match finish.durability {
+            Durability::Synced if is_regular => self.file.sync_all(),
+            Durability::Synced | Durability::Lazy => Ok(()),
+        }
+    }
+}
+
+/// What is there under the name already, if it can be replaced: its permissions.
+fn replaced_mode(path: &Path) -> Result<Option<u32>, Error> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) => match Details::from(&metadata).kind() {
+            Kind::File => Ok(Some(Details::from(&metadata).mode())),
+            // A link has no permissions of its own.
+            Kind::Link => Ok(None),
+            Kind::Directory => Err(refused(OPERATION, path, io::ErrorKind::IsADirectory.into())),
+            Kind::Special => Err(failed(
+                OPERATION,
+                path,
+                "there is a device, a pipe or a socket, which is not replaced by a file",
+            )),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(refused(OPERATION, path, error)),
+    }
+}
+
+fn open_in_place(path: &Path, placing: Placing, mode: u32) -> Result<File, Error> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    let follows = placing == Placing::InPlace;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        let no_follow = if follows { 0 } else { flag(rustix::fs::OFlags::NOFOLLOW) };
+        options.mode(mode | 0o200).custom_flags(NO_WAIT | no_follow);
+    }
+    #[cfg(windows)]
+    {
+        // FILE_FLAG_OPEN_REPARSE_POINT: the link itself is opened, and then refused.
+        let flags = if follows { 0 } else { 0x0020_0000 };
+        std::os::windows::fs::OpenOptionsExt::custom_flags(&mut options, flags);
+        let _ = mode;
+        if path.is_dir() {
+            return Err(refused(OPERATION, path, io::ErrorKind::IsADirectory.into()));
+        }
+    }
+    let is_link = || fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink());
+    let through_link = || failed(OPERATION, path, "there is a link, which may lead out of the directory");
+    if cfg!(windows) && !follows && is_link() {
+        // Opened to be cut, a link would be emptied.
+        return Err(through_link());
+    }
+    let file = options.open(path).map_err(|error| match !follows && is_link() {
+        true => through_link().with_source(error),
+        false => refused(OPERATION, path, error),
+    })?;
+    let details = Details::of(&file).map_err(|error| refused(OPERATION, path, error))?;
+    if details.kind() == Kind::Link {
+        return Err(through_link());
+    }
+    if details.kind() == Kind::Special && !takes_any_place(&file).map_err(|e| refused(OPERATION, path, e))? {
+        return Err(failed(OPERATION, path, "a pipe or a socket, which cannot be written out of order"));
+    }
+    Ok(file)
+}
+
+/// `/dev/null` and other devices do; a pipe has no places.
+#[cfg(unix)]
+fn takes_any_place(file: &File) -> io::Result<bool> {
+    use std::os::unix::fs::FileTypeExt;
+    let kind = file.metadata()?.file_type();
+    Ok(kind.is_char_device() || kind.is_block_device())
+}
+
+#[cfg(windows)]
+#[expect(clippy::unnecessary_wraps, reason = "Unix asks")]
+fn takes_any_place(_file: &File) -> io::Result<bool> {
+    Ok(false)
+}
+
+/// A new temporary file was made with what it has in the end, as far as the system's mask leaves it. That is noted,
+/// and until then the file is its owner's alone.
+#[cfg(unix)]
+fn settle(file: &File, replaced: Option<u32>) -> io::Result<Mode> {
+    let made = Details::of(file)?.mode();
+    set_mode(file, 0o600)?;
+    Ok(Mode::Known(replaced.unwrap_or(made)))
+}
+
+/// On Windows a file inherits the access list of its directory.
+#[cfg(windows)]
+#[expect(clippy::unnecessary_wraps, reason = "Unix asks")]
+fn settle(_file: &File, replaced: Option<u32>) -> io::Result<Mode> {
+    Ok(replaced.map_or(Mode::AsItIs, Mode::Known))
+}
+
+/// What the system's mask leaves of the permissions of a new file. It can be asked in no other way that does not change
+/// it for the whole process.
+fn masked(path: &Path, mode: u32) -> Result<u32, Error> {
+    let (file, probe) = Temporary::create(path, mode)?;
+    let made = Details::of(&file).map_err(|error| refused(OPERATION, path, error))?.mode();
+    drop(file);
+    probe.remove()?;
+    Ok(made)
+}
+
+#[cfg(unix)]
+fn sync_directory(path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    match File::open(parent.unwrap_or(Path::new(".")))?.sync_all() {
+        // Some file systems have nothing to do for a directory, and say so this way.
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        other => other,
+    }
+}
+
+#[cfg(windows)]
+#[expect(clippy::unnecessary_wraps, reason = "Unix waits for the disk")]
+fn sync_directory(_path: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(unix)]
+#[expect(clippy::cast_possible_wrap, reason = "the bits are what counts, and the system calls them an int")]
+const fn flag(flags: rustix::fs::OFlags) -> i32 {
+    flags.bits() as i32
+}

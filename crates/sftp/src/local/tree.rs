@@ -1,0 +1,271 @@
+//! Directories and links of this side.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+
+use crate::error::Error;
+use crate::local::details::{Details, Kind};
+use crate::local::driver::{broken_off, off_thread};
+use crate::local::preserve::Preserved;
+use crate::local::{failed, refused};
+use crate::transfer::names;
+
+/// One name in a directory.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) name: OsString,
+    /// Of the entry itself, not of what a link leads to. An error where it cannot be asked; the others are not
+    /// concerned.
+    pub(crate) details: Result<Details, Error>,
+}
+
+/// A directory that is being listed, in the order in which the system gives its names.
+#[derive(Debug)]
+pub(crate) struct Listing {
+    path: PathBuf,
+    left: Left,
+}
+
+#[derive(Debug)]
+enum Left {
+    /// Nothing was read yet.
+    All,
+    Rest(fs::ReadDir),
+    Nothing,
+    /// A call was dropped, and what it had with it.
+    Lost,
+}
+
+/// Makes a directory and those above it that are not there. Links on the way are followed: it is for a path that the
+/// user named.
+///
+/// # Errors
+/// [`ErrorKind::Local`](crate::ErrorKind::Local) where one cannot be made, or something else has its name.
+///
+/// # Cancel safety
+/// Dropped, they are made nevertheless, unless it had not begun.
+pub(crate) async fn create_dir_all(path: PathBuf) -> Result<(), Error> {
+    let shown = path.clone();
+    off_thread(MAKE, &shown, move || fs::create_dir_all(&path).map_err(|error| refused(MAKE, &path, error)))
+        .await
+}
+
+/// Makes one directory, or finds it there: a true one, no link to one. It is for names that the server chose, whose
+/// earlier answer may have put a link there that leads elsewhere.
+///
+/// `mode` are the permissions of a new one, before the system's mask. Its owner can write in it in any case; what it
+/// has in the end is set by [`preserve`] when everything is in it.
+///
+/// # Errors
+/// [`ErrorKind::Local`](crate::ErrorKind::Local) where it cannot be made, or something else has its name.
+///
+/// # Cancel safety
+/// Dropped, it is made nevertheless, unless it had not begun.
+pub(crate) async fn make_dir(path: PathBuf, mode: u32) -> Result<(), Error> {
+    let shown = path.clone();
+    off_thread(MAKE, &shown, move || match new_dir(&path, mode) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let there = fs::symlink_metadata(&path).map_err(|error| refused(MAKE, &path, error))?;
+            match Details::from(&there).kind() {
+                Kind::Directory => Ok(()),
+                Kind::Link => {
+                    Err(failed(MAKE, &path, "there is a link, which may lead out of the directory"))
+                }
+                Kind::File | Kind::Special => Err(failed(MAKE, &path, "there is a file of this name")),
+            }
+        }
+        Err(error) => Err(refused(MAKE, &path, error)),
+    })
+    .await
+}
+
+/// Begins to list a directory.
+pub(crate) fn list(path: PathBuf) -> Listing {
+    Listing { path, left: Left::All }
+}
+
+impl Listing {
+    /// The next names, up to 1024, so that memory does not depend on the directory; `None` after the last.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Local`](crate::ErrorKind::Local) where the directory cannot be read, or not any further.
+    ///
+    /// # Cancel safety
+    /// Dropped, the listing is lost, and the next call says so.
+    pub(crate) async fn next(&mut self) -> Result<Option<Vec<Entry>>, Error> {
+        const AT_ONCE: usize = 1024;
+        let left = std::mem::replace(&mut self.left, Left::Lost);
+        let path = self.path.clone();
+        let work = move || {
+            let mut rest = match left {
+                Left::All => fs::read_dir(&path).map_err(|error| refused(LIST, &path, error))?,
+                Left::Rest(rest) => rest,
+                Left::Nothing => return Ok((Vec::new(), Left::Nothing)),
+                Left::Lost => return Err(broken_off(LIST, &path)),
+            };
+            let mut entries = Vec::new();
+            for entry in rest.by_ref().take(AT_ONCE) {
+                let entry = entry.map_err(|error| refused(LIST, &path, error))?;
+                let details = entry.metadata().map(|metadata| Details::from(&metadata));
+                let details = details.map_err(|error| refused(LOOK, &entry.path(), error));
+                entries.push(Entry { name: entry.file_name(), details });
+            }
+            let left = if entries.len() < AT_ONCE { Left::Nothing } else { Left::Rest(rest) };
+            Ok((entries, left))
+        };
+        let (entries, left) = off_thread(LIST, &self.path, work).await?;
+        self.left = left;
+        Ok(Some(entries).filter(|entries| !entries.is_empty()))
+    }
+}
+
+/// What there is under a path: of what a link leads to, or of the link itself.
+///
+/// # Errors
+/// [`ErrorKind::Local`](crate::ErrorKind::Local) where nothing is there or it may not be asked.
+///
+/// # Cancel safety
+/// Nothing is changed.
+pub(crate) async fn details(path: PathBuf, links: Links) -> Result<Details, Error> {
+    let shown = path.clone();
+    let work = move || {
+        let metadata = match links {
+            Links::Follow => fs::metadata(&path),
+            Links::Keep => fs::symlink_metadata(&path),
+        };
+        metadata.map(|metadata| Details::from(&metadata)).map_err(|error| refused(LOOK, &path, error))
+    };
+    off_thread(LOOK, &shown, work).await
+}
+
+/// What is meant by a path that ends in a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Links {
+    /// What it leads to.
+    Follow,
+    /// The link.
+    Keep,
+}
+
+/// Gives permissions and times to a file or directory that is there, after everything in it is written.
+///
+/// # Errors
+/// [`ErrorKind::Local`](crate::ErrorKind::Local) where the system refuses.
+///
+/// # Cancel safety
+/// Dropped, it is done nevertheless, unless it had not begun.
+pub(crate) async fn preserve(path: PathBuf, preserved: Preserved) -> Result<(), Error> {
+    let shown = path.clone();
+    let work = move || {
+        let file = open_for_attributes(&path).map_err(|error| refused(SET, &path, error))?;
+        preserved.apply(&file).map_err(|error| refused(SET, &path, error))
+    };
+    off_thread(SET, &shown, work).await
+}
+
+/// Makes a symbolic link with this text, which may lead anywhere: whether it should is the caller's to decide.
+///
+/// # Errors
+/// [`ErrorKind::Local`](crate::ErrorKind::Local) where the name is taken or the system refuses. Windows lets only
+/// administrators make links, and in developer mode everybody; the error says so. It also tells links to directories
+/// from others when they are made, so what the link leads to should be there before.
+///
+/// # Cancel safety
+/// Dropped, it is made nevertheless, unless it had not begun.
+pub(crate) async fn make_link(path: PathBuf, text: Bytes) -> Result<(), Error> {
+    let shown = path.clone();
+    off_thread(LINK, &shown, move || make_link_here(&path, &text)).await
+}
+
+/// The text of a symbolic link, as a server would have it: the same bytes on Unix, with `/` for `\` on Windows.
+///
+/// # Errors
+/// [`ErrorKind::Local`](crate::ErrorKind::Local) where it is none, and
+/// [`ErrorKind::InvalidName`](crate::ErrorKind::InvalidName) where its text is no Unicode on Windows.
+///
+/// # Cancel safety
+/// Nothing is changed.
+pub(crate) async fn link_target(path: PathBuf) -> Result<Bytes, Error> {
+    let shown = path.clone();
+    let work = move || {
+        let text = fs::read_link(&path).map_err(|error| refused("read local link", &path, error))?;
+        let text = names::for_server(text.as_os_str())?;
+        if cfg!(windows) {
+            let slashes = text.iter().map(|&byte| if byte == b'\\' { b'/' } else { byte });
+            return Ok(slashes.collect());
+        }
+        Ok(text)
+    };
+    off_thread("read local link", &shown, work).await
+}
+
+const MAKE: &str = "make local directory";
+const LIST: &str = "list local directory";
+const LOOK: &str = "look at local file";
+const SET: &str = "set attributes of local file";
+const LINK: &str = "make local link";
+
+#[cfg(unix)]
+fn new_dir(path: &Path, mode: u32) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, (mode & 0o777) | 0o700);
+    builder.create(path)
+}
+
+/// On Windows a directory inherits the access list of the one that it is in.
+#[cfg(windows)]
+fn new_dir(path: &Path, _mode: u32) -> io::Result<()> {
+    fs::create_dir(path)
+}
+
+#[cfg(unix)]
+fn open_for_attributes(path: &Path) -> io::Result<File> {
+    let mut options = fs::OpenOptions::new();
+    // Its attributes are its owner's to set, who may not be allowed to write.
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, super::target::NO_WAIT);
+    options.read(true).open(path)
+}
+
+/// `FILE_FLAG_BACKUP_SEMANTICS` opens directories too, and `FILE_READ_ATTRIBUTES | FILE_WRITE_ATTRIBUTES` is all that is
+/// needed of them.
+#[cfg(windows)]
+fn open_for_attributes(path: &Path) -> io::Result<File> {
+    use std::os::windows::fs::OpenOptionsExt;
+    fs::OpenOptions::new().access_mode(0x0080 | 0x0100).custom_flags(0x0200_0000).open(path)
+}
+
+#[cfg(unix)]
+fn make_link_here(path: &Path, text: &[u8]) -> Result<(), Error> {
+    let text: &std::ffi::OsStr = std::os::unix::ffi::OsStrExt::from_bytes(text);
+    std::os::unix::fs::symlink(text, path).map_err(|error| refused(LINK, path, error))
+}
+
+#[cfg(windows)]
+fn make_link_here(path: &Path, text: &[u8]) -> Result<(), Error> {
+    // ERROR_PRIVILEGE_NOT_HELD
+    const NOT_ALLOWED: i32 = 1314;
+    let Ok(text) = str::from_utf8(text) else {
+        return Err(failed(
+            LINK,
+            path,
+            "what it leads to is not UTF-8, and on this system a path is Unicode",
+        ));
+    };
+    let text = PathBuf::from(text.replace('/', "\\"));
+    let leads_to = path.parent().map_or_else(|| text.clone(), |parent| parent.join(&text));
+    let made = match leads_to.is_dir() {
+        true => std::os::windows::fs::symlink_dir(&text, path),
+        false => std::os::windows::fs::symlink_file(&text, path),
+    };
+    made.map_err(|error| match error.raw_os_error() {
+        Some(NOT_ALLOWED) => failed(LINK, path, "Windows lets this user make no links")
+            .with_hint("run as administrator, or turn on developer mode")
+            .with_source(error),
+        _ => refused(LINK, path, error),
+    })
+}

@@ -1,0 +1,141 @@
+//! Files that are read or written at once: small ones by the dozen, and blocks and hashes of larger ones.
+//!
+//! A thread for each of a thousand small files would cost more than the files. Here many are one job, as large as the
+//! caller makes it: what it asks for is what is in memory.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+
+use crate::error::Error;
+use crate::local::details::Details;
+use crate::local::driver::off_thread;
+use crate::local::reader::{changed, open_regular};
+use crate::local::target::{Finish, Placing, Target};
+use crate::local::{positional, refused};
+
+const READ: &str = "read local file";
+const WRITE: &str = "write local file";
+
+/// A file that was asked for as a whole.
+#[derive(Debug)]
+pub(crate) struct Small {
+    pub(crate) details: Details,
+    /// All of it; `None` where it is longer than was asked for, and has to be read in blocks.
+    pub(crate) data: Option<Bytes>,
+}
+
+/// A file that is to be written as a whole.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    pub(crate) path: PathBuf,
+    pub(crate) placing: Placing,
+    /// As for [`Target::create`].
+    pub(crate) mode: u32,
+    pub(crate) data: Vec<Bytes>,
+    pub(crate) finish: Finish,
+}
+
+/// Reads each of the files that has no more than `most` bytes. The results are in the order of the paths.
+///
+/// # Errors
+/// For each file by itself, as those of [`Reader`](crate::local::reader::Reader). For all of them where the program is ending.
+///
+/// # Cancel safety
+/// Nothing is changed.
+pub(crate) async fn read_small(paths: Vec<PathBuf>, most: usize) -> Result<Vec<Result<Small, Error>>, Error> {
+    let shown = paths.first().cloned().unwrap_or_default();
+    let work = move || Ok(paths.iter().map(|path| read_whole(path, most)).collect());
+    off_thread(READ, &shown, work).await
+}
+
+/// Writes each of the files. The results are in the order of the files.
+///
+/// # Errors
+/// For each file by itself, as those of [`Target`]. For all of them where the program is ending.
+///
+/// # Cancel safety
+/// Dropped, they are written nevertheless, unless it had not begun; each is left as its placing says.
+pub(crate) async fn write_small(files: Vec<Wanted>) -> Result<Vec<Result<(), Error>>, Error> {
+    let shown = files.first().map(|file| file.path.clone()).unwrap_or_default();
+    let work = move || Ok(files.into_iter().map(write_whole).collect());
+    off_thread(WRITE, &shown, work).await
+}
+
+/// Reads some ranges of one file, to be compared with the other side's. What is past its end is left out.
+///
+/// # Errors
+/// [`ErrorKind::Local`](crate::ErrorKind::Local) where it cannot be read.
+///
+/// # Cancel safety
+/// Nothing is changed.
+pub(crate) async fn read_ranges(path: PathBuf, ranges: Vec<Range<u64>>) -> Result<Vec<Bytes>, Error> {
+    let shown = path.clone();
+    let work = move || {
+        let (file, details) = open_regular(&path)?;
+        let read = |range: &Range<u64>| {
+            let length = range.end.min(details.length()).saturating_sub(range.start);
+            let mut room = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
+            let filled = positional::read(&file, &mut room, range.start)?;
+            room.truncate(filled);
+            Ok(Bytes::from(room))
+        };
+        ranges.iter().map(read).collect::<Result<_, _>>().map_err(|error| refused(READ, &path, error))
+    };
+    off_thread(READ, &shown, work).await
+}
+
+/// The SHA-256 of a range of a file, or of what of it there is. It is read from the file again, so that it is about what
+/// was written and not what was meant to be. `sha2` uses the processor's own instructions where it finds them at run
+/// time.
+///
+/// # Errors
+/// [`ErrorKind::Local`](crate::ErrorKind::Local) where it cannot be read, and
+/// [`ErrorKind::Changed`](crate::ErrorKind::Changed) where it was cut meanwhile.
+///
+/// # Cancel safety
+/// Nothing is changed; the thread reads to the end of the range.
+pub(crate) async fn sha256(path: PathBuf, range: Range<u64>) -> Result<[u8; 32], Error> {
+    let shown = path.clone();
+    let work = move || {
+        let (file, details) = open_regular(&path)?;
+        let end = range.end.min(details.length());
+        let mut hash = Sha256::new();
+        let mut room = vec![0; 256 * 1024];
+        let mut at = range.start;
+        while at < end {
+            let wanted = usize::try_from(end - at).unwrap_or(usize::MAX).min(room.len());
+            let read = positional::read(&file, &mut room[..wanted], at);
+            if read.map_err(|error| refused(READ, &path, error))? < wanted {
+                return Err(changed(&path, "it became shorter while it was read"));
+            }
+            hash.update(&room[..wanted]);
+            at += wanted as u64;
+        }
+        Ok(hash.finalize().into())
+    };
+    off_thread(READ, &shown, work).await
+}
+
+fn read_whole(path: &Path, most: usize) -> Result<Small, Error> {
+    let (file, details) = open_regular(path)?;
+    let Some(length) = usize::try_from(details.length()).ok().filter(|&length| length <= most) else {
+        return Ok(Small { details, data: None });
+    };
+    let mut room = vec![0; length];
+    let filled = positional::read(&file, &mut room, 0).map_err(|error| refused(READ, path, error))?;
+    let now = Details::of(&file).map_err(|error| refused(READ, path, error))?;
+    if filled < length || now.stamp() != details.stamp() {
+        return Err(changed(path, "it was written to while it was read"));
+    }
+    Ok(Small { details, data: Some(room.into()) })
+}
+
+fn write_whole(wanted: Wanted) -> Result<(), Error> {
+    let Wanted { path, placing, mode, data, finish } = wanted;
+    let target = Target::create_here(path.into(), placing, mode)?;
+    target.fill(&data)?;
+    target.commit_here(&finish)
+}
