@@ -34,3 +34,4 @@ pub use rustle_sftp_proto::{Attributes, Extension, FileKind, ServerLimits, Statu
 pub use crate::error::{Error, ErrorKind, Result};
 pub use crate::options::SftpBuilder;
 pub use crate::sftp::Sftp;
+pub use crate::transfer::progress::{FileProgress, Progress};

@@ -2,5 +2,6 @@
 
 pub(crate) mod marks;
 pub(crate) mod names;
+pub(crate) mod progress;
 pub(crate) mod rate;
 pub(crate) mod window;
