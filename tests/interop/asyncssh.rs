@@ -69,7 +69,7 @@ struct Server {
 }
 
 async fn connected(interop: &Interop) -> Option<(Server, Session)> {
-    let python = interop.asyncssh()?;
+    let python = interop.python()?;
     let folder = Scratch::new();
     let host_key = KeyFile::generate(&folder, "host_key", KeyKind::Ed25519);
     let program = folder.write("server.py", SERVER);

@@ -1,4 +1,4 @@
-//! The suite against real servers: OpenSSH's `sshd` on loopback, and asyncssh for what it has not.
+//! The suite against real servers: OpenSSH's `sshd` on loopback, and others for what it has not.
 //!
 //! `cargo xtask interop` prepares the machine and runs it twice: as an ordinary account, then as root. Without that
 //! every test says what it skipped, and passes. It is for Linux alone, as `cargo xtask interop` says elsewhere.
@@ -30,5 +30,6 @@ mod questions;
 mod refused_hosts;
 mod secrets;
 mod settings;
+mod sftp_servers;
 mod slow_reader;
 mod terminals;

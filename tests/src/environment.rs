@@ -15,7 +15,11 @@ pub struct Interop {
     open_user: String,
     as_root: bool,
     pam: Option<Pam>,
-    asyncssh: Option<PathBuf>,
+    sftp_server: Option<PathBuf>,
+    dropbear: Option<PathBuf>,
+    proftpd: Option<PathBuf>,
+    python: Option<PathBuf>,
+    node_modules: Option<PathBuf>,
 }
 
 /// An ordinary account with a password.
@@ -66,6 +70,7 @@ impl Interop {
             sshd: sshd.into(),
             oath_secret: from_hex(&required("RUSTLE_INTEROP_OATH_SECRET")),
         });
+        let path = |name: &str| env::var_os(name).map(PathBuf::from);
         Some(Self {
             sshd: required("RUSTLE_INTEROP_SSHD").into(),
             account: Account {
@@ -75,7 +80,11 @@ impl Interop {
             open_user: required("RUSTLE_INTEROP_OPEN_USER"),
             as_root: env::var_os("RUSTLE_INTEROP_AS").is_some_and(|user| user == "root"),
             pam,
-            asyncssh: env::var_os("RUSTLE_INTEROP_ASYNCSSH").map(PathBuf::from),
+            sftp_server: path("RUSTLE_INTEROP_SFTP_SERVER"),
+            dropbear: path("RUSTLE_INTEROP_DROPBEAR"),
+            proftpd: path("RUSTLE_INTEROP_PROFTPD"),
+            python: path("RUSTLE_INTEROP_PYTHON"),
+            node_modules: path("RUSTLE_INTEROP_NODE_MODULES"),
         })
     }
 
@@ -118,13 +127,34 @@ impl Interop {
         self.pam.as_ref()
     }
 
-    /// A Python that has asyncssh. Where there is none, says so.
+    /// The path of OpenSSH's `sftp-server`. Where there is none, says so.
     #[must_use]
-    pub fn asyncssh(&self) -> Option<&Path> {
-        if self.asyncssh.is_none() {
-            println!("skipped: no Python with asyncssh");
-        }
-        self.asyncssh.as_deref()
+    pub fn sftp_server(&self) -> Option<&Path> {
+        found(self.sftp_server.as_deref(), "sftp-server of OpenSSH's")
+    }
+
+    /// The path of dropbear, which has `sftp-server` serve SFTP. Where there is none, says so.
+    #[must_use]
+    pub fn dropbear(&self) -> Option<&Path> {
+        found(self.dropbear.as_deref(), "dropbear")
+    }
+
+    /// The path of ProFTPD, which has `mod_sftp`. Where there is none, says so.
+    #[must_use]
+    pub fn proftpd(&self) -> Option<&Path> {
+        found(self.proftpd.as_deref(), "ProFTPD with mod_sftp")
+    }
+
+    /// A Python that has asyncssh and paramiko. Where there is none, says so.
+    #[must_use]
+    pub fn python(&self) -> Option<&Path> {
+        found(self.python.as_deref(), "Python with asyncssh and paramiko")
+    }
+
+    /// A folder in which Node.js finds ssh2. Where there is none, says so.
+    #[must_use]
+    pub fn node_modules(&self) -> Option<&Path> {
+        found(self.node_modules.as_deref(), "Node.js with ssh2")
     }
 
     /// Whether this pass logs in as the account; where not, says that the other pass has shown it.
@@ -175,6 +205,13 @@ impl std::fmt::Debug for Pam {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Pam").field("sshd", &self.sshd).finish_non_exhaustive()
     }
+}
+
+fn found<'a>(path: Option<&'a Path>, what: &str) -> Option<&'a Path> {
+    if path.is_none() {
+        println!("skipped: no {what}");
+    }
+    path
 }
 
 fn required(name: &str) -> String {

@@ -42,5 +42,5 @@ pub use crate::server::{Server, connector, no_credentials, target};
 #[cfg(target_os = "linux")]
 pub use crate::software_agent::{SecurityKey, SecurityKind, SoftwareAgent};
 #[cfg(target_os = "linux")]
-pub use crate::sshd::{Sshd, SshdBuilder};
+pub use crate::sshd::{Sshd, SshdBuilder, free_port};
 pub use crate::tool::{output_of, run, text_of};

@@ -26,8 +26,7 @@ const DEFAULTS: &str = "\
     MaxAuthTries 20\n\
     MaxStartups 200\n\
     PrintMotd no\n\
-    PrintLastLog no\n\
-    Subsystem sftp internal-sftp\n";
+    PrintLastLog no\n";
 
 /// A running sshd on a port of 127.0.0.1, with its own folder, keys and configuration. Dropped, it and all its
 /// sessions are ended.
@@ -47,6 +46,7 @@ pub struct SshdBuilder {
     lines: String,
     authorized: String,
     host_key: Option<KeyFile>,
+    sftp: String,
 }
 
 impl Sshd {
@@ -57,6 +57,7 @@ impl Sshd {
             lines: String::new(),
             authorized: String::new(),
             host_key: None,
+            sftp: "internal-sftp".to_owned(),
         }
     }
 
@@ -137,6 +138,15 @@ impl SshdBuilder {
         self
     }
 
+    /// Has this program serve SFTP in place of `sshd` itself.
+    ///
+    /// # Panics
+    /// Where its path is no text.
+    pub fn sftp_by(mut self, program: &Path) -> Self {
+        self.sftp = program.to_str().expect("a path that is text").to_owned();
+        self
+    }
+
     /// Starts it and waits until it listens.
     ///
     /// # Panics
@@ -164,9 +174,11 @@ impl SshdBuilder {
         let path = folder.path().display();
         format!(
             "{}Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nPidFile {path}/sshd.pid\n\
-             AuthorizedKeysFile {path}/authorized_keys\nSetEnv HOME={path}/home\n{DEFAULTS}",
+             AuthorizedKeysFile {path}/authorized_keys\nSetEnv HOME={path}/home\n{DEFAULTS}\
+             Subsystem sftp {}\n",
             self.lines,
             host_key.path().display(),
+            self.sftp,
         )
     }
 }
@@ -209,7 +221,12 @@ fn start(program: &Path, config: &Path, folder: &Scratch) -> Option<Child> {
     None
 }
 
-fn free_port() -> u16 {
+/// A port of 127.0.0.1 on which nobody listens. Somebody may, before whoever asked does.
+///
+/// # Panics
+/// Where there is none.
+#[must_use]
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
     listener.local_addr().expect("its address").port()
 }

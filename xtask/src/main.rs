@@ -23,6 +23,7 @@ mod dependants;
 mod elf;
 mod fuzz;
 mod interop;
+mod libraries;
 mod no_c;
 mod outcome;
 mod self_test;
@@ -30,7 +31,6 @@ mod shell;
 mod soak;
 mod test;
 mod tidy;
-mod venv;
 
 /// The chores of this workspace.
 #[derive(Parser)]

@@ -12,22 +12,28 @@
 //! | `RUSTLE_INTEROP_AS` | `root` in the second pass: log in as root where the first pass took the account |
 //! | `RUSTLE_INTEROP_PAM_SSHD` | the same `sshd` under a name whose PAM service asks for the password, then for a code |
 //! | `RUSTLE_INTEROP_OATH_SECRET` | the secret of that code in hex: HOTP (RFC 4226), six digits, counting from 0 in each pass |
-//! | `RUSTLE_INTEROP_ASYNCSSH` | a Python that has asyncssh, whose server knows mlkem768x25519-sha256 |
+//! | `RUSTLE_INTEROP_SFTP_SERVER` | the path of OpenSSH's `sftp-server` |
+//! | `RUSTLE_INTEROP_DROPBEAR` | the path of `dropbear`, which has that one serve SFTP |
+//! | `RUSTLE_INTEROP_PROFTPD` | the path of `proftpd`, which has `mod_sftp` |
+//! | `RUSTLE_INTEROP_PYTHON` | a Python that has paramiko, and asyncssh, whose server knows mlkem768x25519-sha256 |
+//! | `RUSTLE_INTEROP_NODE_MODULES` | a folder in which `node` finds ssh2 |
 //!
-//! The last three are left out, with a word why, where this machine lacks what they need; on CI that is a failure.
+//! From the PAM service on they are left out, with a word why, where this machine lacks what they need; on CI that is a
+//! failure.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::interop::account::Account;
 use crate::interop::pam::Pam;
+use crate::interop::sftp_servers::SftpServers;
 use crate::outcome::{Failure, Outcome};
 use crate::soak::Scale;
 use crate::{apt, shell};
 
 mod account;
-mod asyncssh;
 mod pam;
+mod sftp_servers;
 
 /// The other side, the tools that make keys in its formats, the shells whose quoting the suite checks, and `nc`.
 const PACKAGES: [&str; 7] =
@@ -54,7 +60,7 @@ pub(crate) fn run(scale: Scale) -> Result<Outcome, Failure> {
     fs::create_dir_all("/run/sshd")
         .map_err(|error| Failure::new(format!("cannot make /run/sshd: {error}")))?;
 
-    let python = asyncssh::python(&folder)?;
+    let sftp_servers = SftpServers::find()?;
     let pam = Pam::set_up(&folder, &sshd)?;
     let account = Account::create()?;
     let _open = Account::create_open()?;
@@ -70,7 +76,7 @@ pub(crate) fn run(scale: Scale) -> Result<Outcome, Failure> {
         suite.env("RUSTLE_INTEROP_USER", account::NAME).env("RUSTLE_INTEROP_PASSWORD", account.password());
         suite.envs(login.map(|login| ("RUSTLE_INTEROP_AS", login)));
         suite.envs(pam.iter().flat_map(Pam::variables));
-        suite.envs(python.as_ref().map(|python| ("RUSTLE_INTEROP_ASYNCSSH", python)));
+        sftp_servers.tell(&mut suite);
         shell::run(scale.tell(&mut suite))?;
     }
     Ok(Outcome::Done)
@@ -80,7 +86,6 @@ pub(crate) fn run(scale: Scale) -> Result<Outcome, Failure> {
 fn empty_folder() -> Result<PathBuf, Failure> {
     let folder = shell::root().join("target/interop");
     let broken = |error| Failure::new(format!("cannot prepare {}: {error}", folder.display()));
-    // The Python environment stays: it takes longest to make, and it holds nothing of a run.
     for stale in ["oath", pam::SERVICE] {
         remove(&folder.join(stale)).map_err(broken)?;
     }
