@@ -423,7 +423,7 @@ fn lost(error: std::io::Error) -> Error {
 }
 
 /// A STATUS where something else was asked for. The other kinds never come here: the tracking of requests refuses them.
-fn refused(operation: &'static str, answer: Answer) -> Error {
+pub(crate) fn refused(operation: &'static str, answer: Answer) -> Error {
     match answer {
         Answer::Status(status) => Error::of_status(operation, status),
         _ => Error::new(ErrorKind::Protocol, operation, "the server answered something else"),

@@ -19,19 +19,29 @@
 
 #![expect(dead_code, reason = "the operations that use the channel come next")]
 
+mod blocks;
+mod contents;
 mod driver;
 mod engine;
+mod entries;
 mod error;
+mod explain;
+mod file;
 mod link;
 mod local;
+mod metadata;
 mod options;
+mod path;
+mod rename;
 mod sftp;
 mod shown;
 mod transfer;
 
-pub use rustle_sftp_proto::{Attributes, Extension, FileKind, ServerLimits, Status, StatusCode};
+pub use rustle_sftp_proto::{Attributes, Extension, FileKind, FileSystem, ServerLimits, Status, StatusCode};
 
 pub use crate::error::{Error, ErrorKind, Result};
-pub use crate::options::SftpBuilder;
+pub use crate::file::{File, OpenOptions};
+pub use crate::metadata::{Metadata, SetMetadata};
+pub use crate::options::{LinkOrder, SftpBuilder};
 pub use crate::sftp::Sftp;
 pub use crate::transfer::progress::{FileProgress, Progress};

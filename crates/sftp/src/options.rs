@@ -26,11 +26,28 @@ pub struct SftpBuilder {
     open_timeout: Duration,
     answer_timeout: Duration,
     limits: Limits,
+    link_order: LinkOrder,
+}
+
+/// Which of its two paths a SYMLINK has first; see [`SftpBuilder::link_order`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum LinkOrder {
+    /// The target, then the link: OpenSSH's (its `PROTOCOL`, section 4.1), a mistake that was kept.
+    #[default]
+    OpenSsh,
+    /// The link, then its target, as draft-ietf-secsh-filexfer-02 says in section 6.10.
+    Draft,
 }
 
 impl Default for SftpBuilder {
     fn default() -> Self {
-        Self { open_timeout: OPEN, answer_timeout: ANSWER, limits: Limits::default() }
+        Self {
+            open_timeout: OPEN,
+            answer_timeout: ANSWER,
+            limits: Limits::default(),
+            link_order: LinkOrder::default(),
+        }
     }
 }
 
@@ -47,6 +64,14 @@ impl SftpBuilder {
     /// noticed by its keepalives long before.
     pub fn answer_timeout(mut self, timeout: Duration) -> Self {
         self.answer_timeout = timeout;
+        self
+    }
+
+    /// In which order the server takes the two paths of a symbolic link. OpenSSH's unless set, which nearly all servers
+    /// follow. The protocol does not tell, and a server that has the other order makes a link of the wrong name. asyncssh's
+    /// is one: it follows OpenSSH's order for clients that call themselves OpenSSH, and the draft's for all others.
+    pub fn link_order(mut self, order: LinkOrder) -> Self {
+        self.link_order = order;
         self
     }
 
@@ -80,7 +105,7 @@ impl SftpBuilder {
     }
 
     async fn begin(&self, link: Link) -> Result<Sftp> {
-        Ok(Sftp::new(Engine::start(link, self).await?))
+        Ok(Sftp::new(Engine::start(link, self).await?, self.link_order))
     }
 
     pub(crate) fn opening(&self) -> Duration {

@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::options::SftpBuilder;
+use crate::options::{LinkOrder, SftpBuilder};
 
 /// An SFTP channel.
 ///
@@ -28,11 +28,12 @@ use crate::options::SftpBuilder;
 #[derive(Clone)]
 pub struct Sftp {
     engine: Engine,
+    link_order: LinkOrder,
 }
 
 impl Sftp {
-    pub(crate) fn new(engine: Engine) -> Self {
-        Self { engine }
+    pub(crate) fn new(engine: Engine, link_order: LinkOrder) -> Self {
+        Self { engine, link_order }
     }
 
     /// Other timeouts or limits than the usual.
@@ -101,6 +102,10 @@ impl Sftp {
 
     pub(crate) fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    pub(crate) fn link_order(&self) -> LinkOrder {
+        self.link_order
     }
 }
 

@@ -2,5 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expects by failing there")]
 
+mod entries;
+mod files;
 mod opening;
 mod support;

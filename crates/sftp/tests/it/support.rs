@@ -1,5 +1,7 @@
 //! What the tests share: a server with files, a login, and a client.
 
+use std::time::Duration;
+
 use rustle_session::{Connector, Credentials, PinnedHostKey, SecretString, Session, Target};
 use rustle_sftp::Sftp;
 use rustle_testserver::{Builder, TestServer, User};
@@ -27,4 +29,18 @@ pub(crate) async fn login(server: &TestServer) -> Session {
 
 pub(crate) async fn open(server: &TestServer) -> Sftp {
     Sftp::open(&login(server).await).await.unwrap()
+}
+
+/// Ends the client and the server, and checks that nothing is left open.
+pub(crate) async fn finish(sftp: Sftp, server: TestServer) {
+    sftp.close().await;
+    no_handles(&server).await;
+    server.stop().await.unwrap();
+}
+
+/// Waits until the server has no open handle, and checks that no session ended with one.
+pub(crate) async fn no_handles(server: &TestServer) {
+    let none = server.wait_until(|record| record.handles_open() == 0, Duration::from_secs(60)).await;
+    assert!(none.is_ok(), "{:#?}", server.record());
+    server.assert_no_handles_open();
 }
