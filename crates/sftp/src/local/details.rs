@@ -122,7 +122,6 @@ fn mode(metadata: &Metadata) -> u32 {
 }
 
 #[cfg(unix)]
-#[expect(clippy::unnecessary_wraps, reason = "Windows needs a file for it")]
 fn identity_in(metadata: &Metadata) -> Option<(u64, u64)> {
     use std::os::unix::fs::MetadataExt;
     Some((metadata.dev(), metadata.ino()))

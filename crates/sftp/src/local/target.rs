@@ -4,6 +4,7 @@ mod temporary;
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,10 +15,12 @@ use crate::error::Error;
 use crate::local::details::{Details, Kind};
 use crate::local::driver::off_thread;
 use crate::local::preserve::{Preserved, set_mode};
+use crate::local::whole::{ranges_of, sha256_of};
 use crate::local::writer::{Writer, Writing};
 use crate::local::{failed, positional, refused};
 
 const OPERATION: &str = "write local file";
+const READ: &str = "read local file";
 
 /// How a file comes to be under its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,10 +121,40 @@ impl Target {
         Writer::start(Arc::clone(&self.path), file, writing)
     }
 
+    /// Reads some ranges of what is there, as [`read_ranges`](crate::local::whole::read_ranges): what an earlier
+    /// transfer left, before it is believed. It is read through the target's own handle, since on Windows nobody else
+    /// can read a part while it is locked.
+    ///
+    /// # Errors
+    /// As those of `read_ranges`.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed.
+    pub(crate) async fn read_ranges(&self, ranges: Vec<Range<u64>>) -> Result<Vec<Bytes>, Error> {
+        let file = self.to_be_read()?;
+        let path = Arc::clone(&self.path);
+        let work = move || ranges_of(&file, &ranges).map_err(|error| refused(READ, &path, error));
+        off_thread(READ, &self.path, work).await
+    }
+
+    /// The SHA-256 of a range of what is there, as [`sha256`](crate::local::whole::sha256). It is of the file, after
+    /// the writer is finished, and not of what was meant to be in it.
+    ///
+    /// # Errors
+    /// As those of `sha256`.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed; the thread reads to the end of the range.
+    pub(crate) async fn sha256(&self, range: Range<u64>) -> Result<[u8; 32], Error> {
+        let file = self.to_be_read()?;
+        let path = Arc::clone(&self.path);
+        off_thread(READ, &self.path, move || sha256_of(&file, &path, range)).await
+    }
+
     /// Gives the file its attributes and its name. Every writer has to be finished.
     ///
     /// On Windows too the new file replaces the old one in one step. Where a program there has the old one open and
-    /// does not share it, this is an error and the old one stays.
+    /// does not share it, or it is read-only, this is an error and the old one stays.
     ///
     /// # Errors
     /// Whatever the system refuses; the old file is as it was, and the temporary one is removed.
@@ -150,6 +183,15 @@ impl Target {
         let Some(temporary) = self.temporary.take() else { return Ok(()) };
         let shown = temporary.path().to_owned();
         off_thread(OPERATION, &shown, move || temporary.remove()).await
+    }
+
+    /// A temporary file was opened to be read as well. One in its place was not, since its owner may not be allowed to.
+    fn to_be_read(&self) -> Result<File, Error> {
+        let file = match self.temporary {
+            Some(_) => self.file.try_clone(),
+            None => File::open(&self.path),
+        };
+        file.map_err(|error| refused(READ, &self.path, error))
     }
 
     /// [`Target::create`], on a thread that may block.
@@ -290,7 +332,6 @@ fn takes_any_place(file: &File) -> io::Result<bool> {
 }
 
 #[cfg(windows)]
-#[expect(clippy::unnecessary_wraps, reason = "Unix asks")]
 fn takes_any_place(_file: &File) -> io::Result<bool> {
     Ok(false)
 }
@@ -306,7 +347,6 @@ fn settle(file: &File, replaced: Option<u32>) -> io::Result<Mode> {
 
 /// On Windows a file inherits the access list of its directory.
 #[cfg(windows)]
-#[expect(clippy::unnecessary_wraps, reason = "Unix asks")]
 fn settle(_file: &File, replaced: Option<u32>) -> io::Result<Mode> {
     Ok(replaced.map_or(Mode::AsItIs, Mode::Known))
 }
@@ -332,13 +372,11 @@ fn sync_directory(path: &Path) -> io::Result<()> {
 }
 
 #[cfg(windows)]
-#[expect(clippy::unnecessary_wraps, reason = "Unix waits for the disk")]
 fn sync_directory(_path: &Path) -> io::Result<()> {
     Ok(())
 }
 
 #[cfg(unix)]
-#[expect(clippy::cast_possible_wrap, reason = "the bits are what counts, and the system calls them an int")]
 const fn flag(flags: rustix::fs::OFlags) -> i32 {
     flags.bits() as i32
 }

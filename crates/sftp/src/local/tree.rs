@@ -34,7 +34,7 @@ pub(crate) struct Listing {
 enum Left {
     /// Nothing was read yet.
     All,
-    Rest(fs::ReadDir),
+    Rest(Box<fs::ReadDir>),
     Nothing,
     /// A call was dropped, and what it had with it.
     Lost,
@@ -103,7 +103,7 @@ impl Listing {
         let path = self.path.clone();
         let work = move || {
             let mut rest = match left {
-                Left::All => fs::read_dir(&path).map_err(|error| refused(LIST, &path, error))?,
+                Left::All => Box::new(fs::read_dir(&path).map_err(|error| refused(LIST, &path, error))?),
                 Left::Rest(rest) => rest,
                 Left::Nothing => return Ok((Vec::new(), Left::Nothing)),
                 Left::Lost => return Err(broken_off(LIST, &path)),

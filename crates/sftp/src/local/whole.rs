@@ -3,6 +3,8 @@
 //! A thread for each of a thousand small files would cost more than the files. Here many are one job, as large as the
 //! caller makes it: what it asks for is what is in memory.
 
+use std::fs::File;
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -74,22 +76,14 @@ pub(crate) async fn write_small(files: Vec<Wanted>) -> Result<Vec<Result<(), Err
 pub(crate) async fn read_ranges(path: PathBuf, ranges: Vec<Range<u64>>) -> Result<Vec<Bytes>, Error> {
     let shown = path.clone();
     let work = move || {
-        let (file, details) = open_regular(&path)?;
-        let read = |range: &Range<u64>| {
-            let length = range.end.min(details.length()).saturating_sub(range.start);
-            let mut room = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
-            let filled = positional::read(&file, &mut room, range.start)?;
-            room.truncate(filled);
-            Ok(Bytes::from(room))
-        };
-        ranges.iter().map(read).collect::<Result<_, _>>().map_err(|error| refused(READ, &path, error))
+        let (file, _details) = open_regular(&path)?;
+        ranges_of(&file, &ranges).map_err(|error| refused(READ, &path, error))
     };
     off_thread(READ, &shown, work).await
 }
 
-/// The SHA-256 of a range of a file, or of what of it there is. It is read from the file again, so that it is about what
-/// was written and not what was meant to be. `sha2` uses the processor's own instructions where it finds them at run
-/// time.
+/// The SHA-256 of a range of a file, or of what of it there is. `sha2` uses the processor's own instructions where it
+/// finds them at run time.
 ///
 /// # Errors
 /// [`ErrorKind::Local`](crate::ErrorKind::Local) where it cannot be read, and
@@ -100,23 +94,41 @@ pub(crate) async fn read_ranges(path: PathBuf, ranges: Vec<Range<u64>>) -> Resul
 pub(crate) async fn sha256(path: PathBuf, range: Range<u64>) -> Result<[u8; 32], Error> {
     let shown = path.clone();
     let work = move || {
-        let (file, details) = open_regular(&path)?;
-        let end = range.end.min(details.length());
-        let mut hash = Sha256::new();
-        let mut room = vec![0; 256 * 1024];
-        let mut at = range.start;
-        while at < end {
-            let wanted = usize::try_from(end - at).unwrap_or(usize::MAX).min(room.len());
-            let read = positional::read(&file, &mut room[..wanted], at);
-            if read.map_err(|error| refused(READ, &path, error))? < wanted {
-                return Err(changed(&path, "it became shorter while it was read"));
-            }
-            hash.update(&room[..wanted]);
-            at += wanted as u64;
-        }
-        Ok(hash.finalize().into())
+        let (file, _details) = open_regular(&path)?;
+        sha256_of(&file, &path, range)
     };
     off_thread(READ, &shown, work).await
+}
+
+/// [`read_ranges`], on a thread that may block.
+pub(super) fn ranges_of(file: &File, ranges: &[Range<u64>]) -> io::Result<Vec<Bytes>> {
+    let end = file.metadata()?.len();
+    let read = |range: &Range<u64>| {
+        let length = range.end.min(end).saturating_sub(range.start);
+        let mut room = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
+        let filled = positional::read(file, &mut room, range.start)?;
+        room.truncate(filled);
+        Ok(Bytes::from(room))
+    };
+    ranges.iter().map(read).collect()
+}
+
+/// [`sha256`], on a thread that may block.
+pub(super) fn sha256_of(file: &File, path: &Path, range: Range<u64>) -> Result<[u8; 32], Error> {
+    let refused_here = |error| refused(READ, path, error);
+    let end = range.end.min(file.metadata().map_err(refused_here)?.len());
+    let mut hash = Sha256::new();
+    let mut room = vec![0; 256 * 1024];
+    let mut at = range.start;
+    while at < end {
+        let wanted = usize::try_from(end - at).unwrap_or(usize::MAX).min(room.len());
+        if positional::read(file, &mut room[..wanted], at).map_err(refused_here)? < wanted {
+            return Err(changed(path, "it became shorter while it was read"));
+        }
+        hash.update(&room[..wanted]);
+        at += wanted as u64;
+    }
+    Ok(hash.finalize().into())
 }
 
 fn read_whole(path: &Path, most: usize) -> Result<Small, Error> {

@@ -270,7 +270,6 @@ fn close(file: File) -> std::io::Result<()> {
 
 /// Windows tells with the write.
 #[cfg(windows)]
-#[expect(clippy::unnecessary_wraps, reason = "Unix has something to tell")]
 fn close(file: File) -> std::io::Result<()> {
     drop(file);
     Ok(())

@@ -74,7 +74,6 @@ fn is_sparse(file: &File) -> io::Result<bool> {
 }
 
 #[cfg(not(target_os = "linux"))]
-#[expect(clippy::unnecessary_wraps, reason = "Linux asks the file system")]
 fn is_sparse(_file: &File) -> io::Result<bool> {
     Ok(false)
 }

@@ -111,6 +111,10 @@ async fn a_file_that_is_written_to_while_it_is_read_is_an_error_and_no_end() {
 
 #[tokio::test]
 async fn a_file_that_another_takes_the_name_of_is_read_to_its_end() {
+    if std::env::var_os("RUSTLE_WINE").is_some() {
+        println!("skipped: a file that takes an open one's name (wine refuses it)");
+        return;
+    }
     let directory = directory();
     let data = pattern(8 << 20);
     let path = file_with(&directory, "a", &data);
@@ -121,6 +125,10 @@ async fn a_file_that_another_takes_the_name_of_is_read_to_its_end() {
 
 #[tokio::test]
 async fn a_transfer_goes_on_only_in_the_file_that_it_began_with() {
+    if std::env::var_os("RUSTLE_WINE").is_some() {
+        println!("skipped: a file that takes an open one's name (wine refuses it)");
+        return;
+    }
     let directory = directory();
     let path = file_with(&directory, "a", b"0123456789");
     let stamp = Reader::open(path.clone(), Plan::new(4)).await.unwrap().details().stamp();

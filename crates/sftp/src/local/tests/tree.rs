@@ -7,7 +7,9 @@ use std::time::{Duration, SystemTime};
 use super::{assert_local, directory, file_with};
 use crate::local::details::Kind;
 use crate::local::preserve::Preserved;
-use crate::local::tree::{Links, create_dir_all, details, link_target, list, make_dir, make_link, preserve};
+use crate::local::tree::{Links, create_dir_all, details, list, make_dir, preserve};
+#[cfg(unix)]
+use crate::local::tree::{link_target, make_link};
 
 #[tokio::test]
 async fn a_large_directory_comes_in_parts_and_whole() {
