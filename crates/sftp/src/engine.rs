@@ -133,18 +133,12 @@ impl Engine {
 
     /// Opens something.
     pub(crate) async fn handle(&self, operation: &'static str, request: Request) -> Result<OpenHandle> {
-        match self.submit(request).answer(operation).await? {
-            Answer::Handle(handle) => Ok(OpenHandle { handle, engine: self.clone(), closed: false }),
-            other => Err(refused(operation, other)),
-        }
+        self.submit(request).handle(self, operation).await
     }
 
     /// Asks for attributes.
     pub(crate) async fn attributes(&self, operation: &'static str, request: Request) -> Result<Attributes> {
-        match self.submit(request).answer(operation).await? {
-            Answer::Attributes(attributes) => Ok(attributes),
-            other => Err(refused(operation, other)),
-        }
+        self.submit(request).attributes(operation).await
     }
 
     /// Asks for the next names; `None` at the end of them.
@@ -158,13 +152,7 @@ impl Engine {
 
     /// Asks for one path.
     pub(crate) async fn path(&self, operation: &'static str, request: Request) -> Result<Bytes> {
-        match self.submit(request).answer(operation).await? {
-            Answer::Names(names) => match names.first() {
-                Some(entry) => Ok(entry.name().clone()),
-                None => Err(Error::new(ErrorKind::Protocol, operation, "the server answered no path")),
-            },
-            other => Err(refused(operation, other)),
-        }
+        self.submit(request).path(operation).await
     }
 
     /// Asks for the reply of an extension. One that the server does not announce is not asked for.
@@ -306,6 +294,33 @@ impl Pending {
     pub(crate) async fn done(self, operation: &'static str) -> Result<()> {
         match self.answer(operation).await? {
             Answer::Status(status) if status.code() == StatusCode::OK => Ok(()),
+            other => Err(refused(operation, other)),
+        }
+    }
+
+    /// A handle, which closes itself.
+    pub(crate) async fn handle(self, engine: &Engine, operation: &'static str) -> Result<OpenHandle> {
+        match self.answer(operation).await? {
+            Answer::Handle(handle) => Ok(OpenHandle { handle, engine: engine.clone(), closed: false }),
+            other => Err(refused(operation, other)),
+        }
+    }
+
+    /// Attributes.
+    pub(crate) async fn attributes(self, operation: &'static str) -> Result<Attributes> {
+        match self.answer(operation).await? {
+            Answer::Attributes(attributes) => Ok(attributes),
+            other => Err(refused(operation, other)),
+        }
+    }
+
+    /// One path.
+    pub(crate) async fn path(self, operation: &'static str) -> Result<Bytes> {
+        match self.answer(operation).await? {
+            Answer::Names(names) => match names.first() {
+                Some(entry) => Ok(entry.name().clone()),
+                None => Err(Error::new(ErrorKind::Protocol, operation, "the server answered no path")),
+            },
             other => Err(refused(operation, other)),
         }
     }

@@ -44,4 +44,6 @@ pub use crate::file::{File, OpenOptions};
 pub use crate::metadata::{Metadata, SetMetadata};
 pub use crate::options::{LinkOrder, SftpBuilder};
 pub use crate::sftp::Sftp;
+pub use crate::transfer::Transfer;
 pub use crate::transfer::progress::{FileProgress, Progress};
+pub use crate::transfer::summary::{Summary, Verified};

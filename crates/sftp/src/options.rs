@@ -86,7 +86,7 @@ impl SftpBuilder {
     /// Dropped, the channel is closed and the server's process ends.
     pub async fn open(&self, session: &Session) -> Result<Sftp> {
         let link = Link::subsystem(session).await?;
-        self.begin(link).await
+        self.begin(link, Some(session.clone())).await
     }
 
     /// Speaks SFTP over a stream that has a server at its other end.
@@ -101,11 +101,11 @@ impl SftpBuilder {
         R: AsyncRead + Send + 'static,
         W: AsyncWrite + Send + 'static,
     {
-        self.begin(Link::streams(reader, writer)).await
+        self.begin(Link::streams(reader, writer), None).await
     }
 
-    async fn begin(&self, link: Link) -> Result<Sftp> {
-        Ok(Sftp::new(Engine::start(link, self).await?, self.link_order))
+    async fn begin(&self, link: Link, session: Option<Session>) -> Result<Sftp> {
+        Ok(Sftp::new(Engine::start(link, self).await?, self.link_order, session))
     }
 
     pub(crate) fn opening(&self) -> Duration {

@@ -29,11 +29,13 @@ use crate::options::{LinkOrder, SftpBuilder};
 pub struct Sftp {
     engine: Engine,
     link_order: LinkOrder,
+    /// The connection, where it is known: for what a channel alone cannot do.
+    session: Option<Session>,
 }
 
 impl Sftp {
-    pub(crate) fn new(engine: Engine, link_order: LinkOrder) -> Self {
-        Self { engine, link_order }
+    pub(crate) fn new(engine: Engine, link_order: LinkOrder, session: Option<Session>) -> Self {
+        Self { engine, link_order, session }
     }
 
     /// Other timeouts or limits than the usual.
@@ -106,6 +108,10 @@ impl Sftp {
 
     pub(crate) fn link_order(&self) -> LinkOrder {
         self.link_order
+    }
+
+    pub(crate) fn session(&self) -> Option<&Session> {
+        self.session.as_ref()
     }
 }
 

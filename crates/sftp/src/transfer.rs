@@ -1,7 +1,146 @@
-//! What transfers are made of: names, windows, limits, marks and progress, each by itself and without IO.
+//! Files from one side to the other.
 
+pub(crate) mod fetch;
+pub(crate) mod get;
+pub(crate) mod lane;
 pub(crate) mod marks;
 pub(crate) mod names;
+pub(crate) mod options;
 pub(crate) mod progress;
+pub(crate) mod put;
 pub(crate) mod rate;
+pub(crate) mod remote_command;
+pub(crate) mod store;
+pub(crate) mod summary;
+pub(crate) mod temporary;
+pub(crate) mod verify;
 pub(crate) mod window;
+
+use std::future::{Future, IntoFuture};
+use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+
+use bytes::Bytes;
+
+use crate::error::Result;
+use crate::sftp::Sftp;
+use crate::transfer::options::Options;
+use crate::transfer::progress::{Meter, Progress, Watcher, watched};
+use crate::transfer::summary::Summary;
+
+/// The transfer of one file, made by [`Sftp::get`] or [`Sftp::put`], and carried out when it is awaited.
+///
+/// ```no_run
+/// # async fn example(sftp: rustle_sftp::Sftp) -> rustle_sftp::Result<()> {
+/// sftp.put("target/release/app", "/srv/app/app").atomic().verify().preserve().await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Cancel safety
+/// Dropped, files that were opened are closed and temporary ones are removed, here at once and on the server in the
+/// background. A file that is written in place keeps what it has got by then; see [`atomic`](Self::atomic).
+#[derive(Debug)]
+#[must_use = "nothing happens until it is awaited"]
+pub struct Transfer {
+    sftp: Sftp,
+    way: Way,
+    options: Options,
+    watcher: Option<Watcher>,
+}
+
+#[derive(Debug)]
+enum Way {
+    Get { remote: Bytes, local: PathBuf },
+    Put { local: PathBuf, remote: Bytes },
+}
+
+impl Sftp {
+    /// Fetches a file. Nothing happens until the [`Transfer`] is awaited.
+    ///
+    /// Many reads are under way at once, as many as the link's round trip and rate call for, up to 32 MiB of them.
+    pub fn get(&self, remote: impl AsRef<[u8]>, local: impl AsRef<Path>) -> Transfer {
+        let remote = Bytes::copy_from_slice(remote.as_ref());
+        self.transfer(Way::Get { remote, local: local.as_ref().to_owned() })
+    }
+
+    /// Sends a file. Nothing happens until the [`Transfer`] is awaited.
+    ///
+    /// Many writes are under way at once, as many as the link's round trip and rate call for, up to 32 MiB of them.
+    pub fn put(&self, local: impl AsRef<Path>, remote: impl AsRef<[u8]>) -> Transfer {
+        let remote = Bytes::copy_from_slice(remote.as_ref());
+        self.transfer(Way::Put { local: local.as_ref().to_owned(), remote })
+    }
+
+    fn transfer(&self, way: Way) -> Transfer {
+        Transfer { sftp: self.clone(), way, options: Options::default(), watcher: None }
+    }
+}
+
+impl Transfer {
+    /// Writes a temporary file beside the target, has it stored, and puts it in the target's place at the end: whatever
+    /// happens, there is the old file or the new one, never a part. Owner, hard links and extended attributes of a file
+    /// that is replaced are lost; its permissions are kept. A link stays, and what it leads to is replaced.
+    pub fn atomic(mut self) -> Self {
+        self.options.atomic = true;
+        self
+    }
+
+    /// Compares the SHA-256 of both sides at the end, before an atomic transfer takes its place. The server's comes from
+    /// `check-file` or from a program of the account; where there is neither, the [`Summary`] says so.
+    pub fn verify(mut self) -> Self {
+        self.options.verify = true;
+        self
+    }
+
+    /// Gives the copy the permissions and times of the original. Set-user-id, set-group-id and sticky bits are left out.
+    pub fn preserve(mut self) -> Self {
+        self.options.preserve = true;
+        self
+    }
+
+    /// Gives the copy these permission bits, of which `0o777` count, whatever the original has. Unless set, a new file has those of the
+    /// original less the mask of the side where it is made.
+    pub fn mode(mut self, bits: u32) -> Self {
+        self.options.mode = Some(bits & 0o777);
+        self
+    }
+
+    /// At most so many bytes a second, of the file's; what SFTP and SSH add is on top.
+    pub fn limit(mut self, bytes_per_second: NonZeroU64) -> Self {
+        self.options.limit = Some(bytes_per_second);
+        self
+    }
+
+    /// Tells how far it is, ten times a second and at the end; see [`Progress`].
+    pub fn progress(mut self, tell: impl FnMut(&Progress) + Send + 'static) -> Self {
+        self.watcher = Some(Watcher::new(tell));
+        self
+    }
+
+    async fn run(self) -> Result<Summary> {
+        let Self { sftp, way, options, watcher } = self;
+        let meter = Meter::new();
+        let work = async {
+            match way {
+                Way::Get { remote, local } => {
+                    Box::pin(get::get(&sftp, remote, local, &options, &meter)).await
+                }
+                Way::Put { local, remote } => {
+                    Box::pin(put::put(&sftp, local, remote, &options, &meter)).await
+                }
+            }
+        };
+        watched(&meter, watcher, work).await
+    }
+}
+
+impl IntoFuture for Transfer {
+    type Output = Result<Summary>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}

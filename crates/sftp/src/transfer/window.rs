@@ -295,6 +295,11 @@ impl Bounds {
         self
     }
 
+    /// The most that may be in flight.
+    pub(crate) fn most(&self) -> usize {
+        self.ceiling
+    }
+
     fn request_size(&self, budget: usize) -> u32 {
         const STEP: usize = 32 * 1024;
         let wanted = budget / ENOUGH_REQUESTS / STEP * STEP;

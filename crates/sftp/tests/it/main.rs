@@ -6,3 +6,4 @@ mod entries;
 mod files;
 mod opening;
 mod support;
+mod transfers;

@@ -1,0 +1,181 @@
+//! The requests of a transfer, spread over the channels that it has.
+
+use std::collections::VecDeque;
+
+use rustle_sftp_proto::{Answer, Request};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::engine::{Arrived, Failure, OpenHandle};
+use crate::error::{Error, Result};
+use crate::transfer::window::{Bounds, Sent, Window};
+
+/// One channel's copy of the open file, and what is under way on it.
+pub(crate) struct Lane {
+    file: OpenHandle,
+    window: Window,
+    lost: Option<Failure>,
+}
+
+/// Requests under way on several lanes, of which each has a note of what it was for.
+pub(crate) struct Lanes<N> {
+    lanes: Vec<Lane>,
+    /// Where the next request is looked for room, so that all lanes are used.
+    turn: usize,
+    asked: Vec<Option<Asked<N>>>,
+    vacant: Vec<usize>,
+    under_way: usize,
+    sender: mpsc::UnboundedSender<Arrived>,
+    receiver: mpsc::UnboundedReceiver<Arrived>,
+    arrived: VecDeque<Arrived>,
+    batch: Vec<Arrived>,
+}
+
+struct Asked<N> {
+    lane: usize,
+    sent: Sent,
+    note: N,
+}
+
+/// What became of a request.
+pub(crate) enum Outcome<N> {
+    Answered(N, Answer),
+    /// Its lane is lost, and others are left: it may be asked for again.
+    Lost(N),
+}
+
+impl Lane {
+    pub(crate) fn new(file: OpenHandle, bounds: Bounds) -> Self {
+        Self { file, window: Window::new(bounds), lost: None }
+    }
+}
+
+impl<N> Lanes<N> {
+    pub(crate) fn new(lanes: Vec<Lane>) -> Self {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        Self {
+            lanes,
+            turn: 0,
+            asked: Vec::new(),
+            vacant: Vec::new(),
+            under_way: 0,
+            sender,
+            receiver,
+            arrived: VecDeque::new(),
+            batch: Vec::with_capacity(BATCH),
+        }
+    }
+
+    pub(crate) fn add(&mut self, lane: Lane) {
+        self.lanes.push(lane);
+    }
+
+    /// How many requests are unanswered.
+    pub(crate) fn under_way(&self) -> usize {
+        self.under_way
+    }
+
+    /// The lane that has room for a request of up to `most` bytes, and how many of them it should be for.
+    pub(crate) fn room(&mut self, most: u64) -> Option<(usize, u32)> {
+        for step in 0..self.lanes.len() {
+            let index = (self.turn + step) % self.lanes.len();
+            let lane = &self.lanes[index];
+            if lane.lost.is_some() {
+                continue;
+            }
+            let size = u32::try_from(u64::from(lane.window.request_size()).min(most)).unwrap_or(u32::MAX);
+            if lane.window.admits(size) {
+                self.turn = index;
+                return Some((index, size));
+            }
+        }
+        None
+    }
+
+    /// Sends a request of `bytes` on a lane that [`room`](Self::room) gave.
+    pub(crate) fn ask(
+        &mut self,
+        lane: usize,
+        bytes: u32,
+        note: N,
+        request: impl FnOnce(&OpenHandle) -> Request,
+    ) {
+        let on = &mut self.lanes[lane];
+        let sent = on.window.on_sent(Instant::now().into_std(), bytes);
+        let tag = self.vacant.pop().unwrap_or_else(|| {
+            self.asked.push(None);
+            self.asked.len() - 1
+        });
+        self.asked[tag] = Some(Asked { lane, sent, note });
+        self.under_way += 1;
+        on.file.engine().submit_to(&self.sender, tag, request(&on.file));
+        self.turn = (lane + 1) % self.lanes.len();
+    }
+
+    /// The next answer, in the order in which they come. `None` when nothing is under way.
+    ///
+    /// `worth` says how many bytes an answer moved, for the window.
+    ///
+    /// # Errors
+    /// The last lane is lost.
+    pub(crate) async fn next(
+        &mut self,
+        operation: &'static str,
+        worth: impl Fn(&N, &Answer) -> u32,
+    ) -> Result<Option<Outcome<N>>> {
+        loop {
+            let arrived = match self.arrived.pop_front() {
+                Some(arrived) => arrived,
+                None if self.under_way == 0 => return Ok(None),
+                None => {
+                    self.receiver.recv_many(&mut self.batch, BATCH).await;
+                    self.arrived.extend(self.batch.drain(..));
+                    continue;
+                }
+            };
+            let Some(asked) = self.asked.get_mut(arrived.tag).and_then(Option::take) else { continue };
+            self.vacant.push(arrived.tag);
+            self.under_way -= 1;
+            let lane = &mut self.lanes[asked.lane];
+            match arrived.answer {
+                Ok(answer) => {
+                    let bytes = worth(&asked.note, &answer);
+                    lane.window.on_answer(Instant::now().into_std(), &asked.sent, bytes);
+                    return Ok(Some(Outcome::Answered(asked.note, answer)));
+                }
+                Err(failure) => {
+                    lane.window.on_lost(&asked.sent);
+                    lane.lost.get_or_insert(failure);
+                    self.check(operation)?;
+                    return Ok(Some(Outcome::Lost(asked.note)));
+                }
+            }
+        }
+    }
+
+    /// # Errors
+    /// No lane is left.
+    pub(crate) fn check(&self, operation: &'static str) -> Result<()> {
+        if self.lanes.iter().any(|lane| lane.lost.is_none()) {
+            return Ok(());
+        }
+        Err(self.lanes.iter().find_map(|lane| lane.lost.as_ref()).map_or_else(
+            || {
+                Error::new(
+                    crate::error::ErrorKind::Disconnected,
+                    operation,
+                    "there is no channel for the transfer",
+                )
+            },
+            |failure| failure.error(operation),
+        ))
+    }
+
+    /// The open files of lanes that are still there, the first one first.
+    pub(crate) fn into_files(self) -> impl Iterator<Item = OpenHandle> {
+        self.lanes.into_iter().filter(|lane| lane.lost.is_none()).map(|lane| lane.file)
+    }
+}
+
+/// How many answers are taken in one go.
+const BATCH: usize = 64;

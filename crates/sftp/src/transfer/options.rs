@@ -1,0 +1,35 @@
+//! How a transfer is to go.
+
+use std::num::NonZeroU64;
+
+use crate::transfer::rate::Limit;
+use crate::transfer::window::Bounds;
+
+/// How a transfer is to go; the defaults are those of `sftp`.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Options {
+    pub(crate) atomic: bool,
+    pub(crate) verify: bool,
+    pub(crate) preserve: bool,
+    pub(crate) mode: Option<u32>,
+    pub(crate) limit: Option<NonZeroU64>,
+}
+
+impl Options {
+    /// What keeps the rate, if it is limited.
+    pub(crate) fn limiter(&self) -> Option<Limit> {
+        self.limit.map(Limit::new)
+    }
+
+    /// How much may be in flight where the server takes so much at once. With a limit, no more than it lets through in a
+    /// second, so that it holds from the first moment on.
+    pub(crate) fn bounds(&self, most_request: u64) -> Bounds {
+        let bounds = Bounds::for_server(u32::try_from(most_request).unwrap_or(u32::MAX));
+        match self.limit {
+            Some(limit) => {
+                bounds.ceiling(usize::try_from(limit.get()).unwrap_or(usize::MAX).min(bounds.most()))
+            }
+            None => bounds,
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! What the account's own programs say about a file, where SFTP has no word for it.
+
+use rustle_session::{Session, Shell, quote};
+
+/// The SHA-256 of a file's first `length` bytes by whatever program the server has for it, or why there is none.
+///
+/// The command may see other files than SFTP does, behind a changed root for example: it says the length of what it
+/// sees, and a file that is too short for `length` is taken for another.
+pub(crate) async fn sha256(session: &Session, path: &[u8], length: u64) -> Result<[u8; 32], String> {
+    let quoted = quote::quote(Shell::Posix, path).map_err(|error| error.to_string())?;
+    let mut line = b"f=".to_vec();
+    line.extend_from_slice(&quoted);
+    line.extend_from_slice(format!("; n={length}; {SCRIPT}").as_bytes());
+    let output = session.line(line).no_stdin().output_limit(MOST_OUTPUT).output().await;
+    let output = output.map_err(|error| format!("the command for it could not be run: {error}"))?;
+    if output.status.code() == Some(MISSING) {
+        return Err("the server has neither check-file nor a program for SHA-256".into());
+    }
+    if !output.status.success() {
+        return Err(format!("the command for it failed: {}", output.status));
+    }
+    let mut lines = output.stdout.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    let there: Option<u64> = lines.next().and_then(|line| std::str::from_utf8(line).ok()?.parse().ok());
+    if there.is_none_or(|there| there < length) {
+        return Err("commands of the account see another file than SFTP does".into());
+    }
+    lines.next().and_then(hash_in).ok_or_else(|| "the command for it printed no SHA-256".into())
+}
+
+/// The first word of 64 hexadecimal digits: the programs put it first or last, some behind a backslash.
+fn hash_in(line: &[u8]) -> Option<[u8; 32]> {
+    let words = line.split(|byte| byte.is_ascii_whitespace() || *byte == b'\\');
+    let digits = words.into_iter().find(|word| word.len() == 64 && word.iter().all(u8::is_ascii_hexdigit))?;
+    let mut hash = [0; 32];
+    for (byte, pair) in hash.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(hash)
+}
+
+/// The length of what the command sees, then its hash: by coreutils, Perl's shasum (macOS), the BSDs' sha256, or OpenSSL.
+const SCRIPT: &str = "\
+wc -c <\"$f\" || exit 1; \
+if command -v sha256sum >/dev/null 2>&1; then h=sha256sum; \
+elif command -v shasum >/dev/null 2>&1; then h='shasum -a 256'; \
+elif command -v sha256 >/dev/null 2>&1; then h='sha256 -q'; \
+elif command -v openssl >/dev/null 2>&1; then h='openssl dgst -sha256'; \
+else exit 97; fi; \
+head -c \"$n\" <\"$f\" | $h";
+
+/// What the script exits with where there is no program.
+const MISSING: u32 = 97;
+
+const MOST_OUTPUT: u64 = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_program_s_way_of_printing_a_hash_is_understood() {
+        let digits = "ab".repeat(32);
+        for line in
+            [format!("{digits}  -"), format!("\\{digits}  -"), format!("SHA2-256(stdin)= {digits}"), digits]
+        {
+            assert_eq!(hash_in(line.as_bytes()), Some([0xab; 32]), "{line}");
+        }
+        assert_eq!(hash_in(b"sh: sha256sum: not found"), None);
+    }
+}

@@ -1,0 +1,104 @@
+//! A file's bytes to the server, many requests at a time.
+
+use bytes::Bytes;
+use rustle_sftp_proto::{Answer, Request, StatusCode};
+
+use crate::engine::OpenHandle;
+use crate::error::{Error, Result};
+use crate::transfer::lane::{Lane, Lanes, Outcome};
+
+/// Writes parts of a file over its lanes.
+pub(crate) struct Store {
+    lanes: Lanes<Part>,
+    stored: u64,
+}
+
+/// What a request carries: kept until it is answered, for the case that its lane is lost.
+pub(crate) struct Part {
+    offset: u64,
+    data: Bytes,
+}
+
+impl Store {
+    pub(crate) fn new(lanes: Vec<Lane>) -> Self {
+        Self { lanes: Lanes::new(lanes), stored: 0 }
+    }
+
+    pub(crate) fn add(&mut self, lane: Lane) {
+        self.lanes.add(lane);
+    }
+
+    /// How many bytes the server has said it wrote.
+    pub(crate) fn stored(&self) -> u64 {
+        self.stored
+    }
+
+    /// Sends this part as soon as there is room. Whether it was written is known when [`finish`](Self::finish) returns;
+    /// a refusal of an earlier part comes out here.
+    ///
+    /// # Errors
+    /// The server refused to write, or the last lane is lost.
+    pub(crate) async fn write(&mut self, offset: u64, data: Bytes) -> Result<()> {
+        let mut again = vec![Part { offset, data }];
+        while let Some(part) = again.pop() {
+            match self.lanes.room(part.data.len() as u64) {
+                Some((lane, size)) => {
+                    if let Some(rest) = self.send(lane, size, part) {
+                        again.push(rest);
+                    }
+                }
+                None => {
+                    again.push(part);
+                    again.extend(self.settle().await?);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until all parts were written.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub(crate) async fn finish(&mut self) -> Result<()> {
+        while self.lanes.under_way() > 0 {
+            if let Some(Part { offset, data }) = self.settle().await? {
+                self.write(offset, data).await?;
+            }
+        }
+        self.lanes.check("write")
+    }
+
+    /// Gives the open files back, to be asked about and closed.
+    pub(crate) fn into_files(self) -> impl Iterator<Item = OpenHandle> {
+        self.lanes.into_files()
+    }
+
+    /// Sends the first `size` bytes of it, and returns the rest.
+    fn send(&mut self, lane: usize, size: u32, mut part: Part) -> Option<Part> {
+        let most = usize::try_from(size).unwrap_or(usize::MAX).min(part.data.len());
+        let (offset, data) = (part.offset, part.data.split_to(most));
+        let note = Part { offset, data: data.clone() };
+        self.lanes.ask(lane, size, note, |file| Request::Write {
+            handle: file.handle().clone(),
+            offset,
+            data,
+        });
+        part.offset += most as u64;
+        (!part.data.is_empty()).then_some(part)
+    }
+
+    /// Waits for one answer; what was on a lane that is lost comes back.
+    async fn settle(&mut self) -> Result<Option<Part>> {
+        let worth = |part: &Part, _: &Answer| u32::try_from(part.data.len()).unwrap_or(u32::MAX);
+        match self.lanes.next("write", worth).await? {
+            Some(Outcome::Answered(part, Answer::Status(status))) if status.code() == StatusCode::OK => {
+                self.stored += part.data.len() as u64;
+                Ok(None)
+            }
+            Some(Outcome::Answered(_, Answer::Status(status))) => Err(Error::of_status("write", status)),
+            Some(Outcome::Lost(part)) => Ok(Some(part)),
+            Some(Outcome::Answered(..)) | None => Ok(None),
+        }
+    }
+}

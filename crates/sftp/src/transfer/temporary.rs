@@ -1,0 +1,99 @@
+//! A file on the server that takes another's place when it is whole.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use rustle_sftp_proto::Request;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::sftp::Sftp;
+
+/// A file under a name of its own beside the one that it is for. Dropped, it is removed.
+pub(crate) struct Temporary {
+    sftp: Sftp,
+    path: Bytes,
+    target: Bytes,
+    done: bool,
+}
+
+impl Temporary {
+    /// A name in the same directory that nobody else has: with a random part, so that it says nothing of the process that
+    /// made it. Nothing is created yet.
+    ///
+    /// # Errors
+    /// The system has no random numbers.
+    pub(crate) fn beside(sftp: &Sftp, target: &Bytes) -> Result<Self> {
+        let mut random = [0; 6];
+        getrandom::fill(&mut random).map_err(|error| {
+            Error::new(ErrorKind::Local, "put", "the system gives no random numbers").with_source(error)
+        })?;
+        let mut suffix = String::from(".rustle-");
+        for byte in random {
+            suffix.push_str(&format!("{byte:02x}"));
+        }
+        Ok(Self { sftp: sftp.clone(), path: named(target, &suffix), target: target.clone(), done: false })
+    }
+
+    /// The name that each attempt at the same file uses, so that a later one finds what an earlier one left.
+    pub(crate) fn to_resume(sftp: &Sftp, target: &Bytes) -> Self {
+        Self { sftp: sftp.clone(), path: named(target, ".rustle-part"), target: target.clone(), done: false }
+    }
+
+    pub(crate) fn path(&self) -> &Bytes {
+        &self.path
+    }
+
+    /// It stays where it is when this is dropped: a later attempt goes on from it.
+    pub(crate) fn keep(&mut self) {
+        self.done = true;
+    }
+
+    /// Takes the target's place, at once or not at all; see [`Sftp::rename`] for servers without
+    /// `posix-rename@openssh.com`.
+    ///
+    /// # Errors
+    /// The server refused; the temporary file is removed then.
+    pub(crate) async fn take_place(mut self) -> Result<()> {
+        self.sftp.rename(&self.path, &self.target).await?;
+        self.done = true;
+        Ok(())
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if !self.done {
+            self.sftp.engine().tell(Request::Remove { path: self.path.clone() });
+        }
+    }
+}
+
+/// `.NAME` and a suffix in the target's directory. A name too long for that is cut: no file system takes more than 255
+/// bytes.
+fn named(target: &[u8], suffix: &str) -> Bytes {
+    let (directory, name) = match target.iter().rposition(|byte| *byte == b'/') {
+        Some(slash) => target.split_at(slash + 1),
+        None => (&b""[..], target),
+    };
+    let room = LONGEST_NAME - 1 - suffix.len();
+    let mut path = BytesMut::with_capacity(directory.len() + LONGEST_NAME);
+    path.put_slice(directory);
+    path.put_u8(b'.');
+    path.put_slice(&name[..name.len().min(room)]);
+    path.put_slice(suffix.as_bytes());
+    path.freeze()
+}
+
+const LONGEST_NAME: usize = 255;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_stays_in_the_directory_and_within_what_file_systems_take() {
+        assert_eq!(named(b"/srv/app", ".x"), "/srv/.app.x");
+        assert_eq!(named(b"app", ".x"), ".app.x");
+        let long = named(&[b"d/".to_vec(), vec![b'n'; 250]].concat(), ".rustle-part");
+        assert_eq!(long.len(), 2 + 255);
+        assert!(long.ends_with(b"n.rustle-part"));
+    }
+}
