@@ -146,7 +146,7 @@ async fn what_is_no_file_is_refused_at_once() {
     assert_local(&Reader::open(path.clone(), Plan::new(1)).await.unwrap_err(), &path, "a directory");
     let path = directory.path().join("missing");
     assert_local(&Reader::open(path.clone(), Plan::new(1)).await.unwrap_err(), &path, "no such file");
-    #[cfg(unix)]
+    #[cfg(target_os = "linux")]
     {
         let path = directory.path().join("pipe");
         rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
