@@ -1,8 +1,9 @@
 //! Where a fetched file goes: into its place, or beside it until it is whole.
 
+mod place;
 mod temporary;
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -10,14 +11,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use self::place::{followed, open_in_place, replaced_mode};
 use self::temporary::Temporary;
 use crate::error::Error;
-use crate::local::details::{Details, Kind};
+use crate::local::details::Details;
 use crate::local::driver::off_thread;
 use crate::local::preserve::{Preserved, set_mode};
+use crate::local::tree::Links;
 use crate::local::whole::{ranges_of, sha256_of};
 use crate::local::writer::{Writer, Writing};
-use crate::local::{failed, positional, refused};
+use crate::local::{positional, refused};
 
 const OPERATION: &str = "write local file";
 const READ: &str = "read local file";
@@ -25,15 +28,11 @@ const READ: &str = "read local file";
 /// How a file comes to be under its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Placing {
-    /// Written where it belongs, as by scp: a transfer that breaks off leaves a part. A link is followed, and a device
-    /// is written to.
+    /// Written where it belongs, as by scp: a transfer that breaks off leaves a part. A device is written to.
     InPlace,
-    /// The same, for a name that the server chose: a link is refused, since an earlier answer of the server may have
-    /// put it there.
-    InPlaceUnlessLink,
     /// Under a name of its own in the same directory, `.NAME.rustle-` and eight random characters, and renamed when it
-    /// is whole: at every moment there is the old file or the new one. A link is replaced, not followed. What breaks
-    /// off leaves nothing, or where the process is killed the temporary file.
+    /// is whole: at every moment there is the old file or the new one. What breaks off leaves nothing, or where the
+    /// process is killed the temporary file.
     Atomic,
     /// As `Atomic`, under a name that a later transfer finds, `.NAME.rustle-part`, locked while it is written.
     Resumable,
@@ -85,7 +84,8 @@ enum Mode {
 pub(super) const NO_WAIT: i32 = flag(rustix::fs::OFlags::NONBLOCK);
 
 impl Target {
-    /// Makes the file, or opens it. `mode` are the permissions of a new file before the system's mask for new files
+    /// Makes the file, or opens it, under a name that the user gave: where it is a link, what it leads to is written or
+    /// replaced, and the link stays. `mode` are the permissions of a new file before the system's mask for new files
     /// (umask) is taken off: those of the original, or `0o666`. A file that is replaced or written in place hands its
     /// own down.
     ///
@@ -98,7 +98,25 @@ impl Target {
     /// Dropped, no temporary file stays behind; an empty file in its place may.
     pub(crate) async fn create(path: PathBuf, placing: Placing, mode: u32) -> Result<Self, Error> {
         let shown = path.clone();
-        off_thread(OPERATION, &shown, move || Self::create_here(path.into(), placing, mode)).await
+        let work = move || {
+            let path = if placing == Placing::InPlace { path } else { followed(path)? };
+            Self::create_here(path.into(), placing, Links::Follow, mode)
+        };
+        off_thread(OPERATION, &shown, work).await
+    }
+
+    /// The same for a name that the server chose. No link is followed, since an earlier answer of the server may have put
+    /// it there: in place it is an error, and otherwise the file takes the link's place.
+    ///
+    /// # Errors
+    /// As those of [`Target::create`], and a link.
+    ///
+    /// # Cancel safety
+    /// As that of [`Target::create`].
+    pub(crate) async fn create_inside(path: PathBuf, placing: Placing, mode: u32) -> Result<Self, Error> {
+        let shown = path.clone();
+        off_thread(OPERATION, &shown, move || Self::create_here(path.into(), placing, Links::Keep, mode))
+            .await
     }
 
     /// How many bytes an earlier transfer left, to be proved equal before more is written behind them. Only a resumable
@@ -195,13 +213,16 @@ impl Target {
     }
 
     /// [`Target::create`], on a thread that may block.
-    pub(super) fn create_here(path: Arc<Path>, placing: Placing, mode: u32) -> Result<Self, Error> {
+    pub(super) fn create_here(
+        path: Arc<Path>,
+        placing: Placing,
+        links: Links,
+        mode: u32,
+    ) -> Result<Self, Error> {
         let refused_here = |error| refused(OPERATION, &path, error);
         let mode = mode & 0o777;
         let (file, temporary, found, mode) = match placing {
-            Placing::InPlace | Placing::InPlaceUnlessLink => {
-                (open_in_place(&path, placing, mode)?, None, 0, Mode::AsItIs)
-            }
+            Placing::InPlace => (open_in_place(&path, links, mode)?, None, 0, Mode::AsItIs),
             Placing::Atomic => {
                 let replaced = replaced_mode(&path)?;
                 let (file, temporary) = Temporary::create(&path, replaced.unwrap_or(mode))?;
@@ -262,78 +283,6 @@ impl Target {
             Durability::Synced | Durability::Lazy => Ok(()),
         }
     }
-}
-
-/// What is there under the name already, if it can be replaced: its permissions.
-fn replaced_mode(path: &Path) -> Result<Option<u32>, Error> {
-    match fs::symlink_metadata(path) {
-        Ok(metadata) => match Details::from(&metadata).kind() {
-            Kind::File => Ok(Some(Details::from(&metadata).mode())),
-            // A link has no permissions of its own.
-            Kind::Link => Ok(None),
-            Kind::Directory => Err(refused(OPERATION, path, io::ErrorKind::IsADirectory.into())),
-            Kind::Special => Err(failed(
-                OPERATION,
-                path,
-                "there is a device, a pipe or a socket, which is not replaced by a file",
-            )),
-        },
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(refused(OPERATION, path, error)),
-    }
-}
-
-fn open_in_place(path: &Path, placing: Placing, mode: u32) -> Result<File, Error> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    let follows = placing == Placing::InPlace;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        let no_follow = if follows { 0 } else { flag(rustix::fs::OFlags::NOFOLLOW) };
-        options.mode(mode | 0o200).custom_flags(NO_WAIT | no_follow);
-    }
-    #[cfg(windows)]
-    {
-        // FILE_FLAG_OPEN_REPARSE_POINT: the link itself is opened, and then refused.
-        let flags = if follows { 0 } else { 0x0020_0000 };
-        std::os::windows::fs::OpenOptionsExt::custom_flags(&mut options, flags);
-        let _ = mode;
-        if path.is_dir() {
-            return Err(refused(OPERATION, path, io::ErrorKind::IsADirectory.into()));
-        }
-    }
-    let is_link = || fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink());
-    let through_link = || failed(OPERATION, path, "there is a link, which may lead out of the directory");
-    if cfg!(windows) && !follows && is_link() {
-        // Opened to be cut, a link would be emptied.
-        return Err(through_link());
-    }
-    let file = options.open(path).map_err(|error| match !follows && is_link() {
-        true => through_link().with_source(error),
-        false => refused(OPERATION, path, error),
-    })?;
-    let details = Details::of(&file).map_err(|error| refused(OPERATION, path, error))?;
-    if details.kind() == Kind::Link {
-        return Err(through_link());
-    }
-    if details.kind() == Kind::Special && !takes_any_place(&file).map_err(|e| refused(OPERATION, path, e))? {
-        return Err(failed(OPERATION, path, "a pipe or a socket, which cannot be written out of order"));
-    }
-    Ok(file)
-}
-
-/// `/dev/null` and other devices do; a pipe has no places.
-#[cfg(unix)]
-fn takes_any_place(file: &File) -> io::Result<bool> {
-    use std::os::unix::fs::FileTypeExt;
-    let kind = file.metadata()?.file_type();
-    Ok(kind.is_char_device() || kind.is_block_device())
-}
-
-#[cfg(windows)]
-fn takes_any_place(_file: &File) -> io::Result<bool> {
-    Ok(false)
 }
 
 /// A new temporary file was made with what it has in the end, as far as the system's mask leaves it. That is noted,

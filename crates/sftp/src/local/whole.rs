@@ -16,6 +16,7 @@ use crate::local::details::Details;
 use crate::local::driver::off_thread;
 use crate::local::reader::{changed, open_regular};
 use crate::local::target::{Finish, Placing, Target};
+use crate::local::tree::Links;
 use crate::local::{positional, refused};
 
 const READ: &str = "read local file";
@@ -29,12 +30,12 @@ pub(crate) struct Small {
     pub(crate) data: Option<Bytes>,
 }
 
-/// A file that is to be written as a whole.
+/// A file that is to be written as a whole, under a name that the server chose.
 #[derive(Debug)]
 pub(crate) struct Wanted {
     pub(crate) path: PathBuf,
     pub(crate) placing: Placing,
-    /// As for [`Target::create`].
+    /// As for [`Target::create_inside`].
     pub(crate) mode: u32,
     pub(crate) data: Vec<Bytes>,
     pub(crate) finish: Finish,
@@ -147,7 +148,7 @@ fn read_whole(path: &Path, most: usize) -> Result<Small, Error> {
 
 fn write_whole(wanted: Wanted) -> Result<(), Error> {
     let Wanted { path, placing, mode, data, finish } = wanted;
-    let target = Target::create_here(path.into(), placing, mode)?;
+    let target = Target::create_here(path.into(), placing, Links::Keep, mode)?;
     target.fill(&data)?;
     target.commit_here(&finish)
 }

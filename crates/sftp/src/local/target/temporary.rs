@@ -9,9 +9,8 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::local::details::{Details, Stamp};
+use crate::local::target::OPERATION;
 use crate::local::{failed, refused};
-
-use super::OPERATION;
 
 /// A temporary file. Dropped, it is removed, unless it can be resumed.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use crate::local::preserve::Preserved;
 use crate::local::target::{Durability, Finish, Placing, Target};
 use crate::local::writer::Writing;
 
-const ALL: [Placing; 4] = [Placing::InPlace, Placing::InPlaceUnlessLink, Placing::Atomic, Placing::Resumable];
+const ALL: [Placing; 3] = [Placing::InPlace, Placing::Atomic, Placing::Resumable];
 
 async fn write(target: &Target, text: &'static str) {
     let mut writer = target.writer(Writing::default()).unwrap();
@@ -218,34 +218,53 @@ mod unix {
         }
     }
 
-    #[tokio::test]
-    async fn a_link_is_followed_only_where_the_user_named_it() {
-        let directory = directory();
-        let outside = file_with(&directory, "outside", b"old");
-        let path = directory.path().join("link");
-        symlink(&outside, &path).unwrap();
-        let error = Target::create(path.clone(), Placing::InPlaceUnlessLink, 0o666).await.unwrap_err();
-        assert_local(&error, &path, "there is a link");
-        assert_eq!(fs::read(&outside).unwrap(), b"old");
-        put(&path, Placing::InPlace, PLAIN).await;
-        assert_eq!(fs::read(&outside).unwrap(), b"new");
-        fs::write(&outside, "old").unwrap();
-        put(&path, Placing::Atomic, PLAIN).await;
-        assert_eq!(
-            (fs::read(&outside).unwrap(), fs::read(&path).unwrap()),
-            (b"old".to_vec(), b"new".to_vec())
-        );
-        assert!(fs::symlink_metadata(&path).unwrap().is_file());
+    async fn put_inside(path: &Path, placing: Placing) -> Result<(), crate::Error> {
+        let target = Target::create_inside(path.to_owned(), placing, 0o666).await?;
+        write(&target, "new").await;
+        target.commit(PLAIN).await
     }
 
     #[tokio::test]
-    async fn a_link_that_leads_nowhere_makes_nothing_outside() {
+    async fn a_link_that_the_user_named_is_followed_and_stays() {
         let directory = directory();
-        let (outside, path) = (directory.path().join("outside"), directory.path().join("link"));
-        symlink(&outside, &path).unwrap();
-        let error = Target::create(path.clone(), Placing::InPlaceUnlessLink, 0o666).await.unwrap_err();
-        assert_local(&error, &path, "there is a link");
-        assert!(!outside.exists());
+        fs::create_dir(directory.path().join("far")).unwrap();
+        let outside = file_with(&directory, "far/outside", b"old");
+        let path = directory.path().join("link");
+        symlink("far/outside", &path).unwrap();
+        for placing in ALL {
+            fs::write(&outside, "old").unwrap();
+            put(&path, placing, PLAIN).await;
+            assert_eq!(fs::read(&outside).unwrap(), b"new", "{placing:?}");
+            assert!(fs::symlink_metadata(&path).unwrap().is_symlink());
+        }
+        let nowhere = directory.path().join("nowhere");
+        symlink("missing", &nowhere).unwrap();
+        let error = Target::create(nowhere.clone(), Placing::Atomic, 0o666).await.unwrap_err();
+        assert_local(&error, &nowhere, "what it leads to is not there");
+    }
+
+    #[tokio::test]
+    async fn a_link_in_the_place_of_a_name_of_the_server_is_never_followed() {
+        let directory = directory();
+        let (there, missing) = (file_with(&directory, "there", b"old"), directory.path().join("missing"));
+        for outside in [&there, &missing] {
+            let path = directory.path().join("link");
+            for placing in ALL {
+                symlink(outside, &path).unwrap();
+                match put_inside(&path, placing).await {
+                    Err(error) if placing == Placing::InPlace => {
+                        assert_local(&error, &path, "there is a link");
+                    }
+                    other => {
+                        other.unwrap();
+                        assert!(fs::symlink_metadata(&path).unwrap().is_file(), "{placing:?}");
+                    }
+                }
+                fs::remove_file(&path).unwrap();
+            }
+        }
+        assert_eq!(fs::read(&there).unwrap(), b"old");
+        assert!(!missing.exists());
     }
 
     #[tokio::test]

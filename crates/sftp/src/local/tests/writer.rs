@@ -132,7 +132,7 @@ async fn small_files_are_written_by_the_dozen_each_with_its_own_error() {
     let files = vec![
         wanted("a", Placing::Atomic, "first"),
         wanted("missing/b", Placing::Atomic, "second"),
-        wanted("c", Placing::InPlaceUnlessLink, ""),
+        wanted("c", Placing::InPlace, ""),
     ];
     let results = write_small(files).await.unwrap();
     assert!(results[0].is_ok() && results[2].is_ok());
