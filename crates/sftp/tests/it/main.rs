@@ -4,6 +4,7 @@
 
 mod entries;
 mod files;
+mod local;
 mod opening;
 mod support;
 mod transfers;
