@@ -293,6 +293,10 @@ impl<'a> Batch<'a> {
     }
 
     fn add(&mut self, piece: Piece, bytes: usize) -> Result<(), Dropped> {
+        // Otherwise noticed when the batch is full.
+        if self.worker.tell.is_closed() {
+            return Err(Dropped);
+        }
         self.pieces.push(piece);
         self.bytes += bytes;
         if self.bytes >= self.goal || self.pieces.len() >= Self::MOST_PIECES { self.send() } else { Ok(()) }

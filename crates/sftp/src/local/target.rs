@@ -18,7 +18,7 @@ use crate::local::details::Details;
 use crate::local::driver::off_thread;
 use crate::local::preserve::{Preserved, set_mode};
 use crate::local::tree::Links;
-use crate::local::whole::{ranges_of, sha256_of};
+use crate::local::whole::{ranges_of, sha256_by};
 use crate::local::writer::{Writer, Writing};
 use crate::local::{positional, refused};
 
@@ -162,11 +162,10 @@ impl Target {
     /// As those of `sha256`.
     ///
     /// # Cancel safety
-    /// Nothing is changed; the thread reads to the end of the range.
+    /// Nothing is changed, and the thread stops reading.
     pub(crate) async fn sha256(&self, range: Range<u64>) -> Result<[u8; 32], Error> {
         let file = self.to_be_read()?;
-        let path = Arc::clone(&self.path);
-        off_thread(READ, &self.path, move || sha256_of(&file, &path, range)).await
+        sha256_by(&self.path, range, move || Ok(file)).await
     }
 
     /// Gives the file its attributes and its name. Every writer has to be finished.

@@ -7,13 +7,14 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use crate::error::Error;
 use crate::local::details::Details;
-use crate::local::driver::off_thread;
+use crate::local::driver::{broken_off, off_thread};
 use crate::local::reader::{changed, open_regular};
 use crate::local::target::{Finish, Placing, Target};
 use crate::local::tree::Links;
@@ -91,14 +92,24 @@ pub(crate) async fn read_ranges(path: PathBuf, ranges: Vec<Range<u64>>) -> Resul
 /// [`ErrorKind::Changed`](crate::ErrorKind::Changed) where it was cut meanwhile.
 ///
 /// # Cancel safety
-/// Nothing is changed; the thread reads to the end of the range.
+/// Nothing is changed, and the thread stops reading.
 pub(crate) async fn sha256(path: PathBuf, range: Range<u64>) -> Result<[u8; 32], Error> {
     let shown = path.clone();
-    let work = move || {
-        let (file, _details) = open_regular(&path)?;
-        sha256_of(&file, &path, range)
-    };
-    off_thread(READ, &shown, work).await
+    sha256_by(&shown, range, move || open_regular(&path).map(|(file, _details)| file)).await
+}
+
+/// [`sha256`] of a file that `open` opens, on the thread that may block.
+pub(super) async fn sha256_by(
+    path: &Path,
+    range: Range<u64>,
+    open: impl FnOnce() -> Result<File, Error> + Send + 'static,
+) -> Result<[u8; 32], Error> {
+    // Reading may take minutes, for which nobody should wait who wants to end the program.
+    let asker = Arc::new(());
+    let (asked, shown) = (Arc::downgrade(&asker), path.to_owned());
+    let hash = off_thread(READ, path, move || sha256_of(&open()?, &shown, range, &asked)).await;
+    drop(asker);
+    hash
 }
 
 /// [`read_ranges`], on a thread that may block.
@@ -114,14 +125,16 @@ pub(super) fn ranges_of(file: &File, ranges: &[Range<u64>]) -> io::Result<Vec<By
     ranges.iter().map(read).collect()
 }
 
-/// [`sha256`], on a thread that may block.
-pub(super) fn sha256_of(file: &File, path: &Path, range: Range<u64>) -> Result<[u8; 32], Error> {
+fn sha256_of(file: &File, path: &Path, range: Range<u64>, asker: &Weak<()>) -> Result<[u8; 32], Error> {
     let refused_here = |error| refused(READ, path, error);
     let end = range.end.min(file.metadata().map_err(refused_here)?.len());
     let mut hash = Sha256::new();
     let mut room = vec![0; 256 * 1024];
     let mut at = range.start;
     while at < end {
+        if asker.strong_count() == 0 {
+            return Err(broken_off(READ, path));
+        }
         let wanted = usize::try_from(end - at).unwrap_or(usize::MAX).min(room.len());
         if positional::read(file, &mut room[..wanted], at).map_err(refused_here)? < wanted {
             return Err(changed(path, "it became shorter while it was read"));
@@ -151,4 +164,21 @@ fn write_whole(wanted: Wanted) -> Result<(), Error> {
     let target = Target::create_here(path.into(), placing, Links::Keep, mode)?;
     target.fill(&data)?;
     target.commit_here(&finish)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_that_nobody_waits_for_is_not_finished() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "data").unwrap();
+        let asker = Arc::new(());
+        let asked = Arc::downgrade(&asker);
+        let hash = || sha256_of(file.as_file(), file.path(), 0..4, &asked);
+        assert_eq!(hash().unwrap(), <[u8; 32]>::from(Sha256::digest("data")));
+        drop(asker);
+        assert!(hash().unwrap_err().to_string().contains("broken off"));
+    }
 }

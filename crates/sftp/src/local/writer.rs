@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::mem;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -60,10 +61,11 @@ enum Order {
     },
 }
 
-/// The first error, for whoever asks first.
+/// The first error, for whoever asks first; and whether nobody will ask any more.
 #[derive(Debug, Default)]
 struct Failure {
     state: Mutex<FailureState>,
+    is_abandoned: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -196,6 +198,12 @@ impl Writer {
     }
 }
 
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.failure.is_abandoned.store(true, Ordering::Relaxed);
+    }
+}
+
 impl Failure {
     /// Why the thread takes nothing any more.
     fn take(&self, path: &Path) -> Error {
@@ -225,6 +233,10 @@ impl Worker {
     /// finds the error.
     fn run(mut self) {
         while let Some(order) = self.received.blocking_recv() {
+            // What still waits would be written to a file that is given up.
+            if self.failure.is_abandoned.load(Ordering::Relaxed) {
+                return;
+            }
             match order {
                 Order::Write(runs) => {
                     let mut written =
@@ -278,4 +290,47 @@ fn close(file: File) -> std::io::Result<()> {
 /// Worth leaving out: a block of every usual file system is 4 KiB or less.
 fn is_hole(piece: &[u8]) -> bool {
     piece.len() >= 4096 && piece.iter().all(|&byte| byte == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is in the file when the thread has done all of these orders.
+    fn written(is_abandoned: bool) -> Vec<u8> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let (orders, received) = mpsc::channel(1);
+        let failure = Arc::new(Failure { is_abandoned: AtomicBool::new(is_abandoned), ..Failure::default() });
+        let run = Run { offset: 0, length: 4, pieces: vec![Bytes::from_static(b"data")] };
+        orders.try_send(Order::Write(vec![run])).unwrap();
+        drop(orders);
+        Worker { path: file.path().into(), file: file.reopen().unwrap(), failure, received }.run();
+        std::fs::read(file.path()).unwrap()
+    }
+
+    #[test]
+    fn nothing_is_written_any_more_for_a_writer_that_was_dropped() {
+        assert_eq!(written(false), b"data");
+        assert_eq!(written(true), b"");
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_is_gone_without_a_word_is_an_error() {
+        let (orders, received) = mpsc::channel(1);
+        drop(received);
+        let mut writer = Writer {
+            path: Path::new("a").into(),
+            orders,
+            failure: Arc::default(),
+            staged: Vec::new(),
+            staged_bytes: 0,
+            batch: 1,
+            leaves_holes: false,
+            end: 0,
+        };
+        let error = writer.write(0, [Bytes::from_static(b"x")]).await.unwrap_err();
+        assert!(error.to_string().contains("broken off"), "{error}");
+        let error = writer.finish(false).await.unwrap_err();
+        assert!(error.to_string().contains("as was told then"), "{error}");
+    }
 }
