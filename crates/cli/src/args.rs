@@ -1,13 +1,17 @@
 //! What may be typed.
 
+mod transfer;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
+pub(crate) use self::transfer::{GetArgs, MannerArgs, PutArgs};
+
 const EXIT_CODES: &str = "\
 Exit codes:
-  0-254  of the remote command
+  0-254  of the remote command; 0 of other commands that did what they were to do
   255    a failure of this program or of the connection, or a remote command ended by a signal
   128+n  this program was ended by signal n
 
@@ -23,7 +27,7 @@ Exit codes:
   255    it could not start, or a scripted fault never happened
   128+n  it was ended by signal n";
 
-/// Run commands on hosts over SSH, and test connections to them.
+/// Run commands on hosts over SSH, move files, and test connections.
 #[derive(Debug, Parser)]
 #[command(
     name = "rustle-connect",
@@ -44,6 +48,8 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum CommandArgs {
     Exec(ExecArgs),
+    Get(GetArgs),
+    Put(PutArgs),
     #[command(visible_alias = "test")]
     TestConnection(TestConnectionArgs),
     SshConfig(SshConfigArgs),

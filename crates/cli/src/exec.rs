@@ -15,15 +15,14 @@ mod terminal;
 mod terminal;
 mod what;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use rustle_session::{Child, ExitStatus, HostSetup, Session};
 
+use crate::connect;
 use crate::failure::{FAILED, Failure, Stop};
 use crate::plan::{ExecPlan, Format, Input, Line};
 use crate::printer::Printer;
-use crate::prompt::Person;
 use crate::signals::{Interrupt, Signals};
 
 /// How long a goodbye to the host may keep this program, a ProxyCommand's own end aside: the command has ended by then.
@@ -38,22 +37,14 @@ const ENDING: Duration = Duration::from_secs(3);
 /// Dropped, the remote process is ended as a dropped [`Child`] is.
 pub(crate) async fn run(plan: &ExecPlan, printer: &mut Printer) -> Result<u8, Stop> {
     let mut signals = Signals::listen()?;
-    let person = Arc::new(Person::new(|name| std::env::var_os(name)));
-    let read = async { Ok(plan.host.setup(&person, plan.line.as_ref().map(Line::text)).await?) };
-    let mut setup = unless_interrupted(&mut signals, read).await?;
-    printer.follow(setup.run().verbosity());
-    printer.setup_warnings(setup.warnings());
+    let mut setup =
+        connect::settings(&plan.host, plan.line.as_ref().map(Line::text), &mut signals, printer).await?;
     let what = what::decide(plan, setup.run())?;
     let on_terminal = what::on_terminal(plan, setup.run(), &what, printer);
     if on_terminal {
         setup = setup.for_terminal();
     }
-    let connecting = async { Ok(setup.connect().await?) };
-    let session: Session = unless_interrupted(&mut signals, Box::pin(connecting)).await?;
-    if let Some(key) = session.host_key().filter(|_| setup.shows_host_key()) {
-        printer.host_key(&key.fingerprint(), &key.randomart());
-    }
-    banners(&session, printer);
+    let session = connect::connect(&setup, &mut signals, printer).await?;
     let Some(mut command) = what::command(&what, &setup, &session) else {
         return only_connected(&session, &mut signals).await;
     };
@@ -68,7 +59,7 @@ pub(crate) async fn run(plan: &ExecPlan, printer: &mut Printer) -> Result<u8, St
         command = command.forward_agent(agent.clone());
     }
     let spawning = async { Ok(command.spawn().await?) };
-    let child = match unless_interrupted(&mut signals, spawning).await {
+    let child = match signals.unless_interrupted(spawning).await {
         Err(Stop::Quietly(code)) => {
             // The command may run already, and be ended in the background; a second signal does not wait for that.
             tokio::select! {
@@ -98,16 +89,6 @@ pub(crate) async fn run(plan: &ExecPlan, printer: &mut Printer) -> Result<u8, St
     code
 }
 
-/// What the servers on the way want people to read, the first one's first.
-fn banners(session: &Session, printer: &mut Printer) {
-    let mut on_the_way: Vec<&Session> =
-        std::iter::successors(Some(session), |above| above.jump_host()).collect();
-    on_the_way.reverse();
-    for session in on_the_way {
-        printer.banner(&session.banner());
-    }
-}
-
 /// Nothing runs (`SessionType none`): the connection is there until it ends, or this program.
 async fn only_connected(session: &Session, signals: &mut Signals) -> Result<u8, Stop> {
     tokio::select! {
@@ -121,17 +102,6 @@ async fn only_connected(session: &Session, signals: &mut Signals) -> Result<u8, 
             }
             Err(Stop::Quietly(signal.exit_code()))
         }
-    }
-}
-
-/// Carries out `work`, unless a signal comes first: then it is dropped, which ends what it began.
-async fn unless_interrupted<T>(
-    signals: &mut Signals,
-    work: impl Future<Output = Result<T, Stop>>,
-) -> Result<T, Stop> {
-    tokio::select! {
-        result = work => result,
-        signal = signals.next() => Err(Stop::Quietly(signal.exit_code())),
     }
 }
 

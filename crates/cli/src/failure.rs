@@ -19,6 +19,8 @@ pub(crate) enum Stop {
     Failed(Failure),
     /// Without a word: a reader that went away, a signal.
     Quietly(u8),
+    /// The same, by a signal while files were moved: what is just being done to one of this side is waited for.
+    Midway(u8),
 }
 
 /// One error.
@@ -41,6 +43,20 @@ impl Failure {
         let mut failure = Self::new(IO, message);
         failure.causes.push(cause.to_string());
         failure
+    }
+
+    /// What went wrong with a file or with the channel; a file of this side is on no host.
+    pub(crate) fn sftp(error: &rustle_sftp::Error, host: &str) -> Self {
+        let below = error.source().and_then(|source| source.downcast_ref::<rustle_session::Error>());
+        let hint = error.hint().or_else(|| below.and_then(rustle_session::Error::hint));
+        Self {
+            code: error.code(),
+            message: error.to_string(),
+            host: (error.kind() != rustle_sftp::ErrorKind::Local).then(|| host.to_owned()),
+            causes: causes(error),
+            hint: hint.map(str::to_owned),
+            retryable: error.is_retryable(),
+        }
     }
 
     pub(crate) fn at(mut self, host: impl Into<String>) -> Self {
@@ -79,21 +95,20 @@ impl From<rustle_session::Error> for Failure {
             Some(host) => text.strip_prefix(&format!("{host}: ")).unwrap_or(&text).to_owned(),
             None => text,
         };
-        let mut causes = Vec::new();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            causes.push(cause.to_string());
-            source = cause.source();
-        }
         Self {
             code: error.code(),
             message,
             host,
-            causes,
+            causes: causes(&error),
             hint: error.hint().map(str::to_owned),
             retryable: error.is_retryable(),
         }
     }
+}
+
+/// What is below an error, one line each.
+fn causes(error: &dyn StdError) -> Vec<String> {
+    std::iter::successors(error.source(), |cause| (*cause).source()).map(ToString::to_string).collect()
 }
 
 impl From<Failure> for Stop {

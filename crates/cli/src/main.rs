@@ -1,14 +1,17 @@
 //! `rustle-connect`: what was typed becomes a plan, the plan is carried out, and one printer says what came of it.
 //!
 //! Data goes to standard output and everything else to standard error. The exit code is that of the remote
-//! command, 255 for failures of this program, and 128 + n when signal n ended it; `--help` says so too.
+//! command, 0 where another task did what it was to do, 255 for failures of this program, and 128 + n when signal n ended it; `--help` says so too.
 
 mod allocator;
+mod amounts;
 mod args;
+mod connect;
 mod demo;
 mod exec;
 mod failure;
 mod logging;
+mod names;
 mod password_file;
 mod plan;
 mod printer;
@@ -18,9 +21,11 @@ mod ssh_config;
 mod standard_error;
 mod test_connection;
 mod test_server;
+mod transfer;
 mod words;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
 
@@ -28,6 +33,9 @@ use crate::args::Args;
 use crate::failure::{FAILED, Failure, Stop};
 use crate::plan::Task;
 use crate::printer::Printer;
+
+/// How long the system may take to store, name or remove a local file that was being finished when a signal came.
+const LOCAL_FILES: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
     let args = match Args::try_parse() {
@@ -44,7 +52,7 @@ fn main() -> ExitCode {
             printer.failure(&failure);
             FAILED
         }
-        Err(Stop::Quietly(code)) => code,
+        Err(Stop::Quietly(code) | Stop::Midway(code)) => code,
     };
     ExitCode::from(code)
 }
@@ -52,6 +60,7 @@ fn main() -> ExitCode {
 fn carry_out(task: &Task, printer: &mut Printer) -> Result<u8, Stop> {
     match task {
         Task::Exec(exec) => one_thread(exec::run(exec, printer)),
+        Task::Transfer(plan) => one_thread(transfer::run(plan, printer)),
         Task::TestConnection(host) => one_thread(test_connection::run(host, printer)),
         Task::SshConfig(host) => ssh_config::run(host, printer),
         Task::Demo => many_threads(demo::run(printer)),
@@ -84,8 +93,11 @@ fn run_on<T>(
         .build()
         .map_err(|error| Failure::io("the asynchronous runtime cannot be started", &error))?;
     let result = runtime.block_on(work);
-    // A question that nobody will answer any more must not hold the process.
-    runtime.shutdown_background();
+    match result {
+        Err(Stop::Midway(_)) => runtime.shutdown_timeout(LOCAL_FILES),
+        // A question that nobody will answer any more must not hold the process.
+        _ => runtime.shutdown_background(),
+    }
     result
 }
 

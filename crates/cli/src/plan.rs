@@ -1,5 +1,8 @@
 //! What is meant by what was typed, and by the environment: flag before environment before default.
 
+mod operand;
+mod transfer;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,6 +20,8 @@ use crate::password_file::PasswordFile;
 use crate::printer;
 use crate::prompt::Person;
 use crate::words;
+
+pub(crate) use self::transfer::{Manner, TransferPlan, Way};
 
 /// How long output may wait for whoever reads this program's own: as good as for ever.
 const PATIENCE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -57,6 +62,7 @@ pub(crate) enum Voice {
 
 pub(crate) enum Task {
     Exec(ExecPlan),
+    Transfer(TransferPlan),
     TestConnection(HostPlan),
     SshConfig(HostPlan),
     Demo,
@@ -143,6 +149,8 @@ pub(crate) fn plan(args: Args, env: impl Fn(&str) -> Option<OsString>) -> (Outpu
 fn split_output(mut command: CommandArgs) -> (OutputArgs, CommandArgs) {
     let output = match &mut command {
         CommandArgs::Exec(args) => std::mem::take(&mut args.output),
+        CommandArgs::Get(args) => std::mem::take(&mut args.output),
+        CommandArgs::Put(args) => std::mem::take(&mut args.output),
         CommandArgs::TestConnection(args) => std::mem::take(&mut args.output),
         CommandArgs::SshConfig(args) => std::mem::take(&mut args.output),
         CommandArgs::Demo(args) => std::mem::take(&mut args.output),
@@ -166,6 +174,8 @@ fn task(
     };
     Ok(match command {
         CommandArgs::Exec(args) => Task::Exec(exec(args, before, env)?),
+        CommandArgs::Get(args) => Task::Transfer(transfer::get(args, before, env)?),
+        CommandArgs::Put(args) => Task::Transfer(transfer::put(args, before, env)?),
         CommandArgs::TestConnection(args) => {
             Task::TestConnection(host(args.host, before.then(args.connection), env)?)
         }

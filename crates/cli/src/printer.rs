@@ -101,6 +101,13 @@ impl Printer {
         }
     }
 
+    /// What came of the work, unless quiet is wanted.
+    pub(crate) fn summary(&mut self, text: impl Display) {
+        if self.output.voice != Voice::Quiet {
+            self.say(format_args!("{text}"));
+        }
+    }
+
     /// Something only for whoever asked for more (`-v`).
     pub(crate) fn note(&mut self, text: impl Display) {
         if matches!(self.output.voice, Voice::Verbose(_)) {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Stop};
 
 /// Why the program is to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +45,20 @@ impl Signals {
     /// No signal is lost.
     pub(crate) async fn next(&mut self) -> Interrupt {
         self.0.next().await
+    }
+
+    /// Carries out `work`, unless a signal comes first: then it is dropped, which ends what it began.
+    ///
+    /// # Cancel safety
+    /// Dropped, so is the work.
+    pub(crate) async fn unless_interrupted<T>(
+        &mut self,
+        work: impl Future<Output = Result<T, Stop>>,
+    ) -> Result<T, Stop> {
+        tokio::select! {
+            result = work => result,
+            signal = self.next() => Err(Stop::Quietly(signal.exit_code())),
+        }
     }
 }
 

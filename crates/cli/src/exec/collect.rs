@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use base64ct::{Base64, Encoding};
 use bytes::{Bytes, BytesMut};
 use rustle_session::{Child, ChildStderr, ChildStdout, ExitStatus};
 use serde::Serialize;
@@ -10,6 +9,7 @@ use serde::Serialize;
 use super::stream::feed;
 use super::{end, exit_code};
 use crate::failure::{FAILED, Failure, Stop};
+use crate::names::text_or_base64;
 use crate::printer::Printer;
 use crate::signals::Signals;
 
@@ -85,8 +85,8 @@ fn print(
     target: &str,
     printer: &mut Printer,
 ) -> Result<(), Stop> {
-    let (text, base64) = either(stdout);
-    let (error_text, error_base64) = either(stderr);
+    let (text, base64) = text_or_base64(stdout);
+    let (error_text, error_base64) = text_or_base64(stderr);
     printer.json(&Collected {
         host: target,
         exit_code: status.code(),
@@ -98,13 +98,6 @@ fn print(
         duration_ms: started.elapsed().as_secs_f64() * 1000.0,
     })?;
     Ok(())
-}
-
-fn either(bytes: &[u8]) -> (Option<&str>, Option<String>) {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => (Some(text), None),
-        Err(_) => (None, Some(Base64::encode_string(bytes))),
-    }
 }
 
 async fn gather_stdout(from: Option<ChildStdout>) -> Result<Bytes, TooMuch> {

@@ -187,12 +187,13 @@ macro_rules! snapshot {
 }
 pub(crate) use snapshot;
 
-pub(crate) const FILTERS: [(&str, &str); 9] = [
+pub(crate) const FILTERS: [(&str, &str); 10] = [
     (r"SHA256:[A-Za-z0-9+/]{43}", "SHA256:FINGERPRINT"),
     (r"AAAA[A-Za-z0-9+/=]{40,}", "KEY"),
     (r"(known_hosts:)\d+", "${1}LINE"),
     (r" *\d+\.\d ms", " TIME"),
-    (r"(_ms|ms|\x22ms)\x22:\d+(\.\d+)?", "${1}\":TIME"),
+    (r"in \d+\.\d+ s, [0-9.]+ [KMG]?i?B/s", "in TIME, RATE"),
+    (r"(_ms|per_second|ms|\x22ms)\x22:\d+(\.\d+)?", "${1}\":TIME"),
     (r"crypto: pure Rust: \w+", "crypto: BACKEND"),
     (r"pure Rust: \w+", "BACKEND"),
     (r"(aes256-gcm|aes128-gcm|chacha20-poly1305)@openssh\.com", "CIPHER"),

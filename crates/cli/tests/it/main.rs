@@ -29,3 +29,4 @@ mod ssh_config;
 mod terminal;
 mod test_connection;
 mod test_server;
+mod transfer;

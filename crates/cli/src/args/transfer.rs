@@ -1,0 +1,92 @@
+//! What may be typed for `get` and `put`.
+
+use std::ffi::OsString;
+
+use super::{ConnectionArgs, OutputArgs};
+
+const TRANSFER_ENDS: &str = "\
+Exit codes:
+  0      every file is where it belongs
+  255    a file, the connection or this program failed; each file that failed is named, and the others are done
+  128+n  this program was ended by signal n";
+
+/// Fetch files from a host.
+///
+/// HOST:PATH is read as scp reads it: [user@]host:path, [user@][::1]:path or scp://[user@]host[:port]/path. A path that
+/// does not begin with a slash begins where the login does, and ~/ and ~user/ are homes. All files are of one host.
+#[derive(Debug, clap::Args)]
+#[command(after_help = TRANSFER_ENDS)]
+pub(crate) struct GetArgs {
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) manner: MannerArgs,
+    /// The files to fetch
+    #[arg(value_name = "HOST:PATH", required = true)]
+    pub(crate) sources: Vec<OsString>,
+    /// Where to: a file, or a directory, in which each file keeps its last name. A slash at the end is for a directory only
+    #[arg(value_name = "LOCAL", required = true)]
+    pub(crate) destination: OsString,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+}
+
+/// Send files to a host.
+///
+/// HOST:PATH is read as scp reads it: [user@]host:path, [user@][::1]:path or scp://[user@]host[:port]/path. A path that
+/// does not begin with a slash begins where the login does, and ~/ and ~user/ are homes.
+#[derive(Debug, clap::Args)]
+#[command(after_help = TRANSFER_ENDS)]
+pub(crate) struct PutArgs {
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) manner: MannerArgs,
+    /// The files to send; one with a colon before any slash needs ./ before it
+    #[arg(value_name = "LOCAL", required = true)]
+    pub(crate) sources: Vec<OsString>,
+    /// Where to: a file, or a directory, in which each file keeps its last name. A slash at the end is for a directory only
+    #[arg(value_name = "HOST:PATH", required = true)]
+    pub(crate) destination: OsString,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+}
+
+/// How files are moved.
+#[derive(Debug, clap::Args)]
+pub(crate) struct MannerArgs {
+    /// Replace each file in one step when the new one is whole and stored: until then the old one stays, and a transfer
+    /// that ends early leaves nothing else
+    #[arg(long)]
+    pub(crate) atomic: bool,
+    /// Compare the SHA-256 of both sides at the end; a warning says so where the server has no way to
+    #[arg(long)]
+    pub(crate) verify: bool,
+    /// Keep permissions and times (scp's -p, which is the port here)
+    #[arg(long)]
+    pub(crate) preserve: bool,
+    /// Permissions of the copies, in octal, such as 640
+    #[arg(long, value_name = "MODE", value_parser = mode)]
+    pub(crate) mode: Option<u32>,
+}
+
+fn mode(text: &str) -> Result<u32, String> {
+    match u32::from_str_radix(text, 8) {
+        // `from_str_radix` takes a sign.
+        Ok(bits @ 0..=0o777) if !text.starts_with('+') => Ok(bits),
+        _ => Err("not an octal number from 0 to 777".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mode_is_nine_bits_in_octal() {
+        assert_eq!((mode("640"), mode("0755"), mode("0")), (Ok(0o640), Ok(0o755), Ok(0)));
+        for wrong in ["", "648", "+644", "-1", "1777", "u=rw"] {
+            assert!(mode(wrong).is_err(), "{wrong}");
+        }
+    }
+}

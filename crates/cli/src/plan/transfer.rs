@@ -1,0 +1,92 @@
+//! What `get` and `put` mean.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use super::operand::{Operand, Remote};
+use super::{HostPlan, host};
+use crate::args::{ConnectionArgs, GetArgs, MannerArgs, PutArgs};
+use crate::failure::{Failure, USAGE};
+
+pub(crate) struct TransferPlan {
+    pub(crate) host: HostPlan,
+    pub(crate) way: Way,
+    pub(crate) manner: Manner,
+}
+
+/// From which side to which.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Way {
+    Get { sources: Vec<Vec<u8>>, destination: PathBuf },
+    Put { sources: Vec<PathBuf>, destination: Vec<u8> },
+}
+
+/// How each file is moved.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Manner {
+    pub(crate) atomic: bool,
+    pub(crate) verify: bool,
+    pub(crate) preserve: bool,
+    pub(crate) mode: Option<u32>,
+}
+
+pub(super) fn get(
+    args: GetArgs,
+    before: ConnectionArgs,
+    env: impl Fn(&str) -> Option<OsString>,
+) -> Result<TransferPlan, Failure> {
+    let Operand::Local(destination) = Operand::read(&args.destination)? else {
+        let message = format!("get writes to this side, and {} is on a host", args.destination.display());
+        return Err(Failure::new(USAGE, message).hint(
+            "`put` sends files; a local path with a colon needs ./ before it; from host to host, get first and then put",
+        ));
+    };
+    let mut hosts = Vec::new();
+    let mut sources = Vec::new();
+    for typed in &args.sources {
+        let Operand::Remote(Remote { destination, path }) = Operand::read(typed)? else {
+            let message = format!("get fetches from a host, and {} names none", typed.display());
+            return Err(Failure::new(USAGE, message).hint("write host:path; `put` sends files"));
+        };
+        hosts.push(destination);
+        sources.push(path);
+    }
+    let first = hosts.first().cloned().unwrap_or_default();
+    if let Some(other) = hosts.iter().find(|host| **host != first) {
+        return Err(Failure::new(
+            USAGE,
+            format!("get fetches from one host at a time, not from {first} and {other}"),
+        )
+        .hint("run it once for each host"));
+    }
+    let host = host(first, before.then(args.connection), env)?;
+    Ok(TransferPlan { host, way: Way::Get { sources, destination }, manner: args.manner.into() })
+}
+
+pub(super) fn put(
+    args: PutArgs,
+    before: ConnectionArgs,
+    env: impl Fn(&str) -> Option<OsString>,
+) -> Result<TransferPlan, Failure> {
+    let Operand::Remote(to) = Operand::read(&args.destination)? else {
+        let message = format!("put sends to a host, and {} names none", args.destination.display());
+        return Err(Failure::new(USAGE, message).hint("the last operand is host:path; `get` fetches files"));
+    };
+    let mut sources = Vec::new();
+    for typed in &args.sources {
+        let Operand::Local(path) = Operand::read(typed)? else {
+            let message = format!("put sends files of this side, and {} is on a host", typed.display());
+            return Err(Failure::new(USAGE, message)
+                .hint("`get` fetches files; a local path with a colon needs ./ before it"));
+        };
+        sources.push(path);
+    }
+    let host = host(to.destination, before.then(args.connection), env)?;
+    Ok(TransferPlan { host, way: Way::Put { sources, destination: to.path }, manner: args.manner.into() })
+}
+
+impl From<MannerArgs> for Manner {
+    fn from(args: MannerArgs) -> Self {
+        Self { atomic: args.atomic, verify: args.verify, preserve: args.preserve, mode: args.mode }
+    }
+}

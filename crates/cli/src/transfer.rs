@@ -1,0 +1,101 @@
+//! `get` and `put`: files from one side to the other, one after the other over one channel.
+
+mod jobs;
+mod local_name;
+mod report;
+
+use std::time::Duration;
+
+use rustle_sftp::{Sftp, Summary, Transfer};
+
+use crate::connect;
+use crate::failure::{FAILED, Failure, Stop};
+use crate::plan::{Manner, TransferPlan, Way};
+use crate::printer::Printer;
+use crate::signals::Signals;
+
+use self::jobs::{Job, Place};
+use self::report::Report;
+
+/// How long a goodbye to the host may keep this program: every file has ended by then.
+const GOODBYE: Duration = Duration::from_millis(250);
+
+/// Moves the files, says what came of it, and returns the exit code.
+///
+/// # Cancel safety
+/// Dropped, temporary files are removed as a dropped [`Transfer`] removes them.
+pub(crate) async fn run(plan: &TransferPlan, printer: &mut Printer) -> Result<u8, Stop> {
+    let mut signals = Signals::listen()?;
+    let setup = connect::settings(&plan.host, None, &mut signals, printer).await?;
+    let session = connect::connect(&setup, &mut signals, printer).await?;
+    let target = session.target();
+    let opening = async { Ok(Sftp::open(&session).await.map_err(|error| Failure::sftp(&error, target))?) };
+    let outcome = match signals.unless_interrupted(opening).await {
+        Ok(sftp) => {
+            let moved = tokio::select! {
+                report = move_all(plan, &sftp, target, printer) => report,
+                signal = signals.next() => Err(Stop::Midway(signal.exit_code())),
+            };
+            // What a dropped transfer asked for is answered before the channel ends, unless somebody is in a hurry.
+            tokio::select! {
+                () = sftp.close() => {}
+                _ = signals.next() => {}
+            }
+            moved
+        }
+        Err(stop) => Err(stop),
+    };
+    tokio::select! {
+        _ = session.close(GOODBYE) => {}
+        _ = signals.next() => {}
+    }
+    let report = outcome?;
+    report.print(printer)?;
+    Ok(if report.is_good() { 0 } else { FAILED })
+}
+
+async fn move_all(
+    plan: &TransferPlan,
+    sftp: &Sftp,
+    target: &str,
+    printer: &mut Printer,
+) -> Result<Report, Stop> {
+    let mut report = Report::new(target);
+    let jobs = match &plan.way {
+        Way::Get { sources, destination } => jobs::to_here(sftp, sources, destination, target).await?,
+        Way::Put { sources, destination } => jobs::to_there(sftp, sources, destination, target).await?,
+    };
+    for job in jobs {
+        let result = move_one(&job, sftp, plan.manner, target).await;
+        report.add(job, result, printer);
+    }
+    Ok(report)
+}
+
+async fn move_one(job: &Job, sftp: &Sftp, manner: Manner, target: &str) -> Result<Summary, Failure> {
+    let destination = job.destination.as_ref().map_err(Failure::clone)?;
+    let transfer = match (&job.source, destination) {
+        (Place::There(remote), Place::Here(local)) => sftp.get(remote, local),
+        (Place::Here(local), Place::There(remote)) => sftp.put(local, remote),
+        (Place::Here(_), Place::Here(_)) | (Place::There(_), Place::There(_)) => {
+            return Err(Failure::new(crate::failure::USAGE, "both paths are on the same side"));
+        }
+    };
+    in_this_manner(transfer, manner).await.map_err(|error| Failure::sftp(&error, target))
+}
+
+fn in_this_manner(mut transfer: Transfer, manner: Manner) -> Transfer {
+    if manner.atomic {
+        transfer = transfer.atomic();
+    }
+    if manner.verify {
+        transfer = transfer.verify();
+    }
+    if manner.preserve {
+        transfer = transfer.preserve();
+    }
+    match manner.mode {
+        Some(mode) => transfer.mode(mode),
+        None => transfer,
+    }
+}

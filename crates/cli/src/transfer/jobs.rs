@@ -1,0 +1,199 @@
+//! Which file goes where: a directory as the destination gives each source its last name.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use rustle_sftp::{ErrorKind, Sftp};
+
+use super::local_name::local_name;
+use crate::failure::Failure;
+use crate::names::Shown;
+
+/// One file to be moved.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) source: Place,
+    /// Or why there is none.
+    pub(super) destination: Result<Place, Failure>,
+}
+
+/// A path on one of the two sides.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Place {
+    Here(PathBuf),
+    There(Vec<u8>),
+}
+
+impl Place {
+    /// On Windows, a name that is no Unicode is in an encoding of its own.
+    pub(super) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Here(path) => path.as_os_str().as_encoded_bytes(),
+            Self::There(path) => path,
+        }
+    }
+}
+
+/// Files of the host, to be fetched.
+///
+/// # Errors
+/// The destination has to be a directory and is none, or the channel is over.
+///
+/// # Cancel safety
+/// Nothing is changed by it.
+pub(super) async fn to_here(
+    sftp: &Sftp,
+    sources: &[Vec<u8>],
+    destination: &Path,
+    target: &str,
+) -> Result<Vec<Job>, Failure> {
+    let is_directory = destination.is_dir();
+    let text = destination.as_os_str().as_encoded_bytes();
+    let names_directory = text.ends_with(b"/") || cfg!(windows) && text.ends_with(b"\\");
+    if !is_directory && (sources.len() > 1 || names_directory) {
+        return Err(no_directory(ErrorKind::Local, &Shown::of_local(destination.as_os_str()), sources.len()));
+    }
+    let mut jobs = Vec::with_capacity(sources.len());
+    for typed in sources {
+        let source = expanded(sftp, typed).await.map_err(|error| Failure::sftp(&error, target))?;
+        let destination = match (is_directory, last_name(&source)) {
+            (false, _) => Ok(Place::Here(destination.to_owned())),
+            (true, Some(name)) => match local_name(name) {
+                Ok(name) => Ok(Place::Here(destination.join(name))),
+                Err(why) => Err(failed(ErrorKind::InvalidName, &source, why).at(target)),
+            },
+            (true, None) => {
+                Err(failed(ErrorKind::IsADirectory, &source, "a directory, and only files are moved")
+                    .at(target))
+            }
+        };
+        jobs.push(Job { source: Place::There(source), destination });
+    }
+    Ok(each_by_itself(jobs))
+}
+
+/// Files of this side, to be sent.
+///
+/// # Errors
+/// As [`to_here`].
+///
+/// # Cancel safety
+/// Nothing is changed by it.
+pub(super) async fn to_there(
+    sftp: &Sftp,
+    sources: &[PathBuf],
+    destination: &[u8],
+    target: &str,
+) -> Result<Vec<Job>, Failure> {
+    let destination = expanded(sftp, destination).await.map_err(|error| Failure::sftp(&error, target))?;
+    let names_directory = last_name(&destination).is_none();
+    let is_directory = match sftp.metadata(&destination).await {
+        Ok(metadata) => metadata.is_dir(),
+        Err(error) if error.kind() == ErrorKind::NotFound => false,
+        Err(error) => return Err(Failure::sftp(&error, target)),
+    };
+    if !is_directory && (sources.len() > 1 || names_directory) {
+        return Err(
+            no_directory(ErrorKind::NotADirectory, &Shown::of(&destination), sources.len()).at(target)
+        );
+    }
+    let job = |source: &PathBuf| {
+        let shown = source.as_os_str().as_encoded_bytes();
+        let destination = match (is_directory, source.file_name()) {
+            (false, _) => Ok(Place::There(destination.clone())),
+            (true, None) => Err(failed(ErrorKind::Local, shown, "a directory, and only files are moved")),
+            // On Windows, what is not Unicode has no spelling that a server would understand.
+            (true, Some(name)) if cfg!(unix) || name.to_str().is_some() => {
+                Ok(Place::There(joined(&destination, name.as_encoded_bytes())))
+            }
+            (true, Some(_)) => Err(failed(ErrorKind::InvalidName, shown, "the name is not Unicode")),
+        };
+        Job { source: Place::Here(source.clone()), destination }
+    };
+    Ok(each_by_itself(sources.iter().map(job).collect()))
+}
+
+/// Where two would be written to the same place, the second is not: it would replace what was just moved.
+fn each_by_itself(mut jobs: Vec<Job>) -> Vec<Job> {
+    let mut taken = HashSet::new();
+    for job in &mut jobs {
+        if let Ok(place) = &job.destination
+            && !taken.insert(place.clone())
+        {
+            let text = format!("{} is written by an earlier operand already", Shown::of(place.bytes()));
+            let again = failed(ErrorKind::AlreadyExists, job.source.bytes(), &text);
+            job.destination = Err(again.hint("move it by itself, to another name"));
+        }
+    }
+    jobs
+}
+
+/// The path with the home in place of `~` or `~user` at its beginning, as scp has it, and `.` in place of nothing.
+async fn expanded(sftp: &Sftp, path: &[u8]) -> rustle_sftp::Result<Vec<u8>> {
+    if path.is_empty() {
+        return Ok(b".".to_vec());
+    }
+    if !path.starts_with(b"~") {
+        return Ok(path.to_vec());
+    }
+    let end = path.iter().position(|byte| *byte == b'/').unwrap_or(path.len());
+    let home = sftp.canonicalize(&path[..end]).await?;
+    Ok([&home[..], &path[end..]].concat())
+}
+
+/// The name at a path's end, if it is that of an entry of a directory.
+fn last_name(path: &[u8]) -> Option<&[u8]> {
+    let name = path.rsplit(|byte| *byte == b'/').next()?;
+    (!matches!(name, b"" | b"." | b"..")).then_some(name)
+}
+
+fn joined(directory: &[u8], name: &[u8]) -> Vec<u8> {
+    match directory {
+        b"." => name.to_vec(),
+        directory if directory.ends_with(b"/") => [directory, name].concat(),
+        directory => [directory, b"/", name].concat(),
+    }
+}
+
+fn failed(kind: ErrorKind, path: &[u8], why: &str) -> Failure {
+    Failure::new(kind.code(), format!("{}: {why}", Shown::of(path)))
+}
+
+fn no_directory(kind: ErrorKind, destination: &Shown<'_>, sources: usize) -> Failure {
+    let failure = Failure::new(kind.code(), format!("{destination}: there is no such directory"));
+    match sources {
+        1 => failure.hint("make it first, or leave the slash at the end out to write a file of that name"),
+        _ => failure.hint("several files go to a directory that exists: make it first"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_name_is_that_of_an_entry() {
+        assert_eq!(last_name(b"/a/b"), Some(&b"b"[..]));
+        assert_eq!(last_name(b"~x"), Some(&b"~x"[..]));
+        for none in [&b"/"[..], b"a/", b".", b"a/..", b""] {
+            assert_eq!(last_name(none), None);
+        }
+    }
+
+    #[test]
+    fn a_name_goes_into_its_directory_with_one_slash() {
+        assert_eq!(joined(b"/srv", b"a"), b"/srv/a");
+        assert_eq!(joined(b"/", b"a"), b"/a");
+        assert_eq!(joined(b".", b"a"), b"a");
+    }
+
+    #[test]
+    fn the_second_of_two_files_for_one_place_is_refused() {
+        let job = |source: &str| Job {
+            source: Place::There(source.into()),
+            destination: Ok(Place::Here("dir/x".into())),
+        };
+        let jobs = each_by_itself(vec![job("a/x"), job("b/x")]);
+        assert!(jobs[0].destination.is_ok() && jobs[1].destination.is_err());
+    }
+}

@@ -1,0 +1,184 @@
+//! What came of each file, for people and for programs.
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use rustle_sftp::{Summary, Verified};
+use serde::Serialize;
+
+use super::jobs::Job;
+use crate::amounts::{Bytes, Time, rate};
+use crate::failure::{Failure, Stop};
+use crate::names::{Shown, text_or_base64};
+use crate::plan::Format;
+use crate::printer::Printer;
+
+pub(super) struct Report {
+    host: String,
+    begun: Instant,
+    took: Duration,
+    rows: Vec<Row>,
+}
+
+struct Row {
+    job: Job,
+    result: Result<Summary, Failure>,
+}
+
+impl Report {
+    pub(super) fn new(host: &str) -> Self {
+        Self { host: host.to_owned(), begun: Instant::now(), took: Duration::ZERO, rows: Vec::new() }
+    }
+
+    /// One more file has ended: people are told at once of what went wrong.
+    pub(super) fn add(&mut self, job: Job, result: Result<Summary, Failure>, printer: &mut Printer) {
+        let source = Shown::of(job.source.bytes());
+        match &result {
+            Err(failure) if printer.format() == Format::Human => printer.failure(failure),
+            Err(_) => {}
+            Ok(summary) => {
+                if let Verified::Impossible(why) = &summary.verified {
+                    printer.warning(format_args!("{source}: moved, and not verified: {why}"));
+                }
+                if summary.changed {
+                    printer.warning(format_args!(
+                        "{source} was written to while it was read: what arrived may be of two versions"
+                    ));
+                }
+                if let Ok(destination) = &job.destination {
+                    printer.note(format_args!(
+                        "{source} to {}: {} in {}",
+                        Shown::of(destination.bytes()),
+                        Bytes(summary.moved),
+                        Time(summary.duration)
+                    ));
+                }
+            }
+        }
+        self.rows.push(Row { job, result });
+        self.took = self.begun.elapsed();
+    }
+
+    pub(super) fn is_good(&self) -> bool {
+        self.rows.iter().all(|row| row.result.is_ok())
+    }
+
+    /// The summary for people on standard error, or all of it as one value on standard output.
+    pub(super) fn print(&self, printer: &mut Printer) -> Result<(), Stop> {
+        match printer.format() {
+            Format::Human => printer.summary(self.line()),
+            Format::Json => printer.json(&self.value())?,
+        }
+        Ok(())
+    }
+
+    fn line(&self) -> String {
+        let done = self.done().count();
+        let all = self.rows.len();
+        let files = if all == 1 { "file" } else { "files" };
+        let mut line =
+            if done == all { format!("{all} {files}") } else { format!("{done} of {all} {files}") };
+        let verified = self.done().filter(|summary| matches!(summary.verified, Verified::Sha256(_))).count();
+        if verified > 0 {
+            let _ = if verified == done {
+                write!(line, ", verified")
+            } else {
+                write!(line, ", {verified} verified")
+            };
+        }
+        let bytes = self.bytes();
+        let _ =
+            write!(line, ", {} in {}, {}/s", Bytes(bytes), Time(self.took), Bytes(rate(bytes, self.took)));
+        line
+    }
+
+    fn value(&self) -> Value<'_> {
+        let bytes = self.bytes();
+        Value {
+            host: &self.host,
+            files: self.rows.iter().map(File::of).collect(),
+            bytes,
+            duration_ms: millis(self.took),
+            bytes_per_second: rate(bytes, self.took),
+        }
+    }
+
+    fn done(&self) -> impl Iterator<Item = &Summary> {
+        self.rows.iter().filter_map(|row| row.result.as_ref().ok())
+    }
+
+    fn bytes(&self) -> u64 {
+        self.done().map(|summary| summary.moved).sum()
+    }
+}
+
+#[derive(Serialize)]
+struct Value<'a> {
+    host: &'a str,
+    files: Vec<File<'a>>,
+    bytes: u64,
+    duration_ms: f64,
+    bytes_per_second: u64,
+}
+
+/// Paths that are not UTF-8 stand in the `_base64` field instead. What is not known of a file that failed is null.
+#[derive(Serialize)]
+struct File<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source_base64: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    destination: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    destination_base64: Option<String>,
+    bytes: Option<u64>,
+    duration_ms: Option<f64>,
+    /// Null where nobody asked.
+    verified: Option<bool>,
+    sha256: Option<String>,
+    not_verified_because: Option<&'a str>,
+    changed_meanwhile: bool,
+    error: Option<&'a Failure>,
+}
+
+impl<'a> File<'a> {
+    fn of(row: &'a Row) -> Self {
+        let (source, source_base64) = text_or_base64(row.job.source.bytes());
+        let (destination, destination_base64) = match &row.job.destination {
+            Ok(place) => text_or_base64(place.bytes()),
+            Err(_) => (None, None),
+        };
+        let summary = row.result.as_ref().ok();
+        let (verified, sha256, because) = match summary.map(|summary| &summary.verified) {
+            Some(Verified::Sha256(hash)) => (Some(true), Some(hexadecimal(hash)), None),
+            Some(Verified::Impossible(why)) => (Some(false), None, Some(why.as_str())),
+            _ => (None, None, None),
+        };
+        Self {
+            source,
+            source_base64,
+            destination,
+            destination_base64,
+            bytes: summary.map(|summary| summary.moved),
+            duration_ms: summary.map(|summary| millis(summary.duration)),
+            verified,
+            sha256,
+            not_verified_because: because,
+            changed_meanwhile: summary.is_some_and(|summary| summary.changed),
+            error: row.result.as_ref().err(),
+        }
+    }
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // A string takes whatever is written to it.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
