@@ -17,7 +17,7 @@ use crate::shown::Shown;
 
 /// What is asked of the driver.
 pub(crate) enum Job {
-    /// A request, and who waits. Nobody any more: it is not sent.
+    /// A request, and who waits. Nobody any more: it is not sent, unless it closes something.
     Ask { request: Request, waiter: Waiter },
     /// The server's limits, for all.
     Limits,
@@ -220,7 +220,7 @@ async fn send(
         let mut ends = !goes_on;
         for job in batch.drain(..).chain(strays) {
             let (request, wanted) = match job {
-                Job::Ask { waiter, .. } if waiter.is_gone() => continue,
+                Job::Ask { request, waiter } if waiter.is_gone() && !must_be_sent(&request) => continue,
                 Job::Ask { request, waiter } => (request, Wanted::By(waiter)),
                 Job::Limits => (Request::Extended(ExtendedRequest::Limits), Wanted::Limits),
                 Job::Tell(request) => (request, Wanted::Nobody),
@@ -299,6 +299,11 @@ fn limits_of(answer: Answer, framer: &Framer) -> ServerLimits {
         max_write: within(said.max_write, NO_LIMITS.max_write, LARGEST_WRITE),
         max_handles: said.max_handles,
     }
+}
+
+/// Whoever closes a file and does not wait for the answer has given the handle away with the request.
+fn must_be_sent(request: &Request) -> bool {
+    matches!(request, Request::Close { .. })
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -57,10 +57,11 @@ pub(crate) struct Arrived {
     pub(crate) answer: Result<Answer, Failure>,
 }
 
-/// An answer that is on its way. Its request has been handed over, whether this is polled or not.
+/// An answer that is on its way. Its request has been handed over, whether this is polled or not. Dropped, what it would
+/// have opened is closed.
 pub(crate) struct Pending {
     answer: oneshot::Receiver<Result<Answer, Failure>>,
-    shared: Arc<Shared>,
+    engine: Engine,
 }
 
 /// An open file or directory of the server. Dropped, its CLOSE is sent.
@@ -107,7 +108,7 @@ impl Engine {
         let (waiter, answer) = oneshot::channel();
         // Without a driver there is a failure, which the answer's end brings to light.
         let _ = self.queue.send(Job::Ask { request, waiter: Waiter::One(waiter) });
-        Pending { answer, shared: Arc::clone(&self.shared) }
+        Pending { answer, engine: self.clone() }
     }
 
     /// Hands over a request of a flow, whose answer comes with `tag`: exactly one for each, whatever happens. How many
@@ -340,7 +341,17 @@ impl Future for Pending {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let answer = ready!(Pin::new(&mut self.answer).poll(cx));
-        Poll::Ready(answer.unwrap_or_else(|_| Err(self.shared.failure())))
+        Poll::Ready(answer.unwrap_or_else(|_| Err(self.engine.shared.failure())))
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        // What comes from here on is closed by the driver; what has come and was not taken, here.
+        self.answer.close();
+        if let Ok(Ok(Answer::Handle(handle))) = self.answer.try_recv() {
+            self.engine.tell(Request::Close { handle });
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! An open file.
 
+mod cursor;
 mod options;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use crate::explain::{Doing, explained};
 use crate::metadata::{Metadata, SetMetadata};
 use crate::sftp::Sftp;
 
+pub use self::cursor::FileCursor;
 pub use self::options::OpenOptions;
 
 /// A file that is open on the server.
@@ -136,6 +138,11 @@ impl File {
         explained(self.open.handle.engine(), written, Doing::Write { path: &self.open.path, bytes }).await
     }
 
+    /// Reads and writes it from its beginning on, as `AsyncRead`, `AsyncWrite` and `AsyncSeek`.
+    pub fn cursor(self) -> FileCursor {
+        FileCursor::new(self)
+    }
+
     /// What is known of it now.
     ///
     /// # Errors
@@ -216,6 +223,10 @@ impl File {
 
     pub(crate) fn limits(&self) -> ServerLimits {
         self.open.limits
+    }
+
+    pub(crate) fn is_appended_to(&self) -> bool {
+        self.open.order == Order::OneByOne
     }
 
     fn blocks(&self) -> Blocks<'_> {

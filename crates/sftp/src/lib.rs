@@ -21,29 +21,38 @@
 
 mod blocks;
 mod contents;
+mod copy;
+mod create_dirs;
 mod driver;
 mod engine;
 mod entries;
 mod error;
 mod explain;
 mod file;
+mod glob;
 mod link;
 mod local;
 mod metadata;
 mod options;
 mod path;
+mod read_dir;
+mod remove_dir_all;
 mod rename;
 mod sftp;
 mod shown;
 mod transfer;
+mod walk;
 
 pub use rustle_sftp_proto::{Attributes, Extension, FileKind, FileSystem, ServerLimits, Status, StatusCode};
 
 pub use crate::error::{Error, ErrorKind, Result};
-pub use crate::file::{File, OpenOptions};
+pub use crate::file::{File, FileCursor, OpenOptions};
+pub use crate::glob::{Glob, GlobEntry};
 pub use crate::metadata::{Metadata, SetMetadata};
 pub use crate::options::{LinkOrder, SftpBuilder};
+pub use crate::read_dir::{DirEntry, ReadDir};
 pub use crate::sftp::Sftp;
 pub use crate::transfer::Transfer;
 pub use crate::transfer::progress::{FileProgress, Progress};
 pub use crate::transfer::summary::{Summary, Verified};
+pub use crate::walk::{Walk, WalkBuilder, WalkEntry};

@@ -2,8 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expects by failing there")]
 
+mod copies;
+mod cursors;
+mod drop_safety;
 mod entries;
 mod files;
+mod listings;
 mod local;
 mod opening;
 mod support;

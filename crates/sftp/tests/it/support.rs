@@ -33,8 +33,11 @@ pub(crate) async fn open(server: &TestServer) -> Sftp {
 
 /// Ends the client and the server, and checks that nothing is left open.
 pub(crate) async fn finish(sftp: Sftp, server: TestServer) {
-    sftp.close().await;
+    // Behind an answer, whatever was opened for somebody who did not wait has been closed.
+    sftp.home().await.unwrap();
     no_handles(&server).await;
+    sftp.close().await;
+    server.assert_no_handles_open();
     server.stop().await.unwrap();
 }
 

@@ -1,0 +1,257 @@
+//! Names by a pattern.
+
+mod pattern;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, Stream, StreamExt, TryStreamExt};
+
+use self::pattern::{Component, Pattern};
+use crate::error::{Error, ErrorKind, Result};
+use crate::metadata::Metadata;
+use crate::path::{checked, join};
+use crate::read_dir::{DirEntry, ReadDir};
+use crate::sftp::Sftp;
+
+impl Sftp {
+    /// Finds the paths that fit a pattern; see [`Glob`]. Nothing is asked for before the stream is polled.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidName`] for a NUL, [`ErrorKind::InvalidArgument`] for `..` behind a `**`.
+    pub fn glob(&self, pattern: impl AsRef<[u8]>) -> Result<Glob> {
+        let pattern = checked("glob", pattern)?;
+        let pattern = Arc::new(Pattern::new(&pattern)?);
+        let begin = Waiting { path: Bytes::from_static(pattern.root()), places: pattern.at(0) };
+        Ok(Glob {
+            sftp: self.clone(),
+            pattern,
+            waiting: vec![begin],
+            looking: FuturesUnordered::new(),
+            ready: VecDeque::new(),
+        })
+    }
+}
+
+/// The paths that fit a pattern, as a [`Stream`] of [`GlobEntry`]s in the order in which answers come.
+///
+/// - `*` is any number of characters but `/`, `?` is one, `[a-z]` one of these and `[!a-z]` one of all others. A character is one
+///   of UTF-8, and elsewhere a byte.
+/// - `**` between slashes is any number of directories, none included; links are not followed there. At the end it is
+///   all that is below.
+/// - A name that begins with a dot is fit by a pattern that begins with one.
+/// - `\` takes the next character as it is. Capitals and small letters differ. There are no `{a,b}`.
+/// - With a slash at its end it is fit by directories alone.
+///
+/// Only what the pattern needs is listed, each directory once, up to 8 at a time; parts without any of these characters
+/// are not listed at all. A directory that may not be listed is an error in its place, and the rest is found nevertheless; one
+/// that is not there fits nothing.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/served.inc"));
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let files = rustle_testserver::Sftp::memory().file("/log/a.log", "x").file("/log/old/b.log", "y").file("/log/c", "z");
+/// # let (server, sftp) = served(files).await;
+/// let found = sftp.glob("/log/**/*.log")?.sorted().await?;
+/// let paths: Vec<_> = found.iter().map(|entry| entry.path().clone()).collect();
+/// assert_eq!(paths, ["/log/a.log", "/log/old/b.log"]);
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a stream does nothing unless it is polled"]
+pub struct Glob {
+    sftp: Sftp,
+    pattern: Arc<Pattern>,
+    waiting: Vec<Waiting>,
+    looking: FuturesUnordered<BoxFuture<'static, Batch>>,
+    ready: VecDeque<Result<GlobEntry>>,
+}
+
+/// A path that fits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GlobEntry {
+    path: Bytes,
+    metadata: Metadata,
+}
+
+/// A directory, and the components of the pattern that its entries may fit.
+struct Waiting {
+    path: Bytes,
+    places: Vec<usize>,
+}
+
+#[derive(Default)]
+struct Batch {
+    found: Vec<Result<GlobEntry>>,
+    below: Vec<Waiting>,
+    rest: Option<(ReadDir, Vec<usize>)>,
+}
+
+impl Glob {
+    /// All of them, by the bytes of their paths, as a shell gives them.
+    ///
+    /// # Errors
+    /// The first that is met.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed by it.
+    pub async fn sorted(self) -> Result<Vec<GlobEntry>> {
+        let mut all: Vec<GlobEntry> = self.try_collect().await?;
+        all.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(all)
+    }
+
+    fn begin(&mut self) {
+        while self.looking.len() < MOST_LISTINGS
+            && let Some(directory) = self.waiting.pop()
+        {
+            self.looking.push(Box::pin(look(self.sftp.clone(), Arc::clone(&self.pattern), directory)));
+        }
+    }
+}
+
+impl Stream for Glob {
+    type Item = Result<GlobEntry>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            if let Some(found) = self.ready.pop_front() {
+                return Poll::Ready(Some(found));
+            }
+            self.begin();
+            let Some(mut batch) = ready!(self.looking.poll_next_unpin(cx)) else { return Poll::Ready(None) };
+            if let Some((listing, places)) = batch.rest.take() {
+                let (sftp, pattern) = (self.sftp.clone(), Arc::clone(&self.pattern));
+                self.looking.push(Box::pin(some_of(sftp, pattern, listing, places)));
+            }
+            self.ready.extend(batch.found);
+            self.waiting.append(&mut batch.below);
+            if self.waiting.len() > MOST_WAITING {
+                self.waiting.clear();
+                self.looking.clear();
+                let text = format!("more than {MOST_WAITING} directories wait to be listed");
+                self.ready.push_back(Err(Error::new(ErrorKind::Failure, "glob", text)));
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Glob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Glob").field("pattern", &self.pattern).field("waiting", &self.waiting.len()).finish()
+    }
+}
+
+impl GlobEntry {
+    /// The path, which begins as the pattern does.
+    #[must_use]
+    pub fn path(&self) -> &Bytes {
+        &self.path
+    }
+
+    /// What the server says about it; of a link, about the link.
+    #[must_use]
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+}
+
+/// Lists a directory, or asks for the one name in it that is wanted.
+async fn look(sftp: Sftp, pattern: Arc<Pattern>, directory: Waiting) -> Batch {
+    let Waiting { path, places } = directory;
+    if let [place] = places[..]
+        && let Some(Component::Plain(name)) = pattern.component(place)
+    {
+        return named(&sftp, &pattern, join(&path, name), place + 1).await;
+    }
+    if places.iter().all(|place| pattern.is_end(*place)) {
+        return named(&sftp, &pattern, path, usize::MAX).await;
+    }
+    match sftp.read_dir(&path).await {
+        Ok(listing) => some_of(sftp, pattern, listing, places).await,
+        Err(error) => Batch { found: failed(error).into_iter().map(Err).collect(), ..Batch::default() },
+    }
+}
+
+/// The path of a name that needs no listing. What is behind it is looked at whether it is there or not.
+async fn named(sftp: &Sftp, pattern: &Pattern, path: Bytes, place: usize) -> Batch {
+    if !pattern.is_end(place) {
+        return Batch { below: vec![Waiting { path, places: pattern.at(place) }], ..Batch::default() };
+    }
+    let there = match pattern.wants_directories() {
+        true => sftp.metadata(&path).await,
+        false => sftp.symlink_metadata(&path).await,
+    };
+    let found = match there {
+        Ok(metadata) if pattern.wants_directories() && !metadata.is_dir() => None,
+        Ok(metadata) => Some(Ok(GlobEntry { path, metadata })),
+        Err(error) => failed(error).map(Err),
+    };
+    Batch { found: found.into_iter().collect(), ..Batch::default() }
+}
+
+/// Takes the next entries of a listing.
+async fn some_of(sftp: Sftp, pattern: Arc<Pattern>, mut listing: ReadDir, places: Vec<usize>) -> Batch {
+    let mut batch = Batch::default();
+    for _ in 0..TOGETHER {
+        match listing.next().await {
+            Some(Ok(entry)) => take(&sftp, &pattern, &places, &entry, &mut batch).await,
+            Some(Err(error)) => batch.found.extend(failed(error).map(Err)),
+            None => return batch,
+        }
+    }
+    batch.rest = Some((listing, places));
+    batch
+}
+
+async fn take(sftp: &Sftp, pattern: &Pattern, places: &[usize], entry: &DirEntry, batch: &mut Batch) {
+    let (mut fits, mut next) = (false, Vec::new());
+    for &place in places {
+        match pattern.component(place) {
+            // Here any number of directories may follow, of which this is one.
+            Some(Component::AnyDepth) if !entry.name().starts_with(b".") => {
+                fits |= pattern.is_end(place + 1);
+                if entry.metadata().is_dir() {
+                    next.extend(pattern.at(place));
+                }
+            }
+            Some(component) if component.fits(entry.name()) => {
+                fits |= pattern.is_end(place + 1);
+                next.extend(pattern.at(place + 1));
+            }
+            _ => {}
+        }
+    }
+    next.sort_unstable();
+    next.dedup();
+    next.retain(|place| pattern.component(*place).is_some());
+    let is_link = entry.metadata().is_symlink() || entry.metadata().kind().is_none();
+    if fits {
+        let is_wanted = !pattern.wants_directories()
+            || entry.metadata().is_dir()
+            || is_link && sftp.metadata(entry.path_in_full()).await.is_ok_and(|followed| followed.is_dir());
+        if is_wanted {
+            batch.found.push(Ok(GlobEntry { path: entry.path(), metadata: entry.metadata().clone() }));
+        }
+    }
+    if !next.is_empty() && (entry.metadata().is_dir() || is_link) {
+        batch.below.push(Waiting { path: entry.path(), places: next });
+    }
+}
+
+/// What is not there, or is no directory, fits nothing; other errors are told.
+fn failed(error: Error) -> Option<Error> {
+    (!matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)).then_some(error)
+}
+
+const MOST_LISTINGS: usize = 8;
+const MOST_WAITING: usize = 1_000_000;
+
+/// How many entries are taken together: one answer of OpenSSH's.
+const TOGETHER: usize = 100;

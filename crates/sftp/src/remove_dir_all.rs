@@ -1,0 +1,328 @@
+//! Removing a directory and all that is in it.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use rustle_sftp_proto::{FileKind, Request, StatusCode};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::explain::{Doing, explain};
+use crate::metadata::Metadata;
+use crate::path::checked;
+use crate::read_dir::{DirEntry, ReadDir};
+use crate::sftp::Sftp;
+
+impl Sftp {
+    /// Removes a directory with all that is in it. Links are removed and never followed; a link at `path` itself is
+    /// removed as [`remove_file`](Self::remove_file) does.
+    ///
+    /// Up to 256 files are removed at once, and up to 16 directories listed, so that the round trips of a large tree overlap. What somebody
+    /// else removes meanwhile is fine; what somebody adds is removed too, unless it comes again and again. In memory are
+    /// the names of files under way and at most 65 536 names of directories that wait; a listing that finds more is taken up again
+    /// later.
+    ///
+    /// The protocol names files by paths alone: somebody who may write in this tree, and exchanges a directory for a link
+    /// between its listing and its turn, has the link's target emptied. Where such a one exists, make the tree unreachable
+    /// first, by renaming it into a directory of your own.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`], [`ErrorKind::NotADirectory`], [`ErrorKind::PermissionDenied`]; the first ends it, and the rest is left.
+    /// [`ErrorKind::InvalidName`] for a server that lists a name with a slash: nothing outside the tree is touched.
+    ///
+    /// # Cancel safety
+    /// Dropped, some of it is removed.
+    pub async fn remove_dir_all(&self, path: impl AsRef<[u8]>) -> Result<()> {
+        let path = checked("rmdir", path)?;
+        let attributes = self.engine().attributes("lstat", Request::Lstat { path: path.clone() }).await;
+        let found = attributes.map(Metadata::new).map_err(|error| error.at(&path))?;
+        match found.kind() {
+            Some(FileKind::Symlink) => self.remove_file(&path).await,
+            Some(FileKind::Directory) | None => Removal::new(self, path).run().await,
+            Some(_) => Err(Error::new(ErrorKind::NotADirectory, "rmdir", "it is not a directory").at(&path)),
+        }
+    }
+}
+
+/// The tree as far as it is known and not yet removed.
+struct Removal<'a> {
+    sftp: &'a Sftp,
+    directories: Vec<Option<Directory>>,
+    /// Places in `directories` that are free again.
+    free: Vec<usize>,
+    /// Directories that are to be listed, the last found first: so the tree is removed from its leaves.
+    waiting: Vec<usize>,
+    /// Names that are to be removed, each with its directory.
+    names: Vec<(usize, DirEntry)>,
+    under_way: FuturesUnordered<Pin<Box<dyn Future<Output = Event> + Send + 'a>>>,
+    removing: usize,
+    listing: usize,
+    /// Listings that wait until fewer names do.
+    paused: Vec<(usize, Box<ReadDir>)>,
+}
+
+struct Directory {
+    path: Bytes,
+    above: Option<usize>,
+    /// What has to be gone before it: its listing, its files and its directories.
+    left: usize,
+    /// How often it was listed.
+    passes: usize,
+    /// Whether this pass left entries, since too much waited.
+    cut_short: bool,
+}
+
+enum Event {
+    /// As many entries as came together, and whether there are more.
+    Listed {
+        directory: usize,
+        listing: Option<Box<ReadDir>>,
+        entries: Vec<DirEntry>,
+        error: Option<Error>,
+    },
+    Removed {
+        directory: usize,
+        result: Result<()>,
+    },
+    DirectoryRemoved {
+        directory: usize,
+        result: Result<()>,
+    },
+}
+
+impl<'a> Removal<'a> {
+    fn new(sftp: &'a Sftp, path: Bytes) -> Self {
+        let root = Directory { path, above: None, left: 1, passes: 0, cut_short: false };
+        Self {
+            sftp,
+            directories: vec![Some(root)],
+            free: Vec::new(),
+            waiting: vec![0],
+            names: Vec::new(),
+            under_way: FuturesUnordered::new(),
+            removing: 0,
+            listing: 0,
+            paused: Vec::new(),
+        }
+    }
+
+    async fn run(mut self) -> Result<()> {
+        loop {
+            self.begin();
+            let Some(event) = self.under_way.next().await else { return Ok(()) };
+            match event {
+                Event::Listed { directory, listing, entries, error } => {
+                    self.listed(directory, listing, entries, error)?;
+                }
+                Event::Removed { directory, result } => {
+                    self.removing -= 1;
+                    result?;
+                    self.one_less(directory);
+                }
+                Event::DirectoryRemoved { directory, result } => {
+                    self.removing -= 1;
+                    self.directory_removed(directory, result).await?;
+                }
+            }
+        }
+    }
+
+    /// Begins as much as may be under way.
+    fn begin(&mut self) {
+        while self.removing < MOST_REMOVALS
+            && let Some((directory, entry)) = self.names.pop()
+        {
+            self.removing += 1;
+            let sftp = self.sftp;
+            self.under_way.push(Box::pin(async move {
+                let result = remove(sftp, &entry).await;
+                Event::Removed { directory, result }
+            }));
+        }
+        if self.names.len() < MOST_NAMES {
+            for (directory, listing) in std::mem::take(&mut self.paused) {
+                self.under_way.push(Box::pin(some_entries(directory, listing)));
+            }
+        }
+        while self.listing < MOST_LISTINGS
+            && let Some(directory) = self.waiting.pop()
+        {
+            let Some(found) = self.directories.get(directory).and_then(Option::as_ref) else { continue };
+            self.listing += 1;
+            let (sftp, path) = (self.sftp, found.path.clone());
+            self.under_way.push(Box::pin(async move {
+                match sftp.read_dir(&path).await {
+                    Ok(listing) => some_entries(directory, Box::new(listing)).await,
+                    Err(error) => {
+                        Event::Listed { directory, listing: None, entries: Vec::new(), error: Some(error) }
+                    }
+                }
+            }));
+        }
+    }
+
+    fn listed(
+        &mut self,
+        directory: usize,
+        listing: Option<Box<ReadDir>>,
+        entries: Vec<DirEntry>,
+        error: Option<Error>,
+    ) -> Result<()> {
+        match error {
+            // Somebody else was faster.
+            Some(error) if error.kind() == ErrorKind::NotFound => {}
+            Some(error) => return Err(error),
+            None => {}
+        }
+        for entry in entries {
+            if entry.metadata().is_dir() {
+                let room = self.directories.len() - self.free.len() < MOST_DIRECTORIES;
+                match self.found(directory) {
+                    Some(found) if !room => found.cut_short = true,
+                    Some(found) => {
+                        found.left += 1;
+                        let (path, above) = (entry.path_in_full(), Some(directory));
+                        let below = Directory { path, above, left: 1, passes: 0, cut_short: false };
+                        let at = self.keep(below);
+                        self.waiting.push(at);
+                    }
+                    None => {}
+                }
+            } else if let Some(found) = self.found(directory) {
+                found.left += 1;
+                self.names.push((directory, entry));
+            }
+        }
+        match listing {
+            Some(listing) if self.names.len() < MOST_NAMES => {
+                self.under_way.push(Box::pin(some_entries(directory, listing)));
+            }
+            Some(listing) => self.paused.push((directory, listing)),
+            None => {
+                self.listing -= 1;
+                self.one_less(directory);
+            }
+        }
+        Ok(())
+    }
+
+    /// One thing less in a directory; when nothing is left, its turn has come.
+    fn one_less(&mut self, directory: usize) {
+        let sftp = self.sftp;
+        let Some(found) = self.found(directory) else { return };
+        found.left -= 1;
+        if found.left > 0 {
+            return;
+        }
+        if found.cut_short {
+            found.cut_short = false;
+            found.left = 1;
+            self.waiting.push(directory);
+            return;
+        }
+        let path = found.path.clone();
+        self.removing += 1;
+        self.under_way.push(Box::pin(async move {
+            let result = sftp.engine().done("rmdir", Request::RmDir { path }).await;
+            Event::DirectoryRemoved { directory, result }
+        }));
+    }
+
+    async fn directory_removed(&mut self, directory: usize, result: Result<()>) -> Result<()> {
+        let engine = self.sftp.engine();
+        let Some(found) = self.found(directory) else { return Ok(()) };
+        if let Err(error) = result
+            && error.kind() != ErrorKind::NotFound
+        {
+            let not_empty = error.kind() == ErrorKind::DirectoryNotEmpty
+                || error.status().is_some_and(|status| status.code() == StatusCode::FAILURE);
+            found.passes += 1;
+            // A listing may miss what is there while other entries are removed, and somebody may have added one.
+            if not_empty && found.passes < MOST_PASSES {
+                found.left = 1;
+                self.waiting.push(directory);
+                return Ok(());
+            }
+            return Err(explain(engine, error, Doing::RemoveDirectory { path: &found.path }).await);
+        }
+        let above = found.above;
+        if let Some(place) = self.directories.get_mut(directory) {
+            *place = None;
+            self.free.push(directory);
+        }
+        if let Some(above) = above {
+            self.one_less(above);
+        }
+        Ok(())
+    }
+
+    fn found(&mut self, directory: usize) -> Option<&mut Directory> {
+        self.directories.get_mut(directory).and_then(Option::as_mut)
+    }
+
+    fn keep(&mut self, directory: Directory) -> usize {
+        match self.free.pop() {
+            Some(at) => {
+                self.directories[at] = Some(directory);
+                at
+            }
+            None => {
+                self.directories.push(Some(directory));
+                self.directories.len() - 1
+            }
+        }
+    }
+}
+
+/// Takes what a listing has, up to a hundred entries.
+async fn some_entries(directory: usize, mut listing: Box<ReadDir>) -> Event {
+    let mut entries = Vec::new();
+    let listed = |listing, entries, error| Event::Listed { directory, listing, entries, error };
+    while entries.len() < TOGETHER {
+        match listing.next_entry().await {
+            Ok(Some(entry)) => entries.push(entry),
+            Ok(None) => return listed(None, entries, None),
+            Err(error) => return listed(None, entries, Some(error)),
+        }
+    }
+    listed(Some(listing), entries, None)
+}
+
+/// Removes what is no directory, as far as the listing says. A server that does not say what it is may find that it is one.
+async fn remove(sftp: &Sftp, entry: &DirEntry) -> Result<()> {
+    let path = entry.path_in_full();
+    let Err(error) = sftp.engine().done("remove", Request::Remove { path: path.clone() }).await else {
+        return Ok(());
+    };
+    if error.kind() == ErrorKind::NotFound {
+        return Ok(());
+    }
+    if entry.metadata().kind().is_none()
+        && let Ok(found) = sftp.symlink_metadata(&path).await
+        && found.is_dir()
+    {
+        return remove_tree(sftp, path).await;
+    }
+    Err(explain(sftp.engine(), error, Doing::RemoveFile { path: &path }).await)
+}
+
+/// On the heap, since it leads back here.
+fn remove_tree(sftp: &Sftp, path: Bytes) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>> {
+    Box::pin(sftp.remove_dir_all(path))
+}
+
+const MOST_REMOVALS: usize = 256;
+
+/// Each has a handle open; servers have a hundred and more.
+const MOST_LISTINGS: usize = 16;
+
+const MOST_DIRECTORIES: usize = 65_536;
+
+/// Listings wait while so many names do.
+const MOST_NAMES: usize = 4096;
+
+const TOGETHER: usize = 100;
+
+/// How often a directory that is not empty after all is listed again.
+const MOST_PASSES: usize = 5;
