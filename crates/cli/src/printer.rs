@@ -1,7 +1,7 @@
 //! The one place that writes for people: data to standard output, everything else to standard error.
 
 use std::fmt::{self, Display};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
@@ -48,6 +48,14 @@ impl Printer {
 
     pub(crate) fn format(&self) -> Format {
         self.output.format
+    }
+
+    /// Whether what changes in place may be drawn on standard error: a person looks at it, and neither quiet nor a log
+    /// is wanted there.
+    pub(crate) fn draws(&self) -> bool {
+        self.output.format == Format::Human
+            && self.output.voice == Voice::Normal
+            && io::stderr().is_terminal()
     }
 
     /// A line of data.

@@ -1,5 +1,6 @@
 //! `get` and `put`: files from one side to the other, one after the other over one channel.
 
+mod bar;
 mod jobs;
 mod local_name;
 mod report;
@@ -14,6 +15,7 @@ use crate::plan::{Manner, TransferPlan, Way};
 use crate::printer::Printer;
 use crate::signals::Signals;
 
+use self::bar::Bar;
 use self::jobs::{Job, Place};
 use self::report::Report;
 
@@ -65,14 +67,23 @@ async fn move_all(
         Way::Get { sources, destination } => jobs::to_here(sftp, sources, destination, target).await?,
         Way::Put { sources, destination } => jobs::to_there(sftp, sources, destination, target).await?,
     };
-    for job in jobs {
-        let result = move_one(&job, sftp, plan.manner, target).await;
+    let all = jobs.len();
+    for (before, job) in jobs.into_iter().enumerate() {
+        let bar = Bar::new(&job, (before + 1, all), printer)?;
+        let result = move_one(&job, sftp, plan.manner, &bar, target).await;
+        drop(bar);
         report.add(job, result, printer);
     }
     Ok(report)
 }
 
-async fn move_one(job: &Job, sftp: &Sftp, manner: Manner, target: &str) -> Result<Summary, Failure> {
+async fn move_one(
+    job: &Job,
+    sftp: &Sftp,
+    manner: Manner,
+    bar: &Bar,
+    target: &str,
+) -> Result<Summary, Failure> {
     let destination = job.destination.as_ref().map_err(Failure::clone)?;
     let transfer = match (&job.source, destination) {
         (Place::There(remote), Place::Here(local)) => sftp.get(remote, local),
@@ -81,7 +92,7 @@ async fn move_one(job: &Job, sftp: &Sftp, manner: Manner, target: &str) -> Resul
             return Err(Failure::new(crate::failure::USAGE, "both paths are on the same side"));
         }
     };
-    in_this_manner(transfer, manner).await.map_err(|error| Failure::sftp(&error, target))
+    bar.watch(in_this_manner(transfer, manner)).await.map_err(|error| Failure::sftp(&error, target))
 }
 
 fn in_this_manner(mut transfer: Transfer, manner: Manner) -> Transfer {
@@ -94,8 +105,11 @@ fn in_this_manner(mut transfer: Transfer, manner: Manner) -> Transfer {
     if manner.preserve {
         transfer = transfer.preserve();
     }
-    match manner.mode {
-        Some(mode) => transfer.mode(mode),
+    if let Some(mode) = manner.mode {
+        transfer = transfer.mode(mode);
+    }
+    match manner.limit {
+        Some(limit) => transfer.limit(limit),
         None => transfer,
     }
 }

@@ -1,6 +1,7 @@
 //! What may be typed for `get` and `put`.
 
 use std::ffi::OsString;
+use std::num::NonZeroU64;
 
 use super::{ConnectionArgs, OutputArgs};
 
@@ -68,6 +69,9 @@ pub(crate) struct MannerArgs {
     /// Permissions of the copies, in octal, such as 640
     #[arg(long, value_name = "MODE", value_parser = mode)]
     pub(crate) mode: Option<u32>,
+    /// At most so many bytes a second; K, M and G are 1024 of the one before
+    #[arg(long, value_name = "RATE", value_parser = limit)]
+    pub(crate) limit: Option<NonZeroU64>,
 }
 
 fn mode(text: &str) -> Result<u32, String> {
@@ -78,9 +82,33 @@ fn mode(text: &str) -> Result<u32, String> {
     }
 }
 
+fn limit(text: &str) -> Result<NonZeroU64, String> {
+    let (digits, unit) = match text.char_indices().next_back() {
+        Some((at, 'k' | 'K')) => (&text[..at], 1 << 10),
+        Some((at, 'm' | 'M')) => (&text[..at], 1 << 20),
+        Some((at, 'g' | 'G')) => (&text[..at], 1 << 30),
+        _ => (text, 1),
+    };
+    let count = if digits.starts_with('+') { None } else { digits.parse::<u64>().ok() };
+    let bytes = count.and_then(|count| count.checked_mul(unit)).and_then(NonZeroU64::new);
+    bytes.ok_or_else(|| "not a number of bytes a second, such as 500K or 2M".into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_limit_is_a_number_of_bytes_with_or_without_a_unit() {
+        let bytes = |text| limit(text).map(NonZeroU64::get);
+        assert_eq!(
+            (bytes("500"), bytes("2k"), bytes("3M"), bytes("1G")),
+            (Ok(500), Ok(2048), Ok(3 << 20), Ok(1 << 30))
+        );
+        for wrong in ["", "0", "0K", "K", "+1", "-1", "1.5M", "2MB", "99999999999G", "1\u{20ac}"] {
+            assert!(limit(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn a_mode_is_nine_bits_in_octal() {

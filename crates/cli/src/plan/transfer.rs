@@ -1,6 +1,7 @@
 //! What `get` and `put` mean.
 
 use std::ffi::OsString;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use super::operand::{Operand, Remote};
@@ -28,6 +29,8 @@ pub(crate) struct Manner {
     pub(crate) verify: bool,
     pub(crate) preserve: bool,
     pub(crate) mode: Option<u32>,
+    /// Bytes per second.
+    pub(crate) limit: Option<NonZeroU64>,
 }
 
 pub(super) fn get(
@@ -87,6 +90,12 @@ pub(super) fn put(
 
 impl From<MannerArgs> for Manner {
     fn from(args: MannerArgs) -> Self {
-        Self { atomic: args.atomic, verify: args.verify, preserve: args.preserve, mode: args.mode }
+        Self {
+            atomic: args.atomic,
+            verify: args.verify,
+            preserve: args.preserve,
+            mode: args.mode,
+            limit: args.limit,
+        }
     }
 }

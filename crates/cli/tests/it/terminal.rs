@@ -1,10 +1,10 @@
-//! A command on a terminal: what of ours it gets, and ours as it was when the command has ended.
+//! A command on a terminal: what of ours it gets, and ours as it was when the command has ended. And the bar of a transfer.
 
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
-use rustle_testserver::{Call, Exit, Fault, Phase, Record, TestServer};
+use rustle_testserver::{Call, Exit, Fault, Phase, Record, Sftp, TestServer};
 use tokio::io::AsyncReadExt;
 
 use crate::host::{Host, is_ignored, wait};
@@ -154,5 +154,29 @@ async fn what_is_said_on_a_terminal_that_was_handed_over_begins_at_its_left_edge
     let rest = terminal.near.try_clone().unwrap();
     std::thread::spawn(move || std::io::copy(&mut { rest }, &mut std::io::sink()));
     assert_eq!(wait(child).await.code, Some(7));
+    host.server.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_far_a_transfer_is_stands_on_a_terminal_and_is_wiped_at_its_end() {
+    let files = Sftp::memory().file("/first", vec![1; 1 << 20]).file("/second\u{202e}", vec![2; 1 << 20]);
+    let host = Host::with(TestServer::builder().sftp(files)).await;
+    let password = host.path("password");
+    let terminal = Terminal::open();
+    terminal.resize(120, 30);
+    let here = host.path("");
+    let options = ["get", "--limit", "1M", "--password-file", &password];
+    let mut command =
+        terminal.command(&host, &[&options[..], &["web:/first", "web:/second\u{202e}", &here]].concat());
+    command.env("TERM", "xterm").stderr(terminal.far.try_clone().unwrap());
+    let child = command.spawn().unwrap();
+    let shown = terminal.shows(" in ").await;
+    let ran = wait(child).await;
+    assert_eq!((ran.code, ran.stdout()), (Some(0), ""));
+    assert!(shown.contains("1/2 first ") && shown.contains("2/2 \"second\\u{202e}\""), "{shown:?}");
+    assert!(shown.contains(" of 1.0 MiB  ") && shown.contains("=>"), "{shown:?}");
+    // The line is wiped before what stays is written.
+    let (_, last) = shown.rsplit_once("\u{1b}[2K").unwrap();
+    assert!(last.trim_start().starts_with("2 files, 2.0 MiB in "), "{last:?}");
     host.server.stop().await.unwrap();
 }

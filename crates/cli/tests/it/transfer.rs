@@ -197,6 +197,17 @@ async fn both_sides_are_compared_where_the_account_has_a_program_for_it() {
     host.server.stop().await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_is_kept() {
+    let host = serving(Sftp::memory().file("/one", vec![1; 600_000])).await;
+    let ran =
+        host.run(&["--format", "json", "get", "--limit", "1000K", "web:/one", &host.path("here")]).await;
+    let value: serde_json::Value = serde_json::from_str(ran.stdout()).unwrap();
+    // A request may be let through before its turn, and no more than one at a time.
+    assert!(value["duration_ms"].as_f64().unwrap() > 200.0, "{value}");
+    host.server.stop().await.unwrap();
+}
+
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
 async fn permissions_and_times_are_kept_or_given() {
