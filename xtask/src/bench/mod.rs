@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: this client against `ssh`, `ssh -S` and the bare base, on one `sshd` that it starts itself.
+//! `cargo xtask bench`: this client against `ssh`, `ssh -S`, `sftp` and the bare base, on one `sshd` that it starts itself.
 //!
 //! Only ratios from one run count, so each of our programs takes turns with each peer, and what is reported is the
 //! median of the pairs' ratios with its spread. The base's program is built and measured in each run, never quoted.
@@ -47,6 +47,8 @@ enum Row {
     Pipe,
     /// 1 GiB over SFTP from and to the test server.
     TestServer,
+    /// 1 GiB over SFTP by the program that is shipped.
+    Sftp,
 }
 
 /// Measures the selected rows and prints the table.
@@ -84,6 +86,7 @@ impl Row {
             Self::Exec => Ok(rows::exec(programs)),
             Self::Pipe => rows::pipe(server, programs),
             Self::TestServer => rows::test_server(server, programs),
+            Self::Sftp => rows::sftp(server, programs),
         }
     }
 }

@@ -47,6 +47,13 @@ impl<'a> Programs<'a> {
         command
     }
 
+    /// The shipped binary, moving a file with these operands.
+    pub(super) fn shipped_transfer(&self, way: &str, from: &OsStr, to: &OsStr) -> Command {
+        let mut command = self.quiet(self.folder.join("rustle-connect"));
+        command.arg("--config").arg(self.server.ssh_config()).args([way, "-q"]).arg(from).arg(to);
+        command
+    }
+
     /// OpenSSH's, running this on the server.
     pub(super) fn ssh(&self, line: &str) -> Command {
         let mut command = self.quiet("ssh");

@@ -1,8 +1,10 @@
 //! The rows of the table: which work, which sides, which goal.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::num::NonZeroU32;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
 
@@ -10,7 +12,7 @@ use crate::bench::embedded::{self, Batch, Embedded};
 use crate::bench::measure::Spent;
 use crate::bench::programs::{Programs, finish};
 use crate::bench::ratio::{Ratio, median};
-use crate::bench::server::Server;
+use crate::bench::server::{HOST, Server};
 use crate::outcome::Failure;
 use crate::shell;
 
@@ -121,6 +123,37 @@ pub(super) fn test_server<'a>(
         Ok(Duel::new(work, ours, theirs).wall(2.0))
     });
     duels.into_iter().collect()
+}
+
+/// One large file over one connection, to and from a file system in memory where there is one; both sides write over
+/// what their last run left.
+pub(super) fn sftp<'a>(server: &'a Server, programs: &'a Programs<'a>) -> Result<Vec<Duel<'a>>, Failure> {
+    let file = server.file(BYTES)?;
+    let of_ours = file.with_extension("ours");
+    let of_theirs = file.with_extension("theirs");
+    let remote = |path: &Path| OsString::from(format!("{HOST}:{}", path.display()));
+    let ways = [
+        ("get", remote(&file), of_ours.clone().into_os_string(), 0.70, 0.62),
+        ("put", file.clone().into_os_string(), remote(&of_ours), 0.82, 0.65),
+    ];
+    let duels = ways.map(|(way, from, to, wall, cpu)| {
+        let line = format!("{way} {} {}", file.display(), of_theirs.display());
+        let batch = Batch::write(server, &format!("{way}_one"), &line)?;
+        check_copy(programs.shipped_transfer(way, &from, &to), &file, &of_ours)?;
+        let ours = Side::program("`rustle-connect`", move || programs.shipped_transfer(way, &from, &to));
+        let theirs = Side::program("`sftp`", move || embedded::sftp_of(server, &batch));
+        Ok(Duel::new(if way == "get" { "SFTP gets 1 GiB" } else { "SFTP puts 1 GiB" }, ours, theirs)
+            .wall(wall)
+            .cpu(cpu))
+    });
+    duels.into_iter().collect()
+}
+
+/// Whether the copy is one; a side that loses some would be measured as a fast one.
+fn check_copy(command: Command, file: &Path, copy: &Path) -> Result<(), Failure> {
+    finish(command)?;
+    let mut cmp = Command::new("cmp");
+    shell::capture_ok(cmp.arg(file).arg(copy)).map(|_| ())
 }
 
 /// Whether all of the file arrives; a side that loses some would be measured as a fast one.
