@@ -30,6 +30,7 @@ mod questions;
 mod refused_hosts;
 mod secrets;
 mod settings;
+mod sftp_client;
 mod sftp_servers;
 mod slow_reader;
 mod terminals;
