@@ -54,5 +54,5 @@ pub use crate::read_dir::{DirEntry, ReadDir};
 pub use crate::sftp::Sftp;
 pub use crate::transfer::Transfer;
 pub use crate::transfer::progress::{FileProgress, Progress};
-pub use crate::transfer::summary::{Summary, Verified};
+pub use crate::transfer::summary::{Proof, Resumed, Summary, Verified};
 pub use crate::walk::{Walk, WalkBuilder, WalkEntry};

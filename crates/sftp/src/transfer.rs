@@ -6,10 +6,12 @@ pub(crate) mod lane;
 pub(crate) mod marks;
 pub(crate) mod names;
 pub(crate) mod options;
+pub(crate) mod place;
 pub(crate) mod progress;
 pub(crate) mod put;
 pub(crate) mod rate;
 pub(crate) mod remote_command;
+pub(crate) mod resume;
 pub(crate) mod store;
 pub(crate) mod summary;
 pub(crate) mod temporary;
@@ -40,7 +42,8 @@ use crate::transfer::summary::Summary;
 ///
 /// # Cancel safety
 /// Dropped, files that were opened are closed and temporary ones are removed, here at once and on the server in the
-/// background. A file that is written in place keeps what it has got by then; see [`atomic`](Self::atomic).
+/// background. A file that is written in place keeps what it has got by then, see [`atomic`](Self::atomic), and so does
+/// the part of one that can be [resumed](Self::resume).
 #[derive(Debug)]
 #[must_use = "nothing happens until it is awaited"]
 pub struct Transfer {
@@ -84,6 +87,52 @@ impl Transfer {
     /// that is replaced are lost; its permissions are kept. A link stays, and what it leads to is replaced.
     pub fn atomic(mut self) -> Self {
         self.options.atomic = true;
+        self
+    }
+
+    /// Goes on from what an earlier attempt left, and leaves what it has got itself when it fails or is dropped: a later
+    /// transfer, on another [`Sftp`] too, goes on from there. With [`atomic`](Self::atomic) that is the file
+    /// `.NAME.rustle-part` beside the target, else the target itself.
+    ///
+    /// A part is used only when it is proved to be the beginning of the file, never by its length. The proof is its
+    /// SHA-256, which the server makes by `check-file` or by a program of the account. Where it has neither, blocks at the
+    /// end, at the beginning and at random places are compared, and the last 32 MiB are moved again, since they may have
+    /// holes. A part that is not proved is thrown away. What was done, and by which proof, is in [`Summary::resumed`].
+    ///
+    /// Two transfers to one file of this side exclude each other where they are atomic. A server has no locks: two that
+    /// send to one file there at the same time, resumed both, spoil it. So does, where blocks are compared, what other
+    /// programs left with holes; [`verify`](Self::verify) finds either where the server can.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use rustle_session::{Connector, Credentials, PinnedHostKey, SecretString, Target};
+    /// # use rustle_testserver::{TestServer, User};
+    /// # let files = rustle_testserver::Sftp::memory().file("/log", "one two");
+    /// # let server = TestServer::builder().sftp(files).user(User::new("a").password("b")).start().await?;
+    /// # let target = Target::new("127.0.0.1")?.with_user("a")?.with_port(server.port())?;
+    /// # let connector = Connector::new(target).host_trust(PinnedHostKey::new(&server.host_key_fingerprint())?);
+    /// # let credentials = Credentials::new().password(SecretString::from("b"));
+    /// # let session = connector.connect_over(server.duplex()).await?.authenticate(&credentials).await?;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let local = folder.path().join("log");
+    /// use rustle_sftp::{Resumed, Sftp};
+    ///
+    /// let sftp = Sftp::open(&session).await?;
+    /// let summary = sftp.get("/log", &local).atomic().resume().await?;
+    /// match summary.resumed {
+    ///     Resumed::From { from, .. } => println!("{from} bytes were there already"),
+    ///     Resumed::Anew { found, why } => println!("{found} bytes were there and not used: {why}"),
+    ///     _ => println!("nothing was there"),
+    /// }
+    /// # assert_eq!(std::fs::read(&local)?, b"one two");
+    /// # sftp.close().await;
+    /// # server.stop().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn resume(mut self) -> Self {
+        self.options.resume = true;
         self
     }
 

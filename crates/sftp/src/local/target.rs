@@ -30,6 +30,8 @@ const READ: &str = "read local file";
 pub(crate) enum Placing {
     /// Written where it belongs, as by scp: a transfer that breaks off leaves a part. A device is written to.
     InPlace,
+    /// As `InPlace`, and what is there already is not cut off: it may be a part that an earlier transfer left.
+    InPlaceResumable,
     /// Under a name of its own in the same directory, `.NAME.rustle-` and eight random characters, and renamed when it
     /// is whole: at every moment there is the old file or the new one. What breaks off leaves nothing, or where the
     /// process is killed the temporary file.
@@ -99,7 +101,10 @@ impl Target {
     pub(crate) async fn create(path: PathBuf, placing: Placing, mode: u32) -> Result<Self, Error> {
         let shown = path.clone();
         let work = move || {
-            let path = if placing == Placing::InPlace { path } else { followed(path)? };
+            let path = match placing {
+                Placing::InPlace | Placing::InPlaceResumable => path,
+                Placing::Atomic | Placing::Resumable => followed(path)?,
+            };
             Self::create_here(path.into(), placing, Links::Follow, mode)
         };
         off_thread(OPERATION, &shown, work).await
@@ -123,6 +128,22 @@ impl Target {
     /// target has any.
     pub(crate) fn found(&self) -> u64 {
         self.found
+    }
+
+    /// Removes what an earlier transfer left: it is not the beginning of the file.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Local`](crate::ErrorKind::Local) where the system refuses it.
+    ///
+    /// # Cancel safety
+    /// Dropped, it is done nevertheless, unless it had not begun.
+    pub(crate) async fn begin_anew(&mut self) -> Result<(), Error> {
+        let file = self.file.try_clone().map_err(|error| refused(OPERATION, &self.path, error))?;
+        let path = Arc::clone(&self.path);
+        let work = move || file.set_len(0).map_err(|error| refused(OPERATION, &path, error));
+        off_thread(OPERATION, &self.path, work).await?;
+        self.found = 0;
+        Ok(())
     }
 
     /// Where the bytes are now: the temporary file or the place itself.
@@ -221,7 +242,13 @@ impl Target {
         let refused_here = |error| refused(OPERATION, &path, error);
         let mode = mode & 0o777;
         let (file, temporary, found, mode) = match placing {
-            Placing::InPlace => (open_in_place(&path, links, mode)?, None, 0, Mode::AsItIs),
+            Placing::InPlace => (open_in_place(&path, placing, links, mode)?, None, 0, Mode::AsItIs),
+            Placing::InPlaceResumable => {
+                let file = open_in_place(&path, placing, links, mode)?;
+                let metadata = file.metadata().map_err(refused_here)?;
+                let found = if metadata.is_file() { metadata.len() } else { 0 };
+                (file, None, found, Mode::AsItIs)
+            }
             Placing::Atomic => {
                 let replaced = replaced_mode(&path)?;
                 let (file, temporary) = Temporary::create(&path, replaced.unwrap_or(mode))?;

@@ -7,6 +7,8 @@ use rustle_sftp_proto::{Answer, Request, Segments, StatusCode};
 use crate::engine::OpenHandle;
 use crate::error::{Error, Result};
 use crate::transfer::lane::{Lane, Lanes, Outcome};
+use crate::transfer::marks::Marks;
+use crate::transfer::resume::SPAN;
 
 /// Reads ranges of a file over its lanes, in whatever order they come.
 pub(crate) struct Fetch {
@@ -20,12 +22,17 @@ pub(crate) struct Fetch {
     /// Parts that came short or were lost, to be asked for again.
     again: Vec<Range<u64>>,
     looking: usize,
+    /// What has come, for [`SPAN`].
+    arrived: Marks,
 }
 
 impl Fetch {
     /// From `start` to the end of the file, which is expected at `expected`.
     pub(crate) fn new(lanes: Vec<Lane>, start: u64, expected: u64) -> Self {
+        let mut arrived = Marks::new();
+        arrived.mark(0..start);
         Self {
+            arrived,
             lanes: Lanes::new(lanes),
             next: start,
             expected: expected.max(start),
@@ -61,6 +68,7 @@ impl Fetch {
                 Answer::Data(data) if data.is_empty() => self.ends_at(range.start),
                 Answer::Data(data) => {
                     let came = range.start + data.len() as u64;
+                    self.arrived.mark(range.start..came);
                     // A server answers fewer bytes than asked for when it likes (draft section 6.4), and at the end.
                     if came < range.end {
                         self.short(came..range.end);
@@ -100,7 +108,13 @@ impl Fetch {
                 Some(range) if self.end.is_some_and(|end| range.start >= end) => continue,
                 Some(range) => range,
                 None if self.end.is_some_and(|end| self.next >= end) => return,
-                None if self.next < self.expected => self.next..self.expected,
+                None if self.next < self.expected => {
+                    let reach = self.reach().min(self.expected);
+                    if reach <= self.next {
+                        return;
+                    }
+                    self.next..reach
+                }
                 // Beyond what is expected one request suffices to find the end.
                 None if self.looking == 0 && self.end.is_none() => self.expected..u64::MAX,
                 None => return,
@@ -126,6 +140,14 @@ impl Fetch {
                 offset: range.start,
                 length: size,
             });
+        }
+    }
+
+    /// How far may be asked for now.
+    fn reach(&self) -> u64 {
+        match self.lanes.under_way() {
+            0 => u64::MAX,
+            _ => self.arrived.prefix().saturating_add(SPAN),
         }
     }
 

@@ -17,8 +17,9 @@ use crate::transfer::fetch::Fetch;
 use crate::transfer::lane::Lane;
 use crate::transfer::options::Options;
 use crate::transfer::progress::Meter;
-use crate::transfer::summary::{Summary, Verified};
-use crate::transfer::verify::{self, Remote};
+use crate::transfer::resume::Both;
+use crate::transfer::summary::{Resumed, Summary, Verified};
+use crate::transfer::verify::{self, Here, Remote};
 
 /// Fetches one file.
 pub(crate) async fn get(
@@ -34,17 +35,36 @@ pub(crate) async fn get(
     let (file, attributes) = explained(engine, opened, Doing::Open { path: &remote }).await?;
     let limits = engine.limits().await?;
     let mode = new_mode(&attributes, options);
-    let placing = if options.atomic { Placing::Atomic } else { Placing::InPlace };
-    let target = Target::create(local, placing, mode).await?;
+    let mut target = Target::create(local, placing(options), mode).await?;
+    let there = Remote { sftp, path: &remote, file: Some(&file) };
+    let resumed = judged(there, &target, attributes.size(), options).await?;
+    if let Resumed::Anew { .. } = resumed {
+        target.begin_anew().await?;
+    }
+    let from = resumed.from();
     let mut writer = target.writer(Writing::default())?;
     let expected = attributes.size().unwrap_or(0);
     meter.expect(attributes.size());
     meter.expect_no_more();
     let counted = meter.file(remote.clone(), attributes.size());
+    counted.found(from);
     let limiter = options.limiter();
-    let mut fetch = Fetch::new(vec![Lane::new(file, options.bounds(limits.max_read))], 0, expected);
+    let mut fetch = Fetch::new(vec![Lane::new(file, options.bounds(limits.max_read))], from, expected);
     let mut moved = 0;
-    while let Some((offset, data)) = fetch.next().await.map_err(|error| error.at(&remote))? {
+    loop {
+        let (offset, data) = match fetch.next().await {
+            Ok(Some(came)) => came,
+            Ok(None) => break,
+            Err(error) => {
+                if options.resume
+                    && let Err(unwritten) = writer.finish(false).await
+                {
+                    // It ended for another reason, which is told; the part is a little shorter.
+                    tracing::debug!(%unwritten, "not all that came is in the part");
+                }
+                return Err(error.at(&remote));
+            }
+        };
         let bytes = data.len() as u64;
         if let Some(limiter) = &limiter {
             limiter.take(bytes).await;
@@ -70,8 +90,17 @@ pub(crate) async fn get(
     }
     let verified = match options.verify {
         true => {
-            verify::compare(Remote { sftp, path: &remote, file: files.first() }, target.path(), length)
-                .await?
+            let there = Remote { sftp, path: &remote, file: files.first() };
+            match verify::compare(there, Here::Made(&target), length).await {
+                Err(error) if error.kind() == ErrorKind::Mismatch => {
+                    // Nothing can be made of it, resumed or not.
+                    if let Err(left) = target.abort().await {
+                        tracing::warn!(error = %left, "a temporary file could not be removed");
+                    }
+                    return Err(error);
+                }
+                compared => compared?,
+            }
         }
         false => Verified::NotAsked,
     };
@@ -80,7 +109,36 @@ pub(crate) async fn get(
         .commit(Finish { preserved: preserved(&attributes, options), durability, length: Some(length) })
         .await?;
     counted.done();
-    Ok(Summary { length, moved, duration: begun.elapsed(), verified, changed, channels: files.len() })
+    let (duration, channels) = (begun.elapsed(), files.len());
+    Ok(Summary { length, moved, duration, resumed, verified, changed, channels })
+}
+
+fn placing(options: &Options) -> Placing {
+    match (options.atomic, options.resume) {
+        (true, true) => Placing::Resumable,
+        (true, false) => Placing::Atomic,
+        (false, true) => Placing::InPlaceResumable,
+        (false, false) => Placing::InPlace,
+    }
+}
+
+/// From where the fetch goes on.
+async fn judged(
+    remote: Remote<'_>,
+    target: &Target,
+    source: Option<u64>,
+    options: &Options,
+) -> Result<Resumed> {
+    let (found, here) = (target.found(), Here::Made(target));
+    match source {
+        _ if !options.resume => Ok(Resumed::NotAsked),
+        Some(source) => Both { remote, here, found, source }.judge().await.map_err(|e| e.at(remote.path)),
+        None if found == 0 => Ok(Resumed::NothingFound),
+        None => {
+            let why = "the server does not say how long the file is".to_owned();
+            Ok(Resumed::Anew { found, why })
+        }
+    }
 }
 
 /// Opens it and asks what it is, in one round trip.

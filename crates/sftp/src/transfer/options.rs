@@ -9,6 +9,7 @@ use crate::transfer::window::Bounds;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Options {
     pub(crate) atomic: bool,
+    pub(crate) resume: bool,
     pub(crate) verify: bool,
     pub(crate) preserve: bool,
     pub(crate) mode: Option<u32>,

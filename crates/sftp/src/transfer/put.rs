@@ -4,21 +4,21 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use bytes::Bytes;
-use rustle_sftp_proto::{Attributes, ExtendedRequest, Extension, FileKind, OpenFlags, Request};
+use rustle_sftp_proto::{Attributes, ExtendedRequest, Extension, Request};
 
 use crate::engine::{Engine, OpenHandle};
-use crate::error::{Error, ErrorKind, Result};
-use crate::explain::{Doing, Existing, explain, explained};
-use crate::local::details::Details;
+use crate::error::{ErrorKind, Result};
+use crate::explain::{Doing, explained};
 use crate::local::reader::{Piece, Plan, Reader};
 use crate::sftp::Sftp;
 use crate::transfer::lane::Lane;
 use crate::transfer::options::Options;
+use crate::transfer::place::{Place, Source};
 use crate::transfer::progress::Meter;
 use crate::transfer::store::Store;
 use crate::transfer::summary::{Summary, Verified};
 use crate::transfer::temporary::Temporary;
-use crate::transfer::verify::{self, Remote};
+use crate::transfer::verify::{self, Here, Remote};
 
 /// Sends one file.
 pub(crate) async fn put(
@@ -32,17 +32,25 @@ pub(crate) async fn put(
     let engine = sftp.engine();
     let limits = engine.limits().await?;
     let plan = Plan::new(BLOCK.min(usize::try_from(limits.max_write).unwrap_or(BLOCK)));
-    let plan = if options.verify { plan.hash() } else { plan };
-    let mut reader = Reader::open(local.clone(), plan).await?;
+    // What it is, before it is known from where on it is read.
+    let first = if options.resume { plan.clone().range(0..0) } else { with_hash(plan.clone(), options) };
+    let mut reader = Reader::open(local.clone(), first).await?;
     let details = *reader.details();
-    let place = Place::open(sftp, &remote, &details, options).await?;
+    let source = Source { path: &local, details: &details };
+    let place = Place::open(sftp, &remote, source, options).await?;
+    let from = place.resumed.from();
+    if options.resume {
+        let plan = if from == 0 { with_hash(plan, options) } else { plan.range(from..u64::MAX) };
+        reader = Reader::open(local.clone(), plan.expect(details.stamp())).await?;
+    }
 
     meter.expect(Some(details.length()));
     meter.expect_no_more();
     let counted = meter.file(remote.clone(), Some(details.length()));
     let limiter = options.limiter();
-    let mut store = Store::new(vec![Lane::new(place.file, options.bounds(limits.max_write))]);
-    let (mut length, mut told) = (0, 0);
+    counted.found(from);
+    let mut store = Store::new(vec![Lane::new(place.file, options.bounds(limits.max_write))], from);
+    let (mut length, mut told) = (from, 0);
     while let Some(piece) = reader.next().await? {
         if let Piece::Block(block) = piece {
             let offset = block.offset();
@@ -64,109 +72,40 @@ pub(crate) async fn put(
     counted.moved(moved - told);
     let mut files: Vec<OpenHandle> = store.into_files().collect();
     let channels = files.len();
-    let verified = match reader.sha256().filter(|_| options.verify) {
-        Some(sha256) => {
-            let path = place.temporary.as_ref().map_or(&remote, Temporary::path);
-            verify::has(Remote { sftp, path, file: files.first() }, length, sha256).await?
+    let mut temporary = place.temporary;
+    let verified = match options.verify {
+        true => {
+            let path = temporary.as_ref().map_or(&remote, Temporary::path);
+            let there = Remote { sftp, path, file: files.first() };
+            let compared = match reader.sha256() {
+                Some(sha256) => verify::has(there, length, sha256).await,
+                // Only the rest was read.
+                None => verify::compare(there, Here::Source(&local), length).await,
+            };
+            if compared.as_ref().is_err_and(|error| error.kind() == ErrorKind::Mismatch) {
+                temporary.take().into_iter().for_each(Temporary::discard);
+            }
+            compared?
         }
-        None => Verified::NotAsked,
+        false => Verified::NotAsked,
     };
     for file in files.drain(..) {
         let ended = end(engine, file, place.attributes.clone(), options).await;
         explained(engine, ended, doing).await?;
     }
-    if let Some(temporary) = place.temporary {
+    if let Some(temporary) = temporary {
         temporary.take_place().await?;
     }
     counted.done();
-    Ok(Summary { length, moved, duration: begun.elapsed(), verified, changed: false, channels })
-}
-
-/// Where the bytes go.
-struct Place {
-    file: OpenHandle,
-    temporary: Option<Temporary>,
-    /// What the file gets when all is written.
-    attributes: Attributes,
-}
-
-impl Place {
-    async fn open(sftp: &Sftp, remote: &Bytes, details: &Details, options: &Options) -> Result<Self> {
-        let engine = sftp.engine();
-        let mode = options.mode.unwrap_or_else(|| details.mode());
-        let mut attributes = Attributes::new();
-        if options.preserve || options.mode.is_some() {
-            attributes = attributes.with_permissions(mode);
-        }
-        if let (true, Some(modified)) = (options.preserve, details.modified()) {
-            attributes = attributes.with_times(details.accessed().unwrap_or(modified), modified);
-        }
-        if !options.atomic {
-            let flags = OpenFlags::WRITE | OpenFlags::CREATE | OpenFlags::TRUNCATE;
-            let new = Attributes::new().with_permissions(mode);
-            let opening = Request::Open { path: remote.clone(), flags, attributes: new };
-            let opened = engine.handle("open", opening).await;
-            let doing = Doing::Create { path: remote, existing: Existing::Opened };
-            let file = explained(engine, opened, doing).await?;
-            return Ok(Self { file, temporary: None, attributes });
-        }
-        let (target, existing) = resolve(engine, remote).await?;
-        // What takes a file's place has its permissions, and nobody else may read it before; a new file has those that
-        // the server gives to new ones.
-        let (new, kept) =
-            match (existing.as_ref().and_then(Attributes::permissions), attributes.permissions()) {
-                (_, Some(wanted)) => (PRIVATE, Some(wanted)),
-                (Some(existing), None) => (PRIVATE, Some(existing & 0o7777)),
-                (None, None) => (mode, None),
-            };
-        if let Some(kept) = kept {
-            attributes = attributes.with_permissions(kept);
-        }
-        let temporary = Temporary::beside(sftp, &target)?;
-        let flags = OpenFlags::WRITE | OpenFlags::CREATE | OpenFlags::EXCLUSIVE;
-        let opening = Request::Open {
-            path: temporary.path().clone(),
-            flags,
-            attributes: Attributes::new().with_permissions(new),
-        };
-        match engine.handle("open", opening).await {
-            Ok(file) => Ok(Self { file, temporary: Some(temporary), attributes }),
-            Err(error) => {
-                let mut temporary = temporary;
-                // It was not made here, so it is not removed here.
-                temporary.keep();
-                let doing = Doing::Create { path: temporary.path(), existing: Existing::Refused };
-                Err(explain(engine, error, doing).await)
-            }
-        }
-    }
-}
-
-/// What is replaced: where a link leads, as writing in place would, and what is there.
-async fn resolve(engine: &Engine, remote: &Bytes) -> Result<(Bytes, Option<Attributes>)> {
-    let link = engine.submit(Request::Lstat { path: remote.clone() });
-    let there = engine.submit(Request::Stat { path: remote.clone() });
-    let absolute = engine.submit(Request::RealPath { path: remote.clone() });
-    let (link, there) = (link.attributes("lstat").await, there.attributes("stat").await);
-    let absolute = absolute.path("realpath").await;
-    let existing = match there {
-        Ok(attributes) => Some(attributes),
-        Err(error) if error.kind() == ErrorKind::NotFound => None,
-        Err(error) => return Err(error.at(remote)),
-    };
-    match existing.as_ref().and_then(Attributes::kind) {
-        Some(FileKind::Directory) => {
-            return Err(Error::new(ErrorKind::IsADirectory, "put", "a directory").at(remote));
-        }
-        Some(FileKind::Other) => {
-            let text = "a device, a pipe or a socket, which a file cannot replace";
-            return Err(Error::new(ErrorKind::InvalidArgument, "put", text).at(remote));
-        }
-        _ => {}
-    }
-    let is_link = link.is_ok_and(|attributes| attributes.kind() == Some(FileKind::Symlink));
-    let target = if is_link { absolute.map_err(|error| error.at(remote))? } else { remote.clone() };
-    Ok((target, existing))
+    Ok(Summary {
+        length,
+        moved,
+        duration: begun.elapsed(),
+        resumed: place.resumed,
+        verified,
+        changed: false,
+        channels,
+    })
 }
 
 /// Gives the file what it is to have, has it stored where it will take a place, and closes it.
@@ -185,7 +124,9 @@ async fn end(engine: &Engine, file: OpenHandle, attributes: Attributes, options:
     file.close("close").await
 }
 
+fn with_hash(plan: Plan, options: &Options) -> Plan {
+    if options.verify { plan.hash() } else { plan }
+}
+
 /// What is read at a time where the server takes as much.
 const BLOCK: usize = 256 * 1024;
-
-const PRIVATE: u32 = 0o600;

@@ -6,11 +6,15 @@ use rustle_sftp_proto::{Answer, Request, StatusCode};
 use crate::engine::OpenHandle;
 use crate::error::{Error, Result};
 use crate::transfer::lane::{Lane, Lanes, Outcome};
+use crate::transfer::marks::Marks;
+use crate::transfer::resume::SPAN;
 
 /// Writes parts of a file over its lanes.
 pub(crate) struct Store {
     lanes: Lanes<Part>,
     stored: u64,
+    /// What the server has said it wrote, for [`SPAN`].
+    done: Marks,
 }
 
 /// What a request carries: kept until it is answered, for the case that its lane is lost.
@@ -20,8 +24,11 @@ pub(crate) struct Part {
 }
 
 impl Store {
-    pub(crate) fn new(lanes: Vec<Lane>) -> Self {
-        Self { lanes: Lanes::new(lanes), stored: 0 }
+    /// What is before `from` is there.
+    pub(crate) fn new(lanes: Vec<Lane>, from: u64) -> Self {
+        let mut done = Marks::new();
+        done.mark(0..from);
+        Self { lanes: Lanes::new(lanes), stored: 0, done }
     }
 
     pub(crate) fn add(&mut self, lane: Lane) {
@@ -41,7 +48,9 @@ impl Store {
     pub(crate) async fn write(&mut self, offset: u64, data: Bytes) -> Result<()> {
         let mut again = vec![Part { offset, data }];
         while let Some(part) = again.pop() {
-            match self.lanes.room(part.data.len() as u64) {
+            let end = part.offset.saturating_add(part.data.len() as u64);
+            let room = if end <= self.reach() { self.lanes.room(part.data.len() as u64) } else { None };
+            match room {
                 Some((lane, size)) => {
                     if let Some(rest) = self.send(lane, size, part) {
                         again.push(rest);
@@ -88,12 +97,22 @@ impl Store {
         (!part.data.is_empty()).then_some(part)
     }
 
+    /// How far may be written now.
+    fn reach(&self) -> u64 {
+        match self.lanes.under_way() {
+            0 => u64::MAX,
+            _ => self.done.prefix().saturating_add(SPAN),
+        }
+    }
+
     /// Waits for one answer; what was on a lane that is lost comes back.
     async fn settle(&mut self) -> Result<Option<Part>> {
         let worth = |part: &Part, _: &Answer| u32::try_from(part.data.len()).unwrap_or(u32::MAX);
         match self.lanes.next("write", worth).await? {
             Some(Outcome::Answered(part, Answer::Status(status))) if status.code() == StatusCode::OK => {
-                self.stored += part.data.len() as u64;
+                let bytes = part.data.len() as u64;
+                self.stored += bytes;
+                self.done.mark(part.offset..part.offset + bytes);
                 Ok(None)
             }
             Some(Outcome::Answered(_, Answer::Status(status))) => Err(Error::of_status("write", status)),

@@ -2,16 +2,17 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use rustle_sftp_proto::Request;
+use sha2::{Digest, Sha256};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::sftp::Sftp;
 
-/// A file under a name of its own beside the one that it is for. Dropped, it is removed.
+/// A file under a name of its own beside the one that it is for. Dropped, it is removed, unless it is kept.
 pub(crate) struct Temporary {
     sftp: Sftp,
     path: Bytes,
     target: Bytes,
-    done: bool,
+    stays: bool,
 }
 
 impl Temporary {
@@ -29,45 +30,51 @@ impl Temporary {
         for byte in random {
             suffix.push_str(&format!("{byte:02x}"));
         }
-        Ok(Self { sftp: sftp.clone(), path: named(target, &suffix), target: target.clone(), done: false })
+        Ok(Self { sftp: sftp.clone(), path: named(target, &suffix), target: target.clone(), stays: false })
     }
 
-    /// The name that each attempt at the same file uses, so that a later one finds what an earlier one left.
+    /// The name that each attempt at the same file uses, so that a later one finds what an earlier one left. It stays
+    /// when this is dropped.
     pub(crate) fn to_resume(sftp: &Sftp, target: &Bytes) -> Self {
-        Self { sftp: sftp.clone(), path: named(target, ".rustle-part"), target: target.clone(), done: false }
+        Self { sftp: sftp.clone(), path: named(target, ".rustle-part"), target: target.clone(), stays: true }
     }
 
     pub(crate) fn path(&self) -> &Bytes {
         &self.path
     }
 
-    /// It stays where it is when this is dropped: a later attempt goes on from it.
+    /// It stays where it is when this is dropped.
     pub(crate) fn keep(&mut self) {
-        self.done = true;
+        self.stays = true;
+    }
+
+    /// Removes it, in the background: nothing can be made of it.
+    pub(crate) fn discard(mut self) {
+        self.stays = false;
     }
 
     /// Takes the target's place, at once or not at all; see [`Sftp::rename`] for servers without
     /// `posix-rename@openssh.com`.
     ///
     /// # Errors
-    /// The server refused; the temporary file is removed then.
+    /// The server refused; the temporary file is removed then, unless it is kept.
     pub(crate) async fn take_place(mut self) -> Result<()> {
         self.sftp.rename(&self.path, &self.target).await?;
-        self.done = true;
+        self.stays = true;
         Ok(())
     }
 }
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        if !self.done {
+        if !self.stays {
             self.sftp.engine().tell(Request::Remove { path: self.path.clone() });
         }
     }
 }
 
-/// `.NAME` and a suffix in the target's directory. A name too long for that is cut: no file system takes more than 255
-/// bytes.
+/// `.NAME` and a suffix in the target's directory. A name too long for that is cut, since no file system takes more than
+/// 255 bytes, and has a hash of all of it at its end: two long names that begin alike would have one part.
 fn named(target: &[u8], suffix: &str) -> Bytes {
     let (directory, name) = match target.iter().rposition(|byte| *byte == b'/') {
         Some(slash) => target.split_at(slash + 1),
@@ -77,12 +84,20 @@ fn named(target: &[u8], suffix: &str) -> Bytes {
     let mut path = BytesMut::with_capacity(directory.len() + LONGEST_NAME);
     path.put_slice(directory);
     path.put_u8(b'.');
-    path.put_slice(&name[..name.len().min(room)]);
+    if name.len() <= room {
+        path.put_slice(name);
+    } else {
+        path.put_slice(&name[..room - HASH_DIGITS]);
+        for byte in &Sha256::digest(name)[..HASH_DIGITS / 2] {
+            path.put_slice(format!("{byte:02x}").as_bytes());
+        }
+    }
     path.put_slice(suffix.as_bytes());
     path.freeze()
 }
 
 const LONGEST_NAME: usize = 255;
+const HASH_DIGITS: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -94,6 +109,8 @@ mod tests {
         assert_eq!(named(b"app", ".x"), ".app.x");
         let long = named(&[b"d/".to_vec(), vec![b'n'; 250]].concat(), ".rustle-part");
         assert_eq!(long.len(), 2 + 255);
-        assert!(long.ends_with(b"n.rustle-part"));
+        assert!(long.starts_with(b"d/.nnn") && long.ends_with(b".rustle-part"));
+        let other = named(&[b"d/".to_vec(), vec![b'n'; 251]].concat(), ".rustle-part");
+        assert!(long != other && other.len() == 2 + 255, "each long name has a part of its own");
     }
 }

@@ -1,5 +1,6 @@
 //! Whether the other side has the same bytes.
 
+use std::ops::Range;
 use std::path::Path;
 
 use bytes::Bytes;
@@ -8,6 +9,7 @@ use rustle_sftp_proto::{CheckFile, ExtendedRequest, Extension, FileHashes, Limit
 
 use crate::engine::OpenHandle;
 use crate::error::{Error, ErrorKind, Result};
+use crate::local::target::Target;
 use crate::local::whole;
 use crate::sftp::Sftp;
 use crate::shown::Shown;
@@ -22,10 +24,41 @@ pub(crate) struct Remote<'a> {
     pub(crate) file: Option<&'a OpenHandle>,
 }
 
+/// A file of this side, as it can be asked about.
+#[derive(Clone, Copy)]
+pub(crate) enum Here<'a> {
+    Source(&'a Path),
+    /// One that is being made: it may be locked, so that nobody but its owner can read it.
+    Made(&'a Target),
+}
+
+impl Here<'_> {
+    pub(crate) async fn sha256(&self, range: Range<u64>) -> Result<[u8; 32]> {
+        match self {
+            Self::Source(path) => whole::sha256(path.to_path_buf(), range).await,
+            Self::Made(target) => target.sha256(range).await,
+        }
+    }
+
+    pub(crate) async fn read_ranges(&self, ranges: Vec<Range<u64>>) -> Result<Vec<Bytes>> {
+        match self {
+            Self::Source(path) => whole::read_ranges(path.to_path_buf(), ranges).await,
+            Self::Made(target) => target.read_ranges(ranges).await,
+        }
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Source(path) => path,
+            Self::Made(target) => target.path(),
+        }
+    }
+}
+
 impl Remote<'_> {
     /// The SHA-256 of its first `length` bytes: by the server's own extension where it has one, else by a command of the
     /// account; or why neither was to be had.
-    async fn sha256(&self, length: u64) -> Result<Result<[u8; 32], String>> {
+    pub(crate) async fn sha256(&self, length: u64) -> Result<Result<[u8; 32], String>> {
         if let Some(hash) = self.check_file(length).await {
             return Ok(Ok(hash));
         }
@@ -41,7 +74,8 @@ impl Remote<'_> {
         Ok(remote_command::sha256(session, &path, length).await)
     }
 
-    async fn check_file(&self, length: u64) -> Option<[u8; 32]> {
+    /// What the server's own extension says of its first `length` bytes, if it has it.
+    pub(crate) async fn check_file(&self, length: u64) -> Option<[u8; 32]> {
         let engine = self.sftp.engine();
         if !engine.has(Extension::CheckFile) || length == 0 {
             return None;
@@ -77,14 +111,16 @@ pub(crate) async fn has(remote: Remote<'_>, length: u64, ours: [u8; 32]) -> Resu
 ///
 /// # Errors
 /// [`ErrorKind::Mismatch`] where they have not, [`ErrorKind::Local`] where this side's cannot be read.
-pub(crate) async fn compare(remote: Remote<'_>, local: &Path, length: u64) -> Result<Verified> {
-    let (theirs, ours) = tokio::join!(remote.sha256(length), whole::sha256(local.to_path_buf(), 0..length));
+pub(crate) async fn compare(remote: Remote<'_>, here: Here<'_>, length: u64) -> Result<Verified> {
+    let (theirs, ours) = tokio::join!(remote.sha256(length), here.sha256(0..length));
     let ours = ours?;
     match theirs? {
         Ok(theirs) if theirs == ours => Ok(Verified::Sha256(ours)),
         Ok(_) => {
-            let text =
-                format!("it has another SHA-256 than {}", Shown::of(local.as_os_str().as_encoded_bytes()));
+            let text = format!(
+                "it has another SHA-256 than {}",
+                Shown::of(here.path().as_os_str().as_encoded_bytes())
+            );
             Err(Error::new(ErrorKind::Mismatch, "verify", text).at(remote.path))
         }
         Err(why) => Ok(Verified::Impossible(why)),

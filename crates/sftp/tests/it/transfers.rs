@@ -1,58 +1,12 @@
 //! One file, there and back.
 
 use std::future::IntoFuture as _;
-use std::path::PathBuf;
 
 use rustle_sftp::{ErrorKind, Sftp, Verified};
 use rustle_testserver::{Fault, SftpEntry, SftpFault, SftpRequest, TestServer};
-use tempfile::TempDir;
 
+use crate::here::{Here, content};
 use crate::support::{open, serve, serve_with};
-
-/// Bytes that differ from block to block.
-fn content(length: usize) -> Vec<u8> {
-    let mut state = 0x2545_f491_4f6c_dd1d_u64;
-    let mut bytes = Vec::with_capacity(length + 8);
-    while bytes.len() < length {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes.extend_from_slice(&state.to_le_bytes());
-    }
-    bytes.truncate(length);
-    bytes
-}
-
-struct Here {
-    folder: TempDir,
-}
-
-impl Here {
-    fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn file(&self, name: &str, content: &[u8]) -> PathBuf {
-        std::fs::write(self.path(name), content).unwrap();
-        self.path(name)
-    }
-
-    fn read(&self, name: &str) -> Vec<u8> {
-        std::fs::read(self.path(name)).unwrap()
-    }
-
-    fn names(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(self.folder.path()).unwrap();
-        let mut names: Vec<String> =
-            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        names.sort();
-        names
-    }
-}
 
 /// No handle of the server is open once the client is gone.
 async fn nothing_is_left(server: TestServer, sftp: Sftp) {

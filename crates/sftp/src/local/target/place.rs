@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::local::details::{Details, Kind};
-use crate::local::target::OPERATION;
+use crate::local::target::{OPERATION, Placing};
 use crate::local::tree::Links;
 use crate::local::{failed, refused};
 
@@ -40,10 +40,10 @@ pub(super) fn followed(path: PathBuf) -> Result<PathBuf, Error> {
     }
 }
 
-/// Opens a file where it is, or makes it.
-pub(super) fn open_in_place(path: &Path, links: Links, mode: u32) -> Result<File, Error> {
+/// Opens a file where it is, or makes it. Unless it may be a part, it is emptied.
+pub(super) fn open_in_place(path: &Path, placing: Placing, links: Links, mode: u32) -> Result<File, Error> {
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
+    options.write(true).create(true).truncate(placing != Placing::InPlaceResumable);
     let follows = links == Links::Follow;
     #[cfg(unix)]
     {

@@ -1,0 +1,225 @@
+//! Where the bytes of a file that is sent go.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use rustle_sftp_proto::{Attributes, FileKind, OpenFlags, Request, StatusCode};
+
+use crate::engine::{Engine, OpenHandle};
+use crate::error::{Error, ErrorKind, Result};
+use crate::explain::{Doing, Existing, explain, explained};
+use crate::local::details::Details;
+use crate::sftp::Sftp;
+use crate::transfer::options::Options;
+use crate::transfer::resume::Both;
+use crate::transfer::summary::Resumed;
+use crate::transfer::temporary::Temporary;
+use crate::transfer::verify::{Here, Remote};
+
+/// An open file of the server, and what is to become of it.
+pub(crate) struct Place {
+    pub(crate) file: OpenHandle,
+    /// Where it does not stand in its place yet.
+    pub(crate) temporary: Option<Temporary>,
+    /// What the file gets when all is written.
+    pub(crate) attributes: Attributes,
+    /// How much of it is there.
+    pub(crate) resumed: Resumed,
+}
+
+/// What is sent.
+#[derive(Clone, Copy)]
+pub(crate) struct Source<'a> {
+    pub(crate) path: &'a Path,
+    pub(crate) details: &'a Details,
+}
+
+impl Place {
+    pub(crate) async fn open(
+        sftp: &Sftp,
+        remote: &Bytes,
+        source: Source<'_>,
+        options: &Options,
+    ) -> Result<Self> {
+        let engine = sftp.engine();
+        let details = source.details;
+        let mode = options.mode.unwrap_or_else(|| details.mode());
+        let mut attributes = Attributes::new();
+        if options.preserve || options.mode.is_some() {
+            attributes = attributes.with_permissions(mode);
+        }
+        if let (true, Some(modified)) = (options.preserve, details.modified()) {
+            attributes = attributes.with_times(details.accessed().unwrap_or(modified), modified);
+        }
+        if !options.atomic {
+            let (file, resumed) = in_place(sftp, remote, source, mode, options).await?;
+            return Ok(Self { file, temporary: None, attributes, resumed });
+        }
+        let (target, existing) = resolve(engine, remote).await?;
+        // What takes a file's place has its permissions, and nobody else may read it before; a new file has those that
+        // the server gives to new ones.
+        let (new, kept) =
+            match (existing.as_ref().and_then(Attributes::permissions), attributes.permissions()) {
+                (_, Some(wanted)) => (PRIVATE, Some(wanted)),
+                (Some(existing), None) => (PRIVATE, Some(existing & 0o7777)),
+                (None, None) => (mode, None),
+            };
+        if let Some(kept) = kept {
+            attributes = attributes.with_permissions(kept);
+        }
+        if options.resume {
+            let temporary = Temporary::to_resume(sftp, &target);
+            let (file, resumed) = part(sftp, temporary.path(), source, new).await?;
+            return Ok(Self { file, temporary: Some(temporary), attributes, resumed });
+        }
+        let mut temporary = Temporary::beside(sftp, &target)?;
+        match create(engine, temporary.path(), OpenFlags::WRITE, new).await {
+            Ok(file) => Ok(Self { file, temporary: Some(temporary), attributes, resumed: Resumed::NotAsked }),
+            Err(error) => {
+                // It was not made here, so it is not removed here.
+                temporary.keep();
+                let doing = Doing::Create { path: temporary.path(), existing: Existing::Refused };
+                Err(explain(engine, error, doing).await)
+            }
+        }
+    }
+}
+
+/// The target itself.
+async fn in_place(
+    sftp: &Sftp,
+    remote: &Bytes,
+    source: Source<'_>,
+    mode: u32,
+    options: &Options,
+) -> Result<(OpenHandle, Resumed)> {
+    let engine = sftp.engine();
+    let open = async |flags| {
+        let new = Attributes::new().with_permissions(mode);
+        let opening = Request::Open { path: remote.clone(), flags, attributes: new };
+        let opened = engine.handle("open", opening).await;
+        explained(engine, opened, Doing::Create { path: remote, existing: Existing::Opened }).await
+    };
+    let empty = OpenFlags::WRITE | OpenFlags::CREATE | OpenFlags::TRUNCATE;
+    if !options.resume {
+        return Ok((open(empty).await?, Resumed::NotAsked));
+    }
+    let file = open(OpenFlags::READ | OpenFlags::WRITE | OpenFlags::CREATE).await?;
+    match judged(sftp, remote, &file, source).await? {
+        anew @ Resumed::Anew { .. } => {
+            // Not only the length: of a part that keeps bytes of another file, a later attempt may find blocks equal.
+            file.close("close").await.map_err(|error| error.at(remote))?;
+            Ok((open(empty).await?, anew))
+        }
+        resumed => Ok((file, resumed)),
+    }
+}
+
+/// The part that an earlier attempt left, or a new one.
+async fn part(sftp: &Sftp, path: &Bytes, source: Source<'_>, new: u32) -> Result<(OpenHandle, Resumed)> {
+    let engine = sftp.engine();
+    let both_ways = OpenFlags::READ | OpenFlags::WRITE;
+    let refused = match create(engine, path, both_ways, new).await {
+        Ok(file) => return Ok((file, Resumed::NothingFound)),
+        Err(error) => error,
+    };
+    let there = match engine.attributes("lstat", Request::Lstat { path: path.clone() }).await {
+        Ok(there) => there,
+        // It is not there: what was refused was to make it.
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let doing = Doing::Create { path, existing: Existing::Refused };
+            return Err(explain(engine, refused, doing).await);
+        }
+        Err(error) => return Err(error.at(path)),
+    };
+    // The name is known, and others may write in the directory.
+    if there.kind().is_some_and(|kind| kind != FileKind::File) {
+        let text = "there is something else in the place of a part";
+        return Err(Error::new(ErrorKind::InvalidArgument, "put", text).at(path).with_hint(LOOK));
+    }
+    let opening = Request::Open { path: path.clone(), flags: both_ways, attributes: Attributes::new() };
+    let opened = engine.handle("open", opening).await;
+    let file = explained(engine, opened, Doing::Create { path, existing: Existing::Opened }).await?;
+    if let Some(open_to) = there.permissions() {
+        own(engine, &file, path, if new == PRIVATE { PRIVATE } else { open_to & 0o777 }).await?;
+    }
+    match judged(sftp, path, &file, source).await? {
+        anew @ Resumed::Anew { .. } => {
+            file.close("close").await.map_err(|error| error.at(path))?;
+            let removed = engine.done("remove", Request::Remove { path: path.clone() }).await;
+            explained(engine, removed, Doing::RemoveFile { path }).await?;
+            let made = create(engine, path, both_ways, new).await;
+            let doing = Doing::Create { path, existing: Existing::Refused };
+            Ok((explained(engine, made, doing).await?, anew))
+        }
+        resumed => Ok((file, resumed)),
+    }
+}
+
+/// A file that was not there before: no link is followed either (`O_EXCL`).
+async fn create(engine: &Engine, path: &Bytes, access: OpenFlags, mode: u32) -> Result<OpenHandle> {
+    let flags = access | OpenFlags::CREATE | OpenFlags::EXCLUSIVE;
+    let attributes = Attributes::new().with_permissions(mode);
+    engine.handle("open", Request::Open { path: path.clone(), flags, attributes }).await
+}
+
+/// Sets its permissions, which only the owner of a file may: one that somebody else put there could be read and changed
+/// by them after it was checked.
+async fn own(engine: &Engine, file: &OpenHandle, path: &Bytes, mode: u32) -> Result<()> {
+    let attributes = Attributes::new().with_permissions(mode);
+    let request = Request::FsetStat { handle: file.handle().clone(), attributes };
+    match engine.done("setstat", request).await {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            let text = "the part was made by somebody else";
+            Err(Error::new(ErrorKind::PermissionDenied, "put", text).at(path).with_hint(LOOK))
+        }
+        // A server without permissions has nothing to protect by them.
+        Err(error) if error.status().is_some_and(|status| status.code() == StatusCode::OP_UNSUPPORTED) => {
+            Ok(())
+        }
+        other => other.map_err(|error| error.at(path)),
+    }
+}
+
+async fn judged(sftp: &Sftp, path: &Bytes, file: &OpenHandle, source: Source<'_>) -> Result<Resumed> {
+    let asked = Request::Fstat { handle: file.handle().clone() };
+    let there = sftp.engine().attributes("fstat", asked).await.map_err(|error| error.at(path))?;
+    let Some(found) = there.size() else {
+        let why = "the server does not say how long it is".to_owned();
+        return Ok(Resumed::Anew { found: 0, why });
+    };
+    let remote = Remote { sftp, path, file: Some(file) };
+    let here = Here::Source(source.path);
+    Both { remote, here, found, source: source.details.length() }.judge().await
+}
+
+/// What is replaced: where a link leads, as writing in place would, and what is there.
+async fn resolve(engine: &Engine, remote: &Bytes) -> Result<(Bytes, Option<Attributes>)> {
+    let link = engine.submit(Request::Lstat { path: remote.clone() });
+    let there = engine.submit(Request::Stat { path: remote.clone() });
+    let absolute = engine.submit(Request::RealPath { path: remote.clone() });
+    let (link, there) = (link.attributes("lstat").await, there.attributes("stat").await);
+    let absolute = absolute.path("realpath").await;
+    let existing = match there {
+        Ok(attributes) => Some(attributes),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => return Err(error.at(remote)),
+    };
+    match existing.as_ref().and_then(Attributes::kind) {
+        Some(FileKind::Directory) => {
+            return Err(Error::new(ErrorKind::IsADirectory, "put", "a directory").at(remote));
+        }
+        Some(FileKind::Other) => {
+            let text = "a device, a pipe or a socket, which a file cannot replace";
+            return Err(Error::new(ErrorKind::InvalidArgument, "put", text).at(remote));
+        }
+        _ => {}
+    }
+    let is_link = link.is_ok_and(|attributes| attributes.kind() == Some(FileKind::Symlink));
+    let target = if is_link { absolute.map_err(|error| error.at(remote))? } else { remote.clone() };
+    Ok((target, existing))
+}
+
+const PRIVATE: u32 = 0o600;
+
+const LOOK: &str = "look at it, and remove it";
