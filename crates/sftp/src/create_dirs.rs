@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use futures_util::stream::{StreamExt, iter};
-use rustle_sftp_proto::{Attributes, Request};
+use rustle_sftp_proto::{Attributes, FileKind, Request};
 
 use crate::blocks::MOST_REQUESTS;
 use crate::error::{Error, ErrorKind, Result};
@@ -39,11 +39,10 @@ impl Sftp {
             .await;
         let missing = kinds.iter().rposition(Result::is_ok).map_or(0, |there| there + 1);
         if let Some(Ok(attributes)) = missing.checked_sub(1).and_then(|last| kinds.get(last))
-            && let Some(kind) = attributes.kind()
-            && !Metadata::new(attributes.clone()).is_dir()
+            && attributes.kind().is_some_and(|kind| kind != FileKind::Directory)
         {
-            let text = format!("{kind:?} is no directory").to_lowercase();
-            return Err(Error::new(ErrorKind::NotADirectory, "mkdir", text).at(&all[missing - 1]));
+            let error = Error::new(ErrorKind::NotADirectory, "mkdir", "it is no directory");
+            return Err(error.at(&all[missing - 1]));
         }
         self.make_in_order(&all[missing..], deepest).await
     }

@@ -218,7 +218,8 @@ impl Sftp {
     /// The absolute path, without links, `.` and `..`. One that begins with `~` or `~user` begins at a home, which needs
     /// `expand-path@openssh.com` of the server where it is another user's; a file whose name begins so is `./~…`.
     ///
-    /// What of the path must exist differs between servers: with OpenSSH all but its last component.
+    /// What of the path must exist differs between servers: with OpenSSH all but its last component. Some leave links as they
+    /// are.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`]; [`ErrorKind::Unsupported`] for `~user` without the extension.

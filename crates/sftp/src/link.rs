@@ -98,7 +98,12 @@ impl Outgoing {
     pub(crate) async fn finish(&mut self) -> io::Result<()> {
         match self {
             Self::Channel(stdin) => stdin.shutdown().await,
-            Self::Stream(writer) => writer.shutdown().await,
+            Self::Stream(writer) => {
+                let ended = writer.shutdown().await;
+                // A pipe ends only when nobody has it any more.
+                *self = Self::Stream(Box::pin(tokio::io::sink()));
+                ended
+            }
         }
     }
 }

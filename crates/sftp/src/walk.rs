@@ -62,7 +62,7 @@ impl WalkBuilder {
 
     /// Follows symbolic links, which are then what they lead to. One that leads to a directory that is being walked over from
     /// above is an error in its place ([`ErrorKind::InvalidArgument`]), and one that leads nowhere stays a link. Links are kept unless set:
-    /// each that is followed costs two round trips, and may lead out of the tree.
+    /// each that is followed costs three round trips, and may lead out of the tree.
     pub fn follow_links(mut self) -> Self {
         self.links = Links::Follow;
         self

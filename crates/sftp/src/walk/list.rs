@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::stream::{StreamExt, iter};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -77,7 +78,7 @@ async fn found(
             Err(error) => return Err(error),
         }
         if metadata.is_dir() {
-            let target = options.sftp.real(&full, &full).await?;
+            let target = leads_to(options, &full, above.as_deref()).await?;
             if is_above(above.as_ref(), &target) {
                 let text = "the link leads back to a directory that it is in";
                 return Err(Error::new(ErrorKind::InvalidArgument, "walk", text).at(&path));
@@ -98,6 +99,17 @@ async fn root(options: &WalkBuilder) -> Result<Arc<Real>> {
     let path = checked("walk", &options.path)?;
     let real = options.sftp.real(if path.is_empty() { b"." } else { &path }, &path).await?;
     Ok(Arc::new(Real { path: real, above: None }))
+}
+
+/// The absolute path of what a link leads to. Some servers make a path absolute and leave its links alone: so the link is
+/// read first.
+async fn leads_to(options: &WalkBuilder, link: &[u8], above: Option<&Real>) -> Result<Bytes> {
+    let target = options.sftp.read_link(link).await?;
+    let target = match above {
+        Some(above) if !target.starts_with(b"/") => join(&above.path, &target),
+        _ => target,
+    };
+    options.sftp.real(&target, link).await
 }
 
 fn is_above(mut above: Option<&Arc<Real>>, target: &[u8]) -> bool {

@@ -12,5 +12,6 @@ mod listings;
 mod local;
 mod opening;
 mod resume;
+mod servers;
 mod support;
 mod transfers;
