@@ -1,6 +1,7 @@
 //! Transfers that go on where an earlier one broke off.
 
 mod kills;
+mod odd;
 mod span;
 
 use std::future::IntoFuture as _;
