@@ -1,7 +1,7 @@
-//! Amounts for people: bytes, times and rates.
+//! Amounts for people: bytes, times and rates; and dates.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// So many bytes, in units of 1024.
 pub(crate) struct Bytes(pub(crate) u64);
@@ -44,9 +44,41 @@ pub(crate) fn rate(bytes: u64, time: Duration) -> u64 {
     u64::try_from(rate).unwrap_or(u64::MAX)
 }
 
+/// A date by the world's clock, as RFC 3339 has it; `?` for what is before 1970, which SFTP has no word for.
+pub(crate) fn utc(time: SystemTime) -> String {
+    let Ok(since) = time.duration_since(UNIX_EPOCH) else { return "?".into() };
+    let (days, seconds) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
+    // Years are counted from March, so that the day that is there every four years is a year's last, in eras of 400
+    // years, which are all of the same length.
+    let from_march = days + 719_468;
+    let (era, day) = (from_march / 146_097, from_march % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day_of_year = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = era * 400 + year + u64::from(month <= 2);
+    let (hour, minute, second) = (seconds / 3600, seconds % 3600 / 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_date_is_that_of_the_calendar() {
+        for (seconds, date) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_000_000_000, "2001-09-09T01:46:40Z"),
+            (1_709_251_200, "2024-03-01T00:00:00Z"),
+            (4_294_967_295, "2106-02-07T06:28:15Z"),
+        ] {
+            assert_eq!(utc(UNIX_EPOCH + Duration::from_secs(seconds)), date);
+        }
+    }
 
     #[test]
     fn bytes_have_the_unit_that_keeps_them_short() {

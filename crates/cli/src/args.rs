@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
-pub(crate) use self::transfer::{GetArgs, MannerArgs, PutArgs};
+pub(crate) use self::transfer::{GetArgs, LsRemoteArgs, MannerArgs, PutArgs};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -50,6 +50,7 @@ pub(crate) enum CommandArgs {
     Exec(ExecArgs),
     Get(GetArgs),
     Put(PutArgs),
+    LsRemote(LsRemoteArgs),
     #[command(visible_alias = "test")]
     TestConnection(TestConnectionArgs),
     SshConfig(SshConfigArgs),

@@ -6,16 +6,19 @@
 mod allocator;
 mod amounts;
 mod args;
+mod channel;
 mod connect;
 mod demo;
 mod exec;
 mod failure;
 mod logging;
+mod ls_remote;
 mod names;
 mod password_file;
 mod plan;
 mod printer;
 mod prompt;
+mod remote_path;
 mod signals;
 mod ssh_config;
 mod standard_error;
@@ -61,6 +64,7 @@ fn carry_out(task: &Task, printer: &mut Printer) -> Result<u8, Stop> {
     match task {
         Task::Exec(exec) => one_thread(exec::run(exec, printer)),
         Task::Transfer(plan) => one_thread(transfer::run(plan, printer)),
+        Task::List(plan) => one_thread(ls_remote::run(plan, printer)),
         Task::TestConnection(host) => one_thread(test_connection::run(host, printer)),
         Task::SshConfig(host) => ssh_config::run(host, printer),
         Task::Demo => many_threads(demo::run(printer)),

@@ -21,7 +21,7 @@ use crate::printer;
 use crate::prompt::Person;
 use crate::words;
 
-pub(crate) use self::transfer::{Manner, TransferPlan, Way};
+pub(crate) use self::transfer::{ListPlan, Manner, TransferPlan, Way};
 
 /// How long output may wait for whoever reads this program's own: as good as for ever.
 const PATIENCE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -63,6 +63,7 @@ pub(crate) enum Voice {
 pub(crate) enum Task {
     Exec(ExecPlan),
     Transfer(TransferPlan),
+    List(ListPlan),
     TestConnection(HostPlan),
     SshConfig(HostPlan),
     Demo,
@@ -150,6 +151,7 @@ fn split_output(mut command: CommandArgs) -> (OutputArgs, CommandArgs) {
     let output = match &mut command {
         CommandArgs::Exec(args) => std::mem::take(&mut args.output),
         CommandArgs::Get(args) => std::mem::take(&mut args.output),
+        CommandArgs::LsRemote(args) => std::mem::take(&mut args.output),
         CommandArgs::Put(args) => std::mem::take(&mut args.output),
         CommandArgs::TestConnection(args) => std::mem::take(&mut args.output),
         CommandArgs::SshConfig(args) => std::mem::take(&mut args.output),
@@ -176,6 +178,7 @@ fn task(
         CommandArgs::Exec(args) => Task::Exec(exec(args, before, env)?),
         CommandArgs::Get(args) => Task::Transfer(transfer::get(args, before, env)?),
         CommandArgs::Put(args) => Task::Transfer(transfer::put(args, before, env)?),
+        CommandArgs::LsRemote(args) => Task::List(transfer::list(args, before, env)?),
         CommandArgs::TestConnection(args) => {
             Task::TestConnection(host(args.host, before.then(args.connection), env)?)
         }

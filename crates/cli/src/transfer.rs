@@ -5,53 +5,26 @@ mod jobs;
 mod local_name;
 mod report;
 
-use std::time::Duration;
-
 use rustle_sftp::{Sftp, Summary, Transfer};
 
-use crate::connect;
+use crate::channel::with_sftp;
 use crate::failure::{FAILED, Failure, Stop};
 use crate::plan::{Manner, TransferPlan, Way};
 use crate::printer::Printer;
-use crate::signals::Signals;
 
 use self::bar::Bar;
 use self::jobs::{Job, Place};
 use self::report::Report;
-
-/// How long a goodbye to the host may keep this program: every file has ended by then.
-const GOODBYE: Duration = Duration::from_millis(250);
 
 /// Moves the files, says what came of it, and returns the exit code.
 ///
 /// # Cancel safety
 /// Dropped, temporary files are removed as a dropped [`Transfer`] removes them.
 pub(crate) async fn run(plan: &TransferPlan, printer: &mut Printer) -> Result<u8, Stop> {
-    let mut signals = Signals::listen()?;
-    let setup = connect::settings(&plan.host, None, &mut signals, printer).await?;
-    let session = connect::connect(&setup, &mut signals, printer).await?;
-    let target = session.target();
-    let opening = async { Ok(Sftp::open(&session).await.map_err(|error| Failure::sftp(&error, target))?) };
-    let outcome = match signals.unless_interrupted(opening).await {
-        Ok(sftp) => {
-            let moved = tokio::select! {
-                report = move_all(plan, &sftp, target, printer) => report,
-                signal = signals.next() => Err(Stop::Midway(signal.exit_code())),
-            };
-            // What a dropped transfer asked for is answered before the channel ends, unless somebody is in a hurry.
-            tokio::select! {
-                () = sftp.close() => {}
-                _ = signals.next() => {}
-            }
-            moved
-        }
-        Err(stop) => Err(stop),
-    };
-    tokio::select! {
-        _ = session.close(GOODBYE) => {}
-        _ = signals.next() => {}
-    }
-    let report = outcome?;
+    let report = with_sftp(&plan.host, printer, async |sftp, target, printer| {
+        move_all(plan, sftp, target, printer).await
+    })
+    .await?;
     report.print(printer)?;
     Ok(if report.is_good() { 0 } else { FAILED })
 }

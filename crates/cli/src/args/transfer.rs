@@ -1,4 +1,4 @@
-//! What may be typed for `get` and `put`.
+//! What may be typed for `get`, `put` and `ls-remote`.
 
 use std::ffi::OsString;
 use std::num::NonZeroU64;
@@ -11,10 +11,19 @@ Exit codes:
   255    a file, the connection or this program failed; each file that failed is named, and the others are done
   128+n  this program was ended by signal n";
 
+const LIST_ENDS: &str = "\
+Exit codes:
+  0      it was listed
+  255    it could not be listed, or not all of it, or this program or the connection failed
+  128+n  this program was ended by signal n";
+
 /// Fetch files from a host.
 ///
 /// HOST:PATH is read as scp reads it: [user@]host:path, [user@][::1]:path or scp://[user@]host[:port]/path. A path that
 /// does not begin with a slash begins where the login does, and ~/ and ~user/ are homes. All files are of one host.
+///
+/// A pattern is looked for on the host, so quote it: * and ? and [a-z] within a name, ** for directories of any depth; a
+/// backslash takes the next character as it is, and what fits nothing is taken as a name.
 #[derive(Debug, clap::Args)]
 #[command(after_help = TRANSFER_ENDS)]
 pub(crate) struct GetArgs {
@@ -49,6 +58,28 @@ pub(crate) struct PutArgs {
     /// Where to: a file, or a directory, in which each file keeps its last name. A slash at the end is for a directory only
     #[arg(value_name = "HOST:PATH", required = true)]
     pub(crate) destination: OsString,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+}
+
+/// List a directory of a host, or what a pattern fits there.
+///
+/// HOST:PATH is as with `get`. Names are sorted by their bytes, and those that a terminal could misread stand in quotes,
+/// with escapes. With --format json they are as they are, or in base64 where they are not UTF-8.
+#[derive(Debug, clap::Args)]
+#[command(after_help = LIST_ENDS)]
+pub(crate) struct LsRemoteArgs {
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    /// With kind, permissions, the numbers of owner and group, bytes, and the time of the last change (UTC)
+    #[arg(short, long)]
+    pub(crate) long: bool,
+    /// With names that begin with a dot
+    #[arg(short, long)]
+    pub(crate) all: bool,
+    /// A directory, a file or a pattern
+    #[arg(value_name = "HOST:PATH")]
+    pub(crate) path: OsString,
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
 }

@@ -1,4 +1,4 @@
-//! What `get` and `put` mean.
+//! What `get`, `put` and `ls-remote` mean.
 
 use std::ffi::OsString;
 use std::num::NonZeroU64;
@@ -6,13 +6,22 @@ use std::path::PathBuf;
 
 use super::operand::{Operand, Remote};
 use super::{HostPlan, host};
-use crate::args::{ConnectionArgs, GetArgs, MannerArgs, PutArgs};
+use crate::args::{ConnectionArgs, GetArgs, LsRemoteArgs, MannerArgs, PutArgs};
 use crate::failure::{Failure, USAGE};
 
 pub(crate) struct TransferPlan {
     pub(crate) host: HostPlan,
     pub(crate) way: Way,
     pub(crate) manner: Manner,
+}
+
+pub(crate) struct ListPlan {
+    pub(crate) host: HostPlan,
+    pub(crate) path: Vec<u8>,
+    /// With what is known of each file.
+    pub(crate) long: bool,
+    /// With names that begin with a dot.
+    pub(crate) all: bool,
 }
 
 /// From which side to which.
@@ -86,6 +95,20 @@ pub(super) fn put(
     }
     let host = host(to.destination, before.then(args.connection), env)?;
     Ok(TransferPlan { host, way: Way::Put { sources, destination: to.path }, manner: args.manner.into() })
+}
+
+pub(super) fn list(
+    args: LsRemoteArgs,
+    before: ConnectionArgs,
+    env: impl Fn(&str) -> Option<OsString>,
+) -> Result<ListPlan, Failure> {
+    let Operand::Remote(Remote { destination, path }) = Operand::read(&args.path)? else {
+        let message =
+            format!("ls-remote lists a directory of a host, and {} names none", args.path.display());
+        return Err(Failure::new(USAGE, message).hint("write host:path, or host: for where the login begins"));
+    };
+    let host = host(destination, before.then(args.connection), env)?;
+    Ok(ListPlan { host, path, long: args.long, all: args.all })
 }
 
 impl From<MannerArgs> for Manner {

@@ -8,6 +8,7 @@ use rustle_sftp::{ErrorKind, Sftp};
 use super::local_name::local_name;
 use crate::failure::Failure;
 use crate::names::Shown;
+use crate::remote_path;
 
 /// One file to be moved.
 #[derive(Debug)]
@@ -47,6 +48,7 @@ pub(super) async fn to_here(
     destination: &Path,
     target: &str,
 ) -> Result<Vec<Job>, Failure> {
+    let sources = found(sftp, sources, target).await;
     let is_directory = destination.is_dir();
     let text = destination.as_os_str().as_encoded_bytes();
     let names_directory = text.ends_with(b"/") || cfg!(windows) && text.ends_with(b"\\");
@@ -54,8 +56,7 @@ pub(super) async fn to_here(
         return Err(no_directory(ErrorKind::Local, &Shown::of_local(destination.as_os_str()), sources.len()));
     }
     let mut jobs = Vec::with_capacity(sources.len());
-    for typed in sources {
-        let source = expanded(sftp, typed).await.map_err(|error| Failure::sftp(&error, target))?;
+    for (source, is_there) in sources {
         let destination = match (is_directory, last_name(&source)) {
             (false, _) => Ok(Place::Here(destination.to_owned())),
             (true, Some(name)) => match local_name(name) {
@@ -67,6 +68,8 @@ pub(super) async fn to_here(
                     .at(target))
             }
         };
+        // Where the file could not even be looked for, that is what is said.
+        let destination = is_there.and(destination);
         jobs.push(Job { source: Place::There(source), destination });
     }
     Ok(each_by_itself(jobs))
@@ -85,7 +88,8 @@ pub(super) async fn to_there(
     destination: &[u8],
     target: &str,
 ) -> Result<Vec<Job>, Failure> {
-    let destination = expanded(sftp, destination).await.map_err(|error| Failure::sftp(&error, target))?;
+    let destination =
+        remote_path::expanded(sftp, destination).await.map_err(|error| Failure::sftp(&error, target))?;
     let names_directory = last_name(&destination).is_none();
     let is_directory = match sftp.metadata(&destination).await {
         Ok(metadata) => metadata.is_dir(),
@@ -128,17 +132,22 @@ fn each_by_itself(mut jobs: Vec<Job>) -> Vec<Job> {
     jobs
 }
 
-/// The path with the home in place of `~` or `~user` at its beginning, as scp has it, and `.` in place of nothing.
-async fn expanded(sftp: &Sftp, path: &[u8]) -> rustle_sftp::Result<Vec<u8>> {
-    if path.is_empty() {
-        return Ok(b".".to_vec());
+/// The files that are meant by what was typed; what fits no pattern is a name, and may be there as such. What cannot be
+/// looked for is a failure of its own.
+async fn found(sftp: &Sftp, typed: &[Vec<u8>], target: &str) -> Vec<(Vec<u8>, Result<(), Failure>)> {
+    let mut all = Vec::with_capacity(typed.len());
+    for typed in typed {
+        let found = match remote_path::matches(sftp, typed).await {
+            Ok(found) if found.is_empty() => remote_path::expanded(sftp, typed).await.map(|path| vec![path]),
+            Ok(found) => Ok(found.iter().map(|entry| entry.path().to_vec()).collect()),
+            Err(error) => Err(error),
+        };
+        match found {
+            Ok(paths) => all.extend(paths.into_iter().map(|path| (path, Ok(())))),
+            Err(error) => all.push((typed.clone(), Err(Failure::sftp(&error, target)))),
+        }
     }
-    if !path.starts_with(b"~") {
-        return Ok(path.to_vec());
-    }
-    let end = path.iter().position(|byte| *byte == b'/').unwrap_or(path.len());
-    let home = sftp.canonicalize(&path[..end]).await?;
-    Ok([&home[..], &path[end..]].concat())
+    all
 }
 
 /// The name at a path's end, if it is that of an entry of a directory.

@@ -14,6 +14,7 @@ mod exec;
 mod failures;
 mod help;
 mod host;
+mod ls_remote;
 #[cfg(target_os = "linux")]
 mod prompts;
 #[cfg(target_os = "linux")]

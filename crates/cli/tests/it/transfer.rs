@@ -198,6 +198,31 @@ async fn both_sides_are_compared_where_the_account_has_a_program_for_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_pattern_is_looked_for_on_the_host_and_what_fits_none_is_a_name() {
+    let files = Sftp::memory()
+        .file("/log/a.gz", "a")
+        .file("/log/b.gz", "b")
+        .file("/log/c", "c")
+        .file("/log/old/d.gz", "d")
+        .file("/a[1]", "bracket");
+    let host = serving(files).await;
+    let here = host.path("here");
+    let ran = host.run(&["get", "web:/log/**/*.gz", "web:/a[1]", &here]).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let mut names: Vec<_> = std::fs::read_dir(&here)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["a.gz", "a[1]", "b.gz", "d.gz"]);
+    let ran = host.run(&["get", "web:/log/*.gz", &host.path("one")]).await;
+    assert!(ran.stderr.contains("several files go to a directory"), "{}", ran.stderr);
+    let ran = host.run(&["get", "web:/log/*.zip", &here]).await;
+    assert!(ran.stderr.contains("open \"/log/*.zip\": no such file"), "{}", ran.stderr);
+    host.server.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_limit_is_kept() {
     let host = serving(Sftp::memory().file("/one", vec![1; 600_000])).await;
     let ran =

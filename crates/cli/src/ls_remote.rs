@@ -1,0 +1,120 @@
+//! `ls-remote`: what is in a directory of a host, or what a pattern fits.
+
+mod row;
+
+use rustle_sftp::{ErrorKind, Metadata, Sftp};
+use serde::Serialize;
+
+use crate::channel::with_sftp;
+use crate::failure::{FAILED, Failure, Stop};
+use crate::plan::{Format, ListPlan};
+use crate::printer::Printer;
+use crate::remote_path;
+
+use self::row::{Entry, Row};
+
+/// More names are not sorted here: a listing without an end must not fill the memory.
+const MOST: usize = 1 << 20;
+
+/// Lists, and returns the exit code.
+///
+/// # Cancel safety
+/// Dropped, nothing was changed.
+pub(crate) async fn run(plan: &ListPlan, printer: &mut Printer) -> Result<u8, Stop> {
+    with_sftp(&plan.host, printer, async |sftp, target, printer| {
+        let Listing { rows, refused } = listing(plan, sftp).await.map_err(|error| match error {
+            Trouble::Sftp(error) => Failure::sftp(&error, target),
+            Trouble::TooMany => {
+                let message = format!("the directory has more than {MOST} entries");
+                Failure::new(ErrorKind::Failure.code(), message)
+                    .at(target)
+                    .hint("list a part of it with a pattern")
+            }
+        })?;
+        print(&rows, plan, target, printer)?;
+        for error in &refused {
+            printer.failure(&Failure::sftp(error, target));
+        }
+        Ok(if refused.is_empty() { 0 } else { FAILED })
+    })
+    .await
+}
+
+struct Listing {
+    rows: Vec<Row>,
+    /// Names that no file can have: the others are listed.
+    refused: Vec<rustle_sftp::Error>,
+}
+
+impl Listing {
+    fn of(rows: Vec<Row>) -> Self {
+        Self { rows, refused: Vec::new() }
+    }
+}
+
+enum Trouble {
+    Sftp(rustle_sftp::Error),
+    TooMany,
+}
+
+impl From<rustle_sftp::Error> for Trouble {
+    fn from(error: rustle_sftp::Error) -> Self {
+        Self::Sftp(error)
+    }
+}
+
+async fn listing(plan: &ListPlan, sftp: &Sftp) -> Result<Listing, Trouble> {
+    let found = remote_path::matches(sftp, &plan.path).await?;
+    if !found.is_empty() {
+        let row = |path: &[u8], metadata: &Metadata| Row::new(path.to_vec(), path.to_vec(), metadata.clone());
+        return Ok(Listing::of(found.iter().map(|entry| row(entry.path(), entry.metadata())).collect()));
+    }
+    let path = remote_path::expanded(sftp, &plan.path).await?;
+    let metadata = match sftp.metadata(&path).await {
+        // A link that leads nowhere is there itself.
+        Err(error) if error.kind() == ErrorKind::NotFound => match sftp.symlink_metadata(&path).await {
+            Ok(link) => link,
+            Err(_) => return Err(error.into()),
+        },
+        other => other?,
+    };
+    if !metadata.is_dir() {
+        return Ok(Listing::of(vec![Row::new(path.clone(), path, metadata)]));
+    }
+    let mut entries = sftp.read_dir(&path).await?;
+    let (mut rows, mut refused) = (Vec::new(), Vec::new());
+    loop {
+        if rows.len() + refused.len() == MOST {
+            return Err(Trouble::TooMany);
+        }
+        let entry = match entries.next_entry().await {
+            Ok(Some(entry)) => entry,
+            Ok(None) => break,
+            Err(error) if error.kind() == ErrorKind::InvalidName => {
+                refused.push(error);
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if entry.name().starts_with(b".") && !plan.all {
+            continue;
+        }
+        rows.push(Row::new(entry.name().to_vec(), entry.path().to_vec(), entry.metadata().clone()));
+    }
+    rows.sort_by(|one, other| one.name().cmp(other.name()));
+    Ok(Listing { rows, refused })
+}
+
+fn print(rows: &[Row], plan: &ListPlan, host: &str, printer: &mut Printer) -> Result<(), Stop> {
+    #[derive(Serialize)]
+    struct Value<'a> {
+        host: &'a str,
+        entries: Vec<Entry<'a>>,
+    }
+    match printer.format() {
+        Format::Json => printer.json(&Value { host, entries: rows.iter().map(Row::entry).collect() })?,
+        Format::Human if plan.long => printer.bytes(row::table(rows).as_bytes())?,
+        Format::Human => printer.bytes(row::names(rows).as_bytes())?,
+    }
+    Ok(())
+}
