@@ -14,7 +14,8 @@ impl Sftp {
     /// together, up to 4 MiB ahead, so that it takes two round trips for most files.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound), [`ErrorKind::PermissionDenied`](crate::ErrorKind::PermissionDenied),
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound),
+    /// [`ErrorKind::PermissionDenied`](crate::ErrorKind::PermissionDenied),
     /// [`ErrorKind::IsADirectory`](crate::ErrorKind::IsADirectory).
     ///
     /// # Cancel safety
@@ -27,13 +28,15 @@ impl Sftp {
         file?.read_extent(0, Extent::ToEnd { thought: length.unwrap_or(0) }).await
     }
 
-    /// Makes a file of this content, or replaces the content of the one that is there. The server's file is first emptied and
-    /// then filled: for one that is never seen half, write to another name and [`rename`](Self::rename) it.
+    /// Makes a file of this content, or replaces the content of the one that is there. The server's file is first
+    /// emptied and then filled: for one that is never seen half, write to another name and [`rename`](Self::rename)
+    /// it.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) where its directory is missing,
-    /// [`ErrorKind::PermissionDenied`](crate::ErrorKind::PermissionDenied), [`ErrorKind::IsADirectory`](crate::ErrorKind::IsADirectory),
-    /// [`ErrorKind::NoSpace`](crate::ErrorKind::NoSpace) and its like. What has been written by then stays.
+    /// [`ErrorKind::PermissionDenied`](crate::ErrorKind::PermissionDenied),
+    /// [`ErrorKind::IsADirectory`](crate::ErrorKind::IsADirectory), [`ErrorKind::NoSpace`](crate::ErrorKind::NoSpace)
+    /// and its like. What has been written by then stays.
     ///
     /// # Cancel safety
     /// Dropped, the file is closed with what was written by then.

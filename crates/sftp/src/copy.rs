@@ -12,11 +12,12 @@ use crate::path::checked;
 use crate::sftp::Sftp;
 
 impl Sftp {
-    /// Copies a file's content and permissions, and gives the number of bytes. Links are followed on both sides. With `copy-data` the server does it, and
-    /// nothing of it comes over the network; otherwise it goes through here, up to 4 MiB at a time in each direction.
+    /// Copies a file's content and permissions, and gives the number of bytes. Links are followed on both sides. With
+    /// `copy-data` the server does it, and nothing of it comes over the network; otherwise it goes through here, up
+    /// to 4 MiB at a time in each direction.
     ///
-    /// A file is not copied onto itself. That is known by its absolute path; another name of the same file (a hard link) is not
-    /// told apart by the protocol, and is left as it is: its content is never cut before it was read.
+    /// A file is not copied onto itself. That is known by its absolute path; another name of the same file (a hard
+    /// link) is not told apart by the protocol, and is left as it is: its content is never cut before it was read.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidArgument`] for a file onto itself, [`ErrorKind::NotFound`], [`ErrorKind::IsADirectory`],

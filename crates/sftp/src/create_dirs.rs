@@ -18,8 +18,8 @@ impl Sftp {
     /// order in which they are made is kept, also with servers that carry out several requests at once.
     ///
     /// # Errors
-    /// [`ErrorKind::AlreadyExists`] where the path, and [`ErrorKind::NotADirectory`] where one above it is something else than a
-    /// directory; [`ErrorKind::PermissionDenied`], [`ErrorKind::NoSpace`] and its like.
+    /// [`ErrorKind::AlreadyExists`] where the path, and [`ErrorKind::NotADirectory`] where one above it is something
+    /// else than a directory; [`ErrorKind::PermissionDenied`], [`ErrorKind::NoSpace`] and its like.
     ///
     /// # Cancel safety
     /// Dropped, any of them may have been made; never one without those above it.

@@ -73,8 +73,8 @@ impl Sftp {
     /// As [`set_metadata`](Self::set_metadata), of a link itself.
     ///
     /// # Errors
-    /// As there; [`ErrorKind::Unsupported`] where the server has no `lsetstat@openssh.com`, and for permissions of a link
-    /// on systems where links have none, Linux among them.
+    /// As there; [`ErrorKind::Unsupported`] where the server has no `lsetstat@openssh.com`, and for permissions of a
+    /// link on systems where links have none, Linux among them.
     ///
     /// # Cancel safety
     /// Dropped, it may or may not be carried out.
@@ -218,8 +218,8 @@ impl Sftp {
     /// The absolute path, without links, `.` and `..`. One that begins with `~` or `~user` begins at a home, which needs
     /// `expand-path@openssh.com` of the server where it is another user's; a file whose name begins so is `./~…`.
     ///
-    /// What of the path must exist differs between servers: with OpenSSH all but its last component. Some leave links as they
-    /// are.
+    /// What of the path must exist differs between servers: with OpenSSH all but its last component. Some leave links
+    /// as they are.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`]; [`ErrorKind::Unsupported`] for `~user` without the extension.

@@ -21,8 +21,9 @@ pub use self::options::OpenOptions;
 
 /// A file that is open on the server.
 ///
-/// Reads and writes say where in the file they are, so that any number of them may be under way at once, from several tasks:
-/// a clone is the same open file, and costs nothing. For `AsyncRead` and the like there is [`cursor`](Self::cursor).
+/// Reads and writes say where in the file they are, so that any number of them may be under way at once, from several
+/// tasks: a clone is the same open file, and costs nothing. For `AsyncRead` and the like there is
+/// [`cursor`](Self::cursor).
 ///
 /// The file is closed when its last clone is dropped, which nobody waits for, or by [`close`](Self::close), which says
 /// how that went.
@@ -122,12 +123,14 @@ impl File {
         explained(self.open.handle.engine(), read, Doing::Open { path: &self.open.path }).await
     }
 
-    /// Writes at `offset`; what lies between the end of the file and there is filled with zeros. It is cut into requests
-    /// of the size that the server takes, without a copy, as many under way as with [`read_at`](Self::read_at). A file that
-    /// was opened for appending gets it at its end, wherever `offset` is, one request after the other.
+    /// Writes at `offset`; what lies between the end of the file and there is filled with zeros. It is cut into
+    /// requests of the size that the server takes, without a copy, as many under way as with
+    /// [`read_at`](Self::read_at). A file that was opened for appending gets it at its end, wherever `offset` is, one
+    /// request after the other.
     ///
     /// # Errors
-    /// The first that a request met, explained: [`ErrorKind::NoSpace`] and its like. Other requests may have been carried out.
+    /// The first that a request met, explained: [`ErrorKind::NoSpace`] and its like. Other requests may have been
+    /// carried out.
     ///
     /// # Cancel safety
     /// Dropped, any part of it may have been written, or will be.

@@ -40,17 +40,17 @@ impl Sftp {
 
 /// The paths that fit a pattern, as a [`Stream`] of [`GlobEntry`]s in the order in which answers come.
 ///
-/// - `*` is any number of characters but `/`, `?` is one, `[a-z]` one of these and `[!a-z]` one of all others. A character is one
-///   of UTF-8, and elsewhere a byte.
+/// - `*` is any number of characters but `/`, `?` is one, `[a-z]` one of these and `[!a-z]` one of all others. A
+///   character is one of UTF-8, and elsewhere a byte.
 /// - `**` between slashes is any number of directories, none included; links are not followed there. At the end it is
 ///   all that is below.
 /// - A name that begins with a dot is fit by a pattern that begins with one.
 /// - `\` takes the next character as it is. Capitals and small letters differ. There are no `{a,b}`.
 /// - With a slash at its end it is fit by directories alone.
 ///
-/// Only what the pattern needs is listed, each directory once, up to 8 at a time; parts without any of these characters
-/// are not listed at all. A directory that may not be listed is an error in its place, and the rest is found nevertheless; one
-/// that is not there fits nothing.
+/// Only what the pattern needs is listed, each directory once, up to 8 at a time; parts without any of these
+/// characters are not listed at all. A directory that may not be listed is an error in its place, and the rest is
+/// found nevertheless; one that is not there fits nothing.
 ///
 /// ```
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/served.inc"));

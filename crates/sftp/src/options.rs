@@ -67,9 +67,10 @@ impl SftpBuilder {
         self
     }
 
-    /// In which order the server takes the two paths of a symbolic link. OpenSSH's unless set, which nearly all servers
-    /// follow. The protocol does not tell, and a server that has the other order makes a link of the wrong name. asyncssh's
-    /// is one: it follows OpenSSH's order for clients that call themselves OpenSSH, and the draft's for all others.
+    /// In which order the server takes the two paths of a symbolic link. OpenSSH's unless set, which nearly all
+    /// servers follow. The protocol does not tell, and a server that has the other order makes a link of the wrong
+    /// name. asyncssh's is one: it follows OpenSSH's order for clients that call themselves OpenSSH, and the draft's
+    /// for all others.
     pub fn link_order(mut self, order: LinkOrder) -> Self {
         self.link_order = order;
         self
@@ -78,9 +79,9 @@ impl SftpBuilder {
     /// Opens the `sftp` subsystem on a channel of this session.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the server has no SFTP or something printed before it,
-    /// [`ErrorKind::Disconnected`](crate::ErrorKind::Disconnected) with the session's error as its source when no channel could be had,
-    /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout).
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) when the server has no SFTP or something printed
+    /// before it, [`ErrorKind::Disconnected`](crate::ErrorKind::Disconnected) with the session's error as its source
+    /// when no channel could be had, [`ErrorKind::Timeout`](crate::ErrorKind::Timeout).
     ///
     /// # Cancel safety
     /// Dropped, the channel is closed and the server's process ends.

@@ -40,13 +40,14 @@ impl Sftp {
 /// The entries of a directory, in the server's order and without `.` and `..`, as they come: a [`Stream`], or one by one
 /// with [`next_entry`](Self::next_entry).
 ///
-/// The first entry is there a round trip after the directory is open. Several READDIRs are under way at once, 4 at first and up
-/// to 32 as a directory turns out to be long, so that one of 100 000 entries takes some forty round trips where
-/// a server answers 100 at a time. In memory are the answers that were asked for and not handed out: about a mebibyte
-/// with servers as they are, and 8 MiB with one that fills its packets. The rest waits at the server until more is taken.
+/// The first entry is there a round trip after the directory is open. Several READDIRs are under way at once, 4 at
+/// first and up to 32 as a directory turns out to be long, so that one of 100 000 entries takes some forty round
+/// trips where a server answers 100 at a time. In memory are the answers that were asked for and not handed out:
+/// about a mebibyte with servers as they are, and less than 48 MiB with one that means harm. The rest waits at the
+/// server until more is taken.
 ///
-/// A name that cannot be an entry's (with a slash or a NUL, or empty) is an error of [`ErrorKind::InvalidName`] in its place;
-/// what follows is still listed. After any other error the listing is over.
+/// A name that cannot be an entry's (with a slash or a NUL, or empty) is an error of [`ErrorKind::InvalidName`] in
+/// its place; what follows is still listed. After any other error the listing is over.
 ///
 /// ```
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/served.inc"));

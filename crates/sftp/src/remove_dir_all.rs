@@ -18,18 +18,19 @@ impl Sftp {
     /// Removes a directory with all that is in it. Links are removed and never followed; a link at `path` itself is
     /// removed as [`remove_file`](Self::remove_file) does.
     ///
-    /// Up to 256 files are removed at once, and up to 16 directories listed, so that the round trips of a large tree overlap. What somebody
-    /// else removes meanwhile is fine; what somebody adds is removed too, unless it comes again and again. In memory are
-    /// the names of files under way and at most 65 536 names of directories that wait; a listing that finds more is taken up again
-    /// later.
+    /// Up to 256 files are removed at once, and up to 16 directories listed, so that the round trips of a large tree
+    /// overlap. What somebody else removes meanwhile is fine; what somebody adds is removed too, unless it comes
+    /// again and again. In memory are the names of files under way and at most 65 536 names of directories that wait;
+    /// a listing that finds more is taken up again later.
     ///
-    /// The protocol names files by paths alone: somebody who may write in this tree, and exchanges a directory for a link
-    /// between its listing and its turn, has the link's target emptied. Where such a one exists, make the tree unreachable
-    /// first, by renaming it into a directory of your own.
+    /// The protocol names files by paths alone: somebody who may write in this tree, and exchanges a directory for a
+    /// link between its listing and its turn, has the link's target emptied. Where such a one exists, make the tree
+    /// unreachable first, by renaming it into a directory of your own.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`], [`ErrorKind::NotADirectory`], [`ErrorKind::PermissionDenied`]; the first ends it, and the rest is left.
-    /// [`ErrorKind::InvalidName`] for a server that lists a name with a slash: nothing outside the tree is touched.
+    /// [`ErrorKind::NotFound`], [`ErrorKind::NotADirectory`], [`ErrorKind::PermissionDenied`]; the first ends it, and
+    /// the rest is left. [`ErrorKind::InvalidName`] for a server that lists a name with a slash: nothing outside the
+    /// tree is touched.
     ///
     /// # Cancel safety
     /// Dropped, some of it is removed.
@@ -289,7 +290,8 @@ async fn some_entries(directory: usize, mut listing: Box<ReadDir>) -> Event {
     listed(Some(listing), entries, None)
 }
 
-/// Removes what is no directory, as far as the listing says. A server that does not say what it is may find that it is one.
+/// Removes what is no directory, as far as the listing says. A server that does not say what it is may find that it
+/// is one.
 async fn remove(sftp: &Sftp, entry: &DirEntry) -> Result<()> {
     let path = entry.path_in_full();
     let Err(error) = sftp.engine().done("remove", Request::Remove { path: path.clone() }).await else {

@@ -7,20 +7,22 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::explain::{Doing, explain, explained};
 use crate::path::{checked, join, parent};
 use crate::sftp::Sftp;
+use crate::shown::Shown;
 
 impl Sftp {
     /// Gives a file another name, and replaces what has that name.
     ///
-    /// With `posix-rename@openssh.com` that is one step: whoever looks sees the old file or the new one. Without it, a
-    /// plain RENAME is tried, which replaces nothing. If a file is in its way, that file is moved aside to
-    /// `.rustle-…` in the same directory (16 hexadecimal digits), the new one takes its name, and then the old one is removed. In between
-    /// nothing has the name, but both files exist: if the connection is lost there, the old one is under `.rustle-…` and the new one
-    /// under its name or its former one. If the second step fails, the first is undone. A directory in the way is not replaced then.
+    /// With `posix-rename@openssh.com` that is one step: whoever looks sees the old file or the new one. Without it,
+    /// a plain RENAME is tried, which replaces nothing. If a file is in its way, that file is moved aside to
+    /// `.rustle-…` in the same directory (16 hexadecimal digits), the new one takes its name, and then the old one is
+    /// removed. In between nothing has the name, but both files exist: if the connection is lost there, the old one
+    /// is under `.rustle-…` and the new one under its name or its former one. If the second step fails, the first is
+    /// undone. A directory in the way is not replaced then.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`], [`ErrorKind::AlreadyExists`] for a directory in the way, [`ErrorKind::PermissionDenied`],
-    /// [`ErrorKind::Unsupported`] between file systems. If what was moved aside could not be moved back, the error's hint
-    /// says where it is.
+    /// [`ErrorKind::NotFound`], [`ErrorKind::AlreadyExists`] for a directory in the way,
+    /// [`ErrorKind::PermissionDenied`], [`ErrorKind::Unsupported`] between file systems. If what was moved aside
+    /// could not be moved back, the error's hint says where it is.
     ///
     /// # Cancel safety
     /// With the extension, it may or may not be carried out. Without it, what is described above for a lost connection.
@@ -52,14 +54,12 @@ impl Sftp {
             return Err(explain(self.engine(), error, doing).await);
         }
         if let Err(error) = self.plain_rename(from, to).await {
-            let back = self.plain_rename(&aside, to).await;
-            let error = explain(self.engine(), error, doing).await;
-            return Err(match back {
+            // Where the old file is comes before all that else may be said.
+            let error = match self.plain_rename(&aside, to).await {
                 Ok(()) => error,
-                Err(_) => {
-                    error.with_hint(format!("what had that name is {} now", crate::shown::Shown::of(&aside)))
-                }
-            });
+                Err(_) => error.with_hint(format!("what had that name is {} now", Shown::of(&aside))),
+            };
+            return Err(explain(self.engine(), error, doing).await);
         }
         let removed = self.engine().done("rename", Request::Remove { path: aside.clone() }).await;
         removed.map_err(|error| {

@@ -60,17 +60,17 @@ impl WalkBuilder {
         self
     }
 
-    /// Follows symbolic links, which are then what they lead to. One that leads to a directory that is being walked over from
-    /// above is an error in its place ([`ErrorKind::InvalidArgument`]), and one that leads nowhere stays a link. Links are kept unless set:
-    /// each that is followed costs three round trips, and may lead out of the tree.
+    /// Follows symbolic links, which are then what they lead to. One that leads to a directory that is being walked
+    /// over from above is an error in its place ([`ErrorKind::InvalidArgument`]), and one that leads nowhere stays a
+    /// link. Links are kept unless set: each that is followed costs three round trips, and may lead out of the tree.
     pub fn follow_links(mut self) -> Self {
         self.links = Links::Follow;
         self
     }
 
-    /// Lists each directory by the bytes of its names, and what is below an entry right behind it. It costs memory for the names of a
-    /// directory and of those above it, and directories are listed one after the other. In the order in which answers come
-    /// unless set.
+    /// Lists each directory by the bytes of its names, and what is below an entry right behind it. It costs memory
+    /// for the names of a directory and of those above it, and directories are listed one after the other. In the
+    /// order in which answers come unless set.
     pub fn sorted(mut self) -> Self {
         self.order = Order::Sorted;
         self
@@ -86,12 +86,12 @@ impl WalkBuilder {
 
 /// What is below a directory, as a [`Stream`] of [`WalkEntry`]s; an entry comes before what is below it.
 ///
-/// Up to 8 directories are listed at once, unless it is [sorted](WalkBuilder::sorted). A directory that cannot be listed, and a name that cannot be one,
-/// is an error in its place, with its path; the rest is walked over nevertheless: whoever wants to stop drops the stream. After an
-/// error of the whole channel it is over.
+/// Up to 8 directories are listed at once, unless it is [sorted](WalkBuilder::sorted). A directory that cannot be
+/// listed, and a name that cannot be one, is an error in its place, with its path; the rest is walked over
+/// nevertheless: whoever wants to stop drops the stream. After an error of the whole channel it is over.
 ///
-/// In memory are the directories that were found and not yet listed, with about 200 bytes and their path each; more than a
-/// million of them are an error that ends the walk.
+/// In memory are the directories that were found and not yet listed, with about 200 bytes and their path each; more
+/// than a million of them are an error that ends the walk.
 ///
 /// ```
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/served.inc"));

@@ -18,8 +18,8 @@ use crate::file::File;
 
 /// A [`File`] with a place in it: `AsyncRead`, `AsyncWrite` and `AsyncSeek`. Made by [`File::cursor`].
 ///
-/// - Reading asks for blocks ahead: one at first, and twice as many each time they are used up, until [`window`](Self::window) bytes are
-///   under way or here. A seek forgets them.
+/// - Reading asks for blocks ahead: one at first, and twice as many each time they are used up, until
+///   [`window`](Self::window) bytes are under way or here. A seek forgets them.
 /// - Writing fills blocks and sends each when it is full; up to the window is under way, and a write waits
 ///   beyond that. An error comes with the next write, flush or shutdown, and every call after that fails too: nothing
 ///   that was lost goes unseen by who calls `shutdown`. `flush` sends what is left and waits until all is written;

@@ -78,8 +78,8 @@ impl OpenOptions {
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`], [`ErrorKind::PermissionDenied`], [`ErrorKind::AlreadyExists`] with
-    /// [`create_new`](Self::create_new), [`ErrorKind::IsADirectory`], [`ErrorKind::NoSpace`] and its like where it would be
-    /// made, [`ErrorKind::InvalidArgument`] for options that make no sense together.
+    /// [`create_new`](Self::create_new), [`ErrorKind::IsADirectory`], [`ErrorKind::NoSpace`] and its like where it
+    /// would be made, [`ErrorKind::InvalidArgument`] for options that make no sense together.
     ///
     /// # Cancel safety
     /// Dropped, the file is closed; it may have been made, or emptied, if that was asked for.

@@ -113,8 +113,8 @@ impl Component {
     }
 }
 
-/// Each `*` is tried with as little as possible first, and only the last one is gone back to: the time is the product of both
-/// lengths at most.
+/// Each `*` is tried with as little as possible first, and only the last one is gone back to: the time is the product
+/// of both lengths at most.
 fn matches(tokens: &[Token], name: &[u32]) -> bool {
     let (mut token, mut at) = (0, 0);
     let mut star: Option<(usize, usize)> = None;

@@ -101,8 +101,8 @@ async fn root(options: &WalkBuilder) -> Result<Arc<Real>> {
     Ok(Arc::new(Real { path: real, above: None }))
 }
 
-/// The absolute path of what a link leads to. Some servers make a path absolute and leave its links alone: so the link is
-/// read first.
+/// The absolute path of what a link leads to. Some servers make a path absolute and leave its links alone: so the
+/// link is read first.
 async fn leads_to(options: &WalkBuilder, link: &[u8], above: Option<&Real>) -> Result<Bytes> {
     let target = options.sftp.read_link(link).await?;
     let target = match above {

@@ -229,6 +229,21 @@ async fn a_rename_that_fails_midway_loses_neither_file() {
 }
 
 #[tokio::test]
+async fn a_rename_that_cannot_be_undone_says_where_the_old_file_is() {
+    let tree = tree().without_extension("posix-rename@openssh.com").file("/new", "new");
+    let fails = || Fault::sftp(SftpRequest::Rename, SftpFault::status(4, "on purpose"));
+    let server =
+        serve_with(TestServer::builder().sftp(tree).fault(fails().nth(3)).fault(fails().nth(4))).await;
+    let sftp = open(&server).await;
+    let error = sftp.rename("/new", "/f").await.unwrap_err();
+    let hint = error.hint().unwrap();
+    let aside = hint.split('"').nth(1).unwrap();
+    assert_eq!(sftp.read(aside).await.unwrap(), "0123456789", "{hint}");
+    assert_eq!(sftp.read("/new").await.unwrap(), "new");
+    finish(sftp, server).await;
+}
+
+#[tokio::test]
 async fn a_read_only_server_and_its_file_system_are_told_apart_from_a_full_one() {
     let server = serve(tree().read_only()).await;
     let sftp = open(&server).await;
