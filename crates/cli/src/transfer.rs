@@ -72,6 +72,9 @@ fn in_this_manner(mut transfer: Transfer, manner: Manner) -> Transfer {
     if manner.atomic {
         transfer = transfer.atomic();
     }
+    if manner.resume {
+        transfer = transfer.resume();
+    }
     if manner.verify {
         transfer = transfer.verify();
     }

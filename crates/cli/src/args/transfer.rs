@@ -91,6 +91,10 @@ pub(crate) struct MannerArgs {
     /// that ends early leaves nothing else
     #[arg(long)]
     pub(crate) atomic: bool,
+    /// Go on from the part that an earlier attempt left, where it is proved to be the file's beginning. With --atomic the
+    /// part is .NAME.rustle-part beside the file, and stays there when a transfer ends early
+    #[arg(long)]
+    pub(crate) resume: bool,
     /// Compare the SHA-256 of both sides at the end; a warning says so where the server has no way to
     #[arg(long)]
     pub(crate) verify: bool,

@@ -35,6 +35,7 @@ pub(crate) enum Way {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Manner {
     pub(crate) atomic: bool,
+    pub(crate) resume: bool,
     pub(crate) verify: bool,
     pub(crate) preserve: bool,
     pub(crate) mode: Option<u32>,
@@ -115,6 +116,7 @@ impl From<MannerArgs> for Manner {
     fn from(args: MannerArgs) -> Self {
         Self {
             atomic: args.atomic,
+            resume: args.resume,
             verify: args.verify,
             preserve: args.preserve,
             mode: args.mode,

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use rustle_sftp::{Summary, Verified};
+use rustle_sftp::{Proof, Resumed, Summary, Verified};
 use serde::Serialize;
 
 use super::jobs::Job;
@@ -37,6 +37,18 @@ impl Report {
             Err(failure) if printer.format() == Format::Human => printer.failure(failure),
             Err(_) => {}
             Ok(summary) => {
+                match &summary.resumed {
+                    Resumed::From { from, proof: Proof::Samples } => printer.warning(format_args!(
+                        "{source}: went on behind {}, of which the server let only samples be compared",
+                        Bytes(*from)
+                    )),
+                    Resumed::From { from, .. } => {
+                        printer.note(format_args!("{source}: went on behind {}, proved equal", Bytes(*from)));
+                    }
+                    Resumed::Anew { found, why } => printer
+                        .warning(format_args!("{source}: {} were there and not used: {why}", Bytes(*found))),
+                    _ => {}
+                }
                 if let Verified::Impossible(why) = &summary.verified {
                     printer.warning(format_args!("{source}: moved, and not verified: {why}"));
                 }
@@ -132,8 +144,14 @@ struct File<'a> {
     destination: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     destination_base64: Option<String>,
+    /// Those that were moved.
     bytes: Option<u64>,
     duration_ms: Option<f64>,
+    /// Where it went on; null where it began at the beginning.
+    resumed_from: Option<u64>,
+    /// How what was there was proved equal: `sha256`, or `samples` of it.
+    resumed_by: Option<&'static str>,
+    not_resumed_because: Option<&'a str>,
     /// Null where nobody asked.
     verified: Option<bool>,
     sha256: Option<String>,
@@ -155,6 +173,12 @@ impl<'a> File<'a> {
             Some(Verified::Impossible(why)) => (Some(false), None, Some(why.as_str())),
             _ => (None, None, None),
         };
+        let (from, by, anew) = match summary.map(|summary| &summary.resumed) {
+            Some(Resumed::From { from, proof: Proof::Sha256 }) => (Some(*from), Some("sha256"), None),
+            Some(Resumed::From { from, .. }) => (Some(*from), Some("samples"), None),
+            Some(Resumed::Anew { why, .. }) => (None, None, Some(why.as_str())),
+            _ => (None, None, None),
+        };
         Self {
             source,
             source_base64,
@@ -162,6 +186,9 @@ impl<'a> File<'a> {
             destination_base64,
             bytes: summary.map(|summary| summary.moved),
             duration_ms: summary.map(|summary| millis(summary.duration)),
+            resumed_from: from,
+            resumed_by: by,
+            not_resumed_because: anew,
             verified,
             sha256,
             not_verified_because: because,

@@ -222,6 +222,28 @@ async fn a_pattern_is_looked_for_on_the_host_and_what_fits_none_is_a_name() {
     host.server.stop().await.unwrap();
 }
 
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_is_gone_on_from_where_it_is_proved_and_thrown_away_where_it_is_not() {
+    let host = Host::with(TestServer::builder().shell().sftp(Sftp::directory("/"))).await;
+    let whole: String = (0..60_000).map(|line| format!("{line}\n")).collect();
+    host.write("whole", &whole);
+    let (from, copy) = (format!("web:{}", host.path("whole")), host.path("copy"));
+    host.write("copy", &whole[..100_000]);
+    let ran = host.run(&["--format", "json", "get", "--resume", &from, &copy]).await;
+    let value: serde_json::Value = serde_json::from_str(ran.stdout()).unwrap();
+    let file = &value["files"][0];
+    assert_eq!((&file["resumed_from"], &file["resumed_by"]), (&100_000.into(), &"sha256".into()), "{file}");
+    assert_eq!(file["bytes"], whole.len() - 100_000);
+    assert_eq!(read(&host, "copy"), whole);
+    host.write("copy", &"x".repeat(100_000));
+    let ran = host.run(&["get", "--resume", &from, &copy]).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.stderr.contains(": 97.7 KiB were there and not used: "), "{}", ran.stderr);
+    assert_eq!(read(&host, "copy"), whole);
+    host.server.stop().await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_limit_is_kept() {
     let host = serving(Sftp::memory().file("/one", vec![1; 600_000])).await;
