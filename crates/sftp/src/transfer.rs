@@ -13,13 +13,14 @@ pub(crate) mod rate;
 pub(crate) mod remote_command;
 pub(crate) mod resume;
 pub(crate) mod store;
+pub(crate) mod stripe;
 pub(crate) mod summary;
 pub(crate) mod temporary;
 pub(crate) mod verify;
 pub(crate) mod window;
 
 use std::future::{Future, IntoFuture};
-use std::num::NonZeroU64;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 
@@ -159,6 +160,14 @@ impl Transfer {
     /// At most so many bytes a second, of the file's; what SFTP and SSH add is on top.
     pub fn limit(mut self, bytes_per_second: NonZeroU64) -> Self {
         self.options.limit = Some(bytes_per_second);
+        self
+    }
+
+    /// At most so many channels of the connection, from 1 to 8; those that the server refuses are done without. Unless set,
+    /// as many as fill a link of 1 Gb/s: one for a short link, up to 8 to send over a long one, where OpenSSH's server takes
+    /// no more than 2 MiB a channel at once. With [`resume`](Self::resume) it is always one.
+    pub fn channels(mut self, most: NonZeroUsize) -> Self {
+        self.options.channels = Some(most);
         self
     }
 

@@ -18,6 +18,7 @@ use crate::transfer::lane::Lane;
 use crate::transfer::options::Options;
 use crate::transfer::progress::Meter;
 use crate::transfer::resume::Both;
+use crate::transfer::stripe::{self, Direction, Stripes};
 use crate::transfer::summary::{Resumed, Summary, Verified};
 use crate::transfer::verify::{self, Here, Remote};
 
@@ -49,9 +50,15 @@ pub(crate) async fn get(
     let counted = meter.file(remote.clone(), attributes.size());
     counted.found(from);
     let limiter = options.limiter();
-    let mut fetch = Fetch::new(vec![Lane::new(file, options.bounds(limits.max_read))], from, expected);
+    let channels = stripe::count(sftp, Direction::Down, expected.saturating_sub(from), options);
+    let bounds = options.bounds(limits.max_read, channels);
+    let mut stripes = Stripes::open(sftp, channels - 1, &remote, OpenFlags::READ, bounds);
+    let mut fetch = Fetch::new(vec![Lane::new(file, bounds)], from, expected);
     let mut moved = 0;
     loop {
+        while let Some(lane) = stripes.ready() {
+            fetch.add(lane);
+        }
         let (offset, data) = match fetch.next().await {
             Ok(Some(came)) => came,
             Ok(None) => break,
@@ -73,10 +80,12 @@ pub(crate) async fn get(
         counted.moved(bytes);
         writer.write(offset, data.into_pieces()).await?;
     }
+    drop(stripes);
     let length = fetch.end();
     let files: Vec<OpenHandle> = fetch.into_files().collect();
     // Asked while the rest is written: a file that was cut or written to meanwhile shows it here.
-    let after = files.first().map(|file| engine.submit(Request::Fstat { handle: file.handle().clone() }));
+    let after =
+        files.first().map(|file| file.engine().submit(Request::Fstat { handle: file.handle().clone() }));
     writer.finish(false).await?;
     let changed = match after {
         Some(after) => {

@@ -1,6 +1,6 @@
 //! How a transfer is to go.
 
-use std::num::NonZeroU64;
+use std::num::{NonZeroU64, NonZeroUsize};
 
 use crate::transfer::rate::Limit;
 use crate::transfer::window::Bounds;
@@ -14,6 +14,7 @@ pub(crate) struct Options {
     pub(crate) preserve: bool,
     pub(crate) mode: Option<u32>,
     pub(crate) limit: Option<NonZeroU64>,
+    pub(crate) channels: Option<NonZeroUsize>,
 }
 
 impl Options {
@@ -22,10 +23,11 @@ impl Options {
         self.limit.map(Limit::new)
     }
 
-    /// How much may be in flight where the server takes so much at once. With a limit, no more than it lets through in a
+    /// How much each of so many channels may have in flight where the server takes so much at once. With a limit, no more than it lets through in a
     /// second, so that it holds from the first moment on.
-    pub(crate) fn bounds(&self, most_request: u64) -> Bounds {
+    pub(crate) fn bounds(&self, most_request: u64, channels: usize) -> Bounds {
         let bounds = Bounds::for_server(u32::try_from(most_request).unwrap_or(u32::MAX));
+        let bounds = bounds.ceiling(bounds.most() / channels.max(1));
         match self.limit {
             Some(limit) => {
                 bounds.ceiling(usize::try_from(limit.get()).unwrap_or(usize::MAX).min(bounds.most()))

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use bytes::Bytes;
-use rustle_sftp_proto::{Attributes, ExtendedRequest, Extension, Request};
+use rustle_sftp_proto::{Attributes, ExtendedRequest, Extension, OpenFlags, Request};
 
-use crate::engine::{Engine, OpenHandle};
+use crate::engine::OpenHandle;
 use crate::error::{ErrorKind, Result};
 use crate::explain::{Doing, explained};
 use crate::local::reader::{Piece, Plan, Reader};
@@ -16,6 +16,7 @@ use crate::transfer::options::Options;
 use crate::transfer::place::{Place, Source};
 use crate::transfer::progress::Meter;
 use crate::transfer::store::Store;
+use crate::transfer::stripe::{self, Direction, Stripes};
 use crate::transfer::summary::{Summary, Verified};
 use crate::transfer::temporary::Temporary;
 use crate::transfer::verify::{self, Here, Remote};
@@ -49,9 +50,16 @@ pub(crate) async fn put(
     let counted = meter.file(remote.clone(), Some(details.length()));
     let limiter = options.limiter();
     counted.found(from);
-    let mut store = Store::new(vec![Lane::new(place.file, options.bounds(limits.max_write))], from);
+    let channels = stripe::count(sftp, Direction::Up, details.length().saturating_sub(from), options);
+    let bounds = options.bounds(limits.max_write, channels);
+    let written_to = place.temporary.as_ref().map_or(&remote, Temporary::path);
+    let mut stripes = Stripes::open(sftp, channels - 1, written_to, OpenFlags::WRITE, bounds);
+    let mut store = Store::new(vec![Lane::new(place.file, bounds)], from);
     let (mut length, mut told) = (from, 0);
     while let Some(piece) = reader.next().await? {
+        while let Some(lane) = stripes.ready() {
+            store.add(lane);
+        }
         if let Piece::Block(block) = piece {
             let offset = block.offset();
             length = offset + block.len() as u64;
@@ -65,6 +73,7 @@ pub(crate) async fn put(
             told = store.stored();
         }
     }
+    drop(stripes);
     let doing = Doing::Write { path: &remote, bytes: BLOCK as u64 };
     let written = store.finish().await;
     explained(engine, written, doing).await?;
@@ -89,8 +98,12 @@ pub(crate) async fn put(
         }
         false => Verified::NotAsked,
     };
-    for file in files.drain(..) {
-        let ended = end(engine, file, place.attributes.clone(), options).await;
+    // The first handle speaks for the file; the others are of channels that helped to fill it.
+    for helper in files.drain(1.min(files.len())..) {
+        explained(engine, helper.close("close").await, doing).await?;
+    }
+    if let Some(file) = files.pop() {
+        let ended = end(file, place.attributes.clone(), options).await;
         explained(engine, ended, doing).await?;
     }
     if let Some(temporary) = temporary {
@@ -108,8 +121,10 @@ pub(crate) async fn put(
     })
 }
 
-/// Gives the file what it is to have, has it stored where it will take a place, and closes it.
-async fn end(engine: &Engine, file: OpenHandle, attributes: Attributes, options: &Options) -> Result<()> {
+/// Gives the file what it is to have, has it stored where it will take a place, and closes it. A handle means something on
+/// its own channel alone.
+async fn end(file: OpenHandle, attributes: Attributes, options: &Options) -> Result<()> {
+    let engine = file.engine();
     let handle = || file.handle().clone();
     let set =
         (!attributes.is_empty()).then(|| engine.submit(Request::FsetStat { handle: handle(), attributes }));

@@ -76,11 +76,12 @@ impl Remote<'_> {
 
     /// What the server's own extension says of its first `length` bytes, if it has it.
     pub(crate) async fn check_file(&self, length: u64) -> Option<[u8; 32]> {
-        let engine = self.sftp.engine();
+        let file = self.file?;
+        let engine = file.engine();
         if !engine.has(Extension::CheckFile) || length == 0 {
             return None;
         }
-        let handle = self.file?.handle().clone();
+        let handle = file.handle().clone();
         let check = CheckFile { algorithms: Bytes::from_static(b"sha256"), offset: 0, length, block_size: 0 };
         let asked = ExtendedRequest::CheckFileHandle { handle, check };
         let body = engine.extended("check-file", asked).await.ok()?;

@@ -263,3 +263,32 @@ async fn progress_ends_with_all_that_was_moved() {
     }
     nothing_is_left(server, sftp).await;
 }
+
+#[tokio::test]
+async fn a_long_link_is_given_more_channels_and_a_refused_one_is_done_without() {
+    let here = Here::new();
+    let bytes = content(20 << 20);
+    let from = here.file("from", &bytes);
+    // Slow enough that all channels are open long before the end.
+    let long =
+        rustle_testserver::Network::new().round_trip(std::time::Duration::from_millis(50)).rate(16_000_000);
+    for refused in [false, true] {
+        let mut builder = TestServer::builder().sftp(rustle_testserver::Sftp::memory()).network(long.clone());
+        if refused {
+            builder = builder.fault(Fault::refuse_channel().nth(3));
+        }
+        let server = serve_with(builder).await;
+        let sftp = open(&server).await;
+        let put = sftp.put(&from, "/there").atomic().await.unwrap();
+        let expected = if refused { 1..=4 } else { 2..=5 };
+        assert!(expected.contains(&put.channels), "refused: {refused}, {put:?}");
+        let one = std::num::NonZeroUsize::MIN;
+        let got = sftp.get("/there", here.path("back")).channels(one).await.unwrap();
+        assert_eq!(got.channels, 1);
+        assert!(here.read("back") == bytes);
+        let got = sftp.get("/there", here.path("back")).await.unwrap();
+        assert_eq!(got.channels, 2);
+        assert!(here.read("back") == bytes);
+        nothing_is_left(server, sftp).await;
+    }
+}
