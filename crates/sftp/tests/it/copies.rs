@@ -55,3 +55,20 @@ async fn a_file_is_not_copied_onto_itself_under_any_name() {
         finish(sftp, server).await;
     }
 }
+
+/// The server is asked for parts, so that it is never silent for as long as one that is dead.
+#[tokio::test]
+async fn a_long_copy_by_the_server_is_made_in_parts() {
+    let len = (256 << 20) + 70_000;
+    let server = serve(Tree::memory().entry("/long", SftpEntry::file("begin").size(len))).await;
+    let sftp = open(&server).await;
+    let file = rustle_sftp::OpenOptions::new().write().open(&sftp, "/long").await.unwrap();
+    file.write_at((256 << 20) - 4, "across the border").await.unwrap();
+    file.close().await.unwrap();
+    assert_eq!(sftp.copy("/long", "/copy").await.unwrap(), len);
+    let copy = rustle_sftp::File::open(&sftp, "/copy").await.unwrap();
+    assert_eq!(copy.read_at((256 << 20) - 4, 17).await.unwrap(), "across the border");
+    assert_eq!(copy.read_at(0, 5).await.unwrap(), "begin");
+    copy.close().await.unwrap();
+    finish(sftp, server).await;
+}
