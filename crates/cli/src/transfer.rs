@@ -5,7 +5,7 @@ mod jobs;
 mod local_name;
 mod report;
 
-use rustle_sftp::{Sftp, Summary, Transfer};
+use rustle_sftp::{ErrorKind, Sftp, Summary, Transfer};
 
 use crate::channel::with_sftp;
 use crate::failure::{FAILED, Failure, Stop};
@@ -65,7 +65,13 @@ async fn move_one(
             return Err(Failure::new(crate::failure::USAGE, "both paths are on the same side"));
         }
     };
-    bar.watch(in_this_manner(transfer, manner)).await.map_err(|error| Failure::sftp(&error, target))
+    bar.watch(in_this_manner(transfer, manner)).await.map_err(|error| {
+        let failure = Failure::sftp(&error, target);
+        match error.kind() {
+            ErrorKind::IsADirectory => failure.hint("only files are moved: name them, or use a pattern"),
+            _ => failure,
+        }
+    })
 }
 
 fn in_this_manner(mut transfer: Transfer, manner: Manner) -> Transfer {

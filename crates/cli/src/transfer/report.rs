@@ -78,6 +78,8 @@ impl Report {
     /// The summary for people on standard error, or all of it as one value on standard output.
     pub(super) fn print(&self, printer: &mut Printer) -> Result<(), Stop> {
         match printer.format() {
+            // Where nothing was moved, the errors have said all.
+            Format::Human if self.done().next().is_none() => {}
             Format::Human => printer.summary(self.line()),
             Format::Json => printer.json(&self.value())?,
         }

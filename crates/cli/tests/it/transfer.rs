@@ -219,6 +219,7 @@ async fn a_pattern_is_looked_for_on_the_host_and_what_fits_none_is_a_name() {
     assert!(ran.stderr.contains("several files go to a directory"), "{}", ran.stderr);
     let ran = host.run(&["get", "web:/log/*.zip", &here]).await;
     assert!(ran.stderr.contains("open \"/log/*.zip\": no such file"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains(" in "), "no summary of nothing: {}", ran.stderr);
     host.server.stop().await.unwrap();
 }
 
