@@ -55,4 +55,5 @@ pub use crate::sftp::Sftp;
 pub use crate::transfer::Transfer;
 pub use crate::transfer::progress::{FileProgress, Progress};
 pub use crate::transfer::summary::{Proof, Resumed, Summary, Verified};
+pub use crate::transfer::tree::{Failure, LinkPolicy, Skipped, TreeSummary, TreeTransfer};
 pub use crate::walk::{Walk, WalkBuilder, WalkEntry};

@@ -16,6 +16,7 @@ pub(crate) mod store;
 pub(crate) mod stripe;
 pub(crate) mod summary;
 pub(crate) mod temporary;
+pub(crate) mod tree;
 pub(crate) mod verify;
 pub(crate) mod window;
 

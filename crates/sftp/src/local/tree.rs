@@ -143,6 +143,30 @@ pub(crate) async fn details(path: PathBuf, links: Links) -> Result<Details, Erro
     off_thread(LOOK, &shown, work).await
 }
 
+/// The absolute path of something that is there, without links: two ways to one directory have the same. Its bytes are for
+/// comparison.
+///
+/// # Errors
+/// [`ErrorKind::Local`](crate::ErrorKind::Local) where nothing is there or it may not be asked.
+///
+/// # Cancel safety
+/// Nothing is changed.
+pub(crate) async fn real_path(path: PathBuf) -> Result<Bytes, Error> {
+    let shown = path.clone();
+    let work = move || {
+        let real = fs::canonicalize(&path).map_err(|error| refused(LOOK, &path, error))?;
+        Ok(Bytes::copy_from_slice(real.as_os_str().as_encoded_bytes()))
+    };
+    off_thread(LOOK, &shown, work).await
+}
+
+/// What [`real_path`] gives for a name in a directory of which it gave `above`, if the name is no link.
+pub(crate) fn below(above: &[u8], name: &[u8]) -> Bytes {
+    let separator = [std::path::MAIN_SEPARATOR as u8];
+    let separator = if above.ends_with(&separator) { &[][..] } else { &separator[..] };
+    Bytes::from([above, separator, name].concat())
+}
+
 /// What is meant by a path that ends in a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Links {

@@ -15,7 +15,7 @@ use crate::local::writer::Writing;
 use crate::sftp::Sftp;
 use crate::transfer::fetch::Fetch;
 use crate::transfer::lane::Lane;
-use crate::transfer::options::Options;
+use crate::transfer::options::{Options, Scope};
 use crate::transfer::progress::Meter;
 use crate::transfer::resume::Both;
 use crate::transfer::stripe::{self, Direction, Stripes};
@@ -36,7 +36,10 @@ pub(crate) async fn get(
     let (file, attributes) = explained(engine, opened, Doing::Open { path: &remote }).await?;
     let limits = engine.limits().await?;
     let mode = new_mode(&attributes, options);
-    let mut target = Target::create(local, placing(options), mode).await?;
+    let mut target = match options.scope {
+        Scope::Alone => Target::create(local, placing(options), mode).await?,
+        Scope::InTree => Target::create_inside(local, placing(options), mode).await?,
+    };
     let there = Remote { sftp, path: &remote, file: Some(&file) };
     let resumed = judged(there, &target, attributes.size(), options).await?;
     if let Resumed::Anew { .. } = resumed {
@@ -45,8 +48,10 @@ pub(crate) async fn get(
     let from = resumed.from();
     let mut writer = target.writer(Writing::default())?;
     let expected = attributes.size().unwrap_or(0);
-    meter.expect(attributes.size());
-    meter.expect_no_more();
+    if options.scope == Scope::Alone {
+        meter.expect(attributes.size());
+        meter.expect_no_more();
+    }
     let counted = meter.file(remote.clone(), attributes.size());
     counted.found(from);
     let limiter = options.limiter();
@@ -174,11 +179,11 @@ async fn open(engine: &Engine, path: &Bytes) -> Result<(OpenHandle, Attributes)>
 }
 
 /// What a new file gets before the system's mask.
-fn new_mode(attributes: &Attributes, options: &Options) -> u32 {
+pub(super) fn new_mode(attributes: &Attributes, options: &Options) -> u32 {
     options.mode.or_else(|| attributes.permissions()).unwrap_or(0o666) & 0o777
 }
 
-fn preserved(attributes: &Attributes, options: &Options) -> Preserved {
+pub(super) fn preserved(attributes: &Attributes, options: &Options) -> Preserved {
     let mut preserved = Preserved::NOTHING;
     if let Some(mode) = options.mode.or_else(|| attributes.permissions().filter(|_| options.preserve)) {
         preserved = preserved.mode(mode);

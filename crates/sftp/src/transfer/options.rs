@@ -15,12 +15,25 @@ pub(crate) struct Options {
     pub(crate) mode: Option<u32>,
     pub(crate) limit: Option<NonZeroU64>,
     pub(crate) channels: Option<NonZeroUsize>,
+    /// What keeps the rate, where several files share it.
+    pub(crate) shared: Option<Limit>,
+    pub(crate) scope: Scope,
+}
+
+/// What a file is to the transfer that it belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Scope {
+    /// All of it; the user named both sides.
+    #[default]
+    Alone,
+    /// One of many, whose name may be the server's choice, and which the tree has counted already.
+    InTree,
 }
 
 impl Options {
     /// What keeps the rate, if it is limited.
     pub(crate) fn limiter(&self) -> Option<Limit> {
-        self.limit.map(Limit::new)
+        self.shared.clone().or_else(|| self.limit.map(Limit::new))
     }
 
     /// How much each of so many channels may have in flight where the server takes so much at once. With a limit, no more than it lets through in a

@@ -12,7 +12,7 @@ use crate::explain::{Doing, explained};
 use crate::local::reader::{Piece, Plan, Reader};
 use crate::sftp::Sftp;
 use crate::transfer::lane::Lane;
-use crate::transfer::options::Options;
+use crate::transfer::options::{Options, Scope};
 use crate::transfer::place::{Place, Source};
 use crate::transfer::progress::Meter;
 use crate::transfer::store::Store;
@@ -45,8 +45,10 @@ pub(crate) async fn put(
         reader = Reader::open(local.clone(), plan.expect(details.stamp())).await?;
     }
 
-    meter.expect(Some(details.length()));
-    meter.expect_no_more();
+    if options.scope == Scope::Alone {
+        meter.expect(Some(details.length()));
+        meter.expect_no_more();
+    }
     let counted = meter.file(remote.clone(), Some(details.length()));
     let limiter = options.limiter();
     counted.found(from);

@@ -15,3 +15,4 @@ mod resume;
 mod servers;
 mod support;
 mod transfers;
+mod trees;

@@ -1,0 +1,224 @@
+//! Whole directories from one side to the other.
+
+mod directories;
+mod get;
+mod listing;
+mod put;
+mod report;
+mod room;
+
+use std::future::{Future, IntoFuture};
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+pub use self::report::{Failure, Skipped, TreeSummary};
+use self::room::Room;
+use crate::error::Result;
+use crate::path::checked;
+use crate::sftp::Sftp;
+use crate::transfer::options::{Options, Scope};
+use crate::transfer::progress::{Meter, Progress, Watcher, watched};
+use crate::transfer::rate::Limit;
+
+/// The transfer of a directory with all that is in it, made by [`Sftp::fetch_dir`] or [`Sftp::put_dir`], and carried out when
+/// it is awaited.
+///
+/// Directories that are there are merged into, files replaced, and what only the target has stays. A file that cannot be
+/// moved, a name that cannot be used and a directory that cannot be read are each a [`Failure`] in the [`TreeSummary`]; the rest
+/// goes on.
+///
+/// Files of up to 128 KiB are under way together, up to 256 of them and 16 MiB, as far as the server has handles for them;
+/// larger ones two at a time, each with as many requests as the link calls for. Up to 16 directories are listed at once, and
+/// what they hold is not read ahead by more than about 4096 entries, so that memory does not grow with the tree: beside
+/// those it is the paths of directories that wait, 16 384 at most, and 16 bytes for each name of a directory that is being
+/// listed.
+///
+/// A directory is made before anything in it is, and waited for: the protocol promises an order for requests about the same
+/// file alone (draft-ietf-secsh-filexfer-13, section 4.1). That is a round trip for each level of the tree, which all
+/// directories of a level share.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/served.inc"));
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let (server, sftp) = served(rustle_testserver::Sftp::memory().file("/srv/www/index.html", "hi")).await;
+/// # let here = tempfile::tempdir()?;
+/// let summary = sftp.fetch_dir("/srv/www", here.path().join("www")).preserve().await?;
+/// for failure in &summary.failures {
+///     eprintln!("{}", failure.error);
+/// }
+/// assert_eq!((summary.files, summary.bytes), (1, 2));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Cancel safety
+/// Dropped, files that were opened are closed and temporary ones removed, here at once and on the server in the background.
+/// What has arrived by then stays, and small files that are being written here at this moment are finished.
+#[derive(Debug)]
+#[must_use = "nothing happens until it is awaited"]
+pub struct TreeTransfer {
+    sftp: Sftp,
+    way: Way,
+    options: Options,
+    links: LinkPolicy,
+    watcher: Option<Watcher>,
+}
+
+/// What is done with symbolic links that a tree holds.
+///
+/// ```
+/// assert_eq!(rustle_sftp::LinkPolicy::default(), rustle_sftp::LinkPolicy::Skip);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum LinkPolicy {
+    /// They are left out, and told in [`TreeSummary::skipped`]: as `sftp -r` does. The default, since whoever may write in the
+    /// tree decides where a link leads, to a file of somebody else or around in a circle, and since one that is copied may
+    /// lead nowhere on the other side.
+    #[default]
+    Skip,
+    /// What they lead to is copied in their place, as by `scp -r`. One that leads to a directory that it is in is a failure:
+    /// it would be copied for ever.
+    Follow,
+    /// They are made again with the same text, wherever that leads on the other side.
+    Copy,
+}
+
+#[derive(Debug)]
+enum Way {
+    Get { remote: Bytes, local: PathBuf },
+    Put { local: PathBuf, remote: Bytes },
+}
+
+impl Sftp {
+    /// Fetches a directory: what is in `remote` will be in `local`, which is made where it is missing. Nothing happens until
+    /// the [`TreeTransfer`] is awaited.
+    ///
+    /// Whatever the server sends, nothing is written outside of `local`: a name that would lead elsewhere is refused, and a
+    /// link that is in the way below `local` is not followed.
+    pub fn fetch_dir(&self, remote: impl AsRef<[u8]>, local: impl AsRef<Path>) -> TreeTransfer {
+        let remote = Bytes::copy_from_slice(remote.as_ref());
+        self.tree_transfer(Way::Get { remote, local: local.as_ref().to_owned() })
+    }
+
+    /// Sends a directory: what is in `local` will be in `remote`, which is made where it is missing, in a directory that is
+    /// there. Nothing happens until the [`TreeTransfer`] is awaited.
+    pub fn put_dir(&self, local: impl AsRef<Path>, remote: impl AsRef<[u8]>) -> TreeTransfer {
+        let remote = Bytes::copy_from_slice(remote.as_ref());
+        self.tree_transfer(Way::Put { local: local.as_ref().to_owned(), remote })
+    }
+
+    fn tree_transfer(&self, way: Way) -> TreeTransfer {
+        TreeTransfer {
+            sftp: self.clone(),
+            way,
+            options: Options { scope: Scope::InTree, ..Options::default() },
+            links: LinkPolicy::default(),
+            watcher: None,
+        }
+    }
+}
+
+impl TreeTransfer {
+    /// Each file takes its place when it is whole; see [`Transfer::atomic`](crate::Transfer::atomic). The tree as a whole does
+    /// not.
+    pub fn atomic(mut self) -> Self {
+        self.options.atomic = true;
+        self
+    }
+
+    /// Compares the SHA-256 of both sides of each file; see [`Transfer::verify`](crate::Transfer::verify). Files go four at a
+    /// time then, since servers without `check-file` run a command for each.
+    pub fn verify(mut self) -> Self {
+        self.options.verify = true;
+        // The channels are needed for the commands.
+        self.options.channels = Some(NonZeroUsize::MIN);
+        self
+    }
+
+    /// Gives files and directories the permissions and times of the originals, directories when all is in them, the deepest
+    /// first. Set-user-id, set-group-id and sticky bits are left out. Otherwise a new directory has the permissions of the
+    /// original and those that its owner needs to fill it, less the mask of the side where it is made.
+    pub fn preserve(mut self) -> Self {
+        self.options.preserve = true;
+        self
+    }
+
+    /// At most so many bytes a second, of all files together; what SFTP and SSH add is on top.
+    pub fn limit(mut self, bytes_per_second: NonZeroU64) -> Self {
+        self.options.limit = Some(bytes_per_second);
+        self.options.shared = Some(Limit::new(bytes_per_second));
+        self
+    }
+
+    /// What is done with symbolic links. [`LinkPolicy::Skip`] unless set. The directory itself may be named by a link, which
+    /// is followed.
+    pub fn links(mut self, policy: LinkPolicy) -> Self {
+        self.links = policy;
+        self
+    }
+
+    /// Tells how far it is, ten times a second and at the end; see [`Progress`].
+    pub fn progress(mut self, tell: impl FnMut(&Progress) + Send + 'static) -> Self {
+        self.watcher = Some(Watcher::new(tell));
+        self
+    }
+
+    async fn run(self) -> Result<TreeSummary> {
+        let Self { sftp, way, options, links, watcher } = self;
+        let begun = Instant::now();
+        let meter = Meter::new();
+        let work = async {
+            let limits = sftp.engine().limits().await?;
+            let room = Room::new(limits, &options);
+            let tree = Tree { sftp: &sftp, options: &options, links, meter: &meter, room };
+            match way {
+                Way::Get { remote, local } => Box::pin(get::get(&tree, checked("get", remote)?, local)).await,
+                Way::Put { local, remote } => Box::pin(put::put(&tree, local, checked("put", remote)?)).await,
+            }
+        };
+        let mut summary = watched(&meter, watcher, work).await?;
+        summary.duration = begun.elapsed();
+        Ok(summary)
+    }
+}
+
+impl IntoFuture for TreeTransfer {
+    type Output = Result<TreeSummary>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}
+
+/// What each file of a tree needs.
+struct Tree<'a> {
+    sftp: &'a Sftp,
+    options: &'a Options,
+    links: LinkPolicy,
+    meter: &'a Meter,
+    room: Room,
+}
+
+impl Tree<'_> {
+    /// Waits until so many bytes may be moved.
+    async fn admit(&self, bytes: u64) {
+        if let Some(limit) = &self.options.shared {
+            limit.take(bytes).await;
+        }
+    }
+
+    /// Whether a file of this length goes with many others, or else alone.
+    fn is_small(&self, length: u64) -> bool {
+        !self.options.verify && length <= SMALL as u64
+    }
+}
+
+/// Longer files fill a link by themselves; up to this a file is asked for, and written here, as a whole.
+const SMALL: usize = 128 * 1024;

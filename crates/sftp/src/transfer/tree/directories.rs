@@ -1,0 +1,125 @@
+//! The directories of a tree that are not done yet.
+
+use std::path::PathBuf;
+
+use bytes::Bytes;
+
+/// A directory on both sides.
+#[derive(Debug, Clone)]
+pub(super) struct Directory {
+    pub(super) remote: Bytes,
+    pub(super) local: PathBuf,
+    /// Its path without links where it is read, if links are followed: a directory that comes again below itself is known
+    /// by that.
+    pub(super) real: Option<Bytes>,
+    /// The permissions of the original.
+    pub(super) mode: Option<u32>,
+    /// When the original was last read and changed.
+    pub(super) times: Option<(u32, u32)>,
+}
+
+/// The directories that something of is still to be done, each under a number that is given again after it.
+#[derive(Debug, Default)]
+pub(super) struct Directories {
+    places: Vec<Option<Place>>,
+    free: Vec<usize>,
+}
+
+#[derive(Debug)]
+struct Place {
+    directory: Directory,
+    above: Option<usize>,
+    /// How much is to be done before it is: its listing, and all that is in it.
+    left: usize,
+}
+
+impl Directories {
+    /// One more, of which the listing is left.
+    pub(super) fn add(&mut self, above: Option<usize>, directory: Directory) -> usize {
+        let place = Some(Place { directory, above, left: 1 });
+        match self.free.pop() {
+            Some(number) => {
+                self.places[number] = place;
+                number
+            }
+            None => {
+                self.places.push(place);
+                self.places.len() - 1
+            }
+        }
+    }
+
+    pub(super) fn at(&self, number: usize) -> Option<&Directory> {
+        self.place(number).map(|place| &place.directory)
+    }
+
+    pub(super) fn at_mut(&mut self, number: usize) -> Option<&mut Directory> {
+        self.places.get_mut(number)?.as_mut().map(|place| &mut place.directory)
+    }
+
+    /// One more thing is to be done in it.
+    pub(super) fn one_more(&mut self, number: usize) {
+        if let Some(Some(place)) = self.places.get_mut(number) {
+            place.left += 1;
+        }
+    }
+
+    /// One thing less. True when it was the last: what the directory itself gets is due then.
+    pub(super) fn one_less(&mut self, number: usize) -> bool {
+        match self.places.get_mut(number) {
+            Some(Some(place)) => {
+                place.left = place.left.saturating_sub(1);
+                place.left == 0
+            }
+            _ => false,
+        }
+    }
+
+    /// It is done; the directory that it is in, if that is one of the tree.
+    pub(super) fn remove(&mut self, number: usize) -> Option<usize> {
+        let place = self.places.get_mut(number)?.take()?;
+        self.free.push(number);
+        place.above
+    }
+
+    /// Whether the directory or one above it is at this path without links.
+    pub(super) fn leads_back(&self, number: usize, real: &[u8]) -> bool {
+        let mut next = self.place(number);
+        while let Some(place) = next {
+            if place.directory.real.as_deref() == Some(real) {
+                return true;
+            }
+            next = place.above.and_then(|above| self.place(above));
+        }
+        false
+    }
+
+    fn place(&self, number: usize) -> Option<&Place> {
+        self.places.get(number)?.as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn directory(real: &'static str) -> Directory {
+        let real = Some(Bytes::from_static(real.as_bytes()));
+        Directory { remote: Bytes::new(), local: PathBuf::new(), real, mode: None, times: None }
+    }
+
+    #[test]
+    fn a_directory_is_done_after_all_that_is_in_it_and_its_number_is_given_again() {
+        let mut directories = Directories::default();
+        let top = directories.add(None, directory("/t"));
+        directories.one_more(top);
+        let below = directories.add(Some(top), directory("/t/a"));
+        assert!(directories.leads_back(below, b"/t") && directories.leads_back(below, b"/t/a"));
+        assert!(!directories.leads_back(below, b"/") && !directories.leads_back(top, b"/t/a"));
+        assert!(!directories.one_less(top));
+        assert!(directories.one_less(below));
+        assert_eq!(directories.remove(below), Some(top));
+        assert!(directories.one_less(top));
+        assert_eq!(directories.add(None, directory("/u")), below);
+    }
+}

@@ -1,0 +1,482 @@
+//! A directory from the server.
+
+mod jobs;
+mod small;
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use rustle_sftp_proto::{Attributes, FileKind, Request};
+
+use self::jobs::{Came, Event, Found, Note};
+use self::small::Fetched;
+use crate::error::{Error, ErrorKind, Result};
+use crate::local::target::{Durability, Finish, Placing};
+use crate::local::tree as local;
+use crate::local::whole::Wanted;
+use crate::path::join;
+use crate::read_dir::DirEntry;
+use crate::transfer::get as whole;
+use crate::transfer::names;
+use crate::transfer::tree::directories::{Directories, Directory};
+use crate::transfer::tree::listing::Listing;
+use crate::transfer::tree::report::TreeSummary;
+use crate::transfer::tree::{LinkPolicy, Tree};
+
+/// Fetches what is in `remote` into `local`.
+pub(super) async fn get(tree: &Tree<'_>, remote: Bytes, local: PathBuf) -> Result<TreeSummary> {
+    let engine = tree.sftp.engine();
+    let asked = if remote.is_empty() { Bytes::from_static(b".") } else { remote.clone() };
+    let attributes = engine.submit(Request::Stat { path: asked.clone() });
+    let real = engine.submit(Request::RealPath { path: asked });
+    let listing = Listing::open(tree.sftp, 0, remote.clone()).await;
+    let attributes = attributes.attributes("stat").await.unwrap_or_default();
+    let listing = listing.map_err(|error| match attributes.kind() {
+        // For a file OpenSSH answers that it is not there.
+        Some(FileKind::Directory) | None => error,
+        Some(_) => error.explained(ErrorKind::NotADirectory, "not a directory"),
+    })?;
+    let real = match tree.links {
+        LinkPolicy::Follow => Some(real.path("realpath").await.map_err(|error| error.at(&remote))?),
+        LinkPolicy::Skip | LinkPolicy::Copy => None,
+    };
+    local::create_dir_all(local.clone()).await?;
+    let mut get = Get::new(tree);
+    // Its number is 0, as it is the first.
+    get.directories.add(None, Directory { real, ..directory(remote, local, &attributes) });
+    get.summary.directories = 1;
+    get.listing = 1;
+    get.paused.push(listing);
+    get.run().await
+}
+
+/// A tree that is being fetched.
+struct Get<'a> {
+    tree: &'a Tree<'a>,
+    directories: Directories,
+    /// Directories that are to be listed, the last found first: so the tree is gone through in its depth.
+    waiting: Vec<usize>,
+    /// Listings that wait until less has been found.
+    paused: Vec<Listing>,
+    /// Small files, links and what has to be looked at.
+    found: VecDeque<Found>,
+    /// Files that go alone.
+    large: VecDeque<Found>,
+    came: Vec<Came>,
+    jobs: FuturesUnordered<Pin<Box<dyn Future<Output = Event> + Send + 'a>>>,
+    listing: usize,
+    asking: usize,
+    writing: usize,
+    fetching: usize,
+    /// Of small files that were asked for and are not written yet.
+    bytes: u64,
+    summary: TreeSummary,
+}
+
+impl<'a> Get<'a> {
+    fn new(tree: &'a Tree<'a>) -> Self {
+        Self {
+            tree,
+            directories: Directories::default(),
+            waiting: Vec::new(),
+            paused: Vec::new(),
+            found: VecDeque::new(),
+            large: VecDeque::new(),
+            came: Vec::new(),
+            jobs: FuturesUnordered::new(),
+            listing: 0,
+            asking: 0,
+            writing: 0,
+            fetching: 0,
+            bytes: 0,
+            summary: TreeSummary::default(),
+        }
+    }
+
+    async fn run(mut self) -> Result<TreeSummary> {
+        loop {
+            self.begin();
+            let Some(event) = self.jobs.next().await else { return Ok(self.summary) };
+            if let Err(error) = self.take(event) {
+                self.settle().await;
+                return Err(error);
+            }
+        }
+    }
+
+    /// Waits for what is being written, which would else go on behind the back of whoever is told that it is over.
+    async fn settle(&mut self) {
+        while self.writing > 0
+            && let Some(event) = self.jobs.next().await
+        {
+            if let Event::Written { .. } = event {
+                self.writing -= 1;
+            }
+        }
+    }
+
+    /// Begins as much as may be under way.
+    fn begin(&mut self) {
+        let (tree, room) = (self.tree, self.tree.room);
+        while self.writing < WRITERS && !self.came.is_empty() {
+            let rest = self.came.split_off(self.came.len().min(AT_ONCE));
+            let batch = std::mem::replace(&mut self.came, rest);
+            self.writing += 1;
+            self.jobs.push(Box::pin(jobs::write(batch)));
+        }
+        while self.asking < room.files
+            && let Some(found) = self.found.pop_front()
+        {
+            let size = found.attributes.size().unwrap_or(0);
+            if self.bytes > 0 && self.bytes + size > room.bytes as u64 {
+                self.found.push_front(found);
+                break;
+            }
+            self.asking += 1;
+            self.jobs.push(match found.kind {
+                Some(FileKind::Symlink) if tree.links == LinkPolicy::Copy => {
+                    Box::pin(jobs::link(tree, found))
+                }
+                Some(FileKind::File) => {
+                    self.bytes += size;
+                    Box::pin(jobs::fetch(tree, found, size))
+                }
+                _ => Box::pin(jobs::look(tree, found)),
+            });
+        }
+        while self.fetching < room.large
+            && let Some(found) = self.large.pop_front()
+        {
+            self.fetching += 1;
+            self.jobs.push(Box::pin(jobs::fetch_alone(tree, found)));
+        }
+        let has_room = self.found.len() + self.large.len() < MOST_FOUND;
+        if has_room && self.waiting.len() < MANY_WAITING {
+            let paused = std::mem::take(&mut self.paused);
+            self.jobs.extend(paused.into_iter().map(|listing| boxed(jobs::list(listing))));
+        }
+        while has_room
+            && self.listing < room.listings
+            && let Some(number) = self.waiting.pop()
+        {
+            let Some(directory) = self.directories.at(number) else { continue };
+            self.listing += 1;
+            self.jobs.push(Box::pin(jobs::open(tree, number, directory.clone())));
+        }
+        // All that may be listed at once have more directories than are kept: one goes on nevertheless.
+        if self.jobs.is_empty()
+            && let Some(listing) = self.paused.pop()
+        {
+            self.jobs.push(Box::pin(jobs::list(listing)));
+        }
+        if self.listing == 0 && self.waiting.is_empty() {
+            self.tree.meter.expect_no_more();
+        }
+    }
+
+    /// # Errors
+    /// The channel is over.
+    fn take(&mut self, event: Event) -> Result<()> {
+        match event {
+            Event::Opened { number, opened } => match opened {
+                Ok(listing) => {
+                    self.summary.directories += 1;
+                    self.paused.push(listing);
+                }
+                Err(error) => {
+                    self.listing -= 1;
+                    let path = self.directories.at(number).map(|found| found.remote.clone());
+                    self.fail(path.unwrap_or_default(), error)?;
+                    self.one_less(number);
+                }
+            },
+            Event::Listed { mut listing, entries } => match entries {
+                Some(entries) => {
+                    for entry in entries {
+                        self.meet(&mut listing, entry)?;
+                    }
+                    self.paused.push(listing);
+                }
+                None => {
+                    self.listing -= 1;
+                    self.one_less(listing.number);
+                }
+            },
+            Event::Looked { found, looked } => {
+                self.asking -= 1;
+                self.looked(found, looked)?;
+            }
+            Event::Linked { found, linked } => {
+                self.asking -= 1;
+                match linked {
+                    Ok(()) => self.summary.links += 1,
+                    Err(error) => self.fail(found.remote, error)?,
+                }
+                self.one_less(found.directory);
+            }
+            Event::Fetched { found, fetched } => {
+                self.asking -= 1;
+                self.fetched(found, fetched)?;
+            }
+            Event::Written { notes, written } => {
+                self.writing -= 1;
+                self.written(notes, written)?;
+            }
+            Event::Moved { found, moved } => {
+                self.fetching -= 1;
+                match moved {
+                    Ok(moved) => self.summary.count(&moved),
+                    Err(error) => self.fail(found.remote, error)?,
+                }
+                self.one_less(found.directory);
+            }
+            Event::Finished { number, finished } => {
+                if let Err(error) = finished {
+                    let path = self.directories.at(number).map(|found| found.remote.clone());
+                    self.fail(path.unwrap_or_default(), error)?;
+                }
+                if let Some(above) = self.directories.remove(number) {
+                    self.one_less(above);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes an entry of a listing.
+    fn meet(&mut self, listing: &mut Listing, entry: Result<DirEntry>) -> Result<()> {
+        let Some(directory) = self.directories.at(listing.number) else { return Ok(()) };
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => {
+                let path = error.path().map_or_else(|| directory.remote.clone(), Bytes::copy_from_slice);
+                return self.fail(path, error);
+            }
+        };
+        let name = entry.name();
+        let shown = &name[..name.len().min(LONGEST_NAME)];
+        let remote = join(&directory.remote, shown);
+        let local = if name.len() > LONGEST_NAME {
+            let text = "the name is longer than any file system takes";
+            Err(Error::new(ErrorKind::InvalidName, "use name", text).at(shown))
+        } else {
+            names::join(&directory.local, name).and_then(|local| {
+                listing.siblings.admit(name)?;
+                Ok(local)
+            })
+        };
+        let local = match local {
+            Ok(local) => local,
+            Err(error) => return self.fail(remote, error),
+        };
+        self.directories.one_more(listing.number);
+        let attributes = essential(entry.metadata().attributes());
+        let kind = attributes.kind();
+        self.sort(Found { directory: listing.number, remote, local, kind, attributes }, None)
+    }
+
+    /// What is done with it, by what it is; `real` is where a link leads.
+    fn sort(&mut self, found: Found, real: Option<Bytes>) -> Result<()> {
+        match found.kind {
+            Some(FileKind::Directory) => return self.directory(found, real),
+            Some(FileKind::File) => {
+                self.tree.meter.expect(found.attributes.size());
+                match found.attributes.size() {
+                    Some(size) if self.tree.is_small(size) => self.found.push_back(found),
+                    _ => self.large.push_back(found),
+                }
+            }
+            Some(FileKind::Symlink) if self.tree.links == LinkPolicy::Skip => {
+                self.summary.skip(&found.remote, FileKind::Symlink);
+                self.one_less(found.directory);
+            }
+            Some(FileKind::Symlink) | None => self.found.push_back(found),
+            Some(kind) => {
+                self.summary.skip(&found.remote, kind);
+                self.one_less(found.directory);
+            }
+        }
+        Ok(())
+    }
+
+    fn looked(&mut self, found: Found, looked: Result<(Attributes, Option<Bytes>)>) -> Result<()> {
+        let (attributes, real) = match looked {
+            Ok(looked) => looked,
+            Err(error) => {
+                let number = found.directory;
+                self.fail(found.remote, error)?;
+                self.one_less(number);
+                return Ok(());
+            }
+        };
+        let attributes = essential(&attributes);
+        // A server that does not say what it is now either has something that can be read, or an error.
+        let kind = match (found.kind, attributes.kind()) {
+            (None, kind) => kind.or(Some(FileKind::File)),
+            // What a link leads to is no link, unless the server plays.
+            (Some(_), Some(FileKind::Symlink)) => Some(FileKind::Other),
+            (Some(_), kind) => kind.or(Some(FileKind::File)),
+        };
+        self.sort(Found { kind, attributes, ..found }, real)
+    }
+
+    fn directory(&mut self, found: Found, real: Option<Bytes>) -> Result<()> {
+        let above = found.directory;
+        let real = real.or_else(|| {
+            let above = self.directories.at(above)?.real.as_ref()?;
+            let name = found.remote.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+            Some(join(above, name))
+        });
+        let refused = if real.as_ref().is_some_and(|real| self.directories.leads_back(above, real)) {
+            Some("the link leads back to a directory that it is in")
+        } else if self.waiting.len() >= MOST_WAITING {
+            Some("more directories are waiting to be listed than are kept")
+        } else {
+            None
+        };
+        if let Some(text) = refused {
+            let error = Error::new(ErrorKind::InvalidArgument, "get", text).at(&found.remote);
+            self.fail(found.remote, error)?;
+            self.one_less(above);
+            return Ok(());
+        }
+        let below = Directory { real, ..directory(found.remote, found.local, &found.attributes) };
+        let number = self.directories.add(Some(above), below);
+        self.waiting.push(number);
+        Ok(())
+    }
+
+    fn fetched(&mut self, found: Found, fetched: Result<Option<Fetched>>) -> Result<()> {
+        let size = found.attributes.size().unwrap_or(0);
+        match fetched {
+            Ok(Some(fetched)) => {
+                let options = self.tree.options;
+                let (placing, durability) = match options.atomic {
+                    true => (Placing::Atomic, Durability::Synced),
+                    false => (Placing::InPlace, Durability::Lazy),
+                };
+                let preserved = whole::preserved(&found.attributes, options);
+                let wanted = Wanted {
+                    path: found.local,
+                    placing,
+                    mode: whole::new_mode(&found.attributes, options),
+                    data: fetched.data,
+                    finish: Finish { preserved, durability, length: Some(fetched.length) },
+                };
+                let note = Note {
+                    directory: found.directory,
+                    remote: found.remote,
+                    size,
+                    length: fetched.length,
+                    changed: fetched.changed,
+                    counted: fetched.counted,
+                };
+                self.came.push(Came { note, wanted });
+            }
+            Ok(None) => {
+                self.bytes -= size;
+                self.large.push_back(found);
+            }
+            Err(error) => {
+                self.bytes -= size;
+                let number = found.directory;
+                self.fail(found.remote, error)?;
+                self.one_less(number);
+            }
+        }
+        Ok(())
+    }
+
+    fn written(&mut self, notes: Vec<Note>, written: Result<Vec<Result<()>>>) -> Result<()> {
+        // Without a thread to write there is nothing that could go on.
+        let written = written?;
+        for (note, written) in notes.into_iter().zip(written) {
+            self.bytes -= note.size;
+            match written {
+                Ok(()) => {
+                    note.counted.done();
+                    self.summary.files += 1;
+                    self.summary.bytes += note.length;
+                    self.summary.changed += u64::from(note.changed);
+                }
+                Err(error) => self.fail(note.remote, error)?,
+            }
+            self.one_less(note.directory);
+        }
+        Ok(())
+    }
+
+    /// One thing less is to be done in a directory. Done itself, it is one less in the directory that it is in.
+    fn one_less(&mut self, number: usize) {
+        let mut next = Some(number);
+        while let Some(number) = next.take_if(|number| self.directories.one_less(*number)) {
+            match self.directories.at(number) {
+                Some(directory) if self.tree.options.preserve => {
+                    self.jobs.push(Box::pin(jobs::finish(number, directory.clone())));
+                }
+                _ => next = self.directories.remove(number),
+            }
+        }
+    }
+
+    /// # Errors
+    /// The channel is over, and this error comes from that.
+    fn fail(&mut self, path: Bytes, error: Error) -> Result<()> {
+        if self.tree.sftp.is_closed() {
+            return Err(error);
+        }
+        self.summary.fail(path, error);
+        Ok(())
+    }
+}
+
+fn boxed<'a>(
+    job: impl Future<Output = Event> + Send + 'a,
+) -> Pin<Box<dyn Future<Output = Event> + Send + 'a>> {
+    Box::pin(job)
+}
+
+fn directory(remote: Bytes, local: PathBuf, attributes: &Attributes) -> Directory {
+    Directory {
+        remote,
+        local,
+        real: None,
+        mode: attributes.permissions(),
+        times: attributes.accessed().zip(attributes.modified()),
+    }
+}
+
+/// What is used of them; the rest would keep whole packets while it waits.
+fn essential(attributes: &Attributes) -> Attributes {
+    let mut kept = Attributes::new();
+    if let Some(size) = attributes.size() {
+        kept = kept.with_size(size);
+    }
+    if let Some(mode) = attributes.permissions() {
+        kept = kept.with_permissions(mode);
+    }
+    if let Some((accessed, modified)) = attributes.accessed().zip(attributes.modified()) {
+        kept = kept.with_times(accessed, modified);
+    }
+    kept
+}
+
+/// Files that are written in one job, and how many such jobs there are at once: the disk is busy with less.
+const AT_ONCE: usize = 64;
+const WRITERS: usize = 2;
+
+/// Listings pause when so much has been found and not begun.
+const MOST_FOUND: usize = 4096;
+
+/// They pause too while so many directories wait, as long as others get through.
+const MANY_WAITING: usize = 4096;
+
+/// More directories are not kept, whatever the server lists.
+const MOST_WAITING: usize = 16_384;
+
+/// No file system takes more: 255 characters of four bytes.
+const LONGEST_NAME: usize = 1020;

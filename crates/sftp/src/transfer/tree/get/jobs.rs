@@ -1,0 +1,168 @@
+//! What is done about one thing of a tree that is fetched.
+
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use rustle_sftp_proto::{Attributes, FileKind, Request};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::explain::{Doing, explained};
+use crate::local::tree as local;
+use crate::local::whole::{Wanted, write_small};
+use crate::read_dir::DirEntry;
+use crate::transfer::get as whole;
+use crate::transfer::progress::FileMeter;
+use crate::transfer::summary::Summary;
+use crate::transfer::tree::Tree;
+use crate::transfer::tree::directories::Directory;
+use crate::transfer::tree::get::small::{self, Fetched};
+use crate::transfer::tree::listing::Listing;
+
+/// Something in a directory of the server, and where it goes.
+pub(super) struct Found {
+    /// The directory that it is in.
+    pub(super) directory: usize,
+    pub(super) remote: Bytes,
+    pub(super) local: PathBuf,
+    pub(super) kind: Option<FileKind>,
+    pub(super) attributes: Attributes,
+}
+
+/// A file that has come and is still to be written.
+pub(super) struct Came {
+    pub(super) note: Note,
+    pub(super) wanted: Wanted,
+}
+
+/// What is known of it meanwhile.
+pub(super) struct Note {
+    pub(super) directory: usize,
+    pub(super) remote: Bytes,
+    pub(super) size: u64,
+    pub(super) length: u64,
+    pub(super) changed: bool,
+    pub(super) counted: FileMeter,
+}
+
+/// What became of a job.
+pub(super) enum Event {
+    Opened {
+        number: usize,
+        opened: Result<Listing>,
+    },
+    Listed {
+        listing: Listing,
+        entries: Option<Vec<Result<DirEntry>>>,
+    },
+    /// What a link leads to, and where that is without links; or what a name is of which the listing did not say it.
+    Looked {
+        found: Found,
+        looked: Result<(Attributes, Option<Bytes>)>,
+    },
+    Linked {
+        found: Found,
+        linked: Result<()>,
+    },
+    Fetched {
+        found: Found,
+        fetched: Result<Option<Fetched>>,
+    },
+    Written {
+        notes: Vec<Note>,
+        written: Result<Vec<Result<()>>>,
+    },
+    Moved {
+        found: Found,
+        moved: Result<Summary>,
+    },
+    Finished {
+        number: usize,
+        finished: Result<()>,
+    },
+}
+
+/// Makes the directory here, and opens it there.
+pub(super) async fn open(tree: &Tree<'_>, number: usize, directory: Directory) -> Event {
+    let mode = directory.mode.unwrap_or(0o777);
+    let made = local::make_dir(directory.local, mode);
+    let opened = Listing::open(tree.sftp, number, directory.remote);
+    let (made, opened) = futures_util::join!(made, opened);
+    Event::Opened { number, opened: made.and(opened) }
+}
+
+pub(super) async fn list(mut listing: Listing) -> Event {
+    let entries = listing.next().await;
+    Event::Listed { listing, entries }
+}
+
+/// Asks what a link leads to, or what something is.
+pub(super) async fn look(tree: &Tree<'_>, found: Found) -> Event {
+    let engine = tree.sftp.engine();
+    let path = || found.remote.clone();
+    let looked = if found.kind == Some(FileKind::Symlink) {
+        let real = engine.submit(Request::RealPath { path: path() });
+        let attributes = engine.attributes("stat", Request::Stat { path: path() }).await;
+        match attributes {
+            // Without its true path a circle would not be seen.
+            Ok(attributes) if attributes.kind() == Some(FileKind::Directory) => {
+                real.path("realpath").await.map(|real| (attributes, Some(real)))
+            }
+            other => other.map(|attributes| (attributes, None)),
+        }
+    } else {
+        engine.attributes("lstat", Request::Lstat { path: path() }).await.map(|attributes| (attributes, None))
+    };
+    let looked = looked.map_err(|error| error.at(&found.remote));
+    Event::Looked { found, looked }
+}
+
+/// Makes a link with the same text.
+pub(super) async fn link(tree: &Tree<'_>, found: Found) -> Event {
+    let engine = tree.sftp.engine();
+    let read = engine.path("readlink", Request::ReadLink { path: found.remote.clone() }).await;
+    let linked = match explained(engine, read, Doing::ReadLink { path: &found.remote }).await {
+        Ok(text) if text.is_empty() || text.contains(&0) => {
+            let why = "the server says that the link leads to a path that there cannot be";
+            Err(Error::new(ErrorKind::InvalidName, "readlink", why).at(&found.remote))
+        }
+        Ok(text) => match local::make_link(found.local.clone(), text.clone()).await {
+            Err(error) => match local::link_target(found.local.clone()).await {
+                Ok(there) if there == text => Ok(()),
+                _ => Err(error),
+            },
+            made => made,
+        },
+        Err(error) => Err(error),
+    };
+    Event::Linked { found, linked }
+}
+
+pub(super) async fn fetch(tree: &Tree<'_>, found: Found, size: u64) -> Event {
+    let fetched = small::fetch(tree, &found.remote, size).await;
+    Event::Fetched { found, fetched }
+}
+
+pub(super) async fn write(came: Vec<Came>) -> Event {
+    let (notes, wanted): (Vec<_>, Vec<_>) = came.into_iter().map(|came| (came.note, came.wanted)).unzip();
+    let written = write_small(wanted).await;
+    Event::Written { notes, written }
+}
+
+/// Fetches a file that goes alone.
+pub(super) async fn fetch_alone(tree: &Tree<'_>, found: Found) -> Event {
+    let (remote, local) = (found.remote.clone(), found.local.clone());
+    let moved = Box::pin(whole::get(tree.sftp, remote, local, tree.options, tree.meter)).await;
+    Event::Moved { found, moved }
+}
+
+/// Gives the directory what it is to have, now that all is in it.
+pub(super) async fn finish(number: usize, directory: Directory) -> Event {
+    let mut preserved = crate::local::preserve::Preserved::NOTHING;
+    if let Some(mode) = directory.mode {
+        preserved = preserved.mode(mode);
+    }
+    if let Some((accessed, modified)) = directory.times {
+        preserved = preserved.times(accessed, modified);
+    }
+    Event::Finished { number, finished: local::preserve(directory.local, preserved).await }
+}

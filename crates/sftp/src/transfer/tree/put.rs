@@ -1,0 +1,399 @@
+//! A directory to the server.
+
+mod jobs;
+mod small;
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use rustle_sftp_proto::FileKind;
+
+use self::jobs::{Event, Found};
+use crate::error::{Error, ErrorKind, Result};
+use crate::local::details::{Details, Kind};
+use crate::local::tree::{self as local, Entry, Links, Listing};
+use crate::local::whole::Small;
+use crate::path::join;
+use crate::transfer::names;
+use crate::transfer::tree::directories::{Directories, Directory};
+use crate::transfer::tree::report::TreeSummary;
+use crate::transfer::tree::{LinkPolicy, Tree};
+
+/// Sends what is in `local` into `remote`.
+pub(super) async fn put(tree: &Tree<'_>, local: PathBuf, remote: Bytes) -> Result<TreeSummary> {
+    let details = local::details(local.clone(), Links::Follow).await?;
+    let real = match tree.links {
+        LinkPolicy::Follow => Some(local::real_path(local.clone()).await?),
+        LinkPolicy::Skip | LinkPolicy::Copy => None,
+    };
+    // What cannot be read at all is known before anything is made.
+    let mut listing = local::list(local.clone());
+    let entries = listing.next().await?;
+    let top = Directory { real, ..directory(remote, local, &details) };
+    if !top.remote.is_empty() {
+        jobs::make_dir(tree.sftp.engine(), &top).await?;
+    }
+    let mut put = Put::new(tree);
+    put.summary.directories = 1;
+    put.listing = 1;
+    let number = put.directories.add(None, top);
+    put.take(Event::Listed { number, listing, entries: Ok(entries) })?;
+    put.run().await
+}
+
+/// A tree that is being sent.
+struct Put<'a> {
+    tree: &'a Tree<'a>,
+    directories: Directories,
+    /// Directories that are to be made and listed, the last found first: so the tree is gone through in its depth.
+    waiting: Vec<usize>,
+    /// Listings that wait until less has been found.
+    paused: Vec<(usize, Listing)>,
+    /// Small files that are to be read.
+    found: VecDeque<Found>,
+    /// Links.
+    links: VecDeque<Found>,
+    /// Files that go alone.
+    large: VecDeque<Found>,
+    /// Small files that were read and are to be sent.
+    ready: VecDeque<(Found, Bytes)>,
+    jobs: FuturesUnordered<Pin<Box<dyn Future<Output = Event> + Send + 'a>>>,
+    listing: usize,
+    reading: usize,
+    sending: usize,
+    sending_alone: usize,
+    /// Of small files that are being read and are not sent yet.
+    bytes: u64,
+    summary: TreeSummary,
+}
+
+impl<'a> Put<'a> {
+    fn new(tree: &'a Tree<'a>) -> Self {
+        Self {
+            tree,
+            directories: Directories::default(),
+            waiting: Vec::new(),
+            paused: Vec::new(),
+            found: VecDeque::new(),
+            links: VecDeque::new(),
+            large: VecDeque::new(),
+            ready: VecDeque::new(),
+            jobs: FuturesUnordered::new(),
+            listing: 0,
+            reading: 0,
+            sending: 0,
+            sending_alone: 0,
+            bytes: 0,
+            summary: TreeSummary::default(),
+        }
+    }
+
+    async fn run(mut self) -> Result<TreeSummary> {
+        loop {
+            self.begin();
+            let Some(event) = self.jobs.next().await else { return Ok(self.summary) };
+            self.take(event)?;
+        }
+    }
+
+    /// Begins as much as may be under way.
+    fn begin(&mut self) {
+        let (tree, room) = (self.tree, self.tree.room);
+        while self.sending < room.files
+            && let Some((found, data)) = self.ready.pop_front()
+        {
+            self.sending += 1;
+            self.jobs.push(Box::pin(jobs::send(tree, found, data)));
+        }
+        while self.sending < room.files
+            && let Some(found) = self.links.pop_front()
+        {
+            self.sending += 1;
+            self.jobs.push(match tree.links {
+                LinkPolicy::Copy => Box::pin(jobs::link(tree, found)),
+                LinkPolicy::Follow | LinkPolicy::Skip => Box::pin(jobs::look(found)),
+            });
+        }
+        while self.reading < READERS && self.ready.len() < AT_ONCE {
+            let batch = self.batch();
+            if batch.is_empty() {
+                break;
+            }
+            self.reading += 1;
+            self.jobs.push(Box::pin(jobs::read(batch)));
+        }
+        while self.sending_alone < room.large
+            && let Some(found) = self.large.pop_front()
+        {
+            self.sending_alone += 1;
+            self.jobs.push(Box::pin(jobs::send_alone(tree, found)));
+        }
+        let has_room = self.found.len() + self.links.len() + self.large.len() < MOST_FOUND;
+        if has_room && self.waiting.len() < MANY_WAITING {
+            for (number, listing) in std::mem::take(&mut self.paused) {
+                self.jobs.push(Box::pin(jobs::list(number, listing)));
+            }
+        }
+        while has_room
+            && self.listing < room.listings
+            && let Some(number) = self.waiting.pop()
+        {
+            let Some(directory) = self.directories.at(number) else { continue };
+            self.listing += 1;
+            self.jobs.push(Box::pin(jobs::make(tree, number, directory.clone())));
+        }
+        // All that may be listed at once have more directories than are kept: one goes on nevertheless.
+        if self.jobs.is_empty()
+            && let Some((number, listing)) = self.paused.pop()
+        {
+            self.jobs.push(Box::pin(jobs::list(number, listing)));
+        }
+        if self.listing == 0 && self.waiting.is_empty() {
+            self.tree.meter.expect_no_more();
+        }
+    }
+
+    /// Files that are read in one job, as far as there is room for what they hold.
+    fn batch(&mut self) -> Vec<Found> {
+        let mut batch = Vec::new();
+        while batch.len() < AT_ONCE
+            && let Some(found) = self.found.pop_front()
+        {
+            let length = found.details.length();
+            if self.bytes > 0 && self.bytes + length > self.tree.room.bytes as u64 {
+                self.found.push_front(found);
+                break;
+            }
+            self.bytes += length;
+            batch.push(found);
+        }
+        batch
+    }
+
+    /// # Errors
+    /// The channel is over.
+    fn take(&mut self, event: Event) -> Result<()> {
+        match event {
+            Event::Made { number, made } => match made {
+                Ok(()) => {
+                    self.summary.directories += 1;
+                    if let Some(directory) = self.directories.at(number) {
+                        self.paused.push((number, local::list(directory.local.clone())));
+                    }
+                }
+                Err(error) => {
+                    self.listing -= 1;
+                    self.directory_failed(number, error)?;
+                    self.one_less(number);
+                }
+            },
+            Event::Listed { number, listing, entries } => {
+                match entries {
+                    Ok(Some(entries)) => {
+                        for entry in entries {
+                            self.meet(number, entry)?;
+                        }
+                        self.paused.push((number, listing));
+                        return Ok(());
+                    }
+                    Ok(None) => {}
+                    Err(error) => self.directory_failed(number, error)?,
+                }
+                self.listing -= 1;
+                self.one_less(number);
+            }
+            Event::Looked { found, looked } => {
+                self.sending -= 1;
+                match looked {
+                    // What a link leads to is no link.
+                    Ok((details, real)) => self.sort(Found { details, ..found }, real)?,
+                    Err(error) => self.failed(&found, error)?,
+                }
+            }
+            Event::Linked { found, linked } => {
+                self.sending -= 1;
+                match linked {
+                    Ok(()) => {
+                        self.summary.links += 1;
+                        self.one_less(found.directory);
+                    }
+                    Err(error) => self.failed(&found, error)?,
+                }
+            }
+            Event::Read { batch, read } => {
+                self.reading -= 1;
+                self.read(batch, read)?;
+            }
+            Event::Sent { found, sent } => {
+                self.sending -= 1;
+                self.bytes -= found.details.length();
+                match sent {
+                    Ok(()) => {
+                        self.summary.files += 1;
+                        self.summary.bytes += found.details.length();
+                        self.one_less(found.directory);
+                    }
+                    Err(error) => self.failed(&found, error)?,
+                }
+            }
+            Event::Moved { found, moved } => {
+                self.sending_alone -= 1;
+                match moved {
+                    Ok(moved) => {
+                        self.summary.count(&moved);
+                        self.one_less(found.directory);
+                    }
+                    Err(error) => self.failed(&found, error)?,
+                }
+            }
+            Event::Finished { number, finished } => {
+                if let Err(error) = finished {
+                    self.directory_failed(number, error)?;
+                }
+                if let Some(above) = self.directories.remove(number) {
+                    self.one_less(above);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes an entry of a listing.
+    fn meet(&mut self, number: usize, entry: Entry) -> Result<()> {
+        let Some(directory) = self.directories.at(number) else { return Ok(()) };
+        let local = directory.local.join(&entry.name);
+        let name = names::for_server(&entry.name);
+        let both = name.and_then(|name| Ok((join(&directory.remote, &name), entry.details?)));
+        let (remote, details) = match both {
+            Ok(both) => both,
+            Err(error) => return self.fail(local.as_os_str().as_encoded_bytes(), error),
+        };
+        self.directories.one_more(number);
+        self.sort(Found { directory: number, local, remote, details }, None)
+    }
+
+    /// What is done with it, by what it is; `real` is where a link leads.
+    fn sort(&mut self, found: Found, real: Option<Bytes>) -> Result<()> {
+        match found.details.kind() {
+            Kind::Directory => return self.directory(found, real),
+            Kind::File => {
+                self.tree.meter.expect(Some(found.details.length()));
+                match self.tree.is_small(found.details.length()) {
+                    true => self.found.push_back(found),
+                    false => self.large.push_back(found),
+                }
+            }
+            Kind::Link if self.tree.links != LinkPolicy::Skip => self.links.push_back(found),
+            kind @ (Kind::Link | Kind::Special) => {
+                let kind = if kind == Kind::Link { FileKind::Symlink } else { FileKind::Other };
+                self.summary.skip(found.local.as_os_str().as_encoded_bytes(), kind);
+                self.one_less(found.directory);
+            }
+        }
+        Ok(())
+    }
+
+    fn directory(&mut self, found: Found, real: Option<Bytes>) -> Result<()> {
+        let above = found.directory;
+        let real = real.or_else(|| {
+            let above = self.directories.at(above)?.real.as_ref()?;
+            let name = found.local.file_name()?.as_encoded_bytes();
+            Some(local::below(above, name))
+        });
+        let refused = if real.as_ref().is_some_and(|real| self.directories.leads_back(above, real)) {
+            Some("the link leads back to a directory that it is in")
+        } else if self.waiting.len() >= MOST_WAITING {
+            Some("more directories are waiting to be listed than are kept")
+        } else {
+            None
+        };
+        if let Some(text) = refused {
+            let path = found.local.as_os_str().as_encoded_bytes();
+            let error = Error::new(ErrorKind::InvalidArgument, "put", text).at(path);
+            return self.failed(&found, error);
+        }
+        let below = Directory { real, ..directory(found.remote, found.local, &found.details) };
+        let number = self.directories.add(Some(above), below);
+        self.waiting.push(number);
+        Ok(())
+    }
+
+    fn read(&mut self, batch: Vec<Found>, read: Result<Vec<Result<Small>>>) -> Result<()> {
+        // Without a thread to read there is nothing that could go on.
+        for (found, read) in batch.into_iter().zip(read?) {
+            self.bytes -= found.details.length();
+            match read {
+                Ok(Small { details, data: Some(data) }) => {
+                    self.bytes += details.length();
+                    self.ready.push_back((Found { details, ..found }, data));
+                }
+                // It has grown.
+                Ok(Small { details, data: None }) => self.large.push_back(Found { details, ..found }),
+                Err(error) => self.failed(&found, error)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// One thing less is to be done in a directory. Done itself, it is one less in the directory that it is in.
+    fn one_less(&mut self, number: usize) {
+        let mut next = Some(number);
+        while let Some(number) = next.take_if(|number| self.directories.one_less(*number)) {
+            match self.directories.at(number) {
+                Some(directory) if self.tree.options.preserve => {
+                    let job = jobs::finish(self.tree, number, directory.clone());
+                    self.jobs.push(Box::pin(job));
+                }
+                _ => next = self.directories.remove(number),
+            }
+        }
+    }
+
+    fn failed(&mut self, found: &Found, error: Error) -> Result<()> {
+        self.fail(found.local.as_os_str().as_encoded_bytes(), error)?;
+        self.one_less(found.directory);
+        Ok(())
+    }
+
+    fn directory_failed(&mut self, number: usize, error: Error) -> Result<()> {
+        let path = self.directories.at(number).map(|found| found.local.clone()).unwrap_or_default();
+        self.fail(path.as_os_str().as_encoded_bytes(), error)
+    }
+
+    /// # Errors
+    /// The channel is over, and this error comes from that.
+    fn fail(&mut self, path: &[u8], error: Error) -> Result<()> {
+        if self.tree.sftp.is_closed() {
+            return Err(error);
+        }
+        self.summary.fail(path, error);
+        Ok(())
+    }
+}
+
+fn directory(remote: Bytes, local: PathBuf, details: &Details) -> Directory {
+    Directory {
+        remote,
+        local,
+        real: None,
+        mode: Some(details.mode()),
+        times: details.modified().map(|modified| (details.accessed().unwrap_or(modified), modified)),
+    }
+}
+
+/// Files that are read in one job, and how many such jobs there are at once: the disk is busy with less.
+const AT_ONCE: usize = 64;
+const READERS: usize = 2;
+
+/// Listings pause when so much has been found and not begun.
+const MOST_FOUND: usize = 4096;
+
+/// They pause too while so many directories wait, as long as others get through.
+const MANY_WAITING: usize = 4096;
+
+/// More directories are not kept, whatever there is.
+const MOST_WAITING: usize = 16_384;

@@ -1,0 +1,154 @@
+//! What is done about one thing of a tree that is sent.
+
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use rustle_sftp_proto::{Attributes, FileKind, Request};
+
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::explain::{Doing, explain, explained};
+use crate::local::details::{Details, Kind};
+use crate::local::tree::{self as local, Entry, Links, Listing};
+use crate::local::whole::{Small, read_small};
+use crate::transfer::place::Source;
+use crate::transfer::put as whole;
+use crate::transfer::summary::Summary;
+use crate::transfer::tree::directories::Directory;
+use crate::transfer::tree::put::small;
+use crate::transfer::tree::{SMALL, Tree};
+
+/// Something in a directory of this side, and where it goes.
+pub(super) struct Found {
+    /// The directory that it is in.
+    pub(super) directory: usize,
+    pub(super) local: PathBuf,
+    pub(super) remote: Bytes,
+    pub(super) details: Details,
+}
+
+/// What became of a job.
+pub(super) enum Event {
+    Made {
+        number: usize,
+        made: Result<()>,
+    },
+    Listed {
+        number: usize,
+        listing: Listing,
+        entries: Result<Option<Vec<Entry>>>,
+    },
+    /// What a link leads to, and of a directory where that is without links.
+    Looked {
+        found: Found,
+        looked: Result<(Details, Option<Bytes>)>,
+    },
+    Linked {
+        found: Found,
+        linked: Result<()>,
+    },
+    Read {
+        batch: Vec<Found>,
+        read: Result<Vec<Result<Small>>>,
+    },
+    Sent {
+        found: Found,
+        sent: Result<()>,
+    },
+    Moved {
+        found: Found,
+        moved: Result<Summary>,
+    },
+    Finished {
+        number: usize,
+        finished: Result<()>,
+    },
+}
+
+/// Makes a directory of the server, or finds one there.
+pub(super) async fn make(tree: &Tree<'_>, number: usize, directory: Directory) -> Event {
+    let made = make_dir(tree.sftp.engine(), &directory).await;
+    Event::Made { number, made }
+}
+
+/// The same, for the directory that all others are in.
+pub(super) async fn make_dir(engine: &Engine, directory: &Directory) -> Result<()> {
+    let path = &directory.remote;
+    // Its owner can write in it in any case; what it has in the end is set when all is in it.
+    let mode = directory.mode.unwrap_or(0o777) & 0o777 | 0o700;
+    let attributes = Attributes::new().with_permissions(mode);
+    let made = engine.submit(Request::MkDir { path: path.clone(), attributes });
+    // Asked for at once: a directory that is there costs no round trip more than a new one.
+    let there = engine.submit(Request::Stat { path: path.clone() });
+    let Err(error) = made.done("mkdir").await else { return Ok(()) };
+    match there.attributes("stat").await {
+        Ok(there) if matches!(there.kind(), Some(FileKind::Directory) | None) => Ok(()),
+        _ => Err(explain(engine, error, Doing::MakeDirectory { path }).await),
+    }
+}
+
+pub(super) async fn list(number: usize, mut listing: Listing) -> Event {
+    let entries = listing.next().await;
+    Event::Listed { number, listing, entries }
+}
+
+pub(super) async fn look(found: Found) -> Event {
+    let looked = match local::details(found.local.clone(), Links::Follow).await {
+        Ok(details) if details.kind() == Kind::Directory => {
+            local::real_path(found.local.clone()).await.map(|real| (details, Some(real)))
+        }
+        other => other.map(|details| (details, None)),
+    };
+    Event::Looked { found, looked }
+}
+
+/// Makes a link with the same text.
+pub(super) async fn link(tree: &Tree<'_>, found: Found) -> Event {
+    let engine = tree.sftp.engine();
+    let linked = match local::link_target(found.local.clone()).await {
+        Ok(text) => match tree.sftp.symlink(&text, &found.remote).await {
+            Err(error) => {
+                match engine.path("readlink", Request::ReadLink { path: found.remote.clone() }).await {
+                    Ok(there) if there == text => Ok(()),
+                    _ => Err(error),
+                }
+            }
+            made => made,
+        },
+        Err(error) => Err(error),
+    };
+    Event::Linked { found, linked }
+}
+
+pub(super) async fn read(batch: Vec<Found>) -> Event {
+    let read = read_small(batch.iter().map(|found| found.local.clone()).collect(), SMALL).await;
+    Event::Read { batch, read }
+}
+
+pub(super) async fn send(tree: &Tree<'_>, found: Found, data: Bytes) -> Event {
+    let source = Source { path: &found.local, details: &found.details };
+    let sent = small::send(tree, &found.remote, source, data).await;
+    Event::Sent { found, sent }
+}
+
+/// Sends a file that goes alone.
+pub(super) async fn send_alone(tree: &Tree<'_>, found: Found) -> Event {
+    let (remote, local) = (found.remote.clone(), found.local.clone());
+    let moved = Box::pin(whole::put(tree.sftp, local, remote, tree.options, tree.meter)).await;
+    Event::Moved { found, moved }
+}
+
+/// Gives the directory what it is to have, now that all is in it.
+pub(super) async fn finish(tree: &Tree<'_>, number: usize, directory: Directory) -> Event {
+    let engine = tree.sftp.engine();
+    let mut attributes = Attributes::new();
+    if let Some(mode) = directory.mode {
+        attributes = attributes.with_permissions(mode & 0o777);
+    }
+    if let Some((accessed, modified)) = directory.times {
+        attributes = attributes.with_times(accessed, modified);
+    }
+    let path = directory.remote;
+    let set = engine.done("setstat", Request::SetStat { path: path.clone(), attributes }).await;
+    Event::Finished { number, finished: explained(engine, set, Doing::Change { path: &path }).await }
+}

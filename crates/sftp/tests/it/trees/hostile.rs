@@ -1,0 +1,155 @@
+//! Servers that list what would lead elsewhere.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use rustle_sftp_proto::{
+    Attributes, ClientPacket, Framer, Handle, Hello, Limits, NameEntry, Reply, Request, ServerPacket, Status,
+    StatusCode,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+
+use super::*;
+
+const LINK: u32 = 0o120_777;
+const DIRECTORY: u32 = 0o040_755;
+const FILE: u32 = 0o100_644;
+
+/// Lists these names in `/top`, and a file `inside` in every other directory; files hold `evil`, and links lead to `to`.
+struct Player {
+    stream: DuplexStream,
+    framer: Framer,
+    names: Vec<(&'static str, u32)>,
+    to: Bytes,
+    endless: bool,
+}
+
+impl Player {
+    async fn play(mut self) {
+        let mut open: HashMap<Bytes, (Bytes, bool)> = HashMap::new();
+        let mut number = 0_u32;
+        loop {
+            while let Some(packet) = self.framer.next_packet().unwrap() {
+                let answer = match ClientPacket::decode(packet, self.framer.limits()).unwrap() {
+                    ClientPacket::Init(_) => ServerPacket::Version(Hello::new()),
+                    ClientPacket::Request { id, request } => {
+                        number += 1;
+                        ServerPacket::Reply { id, reply: self.answer(request, &mut open, number) }
+                    }
+                };
+                self.stream.write_all(&answer.encode().unwrap().to_bytes()).await.unwrap();
+            }
+            let mut bytes = vec![0; 4096];
+            let count = self.stream.read(&mut bytes).await.unwrap();
+            if count == 0 {
+                return;
+            }
+            self.framer.push(Bytes::from(bytes).slice(..count));
+        }
+    }
+
+    fn answer(&self, request: Request, open: &mut HashMap<Bytes, (Bytes, bool)>, number: u32) -> Reply {
+        let status = |code| Reply::Status(Status::from(code));
+        match request {
+            Request::OpenDir { path } | Request::Open { path, .. } => {
+                let handle = Bytes::copy_from_slice(&number.to_be_bytes());
+                open.insert(handle.clone(), (path, false));
+                Reply::Handle(Handle::new(handle))
+            }
+            Request::ReadDir { handle } => {
+                let (path, listed) = open.get_mut(handle.as_bytes()).unwrap();
+                if self.endless && path != "/top" {
+                    return Reply::Name(Vec::new());
+                }
+                if std::mem::replace(listed, true) {
+                    return status(StatusCode::EOF);
+                }
+                let names = if path == "/top" { self.names.clone() } else { vec![("inside", FILE)] };
+                let entry = |(name, mode): (&'static str, u32)| {
+                    let attributes = Attributes::new().with_permissions(mode).with_size(4);
+                    NameEntry::new(Bytes::from_static(name.as_bytes()), Bytes::new(), attributes)
+                };
+                Reply::Name(names.into_iter().map(entry).collect())
+            }
+            Request::Read { offset: 0, .. } => Reply::Data(Bytes::from_static(b"evil")),
+            Request::Read { .. } => status(StatusCode::EOF),
+            Request::ReadLink { .. } => Reply::Name(vec![NameEntry::path(self.to.clone())]),
+            Request::RealPath { path } => Reply::Name(vec![NameEntry::path(path)]),
+            Request::Stat { .. } | Request::Lstat { .. } => {
+                Reply::Attributes(Attributes::new().with_permissions(DIRECTORY))
+            }
+            _ => status(StatusCode::OK),
+        }
+    }
+}
+
+/// Fetches `/top` from such a server into a directory that has another beside it, and checks that one.
+async fn fetched(
+    names: &[(&'static str, u32)],
+    policy: LinkPolicy,
+    endless: bool,
+) -> (TreeSummary, Vec<String>) {
+    let here = tempfile::tempdir().unwrap();
+    let outside = here.path().join("outside");
+    std::fs::create_dir(&outside).unwrap();
+    let (near, far) = tokio::io::duplex(64 * 1024);
+    let to = Bytes::copy_from_slice(outside.as_os_str().as_encoded_bytes());
+    let player =
+        Player { stream: far, framer: Framer::new(Limits::default()), names: names.to_vec(), to, endless };
+    let transfer = async {
+        let (reader, writer) = tokio::io::split(near);
+        let sftp = Sftp::over(reader, writer).await.unwrap();
+        sftp.fetch_dir("/top", here.path().join("target")).links(policy).await.unwrap()
+    };
+    let summary = tokio::select! {
+        summary = transfer => summary,
+        () = player.play() => panic!("the client hung up"),
+    };
+    assert_eq!(tree(&outside), Tree::new(), "something was written outside");
+    let mut beside: Vec<_> =
+        std::fs::read_dir(here.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    beside.sort();
+    assert_eq!(beside, ["outside", "target"]);
+    let names = std::fs::read_dir(here.path().join("target")).unwrap();
+    let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    (summary, names)
+}
+
+#[tokio::test]
+async fn names_that_lead_elsewhere_are_refused_and_the_rest_is_fetched() {
+    for kind in [FILE, DIRECTORY, LINK] {
+        let bad = ["../x", "/abs", "", "a/b", "..\0", "n\0l"].map(|name| (name, kind));
+        let names = [&bad[..], &[("good", FILE), (".", DIRECTORY), ("..", DIRECTORY)]].concat();
+        for policy in [LinkPolicy::Skip, LinkPolicy::Copy, LinkPolicy::Follow] {
+            let (summary, names) = fetched(&names, policy, false).await;
+            assert_eq!(names, ["good"]);
+            assert_eq!((summary.files, summary.failures.len()), (1, bad.len()), "{summary:?}");
+            assert!(summary.failures.iter().all(|failure| failure.error.kind() == ErrorKind::InvalidName));
+        }
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn nothing_is_written_through_a_link_that_the_server_sent() {
+    for again in [DIRECTORY, FILE] {
+        let (summary, names) = fetched(&[("x", LINK), ("x", again)], LinkPolicy::Copy, false).await;
+        assert_eq!(
+            (names, summary.links, summary.failures.len()),
+            (vec!["x".to_owned()], 1, 1),
+            "{summary:?}"
+        );
+        assert_eq!(summary.failures[0].error.kind(), ErrorKind::InvalidName);
+        let (summary, _) = fetched(&[("x", again), ("x", LINK)], LinkPolicy::Copy, false).await;
+        assert_eq!((summary.links, summary.failures.len()), (0, 1), "{summary:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_listing_without_an_end_is_a_failure_of_its_directory() {
+    let (summary, _) = fetched(&[("good", FILE), ("dir", DIRECTORY)], LinkPolicy::Skip, true).await;
+    assert_eq!((summary.files, summary.failures.len()), (1, 1), "{summary:?}");
+    assert_eq!(summary.failures[0].path, "/top/dir");
+    assert_eq!(summary.failures[0].error.kind(), ErrorKind::Protocol);
+}
