@@ -46,13 +46,21 @@ fn has_glob(tree: &UseTree) -> bool {
 
 fn getters(source: &Source, violations: &mut Vec<Violation>) {
     let named = source.functions().into_iter().filter(|function| {
-        function.is_public && function.name.rsplit("::").next().is_some_and(|name| name.starts_with("get_"))
+        function.is_public
+            && function
+                .name
+                .rsplit("::")
+                .next()
+                .is_some_and(|name| name.starts_with("get_") && name != GETS_A_TREE)
     });
     violations.extend(named.map(|function| {
         let text = format!("`{}`: a getter is named for what it returns, without `get_`", function.name);
         Violation::at(source, function.line, text)
     }));
 }
+
+/// No getter: the opposite of `put_dir`, by the names that every SFTP client has for the two.
+const GETS_A_TREE: &str = "get_dir";
 
 #[cfg(test)]
 mod tests {
@@ -81,7 +89,7 @@ mod tests {
         assert_eq!(found("//! x\nimpl A { pub fn get_name(&self) {} }").len(), 1);
         assert_eq!(found("//! x\npub fn get_name() {}").len(), 1);
         assert!(
-            found("//! x\nimpl A { pub fn get(&self) {} fn get_own(&self) {} pub fn getter(&self) {} }")
+            found("//! x\nimpl A { pub fn get(&self) {} pub fn get_dir(&self) {} fn get_own(&self) {} pub fn getter(&self) {} }")
                 .is_empty()
         );
     }

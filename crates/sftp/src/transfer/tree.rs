@@ -24,7 +24,7 @@ use crate::transfer::options::{Options, Scope};
 use crate::transfer::progress::{Meter, Progress, Watcher, watched};
 use crate::transfer::rate::Limit;
 
-/// The transfer of a directory with all that is in it, made by [`Sftp::fetch_dir`] or [`Sftp::put_dir`], and carried out when
+/// The transfer of a directory with all that is in it, made by [`Sftp::get_dir`] or [`Sftp::put_dir`], and carried out when
 /// it is awaited.
 ///
 /// Directories that are there are merged into, files replaced, and what only the target has stays. A file that cannot be
@@ -47,7 +47,7 @@ use crate::transfer::rate::Limit;
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let (server, sftp) = served(rustle_testserver::Sftp::memory().file("/srv/www/index.html", "hi")).await;
 /// # let here = tempfile::tempdir()?;
-/// let summary = sftp.fetch_dir("/srv/www", here.path().join("www")).preserve().await?;
+/// let summary = sftp.get_dir("/srv/www", here.path().join("www")).preserve().await?;
 /// for failure in &summary.failures {
 ///     eprintln!("{}", failure.error);
 /// }
@@ -101,7 +101,7 @@ impl Sftp {
     ///
     /// Whatever the server sends, nothing is written outside of `local`: a name that would lead elsewhere is refused, and a
     /// link that is in the way below `local` is not followed.
-    pub fn fetch_dir(&self, remote: impl AsRef<[u8]>, local: impl AsRef<Path>) -> TreeTransfer {
+    pub fn get_dir(&self, remote: impl AsRef<[u8]>, local: impl AsRef<Path>) -> TreeTransfer {
         let remote = Bytes::copy_from_slice(remote.as_ref());
         self.tree_transfer(Way::Get { remote, local: local.as_ref().to_owned() })
     }

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use futures_util::{StreamExt, TryStreamExt};
+#[cfg(unix)]
+use futures_util::StreamExt;
+use futures_util::TryStreamExt;
 use rustle_sftp::{ErrorKind, Extension, File, OpenOptions, Sftp};
 use rustle_testserver::{Sftp as Tree, SftpEngine};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -85,7 +85,7 @@ async fn there_and_back(sftp: &Sftp, remote: &str, planted: &Tree, atomic: bool)
     let put = sftp.put_dir(here.path().join("from"), remote);
     let put = if atomic { put.atomic() } else { put };
     whole(&put.await.unwrap(), planted);
-    let get = sftp.fetch_dir(remote, here.path().join("back"));
+    let get = sftp.get_dir(remote, here.path().join("back"));
     let get = if atomic { get.atomic() } else { get };
     whole(&get.await.unwrap(), planted);
     assert!(tree(&here.path().join("back")) == *planted);
@@ -156,7 +156,7 @@ async fn what_fails_of_one_file_is_told_and_the_rest_goes_on() {
             serve_with(builder.fault(Fault::sftp(request, SftpFault::status(code, "no")).nth(5))).await;
         let sftp = open(&server).await;
         let here = tempfile::tempdir().unwrap();
-        let summary = sftp.fetch_dir("/srv", here.path()).await.unwrap();
+        let summary = sftp.get_dir("/srv", here.path()).await.unwrap();
         assert_eq!((summary.files, summary.failures.len()), (19, 1), "{summary:?}");
         let failure = &summary.failures[0];
         assert_eq!(failure.error.kind(), kind);
@@ -189,7 +189,7 @@ async fn a_directory_in_the_place_of_a_file_and_the_reverse_are_failures() {
     let here = tempfile::tempdir().unwrap();
     std::fs::create_dir(here.path().join("a")).unwrap();
     std::fs::write(here.path().join("b"), "mine").unwrap();
-    let got = sftp.fetch_dir("/srv", here.path()).await.unwrap();
+    let got = sftp.get_dir("/srv", here.path()).await.unwrap();
     assert_eq!((got.files, got.failures.len()), (0, 2), "{got:?}");
     let put = sftp.put_dir(here.path(), "/srv").await.unwrap();
     assert_eq!((put.files, put.failures.len()), (0, 2), "{put:?}");
@@ -202,9 +202,9 @@ async fn without_its_top_it_fails_as_a_whole() {
     let server = serve(rustle_testserver::Sftp::memory().file("/file", "x")).await;
     let sftp = open(&server).await;
     let here = tempfile::tempdir().unwrap();
-    let missing = sftp.fetch_dir("/none", here.path().join("x")).await.unwrap_err();
+    let missing = sftp.get_dir("/none", here.path().join("x")).await.unwrap_err();
     assert_eq!((missing.kind(), missing.path()), (ErrorKind::NotFound, Some(&b"/none"[..])));
-    let file = sftp.fetch_dir("/file", here.path().join("x")).await.unwrap_err();
+    let file = sftp.get_dir("/file", here.path().join("x")).await.unwrap_err();
     assert_eq!(file.kind(), ErrorKind::NotADirectory, "{file}");
     assert!(!here.path().join("x").exists());
     let local = sftp.put_dir(here.path().join("none"), "/copy").await.unwrap_err();
@@ -224,7 +224,7 @@ async fn a_lost_channel_fails_it_as_a_whole_and_leaves_no_temporary_file() {
     let server = serve_with(TestServer::builder().sftp(files).fault(cut)).await;
     let sftp = open(&server).await;
     let here = tempfile::tempdir().unwrap();
-    let error = sftp.fetch_dir("/srv", here.path()).atomic().await.unwrap_err();
+    let error = sftp.get_dir("/srv", here.path()).atomic().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Disconnected, "{error}");
     assert!(
         tree(here.path())
@@ -251,7 +251,7 @@ async fn dropped_it_leaves_no_handle_and_no_temporary_file() {
         let sftp = open(&server).await;
         let fired = server.faults_fired();
         let transfer = match put {
-            false => sftp.fetch_dir("/srv", here.path().join("back")).atomic(),
+            false => sftp.get_dir("/srv", here.path().join("back")).atomic(),
             true => sftp.put_dir(here.path().join("from"), "/copy").atomic(),
         };
         let struck = async {
@@ -264,7 +264,7 @@ async fn dropped_it_leaves_no_handle_and_no_temporary_file() {
             () = struck => {}
         }
         // What is asked for after all that was dropped is answered after it.
-        let left = sftp.fetch_dir("/", here.path().join(format!("all-{put}"))).await.unwrap();
+        let left = sftp.get_dir("/", here.path().join(format!("all-{put}"))).await.unwrap();
         assert!(left.failures.iter().all(|failure| failure.error.kind() == ErrorKind::NotFound), "{left:?}");
         sftp.close().await;
     }
@@ -285,7 +285,7 @@ async fn directories_keep_their_times_and_permissions_though_files_are_put_into_
     let server = serve(files).await;
     let sftp = open(&server).await;
     let here = tempfile::tempdir().unwrap();
-    let got = sftp.fetch_dir("/srv", here.path().join("back")).preserve().await.unwrap();
+    let got = sftp.get_dir("/srv", here.path().join("back")).preserve().await.unwrap();
     assert!(got.is_complete(), "{got:?}");
     let put = sftp.put_dir(here.path().join("back"), "/copy").preserve().await.unwrap();
     assert!(put.is_complete(), "{put:?}");
@@ -339,7 +339,7 @@ async fn a_limit_is_shared_by_all_files() {
     let limit = std::num::NonZeroU64::new(1_000_000).unwrap();
     let least = std::time::Duration::from_millis(250);
     let put = sftp.put_dir(here.path(), "/copy").limit(limit).await.unwrap();
-    let got = sftp.fetch_dir("/copy", here.path().join("back")).limit(limit).await.unwrap();
+    let got = sftp.get_dir("/copy", here.path().join("back")).limit(limit).await.unwrap();
     assert!(put.duration >= least && got.duration >= least, "{:?} {:?}", put.duration, got.duration);
     finish(sftp, server).await;
 }
@@ -377,7 +377,7 @@ mod unix {
         }
         let put = sftp.put_dir(&from, "/copy").await.unwrap();
         assert!(put.is_complete() && put.files == 254, "{put:?}");
-        let got = sftp.fetch_dir("/copy", here.path().join("back")).await.unwrap();
+        let got = sftp.get_dir("/copy", here.path().join("back")).await.unwrap();
         assert!(got.is_complete() && got.files == 254, "{got:?}");
         for byte in (1..=255u8).filter(|byte| *byte != b'/') {
             let name = [b'd', byte, b'/', byte, byte, byte];
@@ -414,7 +414,7 @@ mod unix {
                 let name = format!("{policy:?}");
                 let transfer = match put {
                     true => sftp.put_dir(&from, format!("/{name}")),
-                    false => sftp.fetch_dir("/from", to.join(&name)),
+                    false => sftp.get_dir("/from", to.join(&name)),
                 };
                 let summary = transfer.links(policy).await.unwrap();
                 let at = to.join(&name);
@@ -457,7 +457,7 @@ mod unix {
         std::fs::write(outside.join("kept"), "kept").unwrap();
         symlink(&outside, target.join("dir")).unwrap();
         symlink(outside.join("kept"), target.join("file")).unwrap();
-        let summary = sftp.fetch_dir("/srv", &target).await.unwrap();
+        let summary = sftp.get_dir("/srv", &target).await.unwrap();
         assert_eq!((summary.files, summary.failures.len()), (0, 2), "{summary:?}");
         assert_eq!(tree(&outside), Tree::from([("kept".into(), Some(b"kept".to_vec()))]));
         finish(sftp, server).await;

@@ -99,7 +99,7 @@ async fn fetched(
     let transfer = async {
         let (reader, writer) = tokio::io::split(near);
         let sftp = Sftp::over(reader, writer).await.unwrap();
-        sftp.fetch_dir("/top", here.path().join("target")).links(policy).await.unwrap()
+        sftp.get_dir("/top", here.path().join("target")).links(policy).await.unwrap()
     };
     let summary = tokio::select! {
         summary = transfer => summary,
