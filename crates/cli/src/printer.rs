@@ -82,7 +82,7 @@ impl Printer {
     /// As [`line`](Self::line).
     pub(crate) fn json(&mut self, value: &impl Serialize) -> io::Result<()> {
         let text = serde_json::to_string(value).map_err(io::Error::other)?;
-        self.line(text)
+        self.line(printable(&text))
     }
 
     /// What went wrong.
@@ -93,7 +93,7 @@ impl Printer {
                 error: &'a Failure,
             }
             let text = serde_json::to_string(&Told { error: failure });
-            self.say(format_args!("{}", text.unwrap_or_default()));
+            self.say(format_args!("{}", printable(&text.unwrap_or_default())));
             return;
         }
         for (label, text) in failure.lines() {
@@ -151,8 +151,44 @@ impl Printer {
     }
 }
 
+/// JSON in which no terminal finds a command: what its strings leave as it is and terminals may obey, escaped. It means
+/// the same to a program.
+fn printable(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for character in json.chars() {
+        match character {
+            '\u{7f}'..='\u{9f}'
+            | '\u{200e}'
+            | '\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}' => {
+                text.push_str(&format!("\\u{:04x}", u32::from(character)));
+            }
+            plain => text.push(plain),
+        }
+    }
+    text
+}
+
 /// A line of a `ProxyCommand`'s standard error, which ssh shows as well; nothing in it moves a cursor any more.
 pub(crate) fn say_for_proxy(line: &str) {
     // Where standard error is gone there is nobody left to tell.
     let _ = Lines.write_all(format!("{line}\n").as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_means_the_same_and_holds_no_command_for_a_terminal() {
+        let name = "a\u{9b}2J\u{202e}\u{7f}\u{1b}ä\"";
+        let json = serde_json::to_string(name).unwrap();
+        let shown = printable(&json);
+        assert!(
+            !shown.chars().any(|character| character.is_control() || character == '\u{202e}'),
+            "{shown:?}"
+        );
+        assert_eq!(serde_json::from_str::<String>(&shown).unwrap(), name);
+    }
 }

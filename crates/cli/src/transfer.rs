@@ -13,7 +13,7 @@ use crate::plan::{Manner, TransferPlan, Way};
 use crate::printer::Printer;
 
 use self::bar::Bar;
-use self::jobs::{Job, Place};
+use self::jobs::{Job, Name, Place};
 use self::report::Report;
 
 /// Moves the files, says what came of it, and returns the exit code.
@@ -59,7 +59,10 @@ async fn move_one(
 ) -> Result<Summary, Failure> {
     let destination = job.destination.as_ref().map_err(Failure::clone)?;
     let transfer = match (&job.source, destination) {
-        (Place::There(remote), Place::Here(local)) => sftp.get(remote, local),
+        (Place::There(remote), Place::Here(local)) => match job.name {
+            Name::Typed => sftp.get(remote, local),
+            Name::Listed => sftp.get(remote, local).no_follow(),
+        },
         (Place::Here(local), Place::There(remote)) => sftp.put(local, remote),
         (Place::Here(_), Place::Here(_)) | (Place::There(_), Place::There(_)) => {
             return Err(Failure::new(crate::failure::USAGE, "both paths are on the same side"));

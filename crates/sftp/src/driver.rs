@@ -77,7 +77,8 @@ async fn run(stream: Stream, mut queue: mpsc::UnboundedReceiver<Job>) {
     drop(outgoing);
     queue.close();
     let mut waiters = table.give_up();
-    while let Ok(job) = queue.try_recv() {
+    // Closed above: this ends once those who are handing something over right now have done so.
+    while let Some(job) = queue.recv().await {
         if let Job::Ask { waiter, .. } = job {
             waiters.push(waiter);
         }
@@ -178,7 +179,10 @@ impl Table {
             while lock(&self.requests).outstanding() == 0 {
                 self.asked.notified().await;
             }
-            let until = *lock(&self.heard) + patience;
+            // Longer than a clock can say is for ever.
+            let Some(until) = lock(&self.heard).checked_add(patience) else {
+                return std::future::pending().await;
+            };
             if until <= Instant::now() {
                 return;
             }
@@ -328,6 +332,36 @@ const LARGEST_WRITE: u64 = 1024 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn each_request_of_a_flow_is_told_though_the_channel_ends_while_it_is_full() {
+        use rustle_sftp_proto::{Handle, Hello, ServerPacket};
+        use tokio::io::AsyncWriteExt as _;
+
+        // What is sent after INIT stays in a pipe that nobody empties.
+        let (near, mut far) = tokio::io::duplex(64);
+        let hello = ServerPacket::Version(Hello::new()).encode().unwrap().to_bytes();
+        far.write_all(&hello).await.unwrap();
+        let (reader, writer) = tokio::io::split(near);
+        let sftp = crate::Sftp::over(reader, writer).await.unwrap();
+        let (answers, mut arrived) = mpsc::unbounded_channel();
+        for tag in 0..10 {
+            let data = Bytes::from_static(&[0; 1000]);
+            let request = Request::Write { handle: Handle::new("h"), offset: 0, data };
+            sftp.engine().submit_to(&answers, tag, request);
+        }
+        tokio::task::yield_now().await;
+        drop(far);
+        let mut tags = Vec::new();
+        while tags.len() < 10 {
+            let told = tokio::time::timeout(Duration::from_secs(60), arrived.recv()).await;
+            let told = told.expect("each is told").unwrap();
+            assert!(told.answer.is_err());
+            tags.push(told.tag);
+        }
+        tags.sort_unstable();
+        assert_eq!(tags, (0..10).collect::<Vec<_>>());
+    }
 
     #[test]
     fn a_server_s_limits_are_taken_within_our_own() {

@@ -48,7 +48,14 @@ pub(crate) enum Waiter {
     /// One who asked once.
     One(oneshot::Sender<Result<Answer, Failure>>),
     /// A flow of many requests, which takes all answers that are here in one go.
-    Flow { answers: mpsc::UnboundedSender<Arrived>, tag: usize },
+    Flow(OfFlow),
+}
+
+/// One request of a flow. Dropped without an answer, it tells the flow that there will be none: a flow counts what is
+/// under way, and would wait for it.
+pub(crate) struct OfFlow {
+    answers: Option<mpsc::UnboundedSender<Arrived>>,
+    tag: usize,
 }
 
 /// An answer to a request of a flow, with the number that the flow gave it.
@@ -114,7 +121,7 @@ impl Engine {
     /// Hands over a request of a flow, whose answer comes with `tag`: exactly one for each, whatever happens. How many
     /// are under way at once is the flow's to bound.
     pub(crate) fn submit_to(&self, answers: &mpsc::UnboundedSender<Arrived>, tag: usize, request: Request) {
-        let waiter = Waiter::Flow { answers: answers.clone(), tag };
+        let waiter = Waiter::Flow(OfFlow { answers: Some(answers.clone()), tag });
         if let Err(mpsc::error::SendError(Job::Ask { waiter, .. })) =
             self.queue.send(Job::Ask { request, waiter })
         {
@@ -230,17 +237,29 @@ impl Waiter {
     pub(crate) fn tell(self, answer: Result<Answer, Failure>) -> Result<(), Result<Answer, Failure>> {
         match self {
             Self::One(waiter) => waiter.send(answer),
-            Self::Flow { answers, tag } => answers
-                .send(Arrived { tag, answer })
-                .map_err(|mpsc::error::SendError(arrived)| arrived.answer),
+            Self::Flow(mut flow) => flow.tell(answer),
         }
     }
 
     pub(crate) fn is_gone(&self) -> bool {
         match self {
             Self::One(waiter) => waiter.is_closed(),
-            Self::Flow { answers, .. } => answers.is_closed(),
+            Self::Flow(flow) => flow.answers.as_ref().is_none_or(mpsc::UnboundedSender::is_closed),
         }
+    }
+}
+
+impl OfFlow {
+    fn tell(&mut self, answer: Result<Answer, Failure>) -> Result<(), Result<Answer, Failure>> {
+        let Some(answers) = self.answers.take() else { return Err(answer) };
+        let arrived = Arrived { tag: self.tag, answer };
+        answers.send(arrived).map_err(|mpsc::error::SendError(arrived)| arrived.answer)
+    }
+}
+
+impl Drop for OfFlow {
+    fn drop(&mut self) {
+        let _ = self.tell(Err(Failure::new(ErrorKind::Disconnected, "the SFTP channel ended")));
     }
 }
 

@@ -97,12 +97,20 @@ impl Glob {
     /// All of them, by the bytes of their paths, as a shell gives them.
     ///
     /// # Errors
-    /// The first that is met.
+    /// The first that is met; more than 2^20 paths: they are all kept, and a listing may be without an end.
     ///
     /// # Cancel safety
     /// Nothing is changed by it.
     pub async fn sorted(self) -> Result<Vec<GlobEntry>> {
-        let mut all: Vec<GlobEntry> = self.try_collect().await?;
+        let mut found = self;
+        let mut all: Vec<GlobEntry> = Vec::new();
+        while let Some(entry) = found.try_next().await? {
+            if all.len() >= MOST_SORTED {
+                let text = format!("more than {MOST_SORTED} paths fit the pattern");
+                return Err(Error::new(ErrorKind::Failure, "glob", text));
+            }
+            all.push(entry);
+        }
         all.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(all)
     }
@@ -252,6 +260,9 @@ fn failed(error: Error) -> Option<Error> {
 
 const MOST_LISTINGS: usize = 8;
 const MOST_WAITING: usize = 1_000_000;
+
+/// Paths that are kept to be sorted, as many as the entries that a listing of the command line may have.
+const MOST_SORTED: usize = 1 << 20;
 
 /// How many entries are taken together: one answer of OpenSSH's.
 const TOGETHER: usize = 100;

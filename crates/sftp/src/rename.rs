@@ -25,7 +25,8 @@ impl Sftp {
     /// could not be moved back, the error's hint says where it is.
     ///
     /// # Cancel safety
-    /// With the extension, it may or may not be carried out. Without it, what is described above for a lost connection.
+    /// With the extension, it may or may not be carried out. Without it, a file that was moved aside gets its name back
+    /// where the other has not got it yet, and may stay aside where it has.
     pub async fn rename(&self, from: impl AsRef<[u8]>, to: impl AsRef<[u8]>) -> Result<()> {
         let (from, to) = (checked("rename", from)?, checked("rename", to)?);
         let doing = Doing::Rename { from: &from, to: &to };
@@ -49,22 +50,26 @@ impl Sftp {
     /// Moves what is in the way aside, and removes it in the end.
     async fn replace(&self, from: &Bytes, to: &Bytes) -> Result<()> {
         let doing = Doing::Rename { from, to };
-        let aside = aside(to)?;
-        if let Err(error) = self.plain_rename(to, &aside).await {
+        let mut aside = Aside { sftp: self, path: aside(to)?, of: to, then: Then::MoveBack };
+        if let Err(error) = self.plain_rename(to, &aside.path).await {
+            aside.then = Then::Nothing;
             return Err(explain(self.engine(), error, doing).await);
         }
         if let Err(error) = self.plain_rename(from, to).await {
+            aside.then = Then::Nothing;
             // Where the old file is comes before all that else may be said.
-            let error = match self.plain_rename(&aside, to).await {
+            let error = match self.plain_rename(&aside.path, to).await {
                 Ok(()) => error,
-                Err(_) => error.with_hint(format!("what had that name is {} now", Shown::of(&aside))),
+                Err(_) => error.with_hint(format!("what had that name is {} now", Shown::of(&aside.path))),
             };
             return Err(explain(self.engine(), error, doing).await);
         }
-        let removed = self.engine().done("rename", Request::Remove { path: aside.clone() }).await;
+        aside.then = Then::Remove;
+        let removed = self.engine().done("rename", Request::Remove { path: aside.path.clone() }).await;
+        aside.then = Then::Nothing;
         removed.map_err(|error| {
             error
-                .at(&aside)
+                .at(&aside.path)
                 .with_hint("the file has its new name; the one that it replaced could not be removed")
         })
     }
@@ -77,6 +82,34 @@ impl Sftp {
         let attributes =
             self.engine().attributes("rename", Request::Lstat { path: path.clone() }).await.ok()?;
         Some(attributes.kind().unwrap_or(FileKind::Other))
+    }
+}
+
+/// A file that was moved out of another's way. Dropped midway, it gets its name back: whoever drops the rename may remove
+/// the file that was to replace it, and one of the two has to have the name.
+struct Aside<'a> {
+    sftp: &'a Sftp,
+    path: Bytes,
+    of: &'a Bytes,
+    then: Then,
+}
+
+/// What becomes of it when nobody waits any more.
+enum Then {
+    /// A plain RENAME, which replaces nothing: where the new file has the name by then, the old one stays aside.
+    MoveBack,
+    Remove,
+    Nothing,
+}
+
+impl Drop for Aside<'_> {
+    fn drop(&mut self) {
+        let path = self.path.clone();
+        match self.then {
+            Then::MoveBack => self.sftp.engine().tell(Request::Rename { from: path, to: self.of.clone() }),
+            Then::Remove => self.sftp.engine().tell(Request::Remove { path }),
+            Then::Nothing => {}
+        }
     }
 }
 

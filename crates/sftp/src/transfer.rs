@@ -158,6 +158,14 @@ impl Transfer {
         self
     }
 
+    /// Does not write through a link that stands where the file is to be on this side: in place that is an error, and an
+    /// [atomic](Self::atomic) transfer takes the link's place. For names that come from a server's listing: an earlier
+    /// answer may have put the link there, or it leads where nobody meant. It makes no difference to what is sent.
+    pub fn no_follow(mut self) -> Self {
+        self.options.no_follow = true;
+        self
+    }
+
     /// At most so many bytes a second, of the file's; what SFTP and SSH add is on top.
     pub fn limit(mut self, bytes_per_second: NonZeroU64) -> Self {
         self.options.limit = Some(bytes_per_second);
@@ -166,7 +174,8 @@ impl Transfer {
 
     /// At most so many channels of the connection, from 1 to 8; those that the server refuses are done without. Unless set,
     /// as many as fill a link of 1 Gb/s: one for a short link, up to 8 to send over a long one, where OpenSSH's server takes
-    /// no more than 2 MiB a channel at once. With [`resume`](Self::resume) it is always one.
+    /// no more than 2 MiB a channel at once. A file that is sent in place has one: opened by its name again, it could be
+    /// another by then. With [`resume`](Self::resume) it is always one.
     pub fn channels(mut self, most: NonZeroUsize) -> Self {
         self.options.channels = Some(most);
         self

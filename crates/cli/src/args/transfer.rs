@@ -19,7 +19,7 @@ Exit codes:
 
 /// Fetch files from a host.
 ///
-/// HOST:PATH is read as scp reads it: [user@]host:path, [user@][::1]:path or scp://[user@]host[:port]/path. A path that
+/// HOST:PATH is read as scp reads it: `[user@]host:path`, `[user@][::1]:path` or `scp://[user@]host[:port]/path`. A path that
 /// does not begin with a slash begins where the login does, and ~/ and ~user/ are homes. All files are of one host.
 ///
 /// A pattern is looked for on the host, so quote it: * and ? and [a-z] within a name, ** for directories of any depth; a
@@ -43,7 +43,7 @@ pub(crate) struct GetArgs {
 
 /// Send files to a host.
 ///
-/// HOST:PATH is read as scp reads it: [user@]host:path, [user@][::1]:path or scp://[user@]host[:port]/path. A path that
+/// HOST:PATH is read as scp reads it: `[user@]host:path`, `[user@][::1]:path` or `scp://[user@]host[:port]/path`. A path that
 /// does not begin with a slash begins where the login does, and ~/ and ~user/ are homes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = TRANSFER_ENDS)]

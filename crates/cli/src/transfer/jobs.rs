@@ -16,6 +16,16 @@ pub(super) struct Job {
     pub(super) source: Place,
     /// Or why there is none.
     pub(super) destination: Result<Place, Failure>,
+    /// Who chose the name of the destination.
+    pub(super) name: Name,
+}
+
+/// Who chose a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Name {
+    Typed,
+    /// The host, in a listing that a pattern was held against.
+    Listed,
 }
 
 /// A path on one of the two sides.
@@ -26,6 +36,16 @@ pub(super) enum Place {
 }
 
 impl Place {
+    /// The same for all paths that name one file: macOS and Windows do not tell upper case from lower.
+    fn as_one(&self) -> Self {
+        match self {
+            Self::Here(path) if cfg!(any(windows, target_os = "macos")) => {
+                Self::Here(path.to_string_lossy().to_lowercase().into())
+            }
+            other => other.clone(),
+        }
+    }
+
     /// On Windows, a name that is no Unicode is in an encoding of its own.
     pub(super) fn bytes(&self) -> &[u8] {
         match self {
@@ -56,7 +76,7 @@ pub(super) async fn to_here(
         return Err(no_directory(ErrorKind::Local, &Shown::of_local(destination.as_os_str()), sources.len()));
     }
     let mut jobs = Vec::with_capacity(sources.len());
-    for (source, is_there) in sources {
+    for (source, name, is_there) in sources {
         let destination = match (is_directory, last_name(&source)) {
             (false, _) => Ok(Place::Here(destination.to_owned())),
             (true, Some(name)) => match local_name(name) {
@@ -70,7 +90,7 @@ pub(super) async fn to_here(
         };
         // Where the file could not even be looked for, that is what is said.
         let destination = is_there.and(destination);
-        jobs.push(Job { source: Place::There(source), destination });
+        jobs.push(Job { source: Place::There(source), destination, name });
     }
     Ok(each_by_itself(jobs))
 }
@@ -112,7 +132,7 @@ pub(super) async fn to_there(
             }
             (true, Some(_)) => Err(failed(ErrorKind::InvalidName, shown, "the name is not Unicode")),
         };
-        Job { source: Place::Here(source.clone()), destination }
+        Job { source: Place::Here(source.clone()), destination, name: Name::Typed }
     };
     Ok(each_by_itself(sources.iter().map(job).collect()))
 }
@@ -122,7 +142,7 @@ fn each_by_itself(mut jobs: Vec<Job>) -> Vec<Job> {
     let mut taken = HashSet::new();
     for job in &mut jobs {
         if let Ok(place) = &job.destination
-            && !taken.insert(place.clone())
+            && !taken.insert(place.as_one())
         {
             let text = format!("{} is written by an earlier operand already", Shown::of(place.bytes()));
             let again = failed(ErrorKind::AlreadyExists, job.source.bytes(), &text);
@@ -134,17 +154,19 @@ fn each_by_itself(mut jobs: Vec<Job>) -> Vec<Job> {
 
 /// The files that are meant by what was typed; what fits no pattern is a name, and may be there as such. What cannot be
 /// looked for is a failure of its own.
-async fn found(sftp: &Sftp, typed: &[Vec<u8>], target: &str) -> Vec<(Vec<u8>, Result<(), Failure>)> {
+async fn found(sftp: &Sftp, typed: &[Vec<u8>], target: &str) -> Vec<(Vec<u8>, Name, Result<(), Failure>)> {
     let mut all = Vec::with_capacity(typed.len());
     for typed in typed {
         let found = match remote_path::matches(sftp, typed).await {
-            Ok(found) if found.is_empty() => remote_path::expanded(sftp, typed).await.map(|path| vec![path]),
-            Ok(found) => Ok(found.iter().map(|entry| entry.path().to_vec()).collect()),
+            Ok(found) if found.is_empty() => {
+                remote_path::expanded(sftp, typed).await.map(|path| (Name::Typed, vec![path]))
+            }
+            Ok(found) => Ok((Name::Listed, found.iter().map(|entry| entry.path().to_vec()).collect())),
             Err(error) => Err(error),
         };
         match found {
-            Ok(paths) => all.extend(paths.into_iter().map(|path| (path, Ok(())))),
-            Err(error) => all.push((typed.clone(), Err(Failure::sftp(&error, target)))),
+            Ok((name, paths)) => all.extend(paths.into_iter().map(|path| (path, name, Ok(())))),
+            Err(error) => all.push((typed.clone(), Name::Typed, Err(Failure::sftp(&error, target)))),
         }
     }
     all
@@ -199,6 +221,7 @@ mod tests {
     #[test]
     fn the_second_of_two_files_for_one_place_is_refused() {
         let job = |source: &str| Job {
+            name: Name::Typed,
             source: Place::There(source.into()),
             destination: Ok(Place::Here("dir/x".into())),
         };

@@ -19,7 +19,8 @@ pub(super) fn local_name(name: &[u8]) -> Result<OsString, &'static str> {
     let stem = text.split('.').next().unwrap_or(text).trim_end().to_ascii_lowercase();
     let port = stem.strip_prefix("com").or_else(|| stem.strip_prefix("lpt"));
     let is_device = ["con", "prn", "aux", "nul", "conin$", "conout$"].contains(&stem.as_str())
-        || port.is_some_and(|number| number.chars().count() == 1);
+        // The superscripts count as digits there.
+        || port.is_some_and(|number| matches!(number.as_bytes(), [b'0'..=b'9']) || ["¹", "²", "³"].contains(&number));
     if text.contains(forbidden) || text.ends_with(['.', ' ']) || is_device {
         return Err(REFUSED);
     }

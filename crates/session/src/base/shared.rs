@@ -273,6 +273,6 @@ impl Shared {
 }
 
 /// A server's text without what could move a terminal's cursor or fill its screen.
-pub(super) fn sanitised(text: &str) -> String {
+pub(in crate::base) fn sanitised(text: &str) -> String {
     text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).take(TEXT_LIMIT / 4).collect()
 }

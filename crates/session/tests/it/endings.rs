@@ -319,6 +319,25 @@ async fn a_process_ended_in_time_reports_its_signal() {
     close_and_check(session, server).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_a_server_says_of_a_signal_is_one_line_that_no_terminal_obeys() {
+    let message = "killed\u{1b}[2J\u{9b}1m\nroot@web:~# ".to_owned();
+    let server = server()
+        .command_fn("hostile", move |_call| {
+            let message = message.clone();
+            async move { Exit::Signal { signal: rustle_testserver::Signal::term(), message } }
+        })
+        .start()
+        .await
+        .unwrap();
+    let session = login_in_memory(&server, TransportOptions::default()).await;
+    let output = session.line("hostile").output().await.unwrap();
+    let text = output.status.to_string();
+    assert!(text.starts_with("signal TERM") && text.contains("killed"), "{text:?}");
+    assert!(!text.chars().any(char::is_control), "{text:?}");
+    close_and_check(session, server).await;
+}
+
 #[tokio::test]
 async fn a_close_that_the_server_never_answers_is_cut_after_its_grace() {
     let server = server().start().await.unwrap();

@@ -251,7 +251,9 @@ impl Target {
             }
             Placing::Atomic => {
                 let replaced = replaced_mode(&path)?;
-                let (file, temporary) = Temporary::create(&path, replaced.unwrap_or(mode))?;
+                // Made private at once where its permissions are known: a handle that somebody else gets before they
+                // are set would stay.
+                let (file, temporary) = Temporary::create(&path, replaced.map_or(mode, |_| 0o600))?;
                 let settled = settle(&file, replaced).map_err(refused_here)?;
                 (file, Some(temporary), 0, settled)
             }

@@ -18,7 +18,7 @@ use crate::transfer::lane::Lane;
 use crate::transfer::options::{Options, Scope};
 use crate::transfer::progress::Meter;
 use crate::transfer::resume::Both;
-use crate::transfer::stripe::{self, Direction, Stripes};
+use crate::transfer::stripe::{self, Direction, Stripes, is_alike};
 use crate::transfer::summary::{Resumed, Summary, Verified};
 use crate::transfer::verify::{self, Here, Remote};
 
@@ -36,9 +36,9 @@ pub(crate) async fn get(
     let (file, attributes) = explained(engine, opened, Doing::Open { path: &remote }).await?;
     let limits = engine.limits().await?;
     let mode = new_mode(&attributes, options);
-    let mut target = match options.scope {
-        Scope::Alone => Target::create(local, placing(options), mode).await?,
-        Scope::InTree => Target::create_inside(local, placing(options), mode).await?,
+    let mut target = match options.no_follow {
+        false => Target::create(local, placing(options), mode).await?,
+        true => Target::create_inside(local, placing(options), mode).await?,
     };
     let there = Remote { sftp, path: &remote, file: Some(&file) };
     let resumed = judged(there, &target, attributes.size(), options).await?;
@@ -57,7 +57,7 @@ pub(crate) async fn get(
     let limiter = options.limiter();
     let channels = stripe::count(sftp, Direction::Down, expected.saturating_sub(from), options);
     let bounds = options.bounds(limits.max_read, channels);
-    let mut stripes = Stripes::open(sftp, channels - 1, &remote, OpenFlags::READ, bounds);
+    let mut stripes = Stripes::open(sftp, channels - 1, &remote, OpenFlags::READ, Some(&attributes), bounds);
     let mut fetch = Fetch::new(vec![Lane::new(file, bounds)], from, expected);
     let mut moved = 0;
     loop {
@@ -88,16 +88,22 @@ pub(crate) async fn get(
     drop(stripes);
     let length = fetch.end();
     let files: Vec<OpenHandle> = fetch.into_files().collect();
-    // Asked while the rest is written: a file that was cut or written to meanwhile shows it here.
-    let after =
-        files.first().map(|file| file.engine().submit(Request::Fstat { handle: file.handle().clone() }));
+    // Asked while the rest is written: a file that was cut or written to meanwhile shows it here, on each channel.
+    let asked: Vec<_> = files
+        .iter()
+        .map(|file| file.engine().submit(Request::Fstat { handle: file.handle().clone() }))
+        .collect();
     writer.finish(false).await?;
-    let changed = match after {
-        Some(after) => {
-            is_changed(&attributes, &after.attributes("fstat").await.map_err(|error| error.at(&remote))?)
+    let mut changed = false;
+    for after in asked {
+        let after = after.attributes("fstat").await.map_err(|error| error.at(&remote))?;
+        changed |= !is_alike(&attributes, &after);
+        // Files that are made as they are read have no length beforehand.
+        if let Some(said) = after.size().filter(|said| *said > length && Some(*said) == attributes.size()) {
+            let text = format!("the server ended the file after {length} of its {said} bytes");
+            return Err(Error::new(ErrorKind::Changed, "read", text).at(&remote));
         }
-        None => false,
-    };
+    }
     if options.verify && changed {
         let text = "the file was written to while it was fetched";
         return Err(Error::new(ErrorKind::Changed, "get", text).at(&remote));
@@ -194,8 +200,4 @@ pub(super) fn preserved(attributes: &Attributes, options: &Options) -> Preserved
         preserved = preserved.times(accessed, modified);
     }
     preserved
-}
-
-fn is_changed(before: &Attributes, after: &Attributes) -> bool {
-    before.size() != after.size() || before.modified() != after.modified()
 }

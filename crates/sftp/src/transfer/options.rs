@@ -13,6 +13,8 @@ pub(crate) struct Options {
     pub(crate) verify: bool,
     pub(crate) preserve: bool,
     pub(crate) mode: Option<u32>,
+    /// The name on this side may be the server's choice.
+    pub(crate) no_follow: bool,
     pub(crate) limit: Option<NonZeroU64>,
     pub(crate) channels: Option<NonZeroUsize>,
     /// What keeps the rate, where several files share it.
@@ -26,7 +28,7 @@ pub(crate) enum Scope {
     /// All of it; the user named both sides.
     #[default]
     Alone,
-    /// One of many, whose name may be the server's choice, and which the tree has counted already.
+    /// One of many, which the tree has counted already.
     InTree,
 }
 

@@ -52,10 +52,14 @@ pub(crate) async fn put(
     let counted = meter.file(remote.clone(), Some(details.length()));
     let limiter = options.limiter();
     counted.found(from);
-    let channels = stripe::count(sftp, Direction::Up, details.length().saturating_sub(from), options);
+    // Opened again, the name of a file that is written in place may be another's by then; a temporary one's is not.
+    let channels = match place.temporary {
+        Some(_) => stripe::count(sftp, Direction::Up, details.length().saturating_sub(from), options),
+        None => 1,
+    };
     let bounds = options.bounds(limits.max_write, channels);
     let written_to = place.temporary.as_ref().map_or(&remote, Temporary::path);
-    let mut stripes = Stripes::open(sftp, channels - 1, written_to, OpenFlags::WRITE, bounds);
+    let mut stripes = Stripes::open(sftp, channels - 1, written_to, OpenFlags::WRITE, None, bounds);
     let mut store = Store::new(vec![Lane::new(place.file, bounds)], from);
     let (mut length, mut told) = (from, 0);
     while let Some(piece) = reader.next().await? {
@@ -81,9 +85,10 @@ pub(crate) async fn put(
     explained(engine, written, doing).await?;
     let moved = store.stored();
     counted.moved(moved - told);
+    // Declared in this order: whatever fails below, the handles are closed before the temporary file is removed.
+    let mut temporary = place.temporary;
     let mut files: Vec<OpenHandle> = store.into_files().collect();
     let channels = files.len();
-    let mut temporary = place.temporary;
     let verified = match options.verify {
         true => {
             let path = temporary.as_ref().map_or(&remote, Temporary::path);
@@ -94,6 +99,7 @@ pub(crate) async fn put(
                 None => verify::compare(there, Here::Source(&local), length).await,
             };
             if compared.as_ref().is_err_and(|error| error.kind() == ErrorKind::Mismatch) {
+                files.clear();
                 temporary.take().into_iter().for_each(Temporary::discard);
             }
             compared?

@@ -1,5 +1,7 @@
 //! What the account's own programs say about a file, where SFTP has no word for it.
 
+use std::time::Duration;
+
 use rustle_session::{Session, Shell, quote};
 
 /// The SHA-256 of a file's first `length` bytes by whatever program the server has for it, or why there is none.
@@ -11,7 +13,8 @@ pub(crate) async fn sha256(session: &Session, path: &[u8], length: u64) -> Resul
     let mut line = b"f=".to_vec();
     line.extend_from_slice(&quoted);
     line.extend_from_slice(format!("; n={length}; {SCRIPT}").as_bytes());
-    let output = session.line(line).no_stdin().output_limit(MOST_OUTPUT).output().await;
+    let output =
+        session.line(line).no_stdin().timeout(time_for(length)).output_limit(MOST_OUTPUT).output().await;
     let output = output.map_err(|error| format!("the command for it could not be run: {error}"))?;
     if output.status.code() == Some(MISSING) {
         return Err("the server has neither check-file nor a program for SHA-256".into());
@@ -25,6 +28,11 @@ pub(crate) async fn sha256(session: &Session, path: &[u8], length: u64) -> Resul
         return Err("commands of the account see another file than SFTP does".into());
     }
     lines.next().and_then(hash_in).ok_or_else(|| "the command for it printed no SHA-256".into())
+}
+
+/// A minute, and as long as a slow disk takes for it: some servers run a menu in place of the command.
+fn time_for(length: u64) -> Duration {
+    Duration::from_secs(60 + length / SLOWEST)
 }
 
 /// The first word of 64 hexadecimal digits: the programs put it first or last, some behind a backslash.
@@ -50,6 +58,9 @@ head -c \"$n\" <\"$f\" | $h";
 
 /// What the script exits with where there is no program.
 const MISSING: u32 = 97;
+
+/// Bytes a second: a memory card in a small router.
+const SLOWEST: u64 = 5_000_000;
 
 const MOST_OUTPUT: u64 = 64 * 1024;
 

@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use rustle_sftp_proto::{Attributes, OpenFlags, Request};
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::sftp::Sftp;
 use crate::transfer::lane::Lane;
 use crate::transfer::options::Options;
@@ -60,16 +60,31 @@ fn usual(direction: Direction, round_trip: Duration) -> usize {
 }
 
 impl Stripes {
-    /// Begins to open so many channels of the same connection, and the file on each.
-    pub(crate) fn open(sftp: &Sftp, count: usize, path: &Bytes, flags: OpenFlags, bounds: Bounds) -> Self {
+    /// Begins to open so many channels of the same connection, and the file on each. Where `original` is known, a file
+    /// that differs from it is another one, which has taken the name meanwhile: it is left alone.
+    pub(crate) fn open(
+        sftp: &Sftp,
+        count: usize,
+        path: &Bytes,
+        flags: OpenFlags,
+        original: Option<&Attributes>,
+        bounds: Bounds,
+    ) -> Self {
         let opening = FuturesUnordered::new();
         for _ in 0..count {
             let Some(session) = sftp.session().cloned() else { break };
-            let path = path.clone();
+            let (path, original) = (path.clone(), original.cloned());
             let lane = async move {
                 let channel = Sftp::open(&session).await?;
                 let attributes = Attributes::new();
                 let file = channel.engine().handle("open", Request::Open { path, flags, attributes }).await?;
+                if let Some(original) = original {
+                    let asked = Request::Fstat { handle: file.handle().clone() };
+                    let attributes = channel.engine().attributes("fstat", asked).await?;
+                    if !is_alike(&original, &attributes) {
+                        return Err(Error::new(ErrorKind::Changed, "open", "another file has the name now"));
+                    }
+                }
                 Ok(Lane::new(file, bounds))
             };
             opening.push(lane.boxed());
@@ -92,6 +107,11 @@ impl Stripes {
             }
         }
     }
+}
+
+/// As far as SFTP tells one file from another, and a version of it from the next.
+pub(crate) fn is_alike(before: &Attributes, after: &Attributes) -> bool {
+    before.size() == after.size() && before.modified() == after.modified()
 }
 
 /// Each channel should have this many bytes to carry: opening one costs five round trips.

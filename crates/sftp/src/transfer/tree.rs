@@ -117,7 +117,7 @@ impl Sftp {
         TreeTransfer {
             sftp: self.clone(),
             way,
-            options: Options { scope: Scope::InTree, ..Options::default() },
+            options: Options { scope: Scope::InTree, no_follow: true, ..Options::default() },
             links: LinkPolicy::default(),
             watcher: None,
         }

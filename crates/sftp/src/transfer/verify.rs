@@ -78,7 +78,7 @@ impl Remote<'_> {
     pub(crate) async fn check_file(&self, length: u64) -> Option<[u8; 32]> {
         let file = self.file?;
         let engine = file.engine();
-        if !engine.has(Extension::CheckFile) || length == 0 {
+        if !engine.has(Extension::CheckFile) || length == 0 || length > MOST_AT_ONCE {
             return None;
         }
         let handle = file.handle().clone();
@@ -92,6 +92,9 @@ impl Remote<'_> {
         <[u8; 32]>::try_from(&*answer.hashes).ok()
     }
 }
+
+/// A server says nothing on the channel while it hashes, for longer than is waited for where there is more.
+const MOST_AT_ONCE: u64 = 4 * 1024 * 1024 * 1024;
 
 /// Whether the server's file has this SHA-256.
 ///

@@ -292,3 +292,85 @@ async fn a_long_link_is_given_more_channels_and_a_refused_one_is_done_without() 
         nothing_is_left(server, sftp).await;
     }
 }
+
+#[tokio::test]
+async fn an_atomic_put_that_is_dropped_at_its_end_leaves_the_old_file_or_the_new_one_under_the_name() {
+    let here = Here::new();
+    let from = here.file("from", b"new");
+    // Without posix-rename the old file is moved aside (the second RENAME), and the new one takes its name (the third).
+    for (dropped_at, may_be) in [(1, &["old"][..]), (2, &["old"]), (3, &["old", "new"])] {
+        let server = serve_with(
+            TestServer::builder()
+                .sftp(rustle_testserver::Sftp::memory().file("/app", "old").extensions(Vec::<&str>::new()))
+                .fault(Fault::sftp(SftpRequest::Rename, SftpFault::lose_reply()).nth(dropped_at)),
+        )
+        .await;
+        let sftp = open(&server).await;
+        let struck = async {
+            while server.faults_fired() < 1 {
+                tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+            }
+        };
+        tokio::select! {
+            ended = sftp.put(&from, "/app").atomic().into_future() => panic!("it did not wait: {ended:?}"),
+            () = struck => {}
+        }
+        let content = sftp.read("/app").await.unwrap();
+        assert!(may_be.iter().any(|text| content == text), "dropped at {dropped_at}: {content:?}");
+        nothing_is_left(server, sftp).await;
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_link_in_the_place_of_a_name_that_the_server_chose_is_not_written_through() {
+    let here = Here::new();
+    let server = serve(rustle_testserver::Sftp::memory().file("/notes", "theirs")).await;
+    let sftp = open(&server).await;
+    here.file("profile", b"mine");
+    std::os::unix::fs::symlink("profile", here.path("notes")).unwrap();
+    let error = sftp.get("/notes", here.path("notes")).no_follow().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Local, "{error}");
+    assert_eq!(here.read("profile"), b"mine");
+    sftp.get("/notes", here.path("notes")).no_follow().atomic().await.unwrap();
+    assert_eq!((here.read("profile"), here.read("notes")), (b"mine".to_vec(), b"theirs".to_vec()));
+    assert!(!here.path("notes").is_symlink());
+    nothing_is_left(server, sftp).await;
+}
+
+#[tokio::test]
+async fn a_file_that_takes_the_name_meanwhile_is_not_mixed_in() {
+    let here = Here::new();
+    let old = content(16 << 20);
+    let mut new = old.clone();
+    new.reverse();
+    new.truncate(15 << 20);
+    let server = serve_with(
+        TestServer::builder()
+            .sftp(rustle_testserver::Sftp::memory().file("/name", old.clone()).file("/other", new))
+            // The second channel of the get comes when the name is another file's.
+            .fault(Fault::withhold_channel_open().nth(2).for_time(std::time::Duration::from_millis(1500)))
+            .network(
+                rustle_testserver::Network::new()
+                    .round_trip(std::time::Duration::from_millis(20))
+                    .rate(6_000_000),
+            ),
+    )
+    .await;
+    let sftp = open(&server).await;
+    let others = async {
+        while server.faults_fired() < 1 {
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        }
+        let sftp = open(&server).await;
+        sftp.rename("/other", "/name").await.unwrap();
+        sftp.close().await;
+    };
+    let two = std::num::NonZeroUsize::new(2).unwrap();
+    let get = sftp.get("/name", here.path("back")).atomic().channels(two);
+    let both = async { tokio::join!(get.into_future(), others) };
+    let (got, ()) = tokio::time::timeout(std::time::Duration::from_secs(60), both).await.unwrap();
+    assert_eq!(got.unwrap().channels, 1);
+    assert!(here.read("back") == old, "all of it is of the file that was opened");
+    nothing_is_left(server, sftp).await;
+}

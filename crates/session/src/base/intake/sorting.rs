@@ -11,6 +11,7 @@ use russh::ChannelMsg;
 use crate::base::channel;
 use crate::base::intake::waiters::News;
 use crate::base::intake::{End, Exit, Intake, MESSAGE_COST, State};
+use crate::base::shared;
 
 impl Intake {
     /// Sorts all that the base has queued, tells whom it concerns, and has the base wake all waiters for the next
@@ -83,7 +84,8 @@ impl Intake {
                 state.exit.get_or_insert(Exit::Signal {
                     name: channel::signal_name(&signal_name),
                     core_dumped,
-                    message: error_message,
+                    // It stands in one line of ours, on a terminal perhaps.
+                    message: shared::sanitised(&error_message).replace(['\n', '\t'], " "),
                 });
                 News::EXIT
             }
