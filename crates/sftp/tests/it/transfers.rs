@@ -368,7 +368,7 @@ async fn a_file_that_takes_the_name_meanwhile_is_not_mixed_in() {
     };
     let two = std::num::NonZeroUsize::new(2).unwrap();
     let get = sftp.get("/name", here.path("back")).atomic().channels(two);
-    let both = async { tokio::join!(get.into_future(), others) };
+    let both = Box::pin(async { tokio::join!(get.into_future(), others) });
     let (got, ()) = tokio::time::timeout(std::time::Duration::from_secs(60), both).await.unwrap();
     assert_eq!(got.unwrap().channels, 1);
     assert!(here.read("back") == old, "all of it is of the file that was opened");
