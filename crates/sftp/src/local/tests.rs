@@ -28,12 +28,22 @@ fn file_with(directory: &TempDir, name: &str, data: &[u8]) -> PathBuf {
 }
 
 /// Everything that is in a directory, by name.
+///
+/// Windows takes the name of a removed file away when its last handle is closed, and a thread that wrote to it may have
+/// one for a moment longer: such names are waited for there.
 fn names(directory: &Path) -> Vec<String> {
-    let entries = fs::read_dir(directory).unwrap();
-    let mut names: Vec<_> =
-        entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
-    names.sort();
-    names
+    let begun = std::time::Instant::now();
+    loop {
+        let entries = fs::read_dir(directory).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        let leaves = |name: &String| name.contains(".rustle-") && !name.ends_with("-part");
+        if cfg!(unix) || !names.iter().any(leaves) || begun.elapsed() > std::time::Duration::from_secs(10) {
+            return names;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
 }
 
 fn assert_local(error: &Error, path: &Path, text: &str) {

@@ -139,7 +139,14 @@ async fn end(file: OpenHandle, attributes: Attributes, options: &Options) -> Res
     let synced = (options.atomic && engine.has(Extension::Fsync))
         .then(|| engine.submit(Request::Extended(ExtendedRequest::Fsync { handle: handle() })));
     if let Some(set) = set {
-        set.done("setstat").await?;
+        // The permissions of what it replaces are kept where that can be; nobody asked for them.
+        let is_asked_for = options.preserve || options.mode.is_some();
+        match set.done("setstat").await {
+            Err(error) if error.kind() == ErrorKind::Unsupported && !is_asked_for => {
+                tracing::debug!(%error, "the server sets no permissions");
+            }
+            done => done?,
+        }
     }
     if let Some(synced) = synced {
         synced.done("fsync").await?;

@@ -142,7 +142,9 @@ async fn work(sftp: &Sftp, base: &str, here: &Path) {
     ];
     for (result, kind) in kinds {
         let error = result.unwrap_err();
-        assert_eq!(error.kind(), kind, "{error}");
+        // The server that others wrote says of a directory there what Windows says.
+        let is_denied = cfg!(windows) && error.kind() == ErrorKind::PermissionDenied;
+        assert!(error.kind() == kind || is_denied && kind == ErrorKind::IsADirectory, "{error}");
     }
     sftp.remove_dir_all(base).await.unwrap();
     assert!(!here.exists());

@@ -29,6 +29,12 @@ struct Case {
 
 #[tokio::test]
 async fn an_atomic_put_that_is_cut() {
+    if std::env::var_os("RUSTLE_WINE").is_some() {
+        println!(
+            "skipped: a server on wine's disk does not come to an end when it is cut off in the middle of this"
+        );
+        return;
+    }
     cut_at(50, Case { way: Way::Put, resumes: false, found: 0 }).await;
     cut_at(50, Case { way: Way::Put, resumes: true, found: 0 }).await;
 }
