@@ -102,9 +102,9 @@ fn names_and_attributes_are_read_changed_and_removed() {
 
             let missing = sftp.metadata(bytes_of(&at("none"))).await.unwrap_err();
             assert_eq!(missing.kind(), ErrorKind::NotFound, "{software:?}: {missing}");
-            let refused = sftp.write("/root/refused", "x").await.unwrap_err();
+            let refused = sftp.write("/etc/refused", "x").await.unwrap_err();
             assert_eq!(refused.kind(), ErrorKind::PermissionDenied, "{software:?}: {refused}");
-            assert_eq!(refused.path(), Some(&b"/root/refused"[..]), "{software:?}");
+            assert_eq!(refused.path(), Some(&b"/etc/refused"[..]), "{software:?}");
 
             if server.software().odd_names() == OddNames::Kept {
                 let odd = [bytes_of(&root), b"/caf\xe9 \n*\"\\"].concat();

@@ -39,7 +39,7 @@ fn openssh_puts_lists_and_gets_files_and_is_refused_what_the_account_may_not() {
         assert!(fs::read(&there).unwrap() == content && fs::read(&back).unwrap() == content);
         fs::remove_file(back).unwrap();
 
-        let refused = sftp(server, &folder, format!("put \"{}\" /root/refused\n", bulk.display()));
+        let refused = sftp(server, &folder, format!("put \"{}\" /etc/refused\n", bulk.display()));
         assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
         assert!(said(&refused).contains("ermission denied"), "{}", said(&refused));
     });
