@@ -111,7 +111,7 @@ impl KnownHosts {
                 InDns::Trusted => return Ok(Standing::Trusted),
                 InDns::Finding(finding) => finding,
             };
-            let mut known = self.read()?;
+            let mut known = self.read_whole_lines().await?;
             known.append(self.printed_about_host(offer).await?);
             tell_problems(&known);
             match self.verdict(&known, offer)? {
@@ -180,7 +180,7 @@ impl KnownHosts {
         // the order, and is run again for `check`.
         let known = async {
             let (name, port) = self.lookup(host, port)?;
-            let mut known = self.read()?;
+            let mut known = self.read_whole_lines().await?;
             if let Some(command) = &self.command {
                 known.append(printed(&command.run(&name.at(port), Invocation::Order).await?)?);
             }
@@ -189,19 +189,38 @@ impl KnownHosts {
         known.await.unwrap_or_default().into_iter().map(str::to_owned).collect()
     }
 
-    /// The user's files and no others.
+    /// The user's files and no others, for whoever holds the lock of the one that is written to.
     pub(super) fn read_user_files(&self) -> Result<rustle_trust::KnownHosts> {
         let mut known = rustle_trust::KnownHosts::default();
         for path in self.user_file_paths()? {
-            known.append(read_file(&path)?);
+            known.append(parsed(&path, &store::read(&path)?)?);
         }
         Ok(known)
     }
 
+    /// All files, for whoever holds the lock of the one that is written to.
     fn read(&self) -> Result<rustle_trust::KnownHosts> {
         let mut known = self.read_user_files()?.with_rules(self.rules.clone());
         for path in self.system_file_paths() {
-            known.append(read_file(&path)?);
+            known.append(parsed(&path, &store::read(&path)?)?);
+        }
+        Ok(known)
+    }
+
+    /// The user's files and no others, where nobody holds a lock.
+    pub(super) async fn read_whole_lines_of_user_files(&self) -> Result<rustle_trust::KnownHosts> {
+        let mut known = rustle_trust::KnownHosts::default();
+        for path in self.user_file_paths()? {
+            known.append(parsed(&path, &store::read_whole_lines(&path).await?)?);
+        }
+        Ok(known)
+    }
+
+    /// All files, where nobody holds a lock.
+    async fn read_whole_lines(&self) -> Result<rustle_trust::KnownHosts> {
+        let mut known = self.read_whole_lines_of_user_files().await?.with_rules(self.rules.clone());
+        for path in self.system_file_paths() {
+            known.append(parsed(&path, &store::read_whole_lines(&path).await?)?);
         }
         Ok(known)
     }
@@ -351,8 +370,8 @@ fn plain_verdict(known: &rustle_trust::KnownHosts, name: &HostName, offer: &Host
     known.verdict(name, offer.port(), &PresentedKey::Key(key), unix_seconds(SystemTime::now()))
 }
 
-fn read_file(path: &Path) -> Result<rustle_trust::KnownHosts> {
-    rustle_trust::KnownHosts::parse(&path.to_string_lossy(), &store::read(path)?)
+fn parsed(path: &Path, bytes: &[u8]) -> Result<rustle_trust::KnownHosts> {
+    rustle_trust::KnownHosts::parse(&path.to_string_lossy(), bytes)
         .map_err(|cause| unusable(&path.display().to_string(), cause))
 }
 

@@ -30,21 +30,44 @@ pub(super) enum Outcome {
 
 /// The bytes of a file. One that does not exist is empty; one that cannot be read, or is no file, is an
 /// error, since a changed key would otherwise look like a new one.
+///
+/// For whoever holds the file's lock; others might find half a line ([`read_whole_lines`]).
 pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
     match read_present(path, MAX_FILE) {
         Ok(bytes) => Ok(bytes),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(Error::new(
-            ErrorKind::HostKeyRejected,
-            "check host key",
-            format!("the known hosts in {} cannot be read, so no host key can be checked", path.display()),
-        )
-        .with_hint(format!(
-            "make {} a file that this user can read, or name another with `-o UserKnownHostsFile=…`",
-            path.display()
-        ))
-        .with_source(error)),
+        Err(error) => Err(unreadable(path, error)),
     }
+}
+
+/// As [`read`], for whoever does not hold the file's lock.
+///
+/// A line that is just being written down is seen in pieces: it would be no line, or that of another host. So where the
+/// last one has no end, the lock of who writes is waited for and the file read again. Most files end with a newline, and
+/// cost no lock.
+///
+/// # Cancel safety
+/// Dropped while it waits, it has locked nothing.
+pub(super) async fn read_whole_lines(path: &Path) -> Result<Vec<u8>> {
+    let bytes = read(path)?;
+    if bytes.last().is_none_or(|last| *last == b'\n') {
+        return Ok(bytes);
+    }
+    let _lock = locked::for_reading(path).await.map_err(|error| unreadable(path, error))?;
+    read(path)
+}
+
+fn unreadable(path: &Path, error: io::Error) -> Error {
+    Error::new(
+        ErrorKind::HostKeyRejected,
+        "check host key",
+        format!("the known hosts in {} cannot be read, so no host key can be checked", path.display()),
+    )
+    .with_hint(format!(
+        "make {} a file that this user can read, or name another with `-o UserKnownHostsFile=…`",
+        path.display()
+    ))
+    .with_source(error)
 }
 
 /// The bytes of a file that has to be there and to have no more than so many.

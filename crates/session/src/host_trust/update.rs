@@ -67,7 +67,7 @@ impl KnownHosts {
         if let Some(address) = self.address_to_check(offer) {
             update = update.address(address, offer.port());
         }
-        let known = self.read_user_files()?;
+        let known = self.read_whole_lines_of_user_files().await?;
         let (mut learned, deprecated) = match update.judge(&known) {
             UpdateVerdict::Change { learned, deprecated } => (learned, deprecated),
             UpdateVerdict::Refused(why) => {

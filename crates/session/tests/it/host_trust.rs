@@ -311,7 +311,11 @@ fn processes_that_record_hosts_at_once_lose_and_double_none() {
         let output = child.wait_with_output().unwrap();
         let printed = String::from_utf8_lossy(&output.stdout);
         let complained = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success() && printed.contains("1 passed"), "{printed}{complained}");
+        assert!(
+            output.status.success() && printed.contains("1 passed"),
+            "{}: {printed}{complained}",
+            output.status
+        );
     }
 
     let text = files.text();
@@ -336,10 +340,10 @@ fn child_records_hosts() {
     let process = std::env::var("RUSTLE_TEST_PROCESS").unwrap();
     all_processes_are_there(&path, &process);
     let begun = std::time::Instant::now();
-    // A thread that fails must not leave the others waiting for it.
-    let tell = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |why| {
-        tell(why);
+    // A thread that fails must not leave the others waiting for it; what it says must not go where a test's output is
+    // kept to its end.
+    std::panic::set_hook(Box::new(|why| {
+        let _ = writeln!(std::io::stderr(), "{why}");
         std::process::exit(101);
     }));
     let together = std::sync::Barrier::new(usize::from(RACING_THREADS));

@@ -29,7 +29,7 @@ pub(super) struct Locked {
 }
 
 /// What keeps the others out: on Unix a second descriptor of the file, on Windows a file beside.
-struct Lock(File);
+pub(super) struct Lock(File);
 
 impl Drop for Lock {
     /// Closing alone does not unlock a file on Unix while anybody holds a copy of the descriptor, as every process
@@ -66,7 +66,7 @@ impl Locked {
             if !file.metadata()?.is_file() {
                 return Err(irregular());
             }
-            lock(&file, deadline).await?;
+            in_turn(|| file.try_lock(), deadline).await?;
             let lock = Lock(file.try_clone()?);
             // `ssh-keygen -R` puts a new file in its place; a line written to the old one would be lost.
             let (ours, there) = (file.metadata()?, fs::metadata(path));
@@ -83,11 +83,8 @@ impl Locked {
     /// it away would take it from under another's lock.
     #[cfg(windows)]
     pub(super) async fn open(path: &Path) -> io::Result<Self> {
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(".lock");
-        let beside =
-            fs::OpenOptions::new().write(true).create(true).truncate(false).open(Path::new(&beside))?;
-        lock(&beside, Instant::now() + LOCK_PATIENCE).await?;
+        let beside = fs::OpenOptions::new().write(true).create(true).truncate(false).open(beside(path))?;
+        in_turn(|| beside.try_lock(), Instant::now() + LOCK_PATIENCE).await?;
         let lock = Lock(beside);
         let file = patiently(|| options().create(true).open(path)).await?;
         if !file.metadata()?.is_file() {
@@ -96,7 +93,7 @@ impl Locked {
         Ok(Self { file, lock })
     }
 
-    /// One write of whole lines: whoever reads meanwhile sees all of it or nothing.
+    /// One write of whole lines, which is not one to whoever reads meanwhile: most file systems show it page by page.
     pub(super) fn append(&mut self, line: &str) -> io::Result<Outcome> {
         let length = self.file.seek(SeekFrom::End(0))?;
         let mut text = String::with_capacity(line.len() + 2);
@@ -240,10 +237,40 @@ fn identity(_: &Metadata) -> Option<(u64, u64)> {
     None
 }
 
-async fn lock(file: &File, deadline: Instant) -> io::Result<()> {
+/// Keeps writers of ours out of a file while it is read, and waits for the one that is in it now. There is none where
+/// the file, or the one beside it on Windows, is not there.
+///
+/// # Cancel safety
+/// Dropped while it waits, it has locked nothing.
+pub(super) async fn for_reading(path: &Path) -> io::Result<Option<Lock>> {
+    #[cfg(unix)]
+    let locked = File::open(path);
+    #[cfg(windows)]
+    let locked = File::open(beside(path));
+    match locked {
+        Ok(file) => {
+            in_turn(|| file.try_lock_shared(), Instant::now() + LOCK_PATIENCE).await?;
+            Ok(Some(Lock(file)))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(windows)]
+fn beside(path: &Path) -> std::path::PathBuf {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".lock");
+    beside.into()
+}
+
+async fn in_turn<F>(try_lock: F, deadline: Instant) -> io::Result<()>
+where
+    F: Fn() -> Result<(), TryLockError>,
+{
     let mut pause = FIRST_PAUSE;
     loop {
-        match file.try_lock() {
+        match try_lock() {
             Ok(()) => return Ok(()),
             Err(TryLockError::Error(error)) => return Err(error),
             Err(TryLockError::WouldBlock) if Instant::now() >= deadline => {

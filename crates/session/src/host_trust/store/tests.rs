@@ -1,5 +1,7 @@
 //! Files that are made, locked, appended to and replaced.
 
+use std::io::Write;
+
 use super::*;
 
 fn scratch() -> (tempfile::TempDir, PathBuf) {
@@ -76,6 +78,31 @@ async fn a_lock_that_is_never_given_back_is_an_error_with_the_file() {
     assert_eq!(error.kind(), ErrorKind::HostKeyRejected);
     assert!(error.to_string().contains("known_hosts"), "{error}");
     assert_eq!(fs::read_to_string(&path).unwrap(), "");
+}
+
+#[tokio::test]
+async fn a_line_that_is_just_being_written_is_waited_for() {
+    let (_directory, path) = scratch();
+    append(&path, || Ok(Some("one".into()))).await.unwrap();
+    let mut writer = Locked::open(&path).await.unwrap();
+    // What a reader sees of one write, where a page ends within the line.
+    writer.file.write_all(b"tw").unwrap();
+    let reading = read_whole_lines(&path);
+    let writing = async {
+        tokio::task::yield_now().await;
+        writer.file.write_all(b"o\n").unwrap();
+        drop(writer);
+    };
+    let (bytes, ()) = tokio::join!(reading, writing);
+    assert_eq!(bytes.unwrap(), b"one\ntwo\n");
+}
+
+#[tokio::test]
+async fn a_last_line_without_an_end_is_read_where_nobody_writes() {
+    let (_directory, path) = held("one\ntwo");
+    assert_eq!(read_whole_lines(&path).await.unwrap(), b"one\ntwo");
+    let missing = path.with_extension("missing");
+    assert_eq!(read_whole_lines(&missing).await.unwrap(), b"");
 }
 
 #[test]
@@ -205,7 +232,7 @@ async fn lines_that_others_append_while_a_file_is_rewritten_are_kept() {
         if calls == 1 {
             // As ssh does, without a lock.
             let mut file = OpenOptions::new().append(true).open(&path).unwrap();
-            io::Write::write_all(&mut file, b"by ssh\n").unwrap();
+            Write::write_all(&mut file, b"by ssh\n").unwrap();
         }
         with_line(bytes, "ours\n")
     });
