@@ -20,8 +20,8 @@ impl Sftp {
     ///
     /// Up to 256 files are removed at once, and up to 16 directories listed, so that the round trips of a large tree
     /// overlap. What somebody else removes meanwhile is fine; what somebody adds is removed too, unless it comes
-    /// again and again. In memory are the names of files under way and at most 65 536 names of directories that wait;
-    /// a listing that finds more is taken up again later.
+    /// again and again. In memory are the names of files under way and of at most 65 536 directories, twice as many in
+    /// trees that are as deep; a listing that finds more is taken up again later.
     ///
     /// The protocol names files by paths alone: somebody who may write in this tree, and exchanges a directory for a
     /// link between its listing and its turn, has the link's target emptied. Where such a one exists, make the tree
@@ -30,7 +30,7 @@ impl Sftp {
     /// # Errors
     /// [`ErrorKind::NotFound`], [`ErrorKind::NotADirectory`], [`ErrorKind::PermissionDenied`]; the first ends it, and
     /// the rest is left. [`ErrorKind::InvalidName`] for a server that lists a name with a slash: nothing outside the
-    /// tree is touched.
+    /// tree is touched. [`ErrorKind::Failure`] where more than 65 536 directories are in one another.
     ///
     /// # Cancel safety
     /// Dropped, some of it is removed.
@@ -40,7 +40,7 @@ impl Sftp {
         let found = attributes.map(Metadata::new).map_err(|error| error.at(&path))?;
         match found.kind() {
             Some(FileKind::Symlink) => self.remove_file(&path).await,
-            Some(FileKind::Directory) | None => Removal::new(self, path).run().await,
+            Some(FileKind::Directory) | None => Removal::new(self, path, MOST_DIRECTORIES).run().await,
             Some(_) => Err(Error::new(ErrorKind::NotADirectory, "rmdir", "it is not a directory").at(&path)),
         }
     }
@@ -50,6 +50,9 @@ impl Sftp {
 struct Removal<'a> {
     sftp: &'a Sftp,
     directories: Vec<Option<Directory>>,
+    /// As many as may be known at once, and as many more as the depth of the tree has called for.
+    most: usize,
+    more: usize,
     /// Places in `directories` that are free again.
     free: Vec<usize>,
     /// Directories that are to be listed, the last found first: so the tree is removed from its leaves.
@@ -61,6 +64,8 @@ struct Removal<'a> {
     listing: usize,
     /// Listings that wait until fewer names do.
     paused: Vec<(usize, Box<ReadDir>)>,
+    /// Directories that found no room for what is in them, and are listed again when there is some.
+    crowded: Vec<usize>,
 }
 
 struct Directory {
@@ -93,11 +98,13 @@ enum Event {
 }
 
 impl<'a> Removal<'a> {
-    fn new(sftp: &'a Sftp, path: Bytes) -> Self {
+    fn new(sftp: &'a Sftp, path: Bytes, most: usize) -> Self {
         let root = Directory { path, above: None, left: 1, passes: 0, cut_short: false };
         Self {
             sftp,
             directories: vec![Some(root)],
+            most,
+            more: 0,
             free: Vec::new(),
             waiting: vec![0],
             names: Vec::new(),
@@ -105,13 +112,19 @@ impl<'a> Removal<'a> {
             removing: 0,
             listing: 0,
             paused: Vec::new(),
+            crowded: Vec::new(),
         }
     }
 
     async fn run(mut self) -> Result<()> {
         loop {
             self.begin();
-            let Some(event) = self.under_way.next().await else { return Ok(()) };
+            let Some(event) = self.under_way.next().await else {
+                match self.deeper() {
+                    Some(done) => return done,
+                    None => continue,
+                }
+            };
             match event {
                 Event::Listed { directory, listing, entries, error } => {
                     self.listed(directory, listing, entries, error)?;
@@ -127,6 +140,22 @@ impl<'a> Removal<'a> {
                 }
             }
         }
+    }
+
+    /// What is to be done when nothing is under way: it is over, or all that is known waits for what found no room. Then
+    /// one directory more is taken in, and goes before the others: each level of the tree takes one at the most.
+    fn deeper(&mut self) -> Option<Result<()>> {
+        let Some(directory) = self.crowded.last().copied() else { return Some(Ok(())) };
+        if self.more == self.most {
+            let text = format!("more than {} directories are in one another", self.most);
+            let error = Error::new(ErrorKind::Failure, "rmdir", text);
+            return Some(Err(match self.found(directory) {
+                Some(deepest) => error.at(&deepest.path),
+                None => error,
+            }));
+        }
+        self.more += 1;
+        None
     }
 
     /// Begins as much as may be under way.
@@ -146,6 +175,9 @@ impl<'a> Removal<'a> {
                 self.under_way.push(Box::pin(some_entries(directory, listing)));
             }
         }
+        // Each may need no more room than there is.
+        let ready = self.crowded.len().min(self.room());
+        self.waiting.extend(self.crowded.drain(self.crowded.len() - ready..));
         while self.listing < MOST_LISTINGS
             && let Some(directory) = self.waiting.pop()
         {
@@ -178,9 +210,9 @@ impl<'a> Removal<'a> {
         }
         for entry in entries {
             if entry.metadata().is_dir() {
-                let room = self.directories.len() - self.free.len() < MOST_DIRECTORIES;
+                let room = self.room();
                 match self.found(directory) {
-                    Some(found) if !room => found.cut_short = true,
+                    Some(found) if room == 0 => found.cut_short = true,
                     Some(found) => {
                         found.left += 1;
                         let (path, above) = (entry.path_in_full(), Some(directory));
@@ -219,7 +251,7 @@ impl<'a> Removal<'a> {
         if found.cut_short {
             found.cut_short = false;
             found.left = 1;
-            self.waiting.push(directory);
+            self.crowded.push(directory);
             return;
         }
         let path = found.path.clone();
@@ -251,11 +283,19 @@ impl<'a> Removal<'a> {
         if let Some(place) = self.directories.get_mut(directory) {
             *place = None;
             self.free.push(directory);
+            // What was taken in beyond the bound goes first, so that it is never more than the tree is deep.
+            self.more = self.more.saturating_sub(1);
         }
         if let Some(above) = above {
             self.one_less(above);
         }
         Ok(())
+    }
+
+    /// How many directories more may be known.
+    fn room(&self) -> usize {
+        let known = self.directories.len() - self.free.len();
+        (self.most + self.more).saturating_sub(known)
     }
 
     fn found(&mut self, directory: usize) -> Option<&mut Directory> {
@@ -328,3 +368,51 @@ const TOGETHER: usize = 100;
 
 /// How often a directory that is not empty after all is listed again.
 const MOST_PASSES: usize = 5;
+
+#[cfg(test)]
+mod tests {
+    use rustle_testserver::{TestServer, User};
+
+    use super::*;
+
+    async fn served(files: rustle_testserver::Sftp) -> (TestServer, Sftp) {
+        let user = User::new("alice").password("wonderland");
+        let server = TestServer::builder().sftp(files).user(user).start().await.unwrap();
+        let target = rustle_session::Target::new("127.0.0.1").unwrap().with_user("alice").unwrap();
+        let known = rustle_session::PinnedHostKey::new(&server.host_key_fingerprint()).unwrap();
+        let connector = rustle_session::Connector::new(target).host_trust(known);
+        let password = rustle_session::SecretString::from("wonderland");
+        let credentials = rustle_session::Credentials::new().password(password);
+        let login = connector.connect_over(server.duplex()).await.unwrap();
+        let sftp = Sftp::open(&login.authenticate(&credentials).await.unwrap()).await.unwrap();
+        (server, sftp)
+    }
+
+    #[tokio::test]
+    async fn a_tree_of_more_directories_than_are_known_at_once_is_removed() {
+        let mut files = rustle_testserver::Sftp::memory().file("/kept", "");
+        for directory in 0..100 {
+            let below = ["below"; 4][..directory % 5].join("/");
+            files = files
+                .file(format!("/t/{directory}/one/{below}/file"), "")
+                .directory_entry(format!("/t/{directory}/other"));
+        }
+        let (server, sftp) = served(files).await;
+        Removal::new(&sftp, "/t".into(), 6).run().await.unwrap();
+        assert!(!sftp.exists("/t").await.unwrap() && sftp.exists("/kept").await.unwrap());
+        sftp.close().await;
+        server.stop().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn directories_in_one_another_without_an_end_are_an_error_with_the_deepest() {
+        let deep = format!("/t/{}", ["d"; 9].join("/"));
+        let (server, sftp) = served(rustle_testserver::Sftp::memory().directory_entry(&deep)).await;
+        let error = Removal::new(&sftp, "/t".into(), 3).run().await.unwrap_err();
+        assert_eq!((error.kind(), error.path()), (ErrorKind::Failure, Some(&b"/t/d/d/d/d/d"[..])));
+        Removal::new(&sftp, "/t".into(), 10).run().await.unwrap();
+        assert!(!sftp.exists("/t").await.unwrap());
+        sftp.close().await;
+        server.stop().await.unwrap();
+    }
+}

@@ -46,7 +46,7 @@ pub(crate) enum Durability {
     /// The system writes when it likes.
     Lazy,
     /// The file is on the disk before it takes its name, and on Unix the name before `commit` returns. Windows has no
-    /// way to wait for a name.
+    /// way to wait for a name, and a directory that this user may not read has none either.
     Synced,
 }
 
@@ -281,14 +281,19 @@ impl Target {
     pub(super) fn commit_here(mut self, finish: &Finish) -> Result<(), Error> {
         self.complete(finish).map_err(|error| refused(OPERATION, &self.path, error))?;
         let Some(temporary) = self.temporary.take() else { return Ok(()) };
+        // Opened before, since what fails now has changed nothing.
+        let directory = match finish.durability {
+            Durability::Lazy => None,
+            Durability::Synced => {
+                Directory::of(&self.path).map_err(|error| refused(OPERATION, &self.path, error))?
+            }
+        };
         // The file is open while it is renamed, and so locked: whoever waits for the lock of a part sees then that
         // the name is gone.
         temporary.rename(&self.path)?;
-        match finish.durability {
-            Durability::Lazy => Ok(()),
-            Durability::Synced => {
-                sync_directory(&self.path).map_err(|error| refused(OPERATION, &self.path, error))
-            }
+        match directory {
+            Some(directory) => directory.sync().map_err(|error| refused(OPERATION, &self.path, error)),
+            None => Ok(()),
         }
     }
 
@@ -338,19 +343,34 @@ fn masked(path: &Path, mode: u32) -> Result<u32, Error> {
     Ok(made)
 }
 
-#[cfg(unix)]
-fn sync_directory(path: &Path) -> io::Result<()> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    match File::open(parent.unwrap_or(Path::new(".")))?.sync_all() {
-        // Some file systems have nothing to do for a directory, and say so this way.
-        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
-        other => other,
-    }
-}
+/// The directory that a file's name stands in, to be put on the disk. Windows has no way to do that.
+#[cfg_attr(windows, expect(dead_code, reason = "there is none to be had"))]
+struct Directory(File);
 
-#[cfg(windows)]
-fn sync_directory(_path: &Path) -> io::Result<()> {
-    Ok(())
+impl Directory {
+    /// There is none where this user may write in it and not read it.
+    #[cfg(unix)]
+    fn of(path: &Path) -> io::Result<Option<Self>> {
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        match File::open(parent.unwrap_or(Path::new("."))) {
+            Ok(directory) => Ok(Some(Self(directory))),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    #[cfg(windows)]
+    fn of(_path: &Path) -> io::Result<Option<Self>> {
+        Ok(None)
+    }
+
+    fn sync(self) -> io::Result<()> {
+        match self.0.sync_all() {
+            // Some file systems have nothing to do for a directory, and say so this way.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+            other => other,
+        }
+    }
 }
 
 #[cfg(unix)]

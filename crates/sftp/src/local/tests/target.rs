@@ -330,4 +330,18 @@ mod unix {
         }
         set_mode(directory.path(), 0o700);
     }
+
+    #[tokio::test]
+    async fn a_directory_that_may_be_written_and_not_read_gets_its_file() {
+        if is_root() {
+            println!("skipped: root may read everywhere");
+            return;
+        }
+        let directory = directory();
+        let path = file_with(&directory, "a", b"old");
+        set_mode(directory.path(), 0o300);
+        put(&path, Placing::Atomic, Finish { durability: Durability::Synced, ..PLAIN }).await;
+        set_mode(directory.path(), 0o700);
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+    }
 }
