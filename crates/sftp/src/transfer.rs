@@ -166,6 +166,17 @@ impl Transfer {
         self
     }
 
+    /// Leaves blocks of nothing but zeros out of a file that is made anew, as `cp --sparse=always`: they take no room on a
+    /// disk whose file system has holes, and are not sent. What is written behind them makes them zeros
+    /// (draft-ietf-secsh-filexfer-02, section 6.4). With [`resume`](Self::resume) it makes no difference.
+    ///
+    /// The holes that a file has already are always left out when it is sent, where this system can tell them: on Linux.
+    /// SFTP does not tell those of a file that is fetched.
+    pub fn sparse(mut self) -> Self {
+        self.options.sparse = true;
+        self
+    }
+
     /// At most so many bytes a second, of the file's; what SFTP and SSH add is on top.
     pub fn limit(mut self, bytes_per_second: NonZeroU64) -> Self {
         self.options.limit = Some(bytes_per_second);

@@ -11,6 +11,7 @@ pub(crate) struct Details {
     stamp: Stamp,
     mode: u32,
     accessed: Option<SystemTime>,
+    is_sparse: bool,
 }
 
 /// The kinds of file that a transfer tells apart.
@@ -48,6 +49,11 @@ impl Details {
 
     pub(crate) fn length(&self) -> u64 {
         self.stamp.length
+    }
+
+    /// Whether it takes less room than its length: most files do not. Known on Linux alone.
+    pub(crate) fn is_sparse(&self) -> bool {
+        self.is_sparse
     }
 
     pub(crate) fn stamp(&self) -> Stamp {
@@ -97,8 +103,19 @@ impl From<&Metadata> for Details {
             modified: metadata.modified().ok(),
             identity: identity_in(metadata),
         };
-        Self { kind, stamp, mode: mode(metadata), accessed: metadata.accessed().ok() }
+        let accessed = metadata.accessed().ok();
+        Self { kind, stamp, mode: mode(metadata), accessed, is_sparse: is_sparse(metadata) }
     }
+}
+
+#[cfg(target_os = "linux")]
+fn is_sparse(metadata: &Metadata) -> bool {
+    std::os::unix::fs::MetadataExt::blocks(metadata).saturating_mul(512) < metadata.len()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_sparse(_metadata: &Metadata) -> bool {
+    false
 }
 
 fn seconds(time: SystemTime) -> Option<u32> {

@@ -45,6 +45,16 @@ pub(crate) enum Piece {
     },
 }
 
+impl Piece {
+    /// Where it is in the file.
+    pub(crate) fn range(&self) -> Range<u64> {
+        match self {
+            Self::Block(block) => block.offset()..block.offset() + block.len() as u64,
+            Self::Hole { offset, length } => *offset..offset + length,
+        }
+    }
+}
+
 /// A file that is being read on a thread of its own.
 ///
 /// In memory are up to three batches, of 512 KiB unless the plan says otherwise and of at least one block: one that is
@@ -225,7 +235,7 @@ impl Worker {
         }
         let mut hash = self.plan.hashes.then(Sha256::new);
         let range = self.plan.range.start..self.plan.range.end.min(details.length());
-        let mut extents = Extents::of(&file, range, self.plan.skips_holes).map_err(|e| self.refused(e))?;
+        let mut extents = Extents::of(&file, range, self.plan.skips_holes && details.is_sparse());
         let mut batch = Batch::new(self);
         while let Some(extent) = extents.next().map_err(|error| self.refused(error))? {
             if extent.is_hole {

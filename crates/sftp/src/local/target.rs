@@ -70,6 +70,7 @@ pub(crate) struct Target {
     file: File,
     temporary: Option<Temporary>,
     found: u64,
+    is_new: bool,
     mode: Mode,
 }
 
@@ -128,6 +129,11 @@ impl Target {
     /// target has any.
     pub(crate) fn found(&self) -> u64 {
         self.found
+    }
+
+    /// Whether it is a file in which nothing is yet, and nothing was.
+    pub(crate) fn is_new(&self) -> bool {
+        self.is_new
     }
 
     /// Removes what an earlier transfer left: it is not the beginning of the file.
@@ -269,7 +275,13 @@ impl Target {
                 (file, Some(temporary), found, Mode::Known(settled))
             }
         };
-        Ok(Self { path, file, temporary, found, mode })
+        let is_new = match placing {
+            Placing::Atomic => true,
+            // A device was not cut off.
+            Placing::InPlace => file.metadata().map_err(refused_here)?.is_file(),
+            Placing::InPlaceResumable | Placing::Resumable => false,
+        };
+        Ok(Self { path, file, temporary, found, is_new, mode })
     }
 
     /// Writes all there is to write, on a thread that may block.

@@ -288,7 +288,7 @@ fn close(file: File) -> std::io::Result<()> {
 }
 
 /// Worth leaving out: a block of every usual file system is 4 KiB or less.
-fn is_hole(piece: &[u8]) -> bool {
+pub(crate) fn is_hole(piece: &[u8]) -> bool {
     piece.len() >= 4096 && piece.iter().all(|&byte| byte == 0)
 }
 

@@ -46,7 +46,10 @@ pub(crate) async fn get(
         target.begin_anew().await?;
     }
     let from = resumed.from();
-    let mut writer = target.writer(Writing::default())?;
+    let mut writer = target.writer(match options.sparse && target.is_new() {
+        true => Writing::default().leave_holes(),
+        false => Writing::default(),
+    })?;
     let expected = attributes.size().unwrap_or(0);
     if options.scope == Scope::Alone {
         meter.expect(attributes.size());

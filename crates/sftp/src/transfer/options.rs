@@ -12,6 +12,8 @@ pub(crate) struct Options {
     pub(crate) resume: bool,
     pub(crate) verify: bool,
     pub(crate) preserve: bool,
+    /// Blocks of zeros become holes.
+    pub(crate) sparse: bool,
     pub(crate) mode: Option<u32>,
     /// The name on this side may be the server's choice.
     pub(crate) no_follow: bool,

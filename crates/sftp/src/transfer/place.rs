@@ -25,6 +25,8 @@ pub(crate) struct Place {
     pub(crate) attributes: Attributes,
     /// How much of it is there.
     pub(crate) resumed: Resumed,
+    /// Whether there are zeros wherever nothing is written.
+    pub(crate) leaves_holes: bool,
 }
 
 /// What is sent.
@@ -53,7 +55,10 @@ impl Place {
         }
         if !options.atomic {
             let (file, resumed) = in_place(sftp, remote, source, mode, options).await?;
-            return Ok(Self { file, temporary: None, attributes, resumed });
+            // Only asked where it makes a difference.
+            let may_leave = !options.resume && (options.sparse || details.is_sparse());
+            let leaves_holes = may_leave && is_empty(&file).await;
+            return Ok(Self { file, temporary: None, attributes, resumed, leaves_holes });
         }
         let (target, existing) = resolve(engine, remote).await?;
         // What takes a file's place has its permissions, and nobody else may read it before; a new file has those that
@@ -70,11 +75,15 @@ impl Place {
         if options.resume {
             let temporary = Temporary::to_resume(sftp, &target);
             let (file, resumed) = part(sftp, temporary.path(), source, new).await?;
-            return Ok(Self { file, temporary: Some(temporary), attributes, resumed });
+            let leaves_holes = false;
+            return Ok(Self { file, temporary: Some(temporary), attributes, resumed, leaves_holes });
         }
         let mut temporary = Temporary::beside(sftp, &target)?;
         match create(engine, temporary.path(), OpenFlags::WRITE, new).await {
-            Ok(file) => Ok(Self { file, temporary: Some(temporary), attributes, resumed: Resumed::NotAsked }),
+            Ok(file) => {
+                let (temporary, resumed) = (Some(temporary), Resumed::NotAsked);
+                Ok(Self { file, temporary, attributes, resumed, leaves_holes: true })
+            }
             Err(error) => {
                 // It was not made here, so it is not removed here.
                 temporary.keep();
@@ -113,6 +122,13 @@ async fn in_place(
         }
         resumed => Ok((file, resumed)),
     }
+}
+
+/// Whether it is a file and was cut off: a device was not.
+async fn is_empty(file: &OpenHandle) -> bool {
+    let asked = Request::Fstat { handle: file.handle().clone() };
+    let there = file.engine().attributes("fstat", asked).await;
+    there.is_ok_and(|there| there.kind() == Some(FileKind::File) && there.size() == Some(0))
 }
 
 /// The part that an earlier attempt left, or a new one.

@@ -10,6 +10,7 @@ use crate::engine::OpenHandle;
 use crate::error::{ErrorKind, Result};
 use crate::explain::{Doing, explained};
 use crate::local::reader::{Piece, Plan, Reader};
+use crate::local::writer::is_hole;
 use crate::sftp::Sftp;
 use crate::transfer::lane::Lane;
 use crate::transfer::options::{Options, Scope};
@@ -43,6 +44,9 @@ pub(crate) async fn put(
     if options.resume {
         let plan = if from == 0 { with_hash(plan, options) } else { plan.range(from..u64::MAX) };
         reader = Reader::open(local.clone(), plan.expect(details.stamp())).await?;
+    } else if place.leaves_holes && details.is_sparse() {
+        let plan = with_hash(plan, options).skip_holes();
+        reader = Reader::open(local.clone(), plan.expect(details.stamp())).await?;
     }
 
     if options.scope == Scope::Alone {
@@ -62,22 +66,36 @@ pub(crate) async fn put(
     let mut stripes = Stripes::open(sftp, channels - 1, written_to, OpenFlags::WRITE, None, bounds);
     let mut store = Store::new(vec![Lane::new(place.file, bounds)], from);
     let (mut length, mut told) = (from, 0);
+    let leaves_zeros = options.sparse && place.leaves_holes;
     while let Some(piece) = reader.next().await? {
         while let Some(lane) = stripes.ready() {
             store.add(lane);
         }
-        if let Piece::Block(block) = piece {
-            let offset = block.offset();
-            length = offset + block.len() as u64;
-            if let Some(limiter) = &limiter {
-                limiter.take(block.len() as u64).await;
+        let (offset, data) = match piece {
+            Piece::Block(block) if !(leaves_zeros && is_hole(block.data())) => {
+                (block.offset(), block.into_bytes())
             }
-            let doing = Doing::Write { path: &remote, bytes: block.len() as u64 };
-            let written = store.write(offset, block.into_bytes()).await;
-            explained(engine, written, doing).await?;
-            counted.moved(store.stored() - told);
-            told = store.stored();
+            hole => {
+                let range = hole.range();
+                // Its last byte makes it what it is to be where nothing stands behind it.
+                let left_out = range.end - u64::from(range.end == details.length());
+                store.leave_out(range.start..left_out);
+                counted.found(left_out - range.start);
+                (left_out, Bytes::from_static(if left_out < range.end { &[0] } else { &[] }))
+            }
+        };
+        let bytes = data.len() as u64;
+        length = offset + bytes;
+        if data.is_empty() {
+            continue;
         }
+        if let Some(limiter) = &limiter {
+            limiter.take(bytes).await;
+        }
+        let written = store.write(offset, data).await;
+        explained(engine, written, Doing::Write { path: &remote, bytes }).await?;
+        counted.moved(store.stored() - told);
+        told = store.stored();
     }
     drop(stripes);
     let doing = Doing::Write { path: &remote, bytes: BLOCK as u64 };

@@ -1,5 +1,7 @@
 //! A file's bytes to the server, many requests at a time.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use rustle_sftp_proto::{Answer, Request, StatusCode};
 
@@ -63,6 +65,11 @@ impl Store {
             }
         }
         Ok(())
+    }
+
+    /// Nothing is written here: what stands behind it makes it a hole.
+    pub(crate) fn leave_out(&mut self, range: Range<u64>) {
+        self.done.mark(range);
     }
 
     /// Waits until all parts were written.

@@ -16,7 +16,7 @@ use std::time::Duration;
 pub struct Summary {
     /// The file's length in bytes.
     pub length: u64,
-    /// How many of them were moved; the others were there from an earlier attempt.
+    /// How many of them were moved; the others were there from an earlier attempt, or are a hole.
     pub moved: u64,
     /// How long it took, from the call to the end.
     pub duration: Duration,

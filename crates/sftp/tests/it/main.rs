@@ -13,6 +13,7 @@ mod local;
 mod opening;
 mod resume;
 mod servers;
+mod sparse;
 mod support;
 mod transfers;
 mod trees;

@@ -19,8 +19,8 @@ pub(super) struct Extent {
 }
 
 impl<'a> Extents<'a> {
-    pub(super) fn of(file: &'a File, range: Range<u64>, skips_holes: bool) -> io::Result<Self> {
-        Ok(Self { file, left: range, has_holes: skips_holes && is_sparse(file)? })
+    pub(super) fn of(file: &'a File, range: Range<u64>, has_holes: bool) -> Self {
+        Self { file, left: range, has_holes }
     }
 
     pub(super) fn next(&mut self) -> io::Result<Option<Extent>> {
@@ -64,16 +64,4 @@ impl Extent {
     pub(super) fn length(&self) -> u64 {
         self.range.end - self.range.start
     }
-}
-
-/// Whether the file takes less room than its length: most do not, and are not asked any further.
-#[cfg(target_os = "linux")]
-fn is_sparse(file: &File) -> io::Result<bool> {
-    let metadata = file.metadata()?;
-    Ok(std::os::unix::fs::MetadataExt::blocks(&metadata).saturating_mul(512) < metadata.len())
-}
-
-#[cfg(not(target_os = "linux"))]
-fn is_sparse(_file: &File) -> io::Result<bool> {
-    Ok(false)
 }
