@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
-pub(crate) use self::transfer::{GetArgs, LsRemoteArgs, MannerArgs, PutArgs};
+pub(crate) use self::transfer::{GetArgs, LinksArg, LsRemoteArgs, MannerArgs, PutArgs, TreeArgs};
 
 const EXIT_CODES: &str = "\
 Exit codes:

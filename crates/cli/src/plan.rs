@@ -21,7 +21,7 @@ use crate::printer;
 use crate::prompt::Person;
 use crate::words;
 
-pub(crate) use self::transfer::{ListPlan, Manner, TransferPlan, Way};
+pub(crate) use self::transfer::{ListPlan, Manner, TransferPlan, TreeManner, Way};
 
 /// How long output may wait for whoever reads this program's own: as good as for ever.
 const PATIENCE: Duration = Duration::from_secs(7 * 24 * 60 * 60);

@@ -58,6 +58,11 @@ impl Printer {
             && io::stderr().is_terminal()
     }
 
+    /// Whether a person may want to know now and then how far something long is, where nothing is drawn.
+    pub(crate) fn tells_progress(&self) -> bool {
+        self.output.format == Format::Human && self.output.voice != Voice::Quiet
+    }
+
     /// A line of data.
     ///
     /// # Errors

@@ -1,9 +1,9 @@
-//! `get` and `put`: files from one side to the other, one after the other over one channel.
+//! `get` and `put`: files and directories from one side to the other, what was typed one after the other over one channel.
 
 mod bar;
 mod jobs;
-mod local_name;
 mod report;
+mod tree;
 
 use rustle_sftp::{ErrorKind, Sftp, Summary, Transfer};
 
@@ -13,7 +13,7 @@ use crate::plan::{Manner, TransferPlan, Way};
 use crate::printer::Printer;
 
 use self::bar::Bar;
-use self::jobs::{Job, Name, Place};
+use self::jobs::{Depth, Job, Kind, Name, Place};
 use self::report::Report;
 
 /// Moves the files, says what came of it, and returns the exit code.
@@ -35,17 +35,28 @@ async fn move_all(
     target: &str,
     printer: &mut Printer,
 ) -> Result<Report, Stop> {
-    let mut report = Report::new(target);
+    let (mut report, depth) = match plan.tree {
+        Some(_) => (Report::in_lines(target), Depth::Trees),
+        None => (Report::new(target), Depth::Files),
+    };
     let jobs = match &plan.way {
-        Way::Get { sources, destination } => jobs::to_here(sftp, sources, destination, target).await?,
-        Way::Put { sources, destination } => jobs::to_there(sftp, sources, destination, target).await?,
+        Way::Get { sources, destination } => jobs::to_here(sftp, sources, destination, depth, target).await?,
+        Way::Put { sources, destination } => {
+            jobs::to_there(sftp, sources, destination, depth, target).await?
+        }
     };
     let all = jobs.len();
     for (before, job) in jobs.into_iter().enumerate() {
+        if let (Kind::Tree, Some(tree)) = (job.kind, plan.tree) {
+            let manner = (plan.manner, tree);
+            let moved = tree::move_tree(&job, sftp, manner, &mut report, printer, target).await?;
+            report.add_tree(&job, moved, printer)?;
+            continue;
+        }
         let bar = Bar::new(&job, (before + 1, all), printer)?;
         let result = move_one(&job, sftp, plan.manner, &bar, target).await;
         drop(bar);
-        report.add(job, result, printer);
+        report.add(job, result, printer)?;
     }
     Ok(report)
 }
@@ -71,7 +82,7 @@ async fn move_one(
     bar.watch(in_this_manner(transfer, manner)).await.map_err(|error| {
         let failure = Failure::sftp(&error, target);
         match error.kind() {
-            ErrorKind::IsADirectory => failure.hint("only files are moved: name them, or use a pattern"),
+            ErrorKind::IsADirectory => failure.hint("-r moves directories with all that is in them"),
             _ => failure,
         }
     })

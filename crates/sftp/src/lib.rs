@@ -56,7 +56,10 @@ pub use crate::options::{LinkOrder, SftpBuilder};
 pub use crate::read_dir::{DirEntry, ReadDir};
 pub use crate::sftp::Sftp;
 pub use crate::transfer::Transfer;
+pub use crate::transfer::names::local_name;
 pub use crate::transfer::progress::{FileProgress, Progress};
 pub use crate::transfer::summary::{Proof, Resumed, Summary, Verified};
-pub use crate::transfer::tree::{Failure, LinkPolicy, Skipped, TreeSummary, TreeTransfer};
+pub use crate::transfer::tree::{
+    Failure, LinkPolicy, Outcome, Skipped, TreeEvent, TreeSummary, TreeTransfer,
+};
 pub use crate::walk::{Walk, WalkBuilder, WalkEntry};

@@ -1,13 +1,13 @@
 //! What may be typed for `get`, `put` and `ls-remote`.
 
 use std::ffi::OsString;
-use std::num::NonZeroU64;
+use std::num::{NonZeroU64, NonZeroUsize};
 
 use super::{ConnectionArgs, OutputArgs};
 
 const TRANSFER_ENDS: &str = "\
 Exit codes:
-  0      every file is where it belongs
+  0      every file is where it belongs; links and devices in a directory that were left out are counted, and no failure
   255    a file, the connection or this program failed; each file that failed is named, and the others are done
   128+n  this program was ended by signal n";
 
@@ -22,6 +22,8 @@ Exit codes:
 /// HOST:PATH is read as scp reads it: `[user@]host:path`, `[user@][::1]:path` or `scp://[user@]host[:port]/path`. A path that
 /// does not begin with a slash begins where the login does, and ~/ and ~user/ are homes. All files are of one host.
 ///
+/// With -r and --format json there is a line for each file, link and failure when it is known, and one for all at the end.
+///
 /// A pattern is looked for on the host, so quote it: * and ? and [a-z] within a name, ** for directories of any depth; a
 /// backslash takes the next character as it is, and what fits nothing is taken as a name.
 #[derive(Debug, clap::Args)]
@@ -31,6 +33,8 @@ pub(crate) struct GetArgs {
     pub(crate) output: OutputArgs,
     #[command(flatten)]
     pub(crate) manner: MannerArgs,
+    #[command(flatten)]
+    pub(crate) tree: TreeArgs,
     /// The files to fetch
     #[arg(value_name = "HOST:PATH", required = true)]
     pub(crate) sources: Vec<OsString>,
@@ -45,6 +49,8 @@ pub(crate) struct GetArgs {
 ///
 /// HOST:PATH is read as scp reads it: `[user@]host:path`, `[user@][::1]:path` or `scp://[user@]host[:port]/path`. A path that
 /// does not begin with a slash begins where the login does, and ~/ and ~user/ are homes.
+///
+/// With -r and --format json there is a line for each file, link and failure when it is known, and one for all at the end.
 #[derive(Debug, clap::Args)]
 #[command(after_help = TRANSFER_ENDS)]
 pub(crate) struct PutArgs {
@@ -52,6 +58,8 @@ pub(crate) struct PutArgs {
     pub(crate) output: OutputArgs,
     #[command(flatten)]
     pub(crate) manner: MannerArgs,
+    #[command(flatten)]
+    pub(crate) tree: TreeArgs,
     /// The files to send; one with a colon before any slash needs ./ before it
     #[arg(value_name = "LOCAL", required = true)]
     pub(crate) sources: Vec<OsString>,
@@ -107,6 +115,29 @@ pub(crate) struct MannerArgs {
     /// At most so many bytes a second; K, M and G are 1024 of the one before
     #[arg(long, value_name = "RATE", value_parser = limit)]
     pub(crate) limit: Option<NonZeroU64>,
+}
+
+/// What of directories is moved, and how.
+#[derive(Debug, clap::Args)]
+pub(crate) struct TreeArgs {
+    /// Directories too, with all that is in them. A destination that is there receives each under its own name, or only what
+    /// is in it where the source ends in `/.`
+    #[arg(short, long, conflicts_with_all = ["mode", "resume"])]
+    pub(crate) recursive: bool,
+    /// At most so many files of a directory at once [default: 256 of up to 128 KiB, as far as the server has handles for
+    /// them, since each takes round trips in which nothing else of it happens; 2 longer ones, which fill a link]
+    #[arg(long, value_name = "N", requires = "recursive")]
+    pub(crate) jobs: Option<NonZeroUsize>,
+    /// What is done with symbolic links in a directory: leave them out, copy what they lead to, or copy them
+    #[arg(long, value_name = "POLICY", default_value = "skip", requires = "recursive")]
+    pub(crate) links: LinksArg,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum LinksArg {
+    Skip,
+    Follow,
+    Copy,
 }
 
 fn mode(text: &str) -> Result<u32, String> {

@@ -1,18 +1,22 @@
 //! What `get`, `put` and `ls-remote` mean.
 
 use std::ffi::OsString;
-use std::num::NonZeroU64;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
+
+use rustle_sftp::LinkPolicy;
 
 use super::operand::{Operand, Remote};
 use super::{HostPlan, host};
-use crate::args::{ConnectionArgs, GetArgs, LsRemoteArgs, MannerArgs, PutArgs};
+use crate::args::{ConnectionArgs, GetArgs, LinksArg, LsRemoteArgs, MannerArgs, PutArgs, TreeArgs};
 use crate::failure::{Failure, USAGE};
 
 pub(crate) struct TransferPlan {
     pub(crate) host: HostPlan,
     pub(crate) way: Way,
     pub(crate) manner: Manner,
+    /// None where directories are not moved.
+    pub(crate) tree: Option<TreeManner>,
 }
 
 pub(crate) struct ListPlan {
@@ -41,6 +45,14 @@ pub(crate) struct Manner {
     pub(crate) mode: Option<u32>,
     /// Bytes per second.
     pub(crate) limit: Option<NonZeroU64>,
+}
+
+/// How directories are moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TreeManner {
+    pub(crate) links: LinkPolicy,
+    /// Files at once, where that was typed.
+    pub(crate) jobs: Option<NonZeroUsize>,
 }
 
 pub(super) fn get(
@@ -73,7 +85,12 @@ pub(super) fn get(
         .hint("run it once for each host"));
     }
     let host = host(first, before.then(args.connection), env)?;
-    Ok(TransferPlan { host, way: Way::Get { sources, destination }, manner: args.manner.into() })
+    Ok(TransferPlan {
+        host,
+        way: Way::Get { sources, destination },
+        manner: args.manner.into(),
+        tree: tree(&args.tree),
+    })
 }
 
 pub(super) fn put(
@@ -95,7 +112,12 @@ pub(super) fn put(
         sources.push(path);
     }
     let host = host(to.destination, before.then(args.connection), env)?;
-    Ok(TransferPlan { host, way: Way::Put { sources, destination: to.path }, manner: args.manner.into() })
+    Ok(TransferPlan {
+        host,
+        way: Way::Put { sources, destination: to.path },
+        manner: args.manner.into(),
+        tree: tree(&args.tree),
+    })
 }
 
 pub(super) fn list(
@@ -110,6 +132,15 @@ pub(super) fn list(
     };
     let host = host(destination, before.then(args.connection), env)?;
     Ok(ListPlan { host, path, long: args.long, all: args.all })
+}
+
+fn tree(args: &TreeArgs) -> Option<TreeManner> {
+    let links = match args.links {
+        LinksArg::Skip => LinkPolicy::Skip,
+        LinksArg::Follow => LinkPolicy::Follow,
+        LinksArg::Copy => LinkPolicy::Copy,
+    };
+    args.recursive.then_some(TreeManner { links, jobs: args.jobs })
 }
 
 impl From<MannerArgs> for Manner {

@@ -55,7 +55,7 @@ fn draw(bar: &ProgressBar, progress: &Progress) {
     bar.set_message(message(progress.bytes(), progress.total(), progress.rate(), progress.eta()));
 }
 
-fn message(bytes: u64, total: Option<u64>, rate: u64, eta: Option<Duration>) -> Cow<'static, str> {
+pub(super) fn message(bytes: u64, total: Option<u64>, rate: u64, eta: Option<Duration>) -> Cow<'static, str> {
     let mut text = match total {
         Some(total) => {
             let percent = u128::from(bytes) * 100 / u128::from(total.max(1));
@@ -75,7 +75,7 @@ fn message(bytes: u64, total: Option<u64>, rate: u64, eta: Option<Duration>) -> 
     text.into()
 }
 
-fn style() -> Result<ProgressStyle, Failure> {
+pub(super) fn style() -> Result<ProgressStyle, Failure> {
     // A name takes 24 columns, so that the bars of several files begin at one place.
     let style = ProgressStyle::with_template("{prefix:24!} [{wide_bar}] {msg}");
     let style =
@@ -84,7 +84,7 @@ fn style() -> Result<ProgressStyle, Failure> {
 }
 
 /// As often as a transfer says how far it is.
-const TIMES_A_SECOND: u8 = 10;
+pub(super) const TIMES_A_SECOND: u8 = 10;
 
 #[cfg(test)]
 mod tests {

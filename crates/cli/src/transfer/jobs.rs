@@ -3,14 +3,13 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use rustle_sftp::{ErrorKind, Sftp};
+use rustle_sftp::{ErrorKind, Sftp, local_name};
 
-use super::local_name::local_name;
 use crate::failure::Failure;
 use crate::names::Shown;
 use crate::remote_path;
 
-/// One file to be moved.
+/// One file or directory to be moved.
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) source: Place,
@@ -18,6 +17,23 @@ pub(super) struct Job {
     pub(super) destination: Result<Place, Failure>,
     /// Who chose the name of the destination.
     pub(super) name: Name,
+    pub(super) kind: Kind,
+}
+
+/// What is moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A file, or what will turn out to be none.
+    File,
+    /// A directory with all that is in it.
+    Tree,
+}
+
+/// Whether directories are moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Depth {
+    Files,
+    Trees,
 }
 
 /// Who chose a name.
@@ -66,23 +82,30 @@ pub(super) async fn to_here(
     sftp: &Sftp,
     sources: &[Vec<u8>],
     destination: &Path,
+    depth: Depth,
     target: &str,
 ) -> Result<Vec<Job>, Failure> {
-    let sources = found(sftp, sources, target).await;
+    let sources = found(sftp, sources, depth, target).await;
     let is_directory = destination.is_dir();
     let text = destination.as_os_str().as_encoded_bytes();
     let names_directory = text.ends_with(b"/") || cfg!(windows) && text.ends_with(b"\\");
-    if !is_directory && (sources.len() > 1 || names_directory) {
+    let is_tree = sources.first().is_some_and(|source| source.kind == Kind::Tree);
+    if !is_directory && (sources.len() > 1 || names_directory && !is_tree) {
         return Err(no_directory(ErrorKind::Local, &Shown::of_local(destination.as_os_str()), sources.len()));
     }
     let mut jobs = Vec::with_capacity(sources.len());
-    for (source, name, is_there) in sources {
-        let destination = match (is_directory, last_name(&source)) {
+    for Source { path: source, name, kind, is_there } in sources {
+        let own_name = match kind {
+            Kind::File => last_name(&source),
+            Kind::Tree => last_name(without_slashes(&source)),
+        };
+        let destination = match (is_directory, own_name) {
             (false, _) => Ok(Place::Here(destination.to_owned())),
             (true, Some(name)) => match local_name(name) {
                 Ok(name) => Ok(Place::Here(destination.join(name))),
-                Err(why) => Err(failed(ErrorKind::InvalidName, &source, why).at(target)),
+                Err(error) => Err(Failure::sftp(&error, target)),
             },
+            (true, None) if kind == Kind::Tree => Ok(Place::Here(destination.to_owned())),
             (true, None) => {
                 Err(failed(ErrorKind::IsADirectory, &source, "a directory, and only files are moved")
                     .at(target))
@@ -90,7 +113,7 @@ pub(super) async fn to_here(
         };
         // Where the file could not even be looked for, that is what is said.
         let destination = is_there.and(destination);
-        jobs.push(Job { source: Place::There(source), destination, name });
+        jobs.push(Job { source: Place::There(source), destination, name, kind });
     }
     Ok(each_by_itself(jobs))
 }
@@ -106,6 +129,7 @@ pub(super) async fn to_there(
     sftp: &Sftp,
     sources: &[PathBuf],
     destination: &[u8],
+    depth: Depth,
     target: &str,
 ) -> Result<Vec<Job>, Failure> {
     let destination =
@@ -116,15 +140,24 @@ pub(super) async fn to_there(
         Err(error) if error.kind() == ErrorKind::NotFound => false,
         Err(error) => return Err(Failure::sftp(&error, target)),
     };
-    if !is_directory && (sources.len() > 1 || names_directory) {
+    let kind_of = |source: &PathBuf| match depth {
+        Depth::Trees if source.is_dir() => Kind::Tree,
+        Depth::Trees | Depth::Files => Kind::File,
+    };
+    let is_tree = sources.first().is_some_and(|source| kind_of(source) == Kind::Tree);
+    if !is_directory && (sources.len() > 1 || names_directory && !is_tree) {
         return Err(
             no_directory(ErrorKind::NotADirectory, &Shown::of(&destination), sources.len()).at(target)
         );
     }
     let job = |source: &PathBuf| {
         let shown = source.as_os_str().as_encoded_bytes();
-        let destination = match (is_directory, source.file_name()) {
+        let kind = kind_of(source);
+        let own_name = source.file_name().filter(|_| kind == Kind::File || !is_contents(shown));
+        let destination = match (is_directory, own_name) {
+            (false, _) if kind == Kind::Tree => Ok(Place::There(without_slashes(&destination).to_vec())),
             (false, _) => Ok(Place::There(destination.clone())),
+            (true, None) if kind == Kind::Tree => Ok(Place::There(destination.clone())),
             (true, None) => Err(failed(ErrorKind::Local, shown, "a directory, and only files are moved")),
             // On Windows, what is not Unicode has no spelling that a server would understand.
             (true, Some(name)) if cfg!(unix) || name.to_str().is_some() => {
@@ -132,7 +165,7 @@ pub(super) async fn to_there(
             }
             (true, Some(_)) => Err(failed(ErrorKind::InvalidName, shown, "the name is not Unicode")),
         };
-        Job { source: Place::Here(source.clone()), destination, name: Name::Typed }
+        Job { source: Place::Here(source.clone()), destination, name: Name::Typed, kind }
     };
     Ok(each_by_itself(sources.iter().map(job).collect()))
 }
@@ -152,9 +185,17 @@ fn each_by_itself(mut jobs: Vec<Job>) -> Vec<Job> {
     jobs
 }
 
-/// The files that are meant by what was typed; what fits no pattern is a name, and may be there as such. What cannot be
-/// looked for is a failure of its own.
-async fn found(sftp: &Sftp, typed: &[Vec<u8>], target: &str) -> Vec<(Vec<u8>, Name, Result<(), Failure>)> {
+/// Something of the host that was typed or listed.
+struct Source {
+    path: Vec<u8>,
+    name: Name,
+    kind: Kind,
+    is_there: Result<(), Failure>,
+}
+
+/// What is meant by what was typed; what fits no pattern is a name, and may be there as such. What cannot be looked for is
+/// a failure of its own.
+async fn found(sftp: &Sftp, typed: &[Vec<u8>], depth: Depth, target: &str) -> Vec<Source> {
     let mut all = Vec::with_capacity(typed.len());
     for typed in typed {
         let found = match remote_path::matches(sftp, typed).await {
@@ -165,11 +206,38 @@ async fn found(sftp: &Sftp, typed: &[Vec<u8>], target: &str) -> Vec<(Vec<u8>, Na
             Err(error) => Err(error),
         };
         match found {
-            Ok((name, paths)) => all.extend(paths.into_iter().map(|path| (path, name, Ok(())))),
-            Err(error) => all.push((typed.clone(), Name::Typed, Err(Failure::sftp(&error, target)))),
+            Ok((name, paths)) => {
+                for path in paths {
+                    let kind = kind_there(sftp, &path, depth).await;
+                    all.push(Source { path, name, kind, is_there: Ok(()) });
+                }
+            }
+            Err(error) => {
+                let is_there = Err(Failure::sftp(&error, target));
+                all.push(Source { path: typed.clone(), name: Name::Typed, kind: Kind::File, is_there });
+            }
         }
     }
     all
+}
+
+/// What cannot be asked is taken for a file: what is wrong with it is said when it is moved.
+async fn kind_there(sftp: &Sftp, path: &[u8], depth: Depth) -> Kind {
+    match depth {
+        Depth::Trees if sftp.metadata(path).await.is_ok_and(|metadata| metadata.is_dir()) => Kind::Tree,
+        Depth::Trees | Depth::Files => Kind::File,
+    }
+}
+
+/// Whether what is in the directory is meant, and not the directory by its name.
+fn is_contents(path: &[u8]) -> bool {
+    path.ends_with(b"/.") || cfg!(windows) && path.ends_with(b"\\.")
+}
+
+/// The path of a directory as that of an entry.
+fn without_slashes(path: &[u8]) -> &[u8] {
+    let end = path.iter().rposition(|byte| *byte != b'/').map_or(path.len().min(1), |last| last + 1);
+    &path[..end]
 }
 
 /// The name at a path's end, if it is that of an entry of a directory.
@@ -212,6 +280,14 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_has_its_name_with_slashes_behind_it_too() {
+        let name = |path: &'static [u8]| last_name(without_slashes(path));
+        assert_eq!((name(b"/srv/www//"), name(b"www")), (Some(&b"www"[..]), Some(&b"www"[..])));
+        assert_eq!((name(b"/"), name(b"/srv/."), name(b"..")), (None, None, None));
+        assert!(is_contents(b"a/.") && !is_contents(b"a.") && !is_contents(b"a/.."));
+    }
+
+    #[test]
     fn a_name_goes_into_its_directory_with_one_slash() {
         assert_eq!(joined(b"/srv", b"a"), b"/srv/a");
         assert_eq!(joined(b"/", b"a"), b"/a");
@@ -222,6 +298,7 @@ mod tests {
     fn the_second_of_two_files_for_one_place_is_refused() {
         let job = |source: &str| Job {
             name: Name::Typed,
+            kind: Kind::File,
             source: Place::There(source.into()),
             destination: Ok(Place::Here("dir/x".into())),
         };

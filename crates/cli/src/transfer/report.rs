@@ -1,12 +1,16 @@
 //! What came of each file, for people and for programs.
 
+mod trees;
+
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use rustle_sftp::{Proof, Resumed, Summary, Verified};
+use rustle_sftp::{Proof, Resumed, Summary, TreeSummary, Verified};
 use serde::Serialize;
 
+use self::trees::Trees;
 use super::jobs::Job;
+use super::tree::Told;
 use crate::amounts::{Bytes, Time, rate};
 use crate::failure::{Failure, Stop};
 use crate::names::{Shown, text_or_base64};
@@ -17,7 +21,11 @@ pub(super) struct Report {
     host: String,
     begun: Instant,
     took: Duration,
+    /// Files that were named by themselves.
     rows: Vec<Row>,
+    trees: Trees,
+    /// With directories there may be more files than anybody wants in one value: each has a line.
+    in_lines: bool,
 }
 
 struct Row {
@@ -27,11 +35,31 @@ struct Row {
 
 impl Report {
     pub(super) fn new(host: &str) -> Self {
-        Self { host: host.to_owned(), begun: Instant::now(), took: Duration::ZERO, rows: Vec::new() }
+        Self {
+            host: host.to_owned(),
+            begun: Instant::now(),
+            took: Duration::ZERO,
+            rows: Vec::new(),
+            trees: Trees::default(),
+            in_lines: false,
+        }
+    }
+
+    /// One with a line for each file where programs read it.
+    pub(super) fn in_lines(host: &str) -> Self {
+        Self { in_lines: true, ..Self::new(host) }
     }
 
     /// One more file has ended: people are told at once of what went wrong.
-    pub(super) fn add(&mut self, job: Job, result: Result<Summary, Failure>, printer: &mut Printer) {
+    ///
+    /// # Errors
+    /// Standard output cannot be written to.
+    pub(super) fn add(
+        &mut self,
+        job: Job,
+        result: Result<Summary, Failure>,
+        printer: &mut Printer,
+    ) -> Result<(), Stop> {
         let source = Shown::of(job.source.bytes());
         match &result {
             Err(failure) if printer.format() == Format::Human => printer.failure(failure),
@@ -67,20 +95,50 @@ impl Report {
                 }
             }
         }
-        self.rows.push(Row { job, result });
+        let row = Row { job, result };
+        if self.in_lines && printer.format() == Format::Json {
+            let event = if row.result.is_ok() { "file" } else { "failed" };
+            printer.json(&Named { event, file: File::of(&row) })?;
+        }
+        self.rows.push(row);
         self.took = self.begun.elapsed();
+        Ok(())
+    }
+
+    /// Something in a directory is done.
+    ///
+    /// # Errors
+    /// Standard output cannot be written to.
+    pub(super) fn tell(&mut self, told: &Told, printer: &mut Printer) -> Result<(), Stop> {
+        self.trees.tell(told, printer)
+    }
+
+    /// One more directory has ended.
+    ///
+    /// # Errors
+    /// Standard output cannot be written to.
+    pub(super) fn add_tree(
+        &mut self,
+        job: &Job,
+        moved: Result<TreeSummary, Failure>,
+        printer: &mut Printer,
+    ) -> Result<(), Stop> {
+        self.trees.add(job, moved, printer)?;
+        self.took = self.begun.elapsed();
+        Ok(())
     }
 
     pub(super) fn is_good(&self) -> bool {
-        self.rows.iter().all(|row| row.result.is_ok())
+        self.rows.iter().all(|row| row.result.is_ok()) && self.trees.failed == 0
     }
 
     /// The summary for people on standard error, or all of it as one value on standard output.
     pub(super) fn print(&self, printer: &mut Printer) -> Result<(), Stop> {
         match printer.format() {
             // Where nothing was moved, the errors have said all.
-            Format::Human if self.done().next().is_none() => {}
+            Format::Human if self.done().next().is_none() && self.trees.is_empty() => {}
             Format::Human => printer.summary(self.line()),
+            Format::Json if self.in_lines => printer.json(&self.sum())?,
             Format::Json => printer.json(&self.value())?,
         }
         Ok(())
@@ -89,6 +147,12 @@ impl Report {
     fn line(&self) -> String {
         let done = self.done().count();
         let all = self.rows.len();
+        if !self.trees.is_empty() {
+            let sum = self.sum();
+            let line = self.trees.line(sum.files, sum.failed);
+            let speed = Bytes(rate(sum.bytes, self.took));
+            return format!("{line}, {} in {}, {speed}/s", Bytes(sum.bytes), Time(self.took));
+        }
         let files = if all == 1 { "file" } else { "files" };
         let mut line =
             if done == all { format!("{all} {files}") } else { format!("{done} of {all} {files}") };
@@ -117,13 +181,56 @@ impl Report {
         }
     }
 
+    /// All of it, where each file had a line.
+    fn sum(&self) -> Sum<'_> {
+        let bytes = self.bytes();
+        let failed = self.rows.iter().filter(|row| row.result.is_err()).count() as u64;
+        Sum {
+            event: "summary",
+            host: &self.host,
+            files: self.done().count() as u64 + self.trees.files,
+            directories: self.trees.directories,
+            links: self.trees.links,
+            skipped: self.trees.skipped,
+            failed: failed + self.trees.failed,
+            unverified: self.trees.unverified,
+            changed_meanwhile: self.trees.changed,
+            bytes,
+            duration_ms: millis(self.took),
+            bytes_per_second: rate(bytes, self.took),
+        }
+    }
+
     fn done(&self) -> impl Iterator<Item = &Summary> {
         self.rows.iter().filter_map(|row| row.result.as_ref().ok())
     }
 
     fn bytes(&self) -> u64 {
-        self.done().map(|summary| summary.moved).sum()
+        self.done().map(|summary| summary.moved).sum::<u64>() + self.trees.bytes
     }
+}
+
+#[derive(Serialize)]
+struct Named<'a> {
+    event: &'static str,
+    #[serde(flatten)]
+    file: File<'a>,
+}
+
+#[derive(Serialize)]
+struct Sum<'a> {
+    event: &'static str,
+    host: &'a str,
+    files: u64,
+    directories: u64,
+    links: u64,
+    skipped: u64,
+    failed: u64,
+    unverified: u64,
+    changed_meanwhile: u64,
+    bytes: u64,
+    duration_ms: f64,
+    bytes_per_second: u64,
 }
 
 #[derive(Serialize)]

@@ -31,3 +31,4 @@ mod terminal;
 mod test_connection;
 mod test_server;
 mod transfer;
+mod trees;

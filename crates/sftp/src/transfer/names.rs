@@ -17,12 +17,30 @@ use bytes::Bytes;
 use crate::error::{Error, ErrorKind};
 use crate::shown::Shown;
 
+/// A name of the server as this system has it, where it is that of a single file here and means that file alone.
+///
+/// On Unix every byte but `/` and NUL is kept as it is, except that `.` and `..` are refused. On Windows the name has to be
+/// UTF-8 and one that the system takes as it stands: it would read `a:b` as a stream of `a`, `NUL.txt` as a device, and `a.`
+/// as `a`. Nothing is replaced or shortened, so that two names never become one.
+///
+/// ```
+/// assert_eq!(rustle_sftp::local_name(b"app.log")?, "app.log");
+/// assert!(rustle_sftp::local_name(b"../app.log").is_err());
+/// # Ok::<(), rustle_sftp::Error>(())
+/// ```
+///
+/// # Errors
+/// [`ErrorKind::InvalidName`] with the reason.
+pub fn local_name(name: &[u8]) -> Result<OsString, Error> {
+    component(name).map_err(|why| why.about(name))
+}
+
 /// The file `name`, an entry of a listing, directly inside `directory`.
 ///
 /// # Errors
 /// [`ErrorKind::InvalidName`] with the reason, where the name is none of a single file on this system.
 pub(crate) fn join(directory: &Path, name: &[u8]) -> Result<PathBuf, Error> {
-    component(name).map(|name| directory.join(name)).map_err(|why| why.about(name))
+    local_name(name).map(|name| directory.join(name))
 }
 
 /// The file at `relative`, a path of one or more names with `/` between them, somewhere below `directory`.

@@ -19,6 +19,8 @@ pub(crate) struct Options {
     pub(crate) no_follow: bool,
     pub(crate) limit: Option<NonZeroU64>,
     pub(crate) channels: Option<NonZeroUsize>,
+    /// Files of a tree that may be under way together.
+    pub(crate) at_once: Option<NonZeroUsize>,
     /// What keeps the rate, where several files share it.
     pub(crate) shared: Option<Limit>,
     pub(crate) scope: Scope,

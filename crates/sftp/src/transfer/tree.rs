@@ -1,5 +1,6 @@
 //! Whole directories from one side to the other.
 
+mod account;
 mod directories;
 mod get;
 mod listing;
@@ -15,6 +16,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use self::account::{Account, Listener};
+pub use self::account::{Outcome, TreeEvent};
 pub use self::report::{Failure, Skipped, TreeSummary};
 use self::room::Room;
 use crate::error::Result;
@@ -66,7 +69,9 @@ pub struct TreeTransfer {
     way: Way,
     options: Options,
     links: LinkPolicy,
+    keep_out: bool,
     watcher: Option<Watcher>,
+    listener: Option<Listener>,
 }
 
 /// What is done with symbolic links that a tree holds.
@@ -119,7 +124,9 @@ impl Sftp {
             way,
             options: Options { scope: Scope::InTree, no_follow: true, ..Options::default() },
             links: LinkPolicy::default(),
+            keep_out: false,
             watcher: None,
+            listener: None,
         }
     }
 }
@@ -163,6 +170,29 @@ impl TreeTransfer {
         self
     }
 
+    /// Does not go through a link that stands where the directory itself is to be on this side: that is an error, and so is
+    /// a directory above it that is missing. For names that come from a server's listing, as with
+    /// [`Transfer::no_follow`](crate::Transfer::no_follow). It makes no difference to what is sent.
+    pub fn no_follow(mut self) -> Self {
+        self.keep_out = true;
+        self
+    }
+
+    /// At most so many files at once. Unless set, as many as there is room for: up to 256 small ones, since each takes two
+    /// round trips in which nothing else of it happens, and two large ones, which fill a link already. It can only make
+    /// them fewer; one file after the other is for a server that stumbles over more.
+    pub fn files_at_once(mut self, most: NonZeroUsize) -> Self {
+        self.options.at_once = Some(most);
+        self
+    }
+
+    /// Tells of each file, link and failure when it is known what became of it, in that order. It is called where the
+    /// transfer runs, and has to return at once.
+    pub fn each(mut self, tell: impl FnMut(&TreeEvent<'_>) + Send + 'static) -> Self {
+        self.listener = Some(Listener::new(tell));
+        self
+    }
+
     /// Tells how far it is, ten times a second and at the end; see [`Progress`].
     pub fn progress(mut self, tell: impl FnMut(&Progress) + Send + 'static) -> Self {
         self.watcher = Some(Watcher::new(tell));
@@ -170,16 +200,21 @@ impl TreeTransfer {
     }
 
     async fn run(self) -> Result<TreeSummary> {
-        let Self { sftp, way, options, links, watcher } = self;
+        let Self { sftp, way, options, links, keep_out, watcher, listener } = self;
         let begun = Instant::now();
         let meter = Meter::new();
         let work = async {
             let limits = sftp.engine().limits().await?;
             let room = Room::new(limits, &options);
-            let tree = Tree { sftp: &sftp, options: &options, links, meter: &meter, room };
+            let tree = Tree { sftp: &sftp, options: &options, links, keep_out, meter: &meter, room };
+            let account = Account::new(listener);
             match way {
-                Way::Get { remote, local } => Box::pin(get::get(&tree, checked("get", remote)?, local)).await,
-                Way::Put { local, remote } => Box::pin(put::put(&tree, local, checked("put", remote)?)).await,
+                Way::Get { remote, local } => {
+                    Box::pin(get::get(&tree, checked("get", remote)?, local, account)).await
+                }
+                Way::Put { local, remote } => {
+                    Box::pin(put::put(&tree, local, checked("put", remote)?, account)).await
+                }
             }
         };
         let mut summary = watched(&meter, watcher, work).await?;
@@ -202,6 +237,8 @@ struct Tree<'a> {
     sftp: &'a Sftp,
     options: &'a Options,
     links: LinkPolicy,
+    /// A link where the directory itself is to be is not followed.
+    keep_out: bool,
     meter: &'a Meter,
     room: Room,
 }

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use rustle_sftp_proto::{Attributes, FileKind, Request};
 
-use self::jobs::{Came, Event, Found, Note};
+use self::jobs::{Came, Event, Found, Note, essential};
 use self::small::Fetched;
 use crate::error::{Error, ErrorKind, Result};
 use crate::local::target::{Durability, Finish, Placing};
@@ -22,13 +22,19 @@ use crate::path::join;
 use crate::read_dir::DirEntry;
 use crate::transfer::get as whole;
 use crate::transfer::names;
+use crate::transfer::tree::account::{Account, Ends};
 use crate::transfer::tree::directories::{Directories, Directory};
 use crate::transfer::tree::listing::Listing;
 use crate::transfer::tree::report::TreeSummary;
 use crate::transfer::tree::{LinkPolicy, Tree};
 
 /// Fetches what is in `remote` into `local`.
-pub(super) async fn get(tree: &Tree<'_>, remote: Bytes, local: PathBuf) -> Result<TreeSummary> {
+pub(super) async fn get(
+    tree: &Tree<'_>,
+    remote: Bytes,
+    local: PathBuf,
+    account: Account,
+) -> Result<TreeSummary> {
     let engine = tree.sftp.engine();
     let asked = if remote.is_empty() { Bytes::from_static(b".") } else { remote.clone() };
     let attributes = engine.submit(Request::Stat { path: asked.clone() });
@@ -44,11 +50,14 @@ pub(super) async fn get(tree: &Tree<'_>, remote: Bytes, local: PathBuf) -> Resul
         LinkPolicy::Follow => Some(real.path("realpath").await.map_err(|error| error.at(&remote))?),
         LinkPolicy::Skip | LinkPolicy::Copy => None,
     };
-    local::create_dir_all(local.clone()).await?;
-    let mut get = Get::new(tree);
+    match tree.keep_out {
+        true => local::make_dir(local.clone(), attributes.permissions().unwrap_or(0o777)).await?,
+        false => local::create_dir_all(local.clone()).await?,
+    }
+    let mut get = Get::new(tree, account);
     // Its number is 0, as it is the first.
     get.directories.add(None, Directory { real, ..directory(remote, local, &attributes) });
-    get.summary.directories = 1;
+    get.account.summary.directories = 1;
     get.listing = 1;
     get.paused.push(listing);
     get.run().await
@@ -74,11 +83,11 @@ struct Get<'a> {
     fetching: usize,
     /// Of small files that were asked for and are not written yet.
     bytes: u64,
-    summary: TreeSummary,
+    account: Account,
 }
 
 impl<'a> Get<'a> {
-    fn new(tree: &'a Tree<'a>) -> Self {
+    fn new(tree: &'a Tree<'a>, account: Account) -> Self {
         Self {
             tree,
             directories: Directories::default(),
@@ -93,14 +102,14 @@ impl<'a> Get<'a> {
             writing: 0,
             fetching: 0,
             bytes: 0,
-            summary: TreeSummary::default(),
+            account,
         }
     }
 
     async fn run(mut self) -> Result<TreeSummary> {
         loop {
             self.begin();
-            let Some(event) = self.jobs.next().await else { return Ok(self.summary) };
+            let Some(event) = self.jobs.next().await else { return Ok(self.account.summary) };
             if let Err(error) = self.take(event) {
                 self.settle().await;
                 return Err(error);
@@ -129,6 +138,7 @@ impl<'a> Get<'a> {
             self.jobs.push(Box::pin(jobs::write(batch)));
         }
         while self.asking < room.files
+            && self.asking + self.fetching < room.together
             && let Some(found) = self.found.pop_front()
         {
             let size = found.attributes.size().unwrap_or(0);
@@ -149,6 +159,7 @@ impl<'a> Get<'a> {
             });
         }
         while self.fetching < room.large
+            && self.asking + self.fetching < room.together
             && let Some(found) = self.large.pop_front()
         {
             self.fetching += 1;
@@ -184,13 +195,13 @@ impl<'a> Get<'a> {
         match event {
             Event::Opened { number, opened } => match opened {
                 Ok(listing) => {
-                    self.summary.directories += 1;
+                    self.account.summary.directories += 1;
                     self.paused.push(listing);
                 }
                 Err(error) => {
                     self.listing -= 1;
                     let path = self.directories.at(number).map(|found| found.remote.clone());
-                    self.fail(path.unwrap_or_default(), error)?;
+                    self.fail(&path.unwrap_or_default(), error)?;
                     self.one_less(number);
                 }
             },
@@ -213,8 +224,8 @@ impl<'a> Get<'a> {
             Event::Linked { found, linked } => {
                 self.asking -= 1;
                 match linked {
-                    Ok(()) => self.summary.links += 1,
-                    Err(error) => self.fail(found.remote, error)?,
+                    Ok(()) => self.account.link(found.ends()),
+                    Err(error) => self.fail(&found.remote, error)?,
                 }
                 self.one_less(found.directory);
             }
@@ -229,15 +240,15 @@ impl<'a> Get<'a> {
             Event::Moved { found, moved } => {
                 self.fetching -= 1;
                 match moved {
-                    Ok(moved) => self.summary.count(&moved),
-                    Err(error) => self.fail(found.remote, error)?,
+                    Ok(moved) => self.account.alone(found.ends(), &moved),
+                    Err(error) => self.fail(&found.remote, error)?,
                 }
                 self.one_less(found.directory);
             }
             Event::Finished { number, finished } => {
                 if let Err(error) = finished {
                     let path = self.directories.at(number).map(|found| found.remote.clone());
-                    self.fail(path.unwrap_or_default(), error)?;
+                    self.fail(&path.unwrap_or_default(), error)?;
                 }
                 if let Some(above) = self.directories.remove(number) {
                     self.one_less(above);
@@ -254,7 +265,7 @@ impl<'a> Get<'a> {
             Ok(entry) => entry,
             Err(error) => {
                 let path = error.path().map_or_else(|| directory.remote.clone(), Bytes::copy_from_slice);
-                return self.fail(path, error);
+                return self.fail(&path, error);
             }
         };
         let name = entry.name();
@@ -271,7 +282,7 @@ impl<'a> Get<'a> {
         };
         let local = match local {
             Ok(local) => local,
-            Err(error) => return self.fail(remote, error),
+            Err(error) => return self.fail(&remote, error),
         };
         self.directories.one_more(listing.number);
         let attributes = essential(entry.metadata().attributes());
@@ -291,12 +302,12 @@ impl<'a> Get<'a> {
                 }
             }
             Some(FileKind::Symlink) if self.tree.links == LinkPolicy::Skip => {
-                self.summary.skip(&found.remote, FileKind::Symlink);
+                self.account.skip(&found.remote, FileKind::Symlink);
                 self.one_less(found.directory);
             }
             Some(FileKind::Symlink) | None => self.found.push_back(found),
             Some(kind) => {
-                self.summary.skip(&found.remote, kind);
+                self.account.skip(&found.remote, kind);
                 self.one_less(found.directory);
             }
         }
@@ -308,7 +319,7 @@ impl<'a> Get<'a> {
             Ok(looked) => looked,
             Err(error) => {
                 let number = found.directory;
-                self.fail(found.remote, error)?;
+                self.fail(&found.remote, error)?;
                 self.one_less(number);
                 return Ok(());
             }
@@ -340,7 +351,7 @@ impl<'a> Get<'a> {
         };
         if let Some(text) = refused {
             let error = Error::new(ErrorKind::InvalidArgument, "get", text).at(&found.remote);
-            self.fail(found.remote, error)?;
+            self.fail(&found.remote, error)?;
             self.one_less(above);
             return Ok(());
         }
@@ -361,7 +372,7 @@ impl<'a> Get<'a> {
                 };
                 let preserved = whole::preserved(&found.attributes, options);
                 let wanted = Wanted {
-                    path: found.local,
+                    path: found.local.clone(),
                     placing,
                     mode: whole::new_mode(&found.attributes, options),
                     data: fetched.data,
@@ -370,6 +381,7 @@ impl<'a> Get<'a> {
                 let note = Note {
                     directory: found.directory,
                     remote: found.remote,
+                    local: found.local.clone(),
                     size,
                     length: fetched.length,
                     changed: fetched.changed,
@@ -384,7 +396,7 @@ impl<'a> Get<'a> {
             Err(error) => {
                 self.bytes -= size;
                 let number = found.directory;
-                self.fail(found.remote, error)?;
+                self.fail(&found.remote, error)?;
                 self.one_less(number);
             }
         }
@@ -399,11 +411,12 @@ impl<'a> Get<'a> {
             match written {
                 Ok(()) => {
                     note.counted.done();
-                    self.summary.files += 1;
-                    self.summary.bytes += note.length;
-                    self.summary.changed += u64::from(note.changed);
+                    let ends =
+                        Ends { source: &note.remote, destination: note.local.as_os_str().as_encoded_bytes() };
+                    self.account.file(ends, note.length);
+                    self.account.summary.changed += u64::from(note.changed);
                 }
-                Err(error) => self.fail(note.remote, error)?,
+                Err(error) => self.fail(&note.remote, error)?,
             }
             self.one_less(note.directory);
         }
@@ -425,11 +438,11 @@ impl<'a> Get<'a> {
 
     /// # Errors
     /// The channel is over, and this error comes from that.
-    fn fail(&mut self, path: Bytes, error: Error) -> Result<()> {
+    fn fail(&mut self, path: &[u8], error: Error) -> Result<()> {
         if self.tree.sftp.is_closed() {
             return Err(error);
         }
-        self.summary.fail(path, error);
+        self.account.fail(path, error);
         Ok(())
     }
 }
@@ -448,21 +461,6 @@ fn directory(remote: Bytes, local: PathBuf, attributes: &Attributes) -> Director
         mode: attributes.permissions(),
         times: attributes.accessed().zip(attributes.modified()),
     }
-}
-
-/// What is used of them; the rest would keep whole packets while it waits.
-fn essential(attributes: &Attributes) -> Attributes {
-    let mut kept = Attributes::new();
-    if let Some(size) = attributes.size() {
-        kept = kept.with_size(size);
-    }
-    if let Some(mode) = attributes.permissions() {
-        kept = kept.with_permissions(mode);
-    }
-    if let Some((accessed, modified)) = attributes.accessed().zip(attributes.modified()) {
-        kept = kept.with_times(accessed, modified);
-    }
-    kept
 }
 
 /// Files that are written in one job, and how many such jobs there are at once: the disk is busy with less.

@@ -19,12 +19,18 @@ use crate::local::tree::{self as local, Entry, Links, Listing};
 use crate::local::whole::Small;
 use crate::path::join;
 use crate::transfer::names;
+use crate::transfer::tree::account::Account;
 use crate::transfer::tree::directories::{Directories, Directory};
 use crate::transfer::tree::report::TreeSummary;
 use crate::transfer::tree::{LinkPolicy, Tree};
 
 /// Sends what is in `local` into `remote`.
-pub(super) async fn put(tree: &Tree<'_>, local: PathBuf, remote: Bytes) -> Result<TreeSummary> {
+pub(super) async fn put(
+    tree: &Tree<'_>,
+    local: PathBuf,
+    remote: Bytes,
+    account: Account,
+) -> Result<TreeSummary> {
     let details = local::details(local.clone(), Links::Follow).await?;
     let real = match tree.links {
         LinkPolicy::Follow => Some(local::real_path(local.clone()).await?),
@@ -37,8 +43,8 @@ pub(super) async fn put(tree: &Tree<'_>, local: PathBuf, remote: Bytes) -> Resul
     if !top.remote.is_empty() {
         jobs::make_dir(tree.sftp.engine(), &top).await?;
     }
-    let mut put = Put::new(tree);
-    put.summary.directories = 1;
+    let mut put = Put::new(tree, account);
+    put.account.summary.directories = 1;
     put.listing = 1;
     let number = put.directories.add(None, top);
     put.take(Event::Listed { number, listing, entries: Ok(entries) })?;
@@ -68,11 +74,11 @@ struct Put<'a> {
     sending_alone: usize,
     /// Of small files that are being read and are not sent yet.
     bytes: u64,
-    summary: TreeSummary,
+    account: Account,
 }
 
 impl<'a> Put<'a> {
-    fn new(tree: &'a Tree<'a>) -> Self {
+    fn new(tree: &'a Tree<'a>, account: Account) -> Self {
         Self {
             tree,
             directories: Directories::default(),
@@ -88,14 +94,14 @@ impl<'a> Put<'a> {
             sending: 0,
             sending_alone: 0,
             bytes: 0,
-            summary: TreeSummary::default(),
+            account,
         }
     }
 
     async fn run(mut self) -> Result<TreeSummary> {
         loop {
             self.begin();
-            let Some(event) = self.jobs.next().await else { return Ok(self.summary) };
+            let Some(event) = self.jobs.next().await else { return Ok(self.account.summary) };
             self.take(event)?;
         }
     }
@@ -104,12 +110,14 @@ impl<'a> Put<'a> {
     fn begin(&mut self) {
         let (tree, room) = (self.tree, self.tree.room);
         while self.sending < room.files
+            && self.sending + self.sending_alone < room.together
             && let Some((found, data)) = self.ready.pop_front()
         {
             self.sending += 1;
             self.jobs.push(Box::pin(jobs::send(tree, found, data)));
         }
         while self.sending < room.files
+            && self.sending + self.sending_alone < room.together
             && let Some(found) = self.links.pop_front()
         {
             self.sending += 1;
@@ -127,6 +135,7 @@ impl<'a> Put<'a> {
             self.jobs.push(Box::pin(jobs::read(batch)));
         }
         while self.sending_alone < room.large
+            && self.sending + self.sending_alone < room.together
             && let Some(found) = self.large.pop_front()
         {
             self.sending_alone += 1;
@@ -180,7 +189,7 @@ impl<'a> Put<'a> {
         match event {
             Event::Made { number, made } => match made {
                 Ok(()) => {
-                    self.summary.directories += 1;
+                    self.account.summary.directories += 1;
                     if let Some(directory) = self.directories.at(number) {
                         self.paused.push((number, local::list(directory.local.clone())));
                     }
@@ -218,7 +227,7 @@ impl<'a> Put<'a> {
                 self.sending -= 1;
                 match linked {
                     Ok(()) => {
-                        self.summary.links += 1;
+                        self.account.link(found.ends());
                         self.one_less(found.directory);
                     }
                     Err(error) => self.failed(&found, error)?,
@@ -233,8 +242,7 @@ impl<'a> Put<'a> {
                 self.bytes -= found.details.length();
                 match sent {
                     Ok(()) => {
-                        self.summary.files += 1;
-                        self.summary.bytes += found.details.length();
+                        self.account.file(found.ends(), found.details.length());
                         self.one_less(found.directory);
                     }
                     Err(error) => self.failed(&found, error)?,
@@ -244,7 +252,7 @@ impl<'a> Put<'a> {
                 self.sending_alone -= 1;
                 match moved {
                     Ok(moved) => {
-                        self.summary.count(&moved);
+                        self.account.alone(found.ends(), &moved);
                         self.one_less(found.directory);
                     }
                     Err(error) => self.failed(&found, error)?,
@@ -290,7 +298,7 @@ impl<'a> Put<'a> {
             Kind::Link if self.tree.links != LinkPolicy::Skip => self.links.push_back(found),
             kind @ (Kind::Link | Kind::Special) => {
                 let kind = if kind == Kind::Link { FileKind::Symlink } else { FileKind::Other };
-                self.summary.skip(found.local.as_os_str().as_encoded_bytes(), kind);
+                self.account.skip(found.local.as_os_str().as_encoded_bytes(), kind);
                 self.one_less(found.directory);
             }
         }
@@ -370,7 +378,7 @@ impl<'a> Put<'a> {
         if self.tree.sftp.is_closed() {
             return Err(error);
         }
-        self.summary.fail(path, error);
+        self.account.fail(path, error);
         Ok(())
     }
 }

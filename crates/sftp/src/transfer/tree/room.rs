@@ -1,5 +1,7 @@
 //! How much of a tree may be under way at once.
 
+use std::num::NonZeroUsize;
+
 use rustle_sftp_proto::ServerLimits;
 
 use crate::transfer::options::Options;
@@ -14,6 +16,8 @@ pub(super) struct Room {
     pub(super) large: usize,
     /// Directories that are being listed.
     pub(super) listings: usize,
+    /// Files of either sort.
+    pub(super) together: usize,
     /// Bytes of small files.
     pub(super) bytes: usize,
     /// What one READ asks for, and one WRITE has, at most.
@@ -38,6 +42,7 @@ impl Room {
             files: ours.saturating_sub(listings + large).clamp(1, MOST_FILES),
             large,
             listings,
+            together: options.at_once.map_or(usize::MAX, NonZeroUsize::get),
             bytes: MOST_BYTES.min(limit).max(SMALL),
             read: within(limits.max_read),
             write: within(limits.max_write),

@@ -14,6 +14,7 @@ use crate::transfer::get as whole;
 use crate::transfer::progress::FileMeter;
 use crate::transfer::summary::Summary;
 use crate::transfer::tree::Tree;
+use crate::transfer::tree::account::Ends;
 use crate::transfer::tree::directories::Directory;
 use crate::transfer::tree::get::small::{self, Fetched};
 use crate::transfer::tree::listing::Listing;
@@ -28,6 +29,12 @@ pub(super) struct Found {
     pub(super) attributes: Attributes,
 }
 
+impl Found {
+    pub(super) fn ends(&self) -> Ends<'_> {
+        Ends { source: &self.remote, destination: self.local.as_os_str().as_encoded_bytes() }
+    }
+}
+
 /// A file that has come and is still to be written.
 pub(super) struct Came {
     pub(super) note: Note,
@@ -38,6 +45,7 @@ pub(super) struct Came {
 pub(super) struct Note {
     pub(super) directory: usize,
     pub(super) remote: Bytes,
+    pub(super) local: PathBuf,
     pub(super) size: u64,
     pub(super) length: u64,
     pub(super) changed: bool,
@@ -165,4 +173,19 @@ pub(super) async fn finish(number: usize, directory: Directory) -> Event {
         preserved = preserved.times(accessed, modified);
     }
     Event::Finished { number, finished: local::preserve(directory.local, preserved).await }
+}
+
+/// What is used of them; the rest would keep whole packets while it waits.
+pub(super) fn essential(attributes: &Attributes) -> Attributes {
+    let mut kept = Attributes::new();
+    if let Some(size) = attributes.size() {
+        kept = kept.with_size(size);
+    }
+    if let Some(mode) = attributes.permissions() {
+        kept = kept.with_permissions(mode);
+    }
+    if let Some((accessed, modified)) = attributes.accessed().zip(attributes.modified()) {
+        kept = kept.with_times(accessed, modified);
+    }
+    kept
 }

@@ -14,6 +14,7 @@ use crate::local::whole::{Small, read_small};
 use crate::transfer::place::Source;
 use crate::transfer::put as whole;
 use crate::transfer::summary::Summary;
+use crate::transfer::tree::account::Ends;
 use crate::transfer::tree::directories::Directory;
 use crate::transfer::tree::put::small;
 use crate::transfer::tree::{SMALL, Tree};
@@ -25,6 +26,12 @@ pub(super) struct Found {
     pub(super) local: PathBuf,
     pub(super) remote: Bytes,
     pub(super) details: Details,
+}
+
+impl Found {
+    pub(super) fn ends(&self) -> Ends<'_> {
+        Ends { source: self.local.as_os_str().as_encoded_bytes(), destination: &self.remote }
+    }
 }
 
 /// What became of a job.

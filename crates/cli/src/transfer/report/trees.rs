@@ -1,0 +1,153 @@
+//! What came of directories.
+
+use std::fmt::Write as _;
+
+use rustle_sftp::{FileKind, TreeSummary};
+use serde::Serialize;
+
+use crate::amounts::Bytes;
+use crate::failure::{Failure, Stop};
+use crate::names::{Shown, text_or_base64};
+use crate::plan::Format;
+use crate::printer::Printer;
+use crate::transfer::jobs::Job;
+use crate::transfer::tree::{Fate, Told};
+
+/// What came of all directories together.
+#[derive(Default)]
+pub(super) struct Trees {
+    pub(super) files: u64,
+    pub(super) directories: u64,
+    pub(super) links: u64,
+    pub(super) skipped: u64,
+    pub(super) failed: u64,
+    pub(super) unverified: u64,
+    pub(super) changed: u64,
+    pub(super) bytes: u64,
+}
+
+impl Trees {
+    /// Whether nothing in a directory was moved or made.
+    pub(super) fn is_empty(&self) -> bool {
+        self.files == 0 && self.directories == 0
+    }
+
+    /// One thing in a directory is done: programs are told of all, people of what went wrong, and of the rest on request.
+    ///
+    /// # Errors
+    /// Standard output cannot be written to.
+    pub(super) fn tell(&mut self, told: &Told, printer: &mut Printer) -> Result<(), Stop> {
+        self.skipped += u64::from(matches!(told.fate, Fate::Skipped(_)));
+        self.failed += u64::from(matches!(told.fate, Fate::Failed(_)));
+        if printer.format() == Format::Json {
+            printer.json(&Line::of(told))?;
+            return Ok(());
+        }
+        let source = Shown::of(&told.source);
+        let to = Shown::of(told.destination.as_deref().unwrap_or_default());
+        match &told.fate {
+            Fate::File { bytes } => printer.note(format_args!("{source} to {to}: {}", Bytes(*bytes))),
+            Fate::Link => printer.note(format_args!("{source} to {to}: a link")),
+            Fate::Skipped(FileKind::Symlink) => printer.note(format_args!("{source}: a link, left out")),
+            Fate::Skipped(_) => printer.note(format_args!("{source}: no file, left out")),
+            Fate::Failed(failure) => printer.failure(failure),
+        }
+        Ok(())
+    }
+
+    /// A directory has ended.
+    ///
+    /// # Errors
+    /// Standard output cannot be written to.
+    pub(super) fn add(
+        &mut self,
+        job: &Job,
+        moved: Result<TreeSummary, Failure>,
+        printer: &mut Printer,
+    ) -> Result<(), Stop> {
+        let summary = match moved {
+            Ok(summary) => summary,
+            Err(failure) => {
+                let source = job.source.bytes().to_vec();
+                return self.tell(&Told { source, destination: None, fate: Fate::Failed(failure) }, printer);
+            }
+        };
+        let source = Shown::of(job.source.bytes());
+        if summary.unverified > 0 && printer.format() == Format::Human {
+            printer.warning(format_args!(
+                "{source}: the server has no way to compare {} of the files",
+                summary.unverified
+            ));
+        }
+        if summary.changed > 0 && printer.format() == Format::Human {
+            printer.warning(format_args!(
+                "{source}: {} of the files were written to while they were read: what arrived may be of two versions",
+                summary.changed
+            ));
+        }
+        self.files += summary.files;
+        self.directories += summary.directories;
+        self.links += summary.links;
+        self.unverified += summary.unverified;
+        self.changed += summary.changed;
+        self.bytes += summary.bytes;
+        Ok(())
+    }
+
+    /// How much there was of all, with so many files and failures in directories and by themselves.
+    pub(super) fn line(&self, files: u64, failed: u64) -> String {
+        let counted = |count: u64, one: &str, more: &str| match count {
+            1 => format!("1 {one}"),
+            _ => format!("{count} {more}"),
+        };
+        let mut line = counted(files, "file", "files");
+        let _ = write!(line, ", {}", counted(self.directories, "directory", "directories"));
+        if self.links > 0 {
+            let _ = write!(line, ", {}", counted(self.links, "link", "links"));
+        }
+        if self.skipped > 0 {
+            let _ = write!(line, ", {} left out (links and what is no file)", self.skipped);
+        }
+        if failed > 0 {
+            let _ = write!(line, ", {failed} failed");
+        }
+        line
+    }
+}
+
+/// One thing of a directory for programs. Paths that are not UTF-8 stand in the `_base64` field instead.
+#[derive(Serialize)]
+struct Line<'a> {
+    event: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source_base64: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    destination: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    destination_base64: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<u64>,
+    /// What was left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a Failure>,
+}
+
+impl<'a> Line<'a> {
+    fn of(told: &'a Told) -> Self {
+        let (source, source_base64) = text_or_base64(&told.source);
+        let (destination, destination_base64) =
+            told.destination.as_deref().map_or((None, None), text_or_base64);
+        let (event, bytes, kind, error) = match &told.fate {
+            Fate::File { bytes } => ("file", Some(*bytes), None, None),
+            Fate::Link => ("link", None, None, None),
+            Fate::Skipped(FileKind::Symlink) => ("skipped", None, Some("link"), None),
+            Fate::Skipped(_) => ("skipped", None, Some("other"), None),
+            Fate::Failed(failure) => ("failed", None, None, Some(failure)),
+        };
+        Self { event, source, source_base64, destination, destination_base64, bytes, kind, error }
+    }
+}

@@ -1,0 +1,135 @@
+//! A directory that is moved: what is told of each thing in it while the rest goes on.
+
+mod bars;
+
+use std::future::IntoFuture;
+use std::pin::pin;
+
+use rustle_sftp::{FileKind, Outcome, Sftp, TreeEvent, TreeSummary, TreeTransfer};
+use tokio::sync::mpsc;
+
+use self::bars::Bars;
+use super::jobs::{Job, Name, Place};
+use super::report::Report;
+use crate::failure::{Failure, Stop, USAGE};
+use crate::plan::{Manner, TreeManner};
+use crate::printer::Printer;
+
+/// What became of one thing of a tree.
+pub(super) struct Told {
+    pub(super) source: Vec<u8>,
+    pub(super) destination: Option<Vec<u8>>,
+    pub(super) fate: Fate,
+}
+
+pub(super) enum Fate {
+    File { bytes: u64 },
+    Link,
+    Skipped(FileKind),
+    Failed(Failure),
+}
+
+/// Something to say while a tree is moved.
+enum News {
+    Thing(Told),
+    /// How far it is, where nothing is drawn.
+    Line(String),
+}
+
+/// Moves a directory, and tells `report` of each thing in it. What came of all of it comes back for the report as well.
+///
+/// # Errors
+/// Standard output cannot be written to.
+///
+/// # Cancel safety
+/// That of [`TreeTransfer`].
+pub(super) async fn move_tree(
+    job: &Job,
+    sftp: &Sftp,
+    (manner, tree): (Manner, TreeManner),
+    report: &mut Report,
+    printer: &mut Printer,
+    target: &str,
+) -> Result<Result<TreeSummary, Failure>, Stop> {
+    let transfer = match begin(job, sftp) {
+        Ok(transfer) => in_this_manner(transfer, manner, tree),
+        Err(failure) => return Ok(Err(failure)),
+    };
+    let (tell, mut news) = mpsc::unbounded_channel();
+    let (lines, host) = (tell.clone(), target.to_owned());
+    let bars = Bars::new(printer)?;
+    let transfer = bars.watch(transfer, move |line| {
+        // Whoever reads it is gone when the work is being dropped.
+        let _ = lines.send(News::Line(line));
+    });
+    let transfer = transfer.each(move |event| {
+        let _ = tell.send(News::Thing(told(event, &host)));
+    });
+    let mut work = pin!(transfer.into_future());
+    let moved = loop {
+        tokio::select! {
+            // What is known is said before the end is.
+            biased;
+            Some(news) = news.recv() => bars.suspend(|| say(news, report, printer))?,
+            moved = &mut work => break moved,
+        }
+    };
+    while let Ok(news) = news.try_recv() {
+        bars.suspend(|| say(news, report, printer))?;
+    }
+    Ok(moved.map_err(|error| Failure::sftp(&error, target)))
+}
+
+fn begin(job: &Job, sftp: &Sftp) -> Result<TreeTransfer, Failure> {
+    match (&job.source, job.destination.as_ref().map_err(Failure::clone)?) {
+        (Place::There(remote), Place::Here(local)) => match job.name {
+            Name::Typed => Ok(sftp.get_dir(remote, local)),
+            Name::Listed => Ok(sftp.get_dir(remote, local).no_follow()),
+        },
+        (Place::Here(local), Place::There(remote)) => Ok(sftp.put_dir(local, remote)),
+        (Place::Here(_), Place::Here(_)) | (Place::There(_), Place::There(_)) => {
+            Err(Failure::new(USAGE, "both paths are on the same side"))
+        }
+    }
+}
+
+fn in_this_manner(transfer: TreeTransfer, manner: Manner, tree: TreeManner) -> TreeTransfer {
+    let mut transfer = transfer.links(tree.links);
+    if manner.atomic {
+        transfer = transfer.atomic();
+    }
+    if manner.verify {
+        transfer = transfer.verify();
+    }
+    if manner.preserve {
+        transfer = transfer.preserve();
+    }
+    if let Some(jobs) = tree.jobs {
+        transfer = transfer.files_at_once(jobs);
+    }
+    match manner.limit {
+        Some(limit) => transfer.limit(limit),
+        None => transfer,
+    }
+}
+
+fn told(event: &TreeEvent<'_>, host: &str) -> Told {
+    let fate = match event.outcome() {
+        Outcome::File { bytes } => Fate::File { bytes },
+        Outcome::Link => Fate::Link,
+        Outcome::Skipped(kind) => Fate::Skipped(kind),
+        Outcome::Failed(error) => Fate::Failed(Failure::sftp(error, host)),
+        other => Fate::Failed(Failure::new(USAGE, format!("this program has no word for {other:?}"))),
+    };
+    Told { source: event.source().to_vec(), destination: event.destination().map(<[u8]>::to_vec), fate }
+}
+
+fn say(news: News, report: &mut Report, printer: &mut Printer) -> Result<(), Stop> {
+    match news {
+        News::Thing(told) => report.tell(&told, printer),
+        News::Line(line) => {
+            printer.summary(line);
+            Ok(())
+        }
+    }
+}

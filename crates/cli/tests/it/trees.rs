@@ -1,0 +1,141 @@
+//! `get -r` and `put -r`: where a directory goes, what is said of it, and what is left out.
+
+use rustle_testserver::{Sftp, TestServer};
+
+use crate::host::Host;
+
+/// A host with these files, and here a directory `here`.
+async fn serving(files: Sftp) -> Host {
+    let host = Host::with(TestServer::builder().builtins().sftp(files)).await;
+    std::fs::create_dir(host.path("here")).unwrap();
+    host
+}
+
+fn site() -> Sftp {
+    Sftp::memory()
+        .file("/srv/www/index", "index")
+        .file("/srv/www/deep/page", "page")
+        .directory_entry("/srv/www/empty")
+}
+
+fn read(host: &Host, name: &str) -> String {
+    std::fs::read_to_string(host.path(name)).unwrap()
+}
+
+fn there(host: &Host, path: &str) -> String {
+    String::from_utf8(host.server.sftp_content(path).unwrap()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_goes_to_a_new_name_or_into_one_that_is_there_as_with_scp() {
+    let host = serving(site()).await;
+    let here = host.path("here");
+    for (from, to, top) in [
+        ("web:/srv/www", host.path("new"), "new"),
+        ("web:/srv/www", host.path("slash/"), "slash"),
+        ("web:/srv/www", here.clone(), "here/www"),
+        ("web:srv/www/", format!("{here}/"), "here/www"),
+        ("web:/srv/www/.", here.clone(), "here"),
+        ("web:/srv/w*", here.clone(), "here/www"),
+    ] {
+        let ran = host.run(&["get", "-r", from, &to]).await;
+        assert_eq!((ran.code, ran.stdout()), (Some(0), ""), "{from} {to}: {}", ran.stderr);
+        assert_eq!(read(&host, &format!("{top}/index")), "index");
+        assert_eq!(read(&host, &format!("{top}/deep/page")), "page");
+        assert!(std::path::Path::new(&host.path(&format!("{top}/empty"))).is_dir());
+        std::fs::remove_dir_all(host.path(top)).unwrap();
+        std::fs::create_dir_all(&here).unwrap();
+    }
+    std::fs::create_dir_all(host.path("up/deep")).unwrap();
+    host.write("up/a", "a");
+    host.write("up/deep/b", "b");
+    let up = host.path("up");
+    for (from, to, top) in [
+        (up.clone(), "web:/new", "/new"),
+        (up.clone(), "web:/slash/", "/slash"),
+        (up.clone(), "web:/srv", "/srv/up"),
+        (format!("{up}/"), "web:srv/", "/srv/up"),
+        (format!("{up}/."), "web:/srv", "/srv"),
+        (up.clone(), "web:", "/up"),
+    ] {
+        let ran = host.run(&["put", "-r", &from, to]).await;
+        assert_eq!((ran.code, ran.stdout()), (Some(0), ""), "{from} {to}: {}", ran.stderr);
+        assert_eq!(there(&host, &format!("{top}/a")), "a");
+        assert_eq!(there(&host, &format!("{top}/deep/b")), "b");
+    }
+    host.server.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_and_directories_go_together_and_each_failure_is_named() {
+    let host = serving(site().file("/motd", "motd").file("/srv/www/taken", "taken")).await;
+    let here = host.path("here");
+    // A file cannot take the place of a directory.
+    std::fs::create_dir_all(host.path("here/www/taken")).unwrap();
+    let typed = ["get", "-r", "--jobs", "1", "web:/motd", "web:/srv/www", "web:/missing", &here];
+    let ran = host.run(&typed).await;
+    assert_eq!((ran.code, ran.stdout()), (Some(255), ""), "{}", ran.stderr);
+    assert!(ran.stderr.contains("open \"/missing\": no such file"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("here/www/taken"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("\n3 files, 3 directories, 2 failed, 13 B in "), "{}", ran.stderr);
+    assert_eq!(ran.stderr.matches("error: ").count(), 2, "{}", ran.stderr);
+    assert_eq!((read(&host, "here/motd"), read(&host, "here/www/index")), ("motd".into(), "index".into()));
+    let ran = host.run(&[&["--format", "json"], &typed[..]].concat()).await;
+    assert_eq!(ran.code, Some(255));
+    let lines: Vec<serde_json::Value> =
+        ran.stdout().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let count = |event: &str| lines.iter().filter(|line| line["event"] == event).count();
+    assert_eq!((count("file"), count("failed"), count("summary")), (3, 2, 1), "{}", ran.stdout());
+    let sum = lines.last().unwrap();
+    assert_eq!((&sum["files"], &sum["failed"], &sum["bytes"]), (&3.into(), &2.into(), &13.into()), "{sum}");
+    let taken = lines.iter().find(|line| line["source"] == "/srv/www/taken").unwrap();
+    assert_eq!(taken["error"]["code"], "SFTP_LOCAL", "{taken}");
+    host.server.stop().await.unwrap();
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn links_are_left_out_followed_or_copied_as_typed() {
+    let host = serving(Sftp::memory()).await;
+    std::fs::create_dir(host.path("up")).unwrap();
+    host.write("up/a", "a");
+    std::os::unix::fs::symlink("a", host.path("up/link")).unwrap();
+    let up = host.path("up");
+    let ran = host.run(&["put", "-r", &up, "web:/skip"]).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(
+        ran.stderr.starts_with("1 file, 1 directory, 1 left out (links and what is no file), 1 B in "),
+        "{}",
+        ran.stderr
+    );
+    assert!(host.server.sftp_content("/skip/link").is_err());
+    let ran = host.run(&["put", "-r", "-v", "--links", "follow", &up, "web:/follow"]).await;
+    assert_eq!((ran.code, there(&host, "/follow/link")), (Some(0), "a".into()), "{}", ran.stderr);
+    assert!(ran.stderr.contains("up/link to /follow/link: 1 B\n"), "{}", ran.stderr);
+    let ran = host.run(&["put", "-r", "--links", "copy", &up, "web:/copy"]).await;
+    assert!(ran.stderr.starts_with("1 file, 1 directory, 1 link, 1 B in "), "{}", ran.stderr);
+    let ran = host.run(&["get", "-r", "--links", "copy", "web:/copy", &host.path("back")]).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_eq!(std::fs::read_link(host.path("back/link")).unwrap().to_str(), Some("a"));
+    host.server.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_files_can_have_is_refused_for_directories_before_anything_is_done() {
+    let host = serving(site()).await;
+    let here = host.path("here");
+    for typed in [
+        &["get", "-r", "--mode", "640", "web:/srv", &here][..],
+        &["get", "--jobs", "2", "web:/motd", &here],
+        &["put", "--links", "copy", &here, "web:/x"],
+        &["get", "-r", "--jobs", "0", "web:/srv", &here],
+    ] {
+        let ran = host.run(typed).await;
+        assert_eq!((ran.code, ran.stdout()), (Some(255), ""), "{}", ran.stderr);
+        assert!(ran.stderr.starts_with("error: "), "{}", ran.stderr);
+    }
+    assert_eq!(host.server.record().connections().len(), 0);
+    let ran = host.run(&["get", "web:/srv", &here]).await;
+    assert!(ran.stderr.contains("hint: -r moves directories"), "{}", ran.stderr);
+    host.server.stop().await.unwrap();
+}

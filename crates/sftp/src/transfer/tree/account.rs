@@ -1,0 +1,153 @@
+//! What is counted of a tree while it is transferred, and told of each thing in it.
+
+use std::fmt;
+
+use rustle_sftp_proto::FileKind;
+
+use crate::error::Error;
+use crate::transfer::summary::Summary;
+use crate::transfer::tree::report::TreeSummary;
+
+/// What became of one thing of a tree, told when it was known.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/served.inc"));
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let (server, sftp) = served(rustle_testserver::Sftp::memory().file("/srv/www/index.html", "hi")).await;
+/// # let here = tempfile::tempdir()?;
+/// use rustle_sftp::Outcome;
+///
+/// let told = |event: &rustle_sftp::TreeEvent<'_>| {
+///     let source = String::from_utf8_lossy(event.source()).into_owned();
+///     match event.outcome() {
+///         Outcome::File { bytes } => println!("{source}: {bytes} bytes"),
+///         Outcome::Failed(error) => println!("{source}: {error}"),
+///         _ => {}
+///     }
+/// };
+/// sftp.get_dir("/srv/www", here.path().join("www")).each(told).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct TreeEvent<'a> {
+    source: &'a [u8],
+    destination: Option<&'a [u8]>,
+    outcome: Outcome<'a>,
+}
+
+/// What became of one thing of a tree.
+///
+/// ```
+/// # fn example(event: &rustle_sftp::TreeEvent<'_>) {
+/// let is_done = matches!(event.outcome(), rustle_sftp::Outcome::File { .. } | rustle_sftp::Outcome::Link);
+/// # let _ = is_done;
+/// # }
+/// ```
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum Outcome<'a> {
+    /// A file was moved whole.
+    File {
+        /// How long it is.
+        bytes: u64,
+    },
+    /// A link was made, or was there with the same text.
+    Link,
+    /// It was left out for what it is; see [`TreeSummary::skipped`].
+    Skipped(FileKind),
+    /// It could not be moved.
+    Failed(&'a Error),
+}
+
+impl<'a> TreeEvent<'a> {
+    /// Where it was found: on the server, or on this side. A path of Windows that is no Unicode is in an encoding of its own.
+    #[must_use]
+    pub fn source(&self) -> &'a [u8] {
+        self.source
+    }
+
+    /// Where it went; `None` for what never got so far.
+    #[must_use]
+    pub fn destination(&self) -> Option<&'a [u8]> {
+        self.destination
+    }
+
+    /// What became of it.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome<'a> {
+        self.outcome
+    }
+}
+
+/// Who is told of each thing.
+pub(super) struct Listener {
+    tell: Box<dyn FnMut(&TreeEvent<'_>) + Send>,
+}
+
+impl Listener {
+    pub(super) fn new(tell: impl FnMut(&TreeEvent<'_>) + Send + 'static) -> Self {
+        Self { tell: Box::new(tell) }
+    }
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listener").finish_non_exhaustive()
+    }
+}
+
+/// What came of a tree so far.
+#[derive(Debug, Default)]
+pub(super) struct Account {
+    pub(super) summary: TreeSummary,
+    listener: Option<Listener>,
+}
+
+/// From where to where.
+#[derive(Clone, Copy)]
+pub(super) struct Ends<'a> {
+    pub(super) source: &'a [u8],
+    pub(super) destination: &'a [u8],
+}
+
+impl Account {
+    pub(super) fn new(listener: Option<Listener>) -> Self {
+        Self { summary: TreeSummary::default(), listener }
+    }
+
+    /// A file was moved with others.
+    pub(super) fn file(&mut self, ends: Ends<'_>, bytes: u64) {
+        self.summary.files += 1;
+        self.summary.bytes += bytes;
+        self.tell(ends.source, Some(ends.destination), Outcome::File { bytes });
+    }
+
+    /// A file was moved by itself.
+    pub(super) fn alone(&mut self, ends: Ends<'_>, moved: &Summary) {
+        self.summary.count(moved);
+        self.tell(ends.source, Some(ends.destination), Outcome::File { bytes: moved.length });
+    }
+
+    pub(super) fn link(&mut self, ends: Ends<'_>) {
+        self.summary.links += 1;
+        self.tell(ends.source, Some(ends.destination), Outcome::Link);
+    }
+
+    pub(super) fn skip(&mut self, path: &[u8], kind: FileKind) {
+        self.tell(path, None, Outcome::Skipped(kind));
+        self.summary.skip(path, kind);
+    }
+
+    pub(super) fn fail(&mut self, path: &[u8], error: Error) {
+        self.tell(path, None, Outcome::Failed(&error));
+        self.summary.fail(path, error);
+    }
+
+    fn tell(&mut self, source: &[u8], destination: Option<&[u8]>, outcome: Outcome<'_>) {
+        if let Some(listener) = &mut self.listener {
+            (listener.tell)(&TreeEvent { source, destination, outcome });
+        }
+    }
+}
