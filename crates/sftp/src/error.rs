@@ -205,6 +205,17 @@ impl Error {
         self
     }
 
+    /// Whether it says that there is no SFTP here, as it was opened: the subsystem was refused, or what serves it is not
+    /// there and ended without a byte. Something that prints in its place is another matter.
+    pub(crate) fn says_that_sftp_is_off(&self) -> bool {
+        let source = self.inner.source.as_deref();
+        let refused = source.and_then(|source| source.downcast_ref::<rustle_session::Error>());
+        let ended = source.and_then(|source| source.downcast_ref::<rustle_sftp_proto::Error>());
+        self.kind() == ErrorKind::Unavailable
+            && (refused.is_some_and(|error| error.kind() == rustle_session::ErrorKind::RequestRefused)
+                || ended.is_some_and(|error| error.kind() == rustle_sftp_proto::ErrorKind::Unanswered))
+    }
+
     /// The category of this error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {

@@ -23,6 +23,7 @@
 )]
 
 mod blocks;
+mod commands;
 mod contents;
 mod copy;
 mod create_dirs;
@@ -32,6 +33,7 @@ mod entries;
 mod error;
 mod explain;
 mod file;
+mod files;
 mod glob;
 mod link;
 mod local;
@@ -50,6 +52,7 @@ pub use rustle_sftp_proto::{Attributes, Extension, FileKind, FileSystem, ServerL
 
 pub use crate::error::{Error, ErrorKind, Result};
 pub use crate::file::{File, FileCursor, OpenOptions};
+pub use crate::files::{Entries, Files, Lack, Means};
 pub use crate::glob::{Glob, GlobEntry};
 pub use crate::metadata::{Metadata, SetMetadata};
 pub use crate::options::{LinkOrder, SftpBuilder};

@@ -196,6 +196,11 @@ impl fmt::Debug for ReadDir {
 }
 
 impl DirEntry {
+    /// An entry that another listing than SFTP's has found, under a name that was checked.
+    pub(crate) fn new(directory: Bytes, name: Bytes, metadata: Metadata) -> Self {
+        Self { directory, name, metadata }
+    }
+
     /// Its name in the directory: never empty, `.` or `..`, and without a slash or a NUL.
     #[must_use]
     pub fn name(&self) -> &Bytes {

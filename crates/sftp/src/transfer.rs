@@ -28,12 +28,14 @@ use std::pin::Pin;
 use bytes::Bytes;
 
 use crate::error::Result;
+use crate::files::Far;
 use crate::sftp::Sftp;
 use crate::transfer::options::Options;
 use crate::transfer::progress::{Meter, Progress, Watcher, watched};
 use crate::transfer::summary::Summary;
 
-/// The transfer of one file, made by [`Sftp::get`] or [`Sftp::put`], and carried out when it is awaited.
+/// The transfer of one file, made by [`Sftp::get`], [`Sftp::put`] and their like of [`Files`](crate::Files), and carried
+/// out when it is awaited.
 ///
 /// ```no_run
 /// # async fn example(sftp: rustle_sftp::Sftp) -> rustle_sftp::Result<()> {
@@ -49,7 +51,7 @@ use crate::transfer::summary::Summary;
 #[derive(Debug)]
 #[must_use = "nothing happens until it is awaited"]
 pub struct Transfer {
-    sftp: Sftp,
+    far: Far,
     way: Way,
     options: Options,
     watcher: Option<Watcher>,
@@ -79,11 +81,25 @@ impl Sftp {
     }
 
     fn transfer(&self, way: Way) -> Transfer {
-        Transfer { sftp: self.clone(), way, options: Options::default(), watcher: None }
+        Transfer::new(Far::Sftp(self.clone()), way)
     }
 }
 
 impl Transfer {
+    fn new(far: Far, way: Way) -> Self {
+        Self { far, way, options: Options::default(), watcher: None }
+    }
+
+    pub(crate) fn of_get(far: Far, remote: &[u8], local: &Path) -> Self {
+        let remote = Bytes::copy_from_slice(remote);
+        Self::new(far, Way::Get { remote, local: local.to_owned() })
+    }
+
+    pub(crate) fn of_put(far: Far, local: &Path, remote: &[u8]) -> Self {
+        let remote = Bytes::copy_from_slice(remote);
+        Self::new(far, Way::Put { local: local.to_owned(), remote })
+    }
+
     /// Writes a temporary file beside the target, has it stored, and puts it in the target's place at the end: whatever
     /// happens, there is the old file or the new one, never a part. Owner, hard links and extended attributes of a file
     /// that is replaced are lost; its permissions are kept. A link stays, and what it leads to is replaced.
@@ -199,15 +215,21 @@ impl Transfer {
     }
 
     async fn run(self) -> Result<Summary> {
-        let Self { sftp, way, options, watcher } = self;
+        let Self { far, way, options, watcher } = self;
         let meter = Meter::new();
         let work = async {
-            match way {
-                Way::Get { remote, local } => {
+            match (far, way) {
+                (Far::Sftp(sftp), Way::Get { remote, local }) => {
                     Box::pin(get::get(&sftp, remote, local, &options, &meter)).await
                 }
-                Way::Put { local, remote } => {
+                (Far::Sftp(sftp), Way::Put { local, remote }) => {
                     Box::pin(put::put(&sftp, local, remote, &options, &meter)).await
+                }
+                (Far::Commands(commands), Way::Get { remote, local }) => {
+                    Box::pin(commands.get(&remote, local, &options, &meter)).await
+                }
+                (Far::Commands(commands), Way::Put { local, remote }) => {
+                    Box::pin(commands.put(local, &remote, &options, &meter)).await
                 }
             }
         };

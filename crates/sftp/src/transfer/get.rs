@@ -188,11 +188,11 @@ async fn open(engine: &Engine, path: &Bytes) -> Result<(OpenHandle, Attributes)>
 }
 
 /// What a new file gets before the system's mask.
-pub(super) fn new_mode(attributes: &Attributes, options: &Options) -> u32 {
+pub(crate) fn new_mode(attributes: &Attributes, options: &Options) -> u32 {
     options.mode.or_else(|| attributes.permissions()).unwrap_or(0o666) & 0o777
 }
 
-pub(super) fn preserved(attributes: &Attributes, options: &Options) -> Preserved {
+pub(crate) fn preserved(attributes: &Attributes, options: &Options) -> Preserved {
     let mut preserved = Preserved::NOTHING;
     if let Some(mode) = options.mode.or_else(|| attributes.permissions().filter(|_| options.preserve)) {
         preserved = preserved.mode(mode);

@@ -36,7 +36,7 @@ fn time_for(length: u64) -> Duration {
 }
 
 /// The first word of 64 hexadecimal digits: the programs put it first or last, some behind a backslash.
-fn hash_in(line: &[u8]) -> Option<[u8; 32]> {
+pub(crate) fn hash_in(line: &[u8]) -> Option<[u8; 32]> {
     let words = line.split(|byte| byte.is_ascii_whitespace() || *byte == b'\\');
     let digits = words.into_iter().find(|word| word.len() == 64 && word.iter().all(u8::is_ascii_hexdigit))?;
     let mut hash = [0; 32];
@@ -47,7 +47,7 @@ fn hash_in(line: &[u8]) -> Option<[u8; 32]> {
 }
 
 /// The length of what the command sees, then its hash: by coreutils, Perl's shasum (macOS), the BSDs' sha256, or OpenSSL.
-const SCRIPT: &str = "\
+pub(crate) const SCRIPT: &str = "\
 wc -c <\"$f\" || exit 1; \
 if command -v sha256sum >/dev/null 2>&1; then h=sha256sum; \
 elif command -v shasum >/dev/null 2>&1; then h='shasum -a 256'; \

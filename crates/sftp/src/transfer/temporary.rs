@@ -22,15 +22,8 @@ impl Temporary {
     /// # Errors
     /// The system has no random numbers.
     pub(crate) fn beside(sftp: &Sftp, target: &Bytes) -> Result<Self> {
-        let mut random = [0; 6];
-        getrandom::fill(&mut random).map_err(|error| {
-            Error::new(ErrorKind::Local, "put", "the system gives no random numbers").with_source(error)
-        })?;
-        let mut suffix = String::from(".rustle-");
-        for byte in random {
-            suffix.push_str(&format!("{byte:02x}"));
-        }
-        Ok(Self { sftp: sftp.clone(), path: named(target, &suffix), target: target.clone(), stays: false })
+        let path = named(target, &random_suffix()?);
+        Ok(Self { sftp: sftp.clone(), path, target: target.clone(), stays: false })
     }
 
     /// The name that each attempt at the same file uses, so that a later one finds what an earlier one left. It stays
@@ -71,6 +64,27 @@ impl Drop for Temporary {
             self.sftp.engine().tell(Request::Remove { path: self.path.clone() });
         }
     }
+}
+
+/// The name alone of a temporary file that is to stand beside `target`, as [`Temporary::beside`] makes it.
+///
+/// # Errors
+/// The system has no random numbers.
+pub(crate) fn beside(target: &[u8]) -> Result<Vec<u8>> {
+    let path = named(target, &random_suffix()?);
+    Ok(path.rsplit(|byte| *byte == b'/').next().unwrap_or_default().to_vec())
+}
+
+fn random_suffix() -> Result<String> {
+    let mut random = [0; 6];
+    getrandom::fill(&mut random).map_err(|error| {
+        Error::new(ErrorKind::Local, "put", "the system gives no random numbers").with_source(error)
+    })?;
+    let mut suffix = String::from(".rustle-");
+    for byte in random {
+        suffix.push_str(&format!("{byte:02x}"));
+    }
+    Ok(suffix)
 }
 
 /// `.NAME` and a suffix in the target's directory. A name too long for that is cut, since no file system takes more than

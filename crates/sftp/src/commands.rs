@@ -1,0 +1,136 @@
+//! Files by plain commands, for accounts that have a shell and no SFTP.
+//!
+//! Each operation is one script for a POSIX `sh` (IEEE Std 1003.1), which gets the paths as its parameters: no name ever
+//! stands in a script's text. Why something failed is found by testing (`[ -e … ]`), and told by exit codes of our own.
+//! What the far side has beyond POSIX is asked once, by [`probe`].
+
+mod entries;
+mod failure;
+mod get;
+mod listing;
+mod probe;
+mod put;
+mod script;
+mod stat;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use rustle_session::{Child, Command, Session, Shell};
+
+use crate::commands::failure::{failed, not_run};
+use crate::commands::probe::probe;
+use crate::error::{Error, ErrorKind, Result};
+use crate::path::checked;
+
+pub(crate) use crate::commands::listing::Listing;
+pub(crate) use crate::commands::probe::Programs;
+
+/// A session whose account runs commands. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Commands {
+    session: Session,
+    /// Who takes the command line apart.
+    shell: Shell,
+    programs: Programs,
+}
+
+impl Commands {
+    /// Finds out what runs commands here, and what they can do.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] where no POSIX shell answers, [`ErrorKind::Disconnected`].
+    ///
+    /// # Cancel safety
+    /// Dropped, what was started is ended.
+    pub(crate) async fn open(session: &Session) -> Result<Self> {
+        let (shell, programs) = probe(session).await?;
+        Ok(Self { session: session.clone(), shell, programs })
+    }
+
+    pub(crate) fn programs(&self) -> Programs {
+        self.programs
+    }
+
+    /// A script with what it shares with the others, and its parameters.
+    fn command(&self, body: &str, parameters: &[&[u8]]) -> Command {
+        sh(&self.session, self.shell, &script::whole(self.programs, body), parameters)
+    }
+
+    /// Runs a script to its end; gives what it printed.
+    async fn run(&self, of: Of<'_>, body: &str, parameters: &[&[u8]]) -> Result<Bytes> {
+        self.run_with(of, body, parameters, Bytes::new()).await
+    }
+
+    /// As [`run`](Self::run), with this on its standard input.
+    async fn run_with(&self, of: Of<'_>, body: &str, parameters: &[&[u8]], input: Bytes) -> Result<Bytes> {
+        let command = self.command(body, parameters).timeout(PATIENCE).output_limit(MOST_OUTPUT);
+        let command = if input.is_empty() { command.no_stdin() } else { command.stdin(input) };
+        let output = command.output().await.map_err(|error| not_run(of, error))?;
+        if output.interruption.is_some() {
+            let text = format!("the command did not end within {} s", PATIENCE.as_secs());
+            return Err(Error::new(ErrorKind::Timeout, of.operation, text).at(of.path));
+        }
+        match output.status.success() {
+            true => Ok(output.stdout),
+            false => Err(failed(of, &output.status, &output.stderr)),
+        }
+    }
+
+    async fn spawn(&self, of: Of<'_>, body: &str, parameters: &[&[u8]]) -> Result<Child> {
+        self.command(body, parameters).spawn().await.map_err(|error| not_run(of, error))
+    }
+}
+
+/// What is being done, to which path: for errors.
+#[derive(Debug, Clone, Copy)]
+struct Of<'a> {
+    operation: &'static str,
+    path: &'a [u8],
+}
+
+/// A script for `sh`, whoever the login shell is that starts it.
+fn sh(session: &Session, shell: Shell, script: &str, parameters: &[&[u8]]) -> Command {
+    session.command("sh").shell(shell).arg("-c").arg(script).arg("sh").args(parameters)
+}
+
+/// The path as scripts take it: it never begins with `-`, and `cd` looks for it nowhere else.
+fn operand(operation: &'static str, path: &[u8]) -> Result<Bytes> {
+    let path = checked(operation, path)?;
+    Ok(match &path[..] {
+        [b'/', ..] => path,
+        _ => Bytes::from([b"./", &path[..]].concat()),
+    })
+}
+
+/// As [`operand`], for what is done to the name itself: a slash at the end would lead through a link.
+fn entry_operand(operation: &'static str, path: &[u8]) -> Result<Bytes> {
+    let mut path = operand(operation, path)?;
+    while path.len() > 1 && path.ends_with(b"/") {
+        path.truncate(path.len() - 1);
+    }
+    Ok(path)
+}
+
+/// As long as an SFTP server is waited for: a slow disk that is flushed takes minutes.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// What an operation on a name prints: a path, or a line about a file, and what start-up files add.
+const MOST_OUTPUT: u64 = 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_path_is_an_option_or_sought_elsewhere() {
+        let path = |text: &str| operand("stat", text.as_bytes()).unwrap();
+        assert_eq!(
+            (path("-rf"), path("a/b"), path("/a"), path("")),
+            ("./-rf".into(), "./a/b".into(), "/a".into(), "./".into())
+        );
+        assert_eq!(entry_operand("rmdir", b"a//").unwrap(), "./a");
+        assert_eq!(entry_operand("rmdir", b"//").unwrap(), "/");
+        assert_eq!(operand("stat", b"a\0b").unwrap_err().kind(), ErrorKind::InvalidName);
+    }
+}

@@ -1,0 +1,184 @@
+//! What is done to one name, and whole files at once.
+
+use bytes::Bytes;
+
+use crate::commands::{Commands, Of, entry_operand, operand, script, stat};
+use crate::error::{Error, ErrorKind, Result};
+use crate::metadata::{Metadata, SetMetadata};
+use crate::path::{checked, join};
+
+impl Commands {
+    pub(crate) async fn metadata(&self, path: &[u8]) -> Result<Metadata> {
+        self.described("stat", script::STAT, path, &operand("stat", path)?).await
+    }
+
+    pub(crate) async fn symlink_metadata(&self, path: &[u8]) -> Result<Metadata> {
+        self.described("lstat", script::LSTAT, path, &operand("lstat", path)?).await
+    }
+
+    async fn described(
+        &self,
+        operation: &'static str,
+        script: &str,
+        path: &[u8],
+        operand: &[u8],
+    ) -> Result<Metadata> {
+        let of = Of { operation, path };
+        let line = self.run(of, script, &[operand]).await?;
+        stat::metadata(&line).ok_or_else(|| nonsense(of))
+    }
+
+    pub(crate) async fn exists(&self, path: &[u8]) -> Result<bool> {
+        let of = Of { operation: "stat", path };
+        match self.run(of, script::EXISTS, &[&operand("stat", path)?]).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(crate) async fn set_metadata(&self, path: &[u8], changes: &SetMetadata) -> Result<()> {
+        let of = Of { operation: "setstat", path };
+        let changes = changes.attributes("setstat").map_err(|error| error.at(path))?;
+        let text = |value: Option<String>| value.unwrap_or_default().into_bytes();
+        let owner = changes.uid().zip(changes.gid()).map(|(uid, gid)| format!("{uid}:{gid}"));
+        self.run(
+            of,
+            script::SET,
+            &[
+                &operand("setstat", path)?,
+                &text(changes.size().map(|size| size.to_string())),
+                &text(changes.permissions().map(|mode| format!("{:o}", mode & 0o7777))),
+                &text(owner),
+                &text(changes.accessed().map(touch_time)),
+                &text(changes.modified().map(touch_time)),
+            ],
+        )
+        .await
+        .map(drop)
+    }
+
+    pub(crate) async fn create_dir(&self, path: &[u8]) -> Result<()> {
+        self.change("mkdir", script::MAKE_DIR, path).await
+    }
+
+    pub(crate) async fn create_dir_all(&self, path: &[u8]) -> Result<()> {
+        self.change("mkdir", script::MAKE_DIRS, path).await
+    }
+
+    pub(crate) async fn remove_file(&self, path: &[u8]) -> Result<()> {
+        self.change("remove", script::REMOVE, path).await
+    }
+
+    pub(crate) async fn remove_dir(&self, path: &[u8]) -> Result<()> {
+        self.change("rmdir", script::REMOVE_DIR, path).await
+    }
+
+    pub(crate) async fn remove_dir_all(&self, path: &[u8]) -> Result<()> {
+        self.change("rmdir", script::REMOVE_TREE, path).await
+    }
+
+    async fn change(&self, operation: &'static str, script: &str, path: &[u8]) -> Result<()> {
+        let operand = entry_operand(operation, path)?;
+        self.run(Of { operation, path }, script, &[&operand]).await.map(drop)
+    }
+
+    pub(crate) async fn rename(&self, from: &[u8], to: &[u8]) -> Result<()> {
+        let parameters = (entry_operand("rename", from)?, entry_operand("rename", to)?);
+        let script = script::rename(self.programs());
+        let of = Of { operation: "rename", path: from };
+        self.run(of, &script, &[&parameters.0, &parameters.1]).await.map(drop)
+    }
+
+    pub(crate) async fn hard_link(&self, original: &[u8], link: &[u8]) -> Result<()> {
+        let parameters = (entry_operand("link", original)?, entry_operand("link", link)?);
+        let of = Of { operation: "link", path: link };
+        self.run(of, script::HARD_LINK, &[&parameters.0, &parameters.1]).await.map(drop)
+    }
+
+    pub(crate) async fn symlink(&self, target: &[u8], link: &[u8]) -> Result<()> {
+        let (target, place) = (checked("symlink", target)?, entry_operand("symlink", link)?);
+        let of = Of { operation: "symlink", path: link };
+        self.run(of, script::SYMLINK, &[&target, &place]).await.map(drop)
+    }
+
+    pub(crate) async fn read_link(&self, path: &[u8]) -> Result<Bytes> {
+        let of = Of { operation: "readlink", path };
+        if !self.programs().reads_links() {
+            let text = "the server has no program `readlink`";
+            return Err(Error::new(ErrorKind::Unsupported, of.operation, text).at(path));
+        }
+        let line = self.run(of, script::READ_LINK, &[&entry_operand("readlink", path)?]).await?;
+        line.strip_suffix(b"\n").map(Bytes::copy_from_slice).ok_or_else(|| nonsense(of))
+    }
+
+    pub(crate) async fn canonicalize(&self, path: &[u8]) -> Result<Bytes> {
+        let of = Of { operation: "realpath", path };
+        let meant = match path {
+            b"~" => Bytes::from_static(b"./"),
+            [b'~', b'/', rest @ ..] => Bytes::from([b"./", rest].concat()),
+            [b'~', ..] => {
+                let text = "the home of another account cannot be asked for by commands";
+                return Err(Error::new(ErrorKind::Unsupported, "realpath", text).at(path));
+            }
+            path => entry_operand("realpath", path)?,
+        };
+        let meant = entry_operand("realpath", &meant)?;
+        let answer = self.run(of, &script::real(self.programs()), &[&meant]).await?;
+        let real = answer.strip_suffix(b"\n");
+        match real {
+            Some([b'w', b'\n', whole @ ..]) => Ok(Bytes::copy_from_slice(whole)),
+            Some([b'p', b'\n', parent @ ..]) => {
+                let name = meant.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+                Ok(join(parent, name))
+            }
+            _ => Err(nonsense(of)),
+        }
+    }
+
+    pub(crate) async fn write(&self, path: &[u8], content: Bytes) -> Result<()> {
+        let length = content.len().to_string();
+        let parameters = (operand("write", path)?, length.into_bytes());
+        let of = Of { operation: "write", path };
+        self.run_with(of, script::WRITE, &[&parameters.0, &parameters.1], content).await.map(drop)
+    }
+}
+
+/// An answer that no script of ours gives.
+pub(super) fn nonsense(of: Of<'_>) -> Error {
+    Error::new(ErrorKind::Protocol, of.operation, "what the command printed makes no sense").at(of.path)
+}
+
+/// Seconds since 1970 as `touch -t` has them, in UTC: `[[CC]YY]MMDDhhmm[.SS]`.
+pub(super) fn touch_time(seconds: u32) -> String {
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
+    // Years that begin with March, so that a leap day is the last: by eras of 400 years, from 0000-03-01 on.
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, after) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let year = era * 400 + year + after;
+    format!("{year:04}{month:02}{day:02}{hour:02}{minute:02}.{second:02}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_to_touch_in_its_way() {
+        for (seconds, text) in [
+            (0, "197001010000.00"),
+            (951_782_399, "200002282359.59"),
+            (951_782_400, "200002290000.00"),
+            (1_700_000_000, "202311142213.20"),
+            (u32::MAX, "210602070628.15"),
+        ] {
+            assert_eq!(touch_time(seconds), text);
+        }
+    }
+}

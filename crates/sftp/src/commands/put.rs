@@ -1,0 +1,154 @@
+//! A file to the far side, as `cat` reads it.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use bytes::Bytes;
+use rustle_session::ChildStdin;
+use rustle_sftp_proto::FileKind;
+use tokio::io::AsyncWriteExt;
+
+use crate::commands::entries::touch_time;
+use crate::commands::failure::failed;
+use crate::commands::get::{LAST_BYTE, NO_HASH, account, refuse_resume, silent};
+use crate::commands::{Commands, Of, operand, script};
+use crate::error::{Error, ErrorKind, Result};
+use crate::local::details::Details;
+use crate::local::reader::{Piece, Plan, Reader};
+use crate::local::whole;
+use crate::transfer::options::Options;
+use crate::transfer::progress::Meter;
+use crate::transfer::summary::{Resumed, Summary, Verified};
+use crate::transfer::temporary::beside;
+
+impl Commands {
+    pub(crate) async fn put(
+        &self,
+        local: PathBuf,
+        remote: &Bytes,
+        options: &Options,
+        meter: &Meter,
+    ) -> Result<Summary> {
+        let begun = Instant::now();
+        let of = Of { operation: "put", path: remote };
+        refuse_resume(of, options)?;
+        let mut reader = Reader::open(local.clone(), Plan::new(BLOCK)).await?;
+        let details = *reader.details();
+        let length = details.length();
+        // The far side compares before the file takes its place, so it has to know beforehand.
+        let hashed = options.verify && self.programs().hashes();
+        let sha256 = match hashed {
+            true => Some(whole::sha256(local, 0..length).await?),
+            false => None,
+        };
+        let parameters = self.parameters(of, &details, sha256, options).await?;
+        let parameters: Vec<&[u8]> = parameters.iter().map(|parameter| &parameter[..]).collect();
+        let mut child = self.spawn(of, &script::put(self.programs()), &parameters).await?;
+        let counted = meter.file(remote.clone(), Some(length));
+        meter.expect(Some(length));
+        meter.expect_no_more();
+        let limiter = options.limiter();
+        let mut stdin = child.take_stdin();
+        while let Some(piece) = reader.next().await? {
+            let (Piece::Block(block), Some(open)) = (piece, &mut stdin) else { continue };
+            let bytes = block.len() as u64;
+            if let Some(limiter) = &limiter {
+                limiter.take(bytes).await;
+            }
+            match tokio::time::timeout(LAST_BYTE, open.write_bytes(block.into_bytes())).await {
+                Ok(Ok(())) => counted.moved(bytes),
+                // It reads no more: how it ended says why.
+                Ok(Err(_)) => {
+                    stdin = None;
+                    break;
+                }
+                Err(_) => return Err(silent(of)),
+            }
+        }
+        let read_all = stdin.is_some();
+        end(stdin).await;
+        let (status, said) = account(&mut child, of).await?;
+        if !status.success() || !read_all {
+            return Err(failed(of, &status, &said));
+        }
+        counted.done();
+        let verified = match sha256 {
+            Some(sha256) => Verified::Sha256(sha256),
+            None if options.verify => Verified::Impossible(NO_HASH.into()),
+            None => Verified::NotAsked,
+        };
+        Ok(Summary {
+            length,
+            moved: length,
+            duration: begun.elapsed(),
+            resumed: Resumed::NotAsked,
+            verified,
+            changed: false,
+            channels: 1,
+        })
+    }
+
+    /// What the script is to know; see [`script::put`].
+    async fn parameters(
+        &self,
+        of: Of<'_>,
+        details: &Details,
+        sha256: Option<[u8; 32]>,
+        options: &Options,
+    ) -> Result<[Vec<u8>; 8]> {
+        let asked = options.mode.or_else(|| Some(details.mode()).filter(|_| options.preserve));
+        let (name, mode) = match options.atomic {
+            false => (Vec::new(), asked),
+            // What takes a file's place has its permissions.
+            true => (beside(of.path)?, asked.or(self.replaced(of).await?)),
+        };
+        let times = details.modified().filter(|_| options.preserve);
+        let times = times.map(|modified| (details.accessed().unwrap_or(modified), modified));
+        let text = |value: Option<String>| value.unwrap_or_default().into_bytes();
+        Ok([
+            operand("put", of.path)?.to_vec(),
+            name,
+            details.length().to_string().into_bytes(),
+            text(mode.map(octal)),
+            octal(options.mode.unwrap_or_else(|| details.mode())).into_bytes(),
+            text(times.map(|(accessed, _)| touch_time(accessed))),
+            text(times.map(|(_, modified)| touch_time(modified))),
+            text(sha256.map(|hash| hash.iter().map(|byte| format!("{byte:02x}")).collect())),
+        ])
+    }
+
+    /// The permissions of what is replaced, if there is something.
+    async fn replaced(&self, of: Of<'_>) -> Result<Option<u32>> {
+        let there = match self.metadata(of.path).await {
+            Ok(there) => there,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        match there.kind() {
+            Some(FileKind::Directory) => {
+                Err(Error::new(ErrorKind::IsADirectory, of.operation, "a directory").at(of.path))
+            }
+            Some(FileKind::Other) => {
+                let text = "a device, a pipe or a socket, which a file cannot replace";
+                Err(Error::new(ErrorKind::InvalidArgument, of.operation, text).at(of.path))
+            }
+            _ => Ok(there.permissions()),
+        }
+    }
+}
+
+/// Ends the input. Where the other side reads no more, its exit code says so.
+async fn end(stdin: Option<ChildStdin>) {
+    if let Some(mut stdin) = stdin
+        && let Err(error) = stdin.shutdown().await
+    {
+        tracing::debug!(%error, "the end of the input was not taken");
+    }
+}
+
+fn octal(mode: u32) -> String {
+    format!("{mode:o}")
+}
+
+/// What is read and sent at a time.
+const BLOCK: usize = 256 * 1024;

@@ -1,0 +1,81 @@
+//! How files are reached, and what cannot be done that way.
+
+use std::fmt;
+
+use crate::commands::Programs;
+
+/// How [`Files`](crate::Files) reaches a host's files.
+///
+/// ```
+/// assert_eq!(rustle_sftp::Means::Commands.to_string(), "commands");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Means {
+    /// The SFTP subsystem.
+    Sftp,
+    /// Commands of a POSIX shell.
+    Commands,
+}
+
+impl fmt::Display for Means {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sftp => "SFTP",
+            Self::Commands => "commands",
+        })
+    }
+}
+
+/// Something that SFTP could do and these means cannot, on this host. `Display` says it to a person.
+///
+/// ```
+/// assert!(rustle_sftp::Lack::Resume.to_string().contains("begins anew"));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Lack {
+    /// There are no open files to read and write at any place.
+    OpenFiles,
+    /// A transfer does not go on from a part.
+    Resume,
+    /// Nothing says that a file is stored before it takes its name: a crash of the host may leave an atomic transfer
+    /// empty.
+    Storing,
+    /// `mv` has no `-T`: a directory that takes the target's name just then is moved into.
+    SafeRename,
+    /// Times are not known, and a fetched file cannot keep them.
+    Times,
+    /// What a link reads cannot be asked.
+    Links,
+    /// Both sides of a transfer cannot be compared.
+    Verify,
+}
+
+impl Lack {
+    pub(crate) fn of_commands(programs: Programs) -> Vec<Self> {
+        let maybe = [
+            (Self::Storing, programs.stores()),
+            (Self::SafeRename, programs.moves_whole()),
+            (Self::Times, programs.knows_times()),
+            (Self::Links, programs.reads_links()),
+            (Self::Verify, programs.hashes()),
+        ];
+        let missing = maybe.into_iter().filter(|(_, has)| !has).map(|(lack, _)| lack);
+        [Self::OpenFiles, Self::Resume].into_iter().chain(missing).collect()
+    }
+}
+
+impl fmt::Display for Lack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OpenFiles => "files are read and written as a whole",
+            Self::Resume => "a transfer that broke off begins anew",
+            Self::Storing => "an atomic transfer does not wait until the host has stored the file",
+            Self::SafeRename => "a directory that takes the target's name at that moment is moved into",
+            Self::Times => "the times of files are not known",
+            Self::Links => "what a link reads is not known",
+            Self::Verify => "a transfer is not verified: the host has no program for SHA-256",
+        })
+    }
+}
