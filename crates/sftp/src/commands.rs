@@ -77,7 +77,7 @@ impl Commands {
         }
     }
 
-    async fn spawn(&self, of: Of<'_>, body: &str, parameters: &[&[u8]]) -> Result<Child> {
+    async fn start(&self, of: Of<'_>, body: &str, parameters: &[&[u8]]) -> Result<Child> {
         self.command(body, parameters).spawn().await.map_err(|error| not_run(of, error))
     }
 }

@@ -406,8 +406,15 @@ impl fmt::Debug for OpenHandle {
 
 /// INIT, and the VERSION that answers it.
 async fn open(link: &mut Link, mut opening: Opening) -> Result<(Hello, Framer)> {
-    link.outgoing.send(opening.init().to_bytes()).await.map_err(lost)?;
-    link.outgoing.flush().await.map_err(lost)?;
+    // A process that has ended already, or was never there, reads nothing. What it said first, or that it said nothing,
+    // is read all the same: that tells more.
+    let sent = match link.outgoing.send(opening.init().to_bytes()).await {
+        Ok(()) => link.outgoing.flush().await,
+        failed => failed,
+    };
+    if let Err(error) = sent {
+        tracing::debug!(%error, "the server does not read");
+    }
     let mut pieces = Vec::new();
     loop {
         let count = link.incoming.pieces(&mut pieces).await.map_err(lost)?;

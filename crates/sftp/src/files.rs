@@ -247,7 +247,7 @@ impl Files {
     pub async fn read_dir(&self, path: impl AsRef<[u8]>) -> Result<Entries> {
         let listing = match &self.far {
             Far::Sftp(sftp) => Listed::Sftp(sftp.read_dir(path).await?),
-            Far::Commands(commands) => Listed::Commands(commands.read_dir(path.as_ref()).await?),
+            Far::Commands(commands) => Listed::Commands(Box::new(commands.read_dir(path.as_ref()).await?)),
         };
         Ok(Entries { listing })
     }
@@ -417,7 +417,7 @@ pub struct Entries {
 
 enum Listed {
     Sftp(ReadDir),
-    Commands(Listing),
+    Commands(Box<Listing>),
 }
 
 impl Entries {

@@ -14,6 +14,9 @@
 //! Paths are bytes, as the protocol has them: whatever is `AsRef<[u8]>` is a path, and names come back as they are on the
 //! server. Relative ones begin where the server starts, which is the account's home with OpenSSH.
 //!
+//! Where the server may have SFTP switched off, [`Files`] has the same operations by plain commands of its shell, and says
+//! what they cannot do.
+//!
 //! Requests of one [`Sftp`] are answered in any order and asked from any number of tasks; each is sent at once, so the
 //! round trips of calls made together overlap.
 

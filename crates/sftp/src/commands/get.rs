@@ -23,7 +23,7 @@ use crate::transfer::summary::{Resumed, Summary, Verified};
 impl Commands {
     pub(crate) async fn read(&self, path: &[u8]) -> Result<Bytes> {
         let of = Of { operation: "read", path };
-        let mut child = self.spawn(of, script::READ, &[&operand("read", path)?]).await?;
+        let mut child = self.start(of, script::READ, &[&operand("read", path)?]).await?;
         let mut stdout = child.take_stdout().ok_or_else(|| lost(of))?;
         let mut content = BytesMut::new();
         while let Some(bytes) = next_chunk(&mut stdout, of).await? {
@@ -47,7 +47,7 @@ impl Commands {
             let text = "the times of a file cannot be asked for: the server has no program `stat`";
             return Err(Error::new(ErrorKind::Unsupported, "get", text).at(remote));
         }
-        let mut child = self.spawn(of, script::GET, &[&operand("get", remote)?]).await?;
+        let mut child = self.start(of, script::GET, &[&operand("get", remote)?]).await?;
         let mut stdout = child.take_stdout().ok_or_else(|| lost(of))?;
         let mut first = BytesMut::new();
         let head = loop {

@@ -24,7 +24,7 @@ impl Commands {
     pub(crate) async fn read_dir(&self, path: &[u8]) -> Result<Listing> {
         let of = Of { operation: LIST, path };
         let script = script::list(self.programs());
-        let mut child = self.spawn(of, &script, &[&operand(LIST, path)?]).await?;
+        let mut child = self.start(of, &script, &[&operand(LIST, path)?]).await?;
         let stdout = child.take_stdout().ok_or_else(|| lost(of))?;
         let mut listing = Listing {
             path: Bytes::copy_from_slice(path),

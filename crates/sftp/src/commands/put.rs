@@ -43,7 +43,7 @@ impl Commands {
         };
         let parameters = self.parameters(of, &details, sha256, options).await?;
         let parameters: Vec<&[u8]> = parameters.iter().map(|parameter| &parameter[..]).collect();
-        let mut child = self.spawn(of, &script::put(self.programs()), &parameters).await?;
+        let mut child = self.start(of, &script::put(self.programs()), &parameters).await?;
         let counted = meter.file(remote.clone(), Some(length));
         meter.expect(Some(length));
         meter.expect_no_more();

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expects by failing there")]
 
+#[cfg(unix)]
+mod commands;
 mod copies;
 mod cursors;
 mod drop_safety;

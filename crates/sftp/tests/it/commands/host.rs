@@ -1,0 +1,190 @@
+//! A host whose commands are real, and whose programs a test chooses.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rustix::process::{Pid, Signal as Signo, kill_process_group};
+use rustle_sftp::Files;
+use rustle_testserver::{Builder, Call, Exit, TestServer};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::Command;
+
+use crate::support::{login, serve_with};
+
+/// What runs the commands, in which directory, and where it finds programs.
+pub(crate) struct Host {
+    /// The login shell: a path, or a program of this machine.
+    pub(crate) shell: PathBuf,
+    path: PathBuf,
+    folder: TempDir,
+    /// Of its own, since some shells keep files there.
+    home: TempDir,
+    _programs: Option<TempDir>,
+}
+
+impl Host {
+    /// This machine's programs, behind its `/bin/sh`.
+    pub(crate) fn new() -> Self {
+        Self {
+            shell: "/bin/sh".into(),
+            path: std::env::var_os("PATH").unwrap().into(),
+            folder: tempfile::tempdir().unwrap(),
+            home: tempfile::tempdir().unwrap(),
+            _programs: None,
+        }
+    }
+
+    /// Another login shell; `None` where this machine does not have it.
+    pub(crate) fn with_shell(name: &str) -> Option<Self> {
+        Some(Self { shell: found(name)?, ..Self::new() })
+    }
+
+    /// Nothing but these programs: each a name and whose it is, such as `("stat", "busybox")`.
+    pub(crate) fn with_programs(programs: &[(&str, &str)]) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, whose) in programs {
+            std::os::unix::fs::symlink(found(whose)?, folder.path().join(name)).unwrap();
+        }
+        Some(Self { path: folder.path().to_owned(), _programs: Some(folder), ..Self::new() })
+    }
+
+    /// Where relative paths begin.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn names(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.folder()).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    /// A server with this host's commands, and no SFTP.
+    pub(crate) fn builder(self: &Arc<Self>) -> Builder {
+        let host = Arc::clone(self);
+        TestServer::builder().command_fn("*", move |call| {
+            let host = Arc::clone(&host);
+            async move { host.run(call).await }
+        })
+    }
+
+    pub(crate) async fn serve(self: &Arc<Self>) -> TestServer {
+        serve_with(self.builder()).await
+    }
+
+    /// As sshd: signals go to the process group, and where the channel is lost it sees the end of its input.
+    async fn run(&self, mut call: Call) -> Exit {
+        let mut child = Command::new(&self.shell)
+            .arg("-c")
+            .arg(OsStr::from_bytes(call.command()))
+            .current_dir(self.folder())
+            .env_clear()
+            .env("PATH", &self.path)
+            .env("HOME", self.home.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw).unwrap();
+        let (mut to, mut out, mut err) =
+            (child.stdin.take(), child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        let (stdin, stdout, stderr, signals) = call.streams();
+        let feed = async {
+            while let Some(chunk) = stdin.chunk().await {
+                if let Some(open) = &mut to
+                    && open.write_all(&chunk).await.is_err()
+                {
+                    to = None;
+                }
+            }
+            to = None;
+            std::future::pending::<()>().await;
+        };
+        let output = async {
+            let one = async {
+                let mut buffer = vec![0; 65_536];
+                while let Ok(count @ 1..) = out.read(&mut buffer).await {
+                    if stdout.send(Bytes::copy_from_slice(&buffer[..count])).await.is_err() {
+                        break;
+                    }
+                }
+            };
+            let other = async {
+                let mut buffer = vec![0; 65_536];
+                while let Ok(count @ 1..) = err.read(&mut buffer).await {
+                    if stderr.send(Bytes::copy_from_slice(&buffer[..count])).await.is_err() {
+                        break;
+                    }
+                }
+            };
+            tokio::join!(one, other);
+        };
+        let deliver = async {
+            loop {
+                let signal = signals.next().await;
+                let number = if signal.name() == "KILL" { Signo::KILL } else { Signo::TERM };
+                let _ = kill_process_group(group, number);
+            }
+        };
+        tokio::select! {
+            () = output => {}
+            () = feed => {}
+            () = deliver => {}
+        }
+        let status = child.wait().await.unwrap();
+        match status.code() {
+            Some(code) => Exit::Code(u32::try_from(code).unwrap()),
+            None => Exit::signal(rustle_testserver::Signal::new("TERM")),
+        }
+    }
+}
+
+/// Each kind of host that this machine can be; what it lacks is said.
+#[allow(clippy::print_stderr, reason = "a test says what it leaves out")]
+pub(crate) fn hosts() -> Vec<(&'static str, Arc<Host>)> {
+    const COMMON: [&str; 14] = [
+        "sh", "cat", "ls", "mkdir", "rmdir", "rm", "mv", "ln", "chmod", "chown", "touch", "dd", "wc", "head",
+    ];
+    let plain: Vec<_> = COMMON.iter().map(|name| (*name, *name)).collect();
+    let busybox: Vec<_> = COMMON
+        .iter()
+        .chain(&["stat", "find", "readlink", "realpath", "sha256sum", "sync"])
+        .map(|name| (*name, "busybox"))
+        .collect();
+    let bash: Vec<_> =
+        plain.iter().copied().filter(|(name, _)| *name != "sh").chain([("sh", "bash")]).collect();
+    let all = [
+        ("GNU programs", Some(Host::new())),
+        ("POSIX programs alone", Host::with_programs(&plain)),
+        ("POSIX programs behind bash as sh", Host::with_programs(&bash)),
+        ("BusyBox", Host::with_programs(&busybox)),
+        ("fish as login shell", Host::with_shell("fish")),
+        ("tcsh as login shell", Host::with_shell("tcsh")),
+    ];
+    all.into_iter()
+        .filter_map(|(name, host)| {
+            if host.is_none() {
+                eprintln!("skipped: this machine has not what it takes for {name}");
+            }
+            Some((name, Arc::new(host?)))
+        })
+        .collect()
+}
+
+pub(crate) async fn files_of(server: &TestServer) -> Files {
+    Files::open(&login(server).await).await.unwrap()
+}
+
+fn found(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap();
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|place| place.is_file())
+}

@@ -1,0 +1,248 @@
+//! Each operation on names, at each kind of host, held against the disk.
+
+use std::fs;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use rustle_sftp::{ErrorKind, Files, Lack, SetMetadata};
+
+use crate::commands::host::{Host, files_of, hosts};
+
+async fn at_each_host(work: impl AsyncFn(&'static str, &Host, &Files)) {
+    for (name, host) in hosts() {
+        let server = host.serve().await;
+        let files = files_of(&server).await;
+        work(name, &host, &files).await;
+        drop(files);
+        server.stop().await.unwrap();
+    }
+}
+
+/// Names that quoting, options, listings and substitutions could spoil, and one with every byte that a name can have.
+fn odd_names() -> Vec<Vec<u8>> {
+    let all: Vec<u8> = (1..=255).filter(|byte| *byte != b'/').collect();
+    let mut names: Vec<Vec<u8>> = [
+        "-rf", "--", " ", "a b", "line\n", "\n", "*", "$HOME", "`id`", "'\"\\", "~", "...", ".x", "..x", "!",
+        "-", "\\n", "\\0",
+    ]
+    .iter()
+    .map(|name| name.as_bytes().to_vec())
+    .collect();
+    names.push(b"caf\xe9".to_vec());
+    names.push(all);
+    names
+}
+
+#[tokio::test]
+async fn names_with_every_byte_are_written_listed_read_and_removed() {
+    at_each_host(async |name, host, files| {
+        for odd in odd_names() {
+            files.write(&odd, odd.clone()).await.unwrap();
+        }
+        let mut listed = Vec::new();
+        let mut entries = files.read_dir(".").await.unwrap();
+        while let Some(entry) = entries.next_entry().await.unwrap() {
+            assert_eq!(entry.metadata().len(), Some(entry.name().len() as u64), "{name}: {entry:?}");
+            assert!(entry.metadata().is_file(), "{name}");
+            listed.push(entry.name().to_vec());
+        }
+        let mut there: Vec<_> =
+            fs::read_dir(host.folder()).unwrap().map(|entry| entry.unwrap().file_name().into_vec()).collect();
+        let mut expected = odd_names();
+        for names in [&mut listed, &mut there, &mut expected] {
+            names.sort();
+        }
+        assert_eq!(there, expected, "{name}");
+        assert_eq!(listed, expected, "{name}");
+        for odd in odd_names() {
+            assert_eq!(files.read(&odd).await.unwrap(), odd, "{name}");
+            let moved = [&odd[..odd.len().min(100)], b".moved"].concat();
+            files.rename(&odd, &moved).await.unwrap();
+            files.remove_file(&moved).await.unwrap();
+        }
+        assert_eq!(host.names(), [""; 0], "{name}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_known_of_a_file_is_what_the_disk_says() {
+    at_each_host(async |name, host, files| {
+        let at = |path: &str| host.folder().join(path);
+        fs::write(at("file"), "12345").unwrap();
+        fs::set_permissions(at("file"), fs::Permissions::from_mode(0o4751)).unwrap();
+        std::os::unix::fs::symlink("file", at("link")).unwrap();
+        fs::create_dir(at("dir")).unwrap();
+        let there = fs::metadata(at("file")).unwrap();
+        let file = files.metadata("link").await.unwrap();
+        assert_eq!((file.len(), file.permissions()), (Some(5), Some(0o4751)), "{name}");
+        assert_eq!((file.uid(), file.gid()), (Some(there.uid()), Some(there.gid())), "{name}");
+        if !files.lacks().contains(&Lack::Times) {
+            let modified = UNIX_EPOCH + Duration::from_secs(there.mtime().unsigned_abs());
+            assert_eq!(file.modified(), Some(modified), "{name}");
+        }
+        assert!(files.symlink_metadata("link").await.unwrap().is_symlink(), "{name}");
+        assert!(files.metadata("dir").await.unwrap().is_dir(), "{name}");
+        assert!(files.exists("link").await.unwrap() && !files.exists("none").await.unwrap(), "{name}");
+        let device = files.metadata("/dev/null").await.unwrap();
+        assert_eq!((device.len(), device.is_file()), (None, false), "{name}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_can_be_set_is_set() {
+    at_each_host(async |name, host, files| {
+        let path = host.folder().join("file");
+        fs::write(&path, "12345").unwrap();
+        let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+        let owner = fs::metadata(&path).unwrap();
+        let changes = SetMetadata::new()
+            .len(3)
+            .permissions(0o640)
+            .owner(owner.uid(), owner.gid())
+            .times(at(1_000_000_000), at(1_100_000_001));
+        files.set_metadata("file", &changes).await.unwrap();
+        let there = fs::metadata(&path).unwrap();
+        assert_eq!((there.len(), there.permissions().mode() & 0o7777), (3, 0o640), "{name}");
+        assert_eq!((there.atime(), there.mtime()), (1_000_000_000, 1_100_000_001), "{name}");
+        files.set_metadata("file", &SetMetadata::new().len(10)).await.unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"123\0\0\0\0\0\0\0", "{name}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn directories_and_links_are_made_moved_and_removed() {
+    at_each_host(async |name, host, files| {
+        let at = |path: &str| host.folder().join(path);
+        files.create_dir("dir").await.unwrap();
+        files.create_dir_all("dir/a/b/c").await.unwrap();
+        files.create_dir_all("dir/a/b/c").await.unwrap();
+        files.write("dir/file", "content").await.unwrap();
+        files.symlink("-f ile", "dir/link").await.unwrap();
+        assert_eq!(fs::read_link(at("dir/link")).unwrap(), Path::new("-f ile"), "{name}");
+        if !files.lacks().contains(&Lack::Links) {
+            assert_eq!(files.read_link("dir/link").await.unwrap(), "-f ile", "{name}");
+            assert_eq!(
+                files.read_link("dir/file").await.unwrap_err().kind(),
+                ErrorKind::InvalidArgument,
+                "{name}"
+            );
+        }
+        files.hard_link("dir/file", "dir/second").await.unwrap();
+        assert_eq!(fs::metadata(at("dir/file")).unwrap().nlink(), 2, "{name}");
+        files.write("dir/old", "old").await.unwrap();
+        files.rename("dir/second", "dir/old").await.unwrap();
+        files.rename("dir/a", "dir/moved").await.unwrap();
+        assert!(at("dir/moved/b/c").is_dir() && !at("dir/a").exists(), "{name}");
+        // A file never lands in a directory that has the name.
+        assert_eq!(
+            files.rename("dir/file", "dir/moved").await.unwrap_err().kind(),
+            ErrorKind::IsADirectory,
+            "{name}"
+        );
+        assert!(at("dir/file").is_file() && !at("dir/moved/file").exists(), "{name}");
+        files.remove_dir("dir/moved/b/c").await.unwrap();
+        fs::create_dir(at("kept")).unwrap();
+        fs::write(at("kept/file"), "kept").unwrap();
+        std::os::unix::fs::symlink("../kept", at("dir/out")).unwrap();
+        files.remove_dir_all("dir").await.unwrap();
+        assert_eq!(host.names(), ["kept"], "{name}");
+        assert_eq!(fs::read(at("kept/file")).unwrap(), b"kept", "{name}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn paths_are_made_absolute() {
+    at_each_host(async |name, host, files| {
+        let home = fs::canonicalize(host.folder()).unwrap();
+        let bytes = |path: &Path| path.as_os_str().as_bytes().to_vec();
+        fs::create_dir_all(home.join("a/line\n")).unwrap();
+        fs::write(home.join("a/file"), "").unwrap();
+        assert_eq!(files.home().await.unwrap(), bytes(&home), "{name}");
+        assert_eq!(files.canonicalize("~/a/../a").await.unwrap(), bytes(&home.join("a")), "{name}");
+        assert_eq!(files.canonicalize("a/line\n").await.unwrap(), bytes(&home.join("a/line\n")), "{name}");
+        assert_eq!(files.canonicalize("./a/../a/file").await.unwrap(), bytes(&home.join("a/file")), "{name}");
+        assert_eq!(files.canonicalize("a/new").await.unwrap(), bytes(&home.join("a/new")), "{name}");
+        assert_eq!(files.canonicalize("none/new").await.unwrap_err().kind(), ErrorKind::NotFound, "{name}");
+        assert_eq!(files.canonicalize("~root").await.unwrap_err().kind(), ErrorKind::Unsupported, "{name}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn each_error_is_of_the_kind_that_sftp_would_give() {
+    use ErrorKind::{AlreadyExists, DirectoryNotEmpty, InvalidName, IsADirectory, NotADirectory, NotFound};
+    at_each_host(async |name, host, files| {
+        fs::create_dir_all(host.folder().join("dir/sub")).unwrap();
+        fs::write(host.folder().join("file"), "").unwrap();
+        std::os::unix::fs::symlink("none", host.folder().join("dangling")).unwrap();
+        let of = |result: rustle_sftp::Result<()>| result.unwrap_err().kind();
+        for (what, found, expected) in [
+            ("stat", files.metadata("none").await.map(drop), NotFound),
+            ("stat of a link to nothing", files.metadata("dangling").await.map(drop), NotFound),
+            ("stat below nothing", files.metadata("none/x").await.map(drop), NotFound),
+            ("stat below a file", files.metadata("file/x").await.map(drop), NotADirectory),
+            ("read", files.read("none").await.map(drop), NotFound),
+            ("read a directory", files.read("dir").await.map(drop), IsADirectory),
+            ("write over a directory", files.write("dir", "x").await, IsADirectory),
+            ("write below nothing", files.write("none/x", "x").await, NotFound),
+            ("list", files.read_dir("none").await.map(drop), NotFound),
+            ("list a file", files.read_dir("file").await.map(drop), NotADirectory),
+            ("mkdir", files.create_dir("dir").await, AlreadyExists),
+            ("mkdir below nothing", files.create_dir("none/x").await, NotFound),
+            ("mkdir -p over a file", files.create_dir_all("file").await, AlreadyExists),
+            ("mkdir -p below a file", files.create_dir_all("file/x/y").await, NotADirectory),
+            ("remove", files.remove_file("none").await, NotFound),
+            ("remove a directory as a file", files.remove_file("dir").await, IsADirectory),
+            ("rmdir of a file", files.remove_dir("file").await, NotADirectory),
+            ("rmdir", files.remove_dir("dir").await, DirectoryNotEmpty),
+            ("remove all", files.remove_dir_all("none").await, NotFound),
+            ("remove all of a file", files.remove_dir_all("file").await, NotADirectory),
+            ("rename nothing", files.rename("none", "x").await, NotFound),
+            ("rename into nothing", files.rename("file", "none/x").await, NotFound),
+            ("link over", files.symlink("x", "dangling").await, AlreadyExists),
+            ("hard link over", files.hard_link("file", "dir").await, AlreadyExists),
+            ("hard link of nothing", files.hard_link("none", "x").await, NotFound),
+            ("a NUL", files.read("a\0b").await.map(drop), InvalidName),
+        ] {
+            assert_eq!(of(found), expected, "{name}: {what}");
+        }
+    })
+    .await;
+}
+
+/// Root may do anything, so this needs another user: the machine's, or it is skipped with a word.
+#[tokio::test]
+async fn what_the_account_may_not_do_is_told_as_such() {
+    let host = Arc::new(Host::new());
+    if rustix::process::geteuid().is_root() {
+        eprintln!("skipped: root may do anything");
+        return;
+    }
+    let server = host.serve().await;
+    let files = files_of(&server).await;
+    fs::create_dir(host.folder().join("shut")).unwrap();
+    fs::write(host.folder().join("secret"), "x").unwrap();
+    fs::set_permissions(host.folder().join("secret"), fs::Permissions::from_mode(0o0)).unwrap();
+    fs::set_permissions(host.folder().join("shut"), fs::Permissions::from_mode(0o0)).unwrap();
+    for (what, found) in [
+        ("stat", files.metadata("shut/x").await.map(drop)),
+        ("exists", files.exists("shut/x").await.map(drop)),
+        ("read", files.read("secret").await.map(drop)),
+        ("write", files.write("secret", "y").await),
+        ("list", files.read_dir("shut").await.map(drop)),
+        ("mkdir", files.create_dir("/etc/rustle-none").await),
+        ("remove", files.remove_file("/etc/passwd").await),
+        ("chmod", files.set_permissions("/etc/passwd", 0o666).await),
+    ] {
+        assert_eq!(found.unwrap_err().kind(), ErrorKind::PermissionDenied, "{what}");
+    }
+    fs::set_permissions(host.folder().join("shut"), fs::Permissions::from_mode(0o700)).unwrap();
+    server.stop().await.unwrap();
+}
