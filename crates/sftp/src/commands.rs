@@ -39,13 +39,18 @@ impl Commands {
     /// Finds out what runs commands here, and what they can do.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] where no POSIX shell answers, [`ErrorKind::Disconnected`].
+    /// [`ErrorKind::Unavailable`] where commands cannot be used, [`ErrorKind::Disconnected`]. Within: that no POSIX shell
+    /// answers.
     ///
     /// # Cancel safety
     /// Dropped, what was started is ended.
-    pub(crate) async fn open(session: &Session) -> Result<Self> {
-        let (shell, programs) = probe(session).await?;
-        Ok(Self { session: session.clone(), shell, programs })
+    pub(crate) async fn open(session: &Session) -> Result<Result<Self, NoShell>> {
+        let found = probe(session).await?;
+        Ok(found.map(|(shell, programs)| Self { session: session.clone(), shell, programs }))
+    }
+
+    pub(crate) fn shell(&self) -> Shell {
+        self.shell
     }
 
     pub(crate) fn programs(&self) -> Programs {
@@ -81,6 +86,10 @@ impl Commands {
         self.command(body, parameters).spawn().await.map_err(|error| not_run(of, error))
     }
 }
+
+/// Something else than a POSIX shell takes commands: the error that says so.
+#[derive(Debug)]
+pub(crate) struct NoShell(pub(crate) Error);
 
 /// What is being done, to which path: for errors.
 #[derive(Debug, Clone, Copy)]

@@ -10,16 +10,18 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use rustle_session::Session;
 
-use crate::commands::{Commands, Listing};
-use crate::error::{Error, Result};
+use crate::commands::{Commands, Listing, NoShell};
+use crate::error::{Error, ErrorKind, Result};
 use crate::metadata::{Metadata, SetMetadata};
 use crate::read_dir::{DirEntry, ReadDir};
+use crate::scp::Scp;
 use crate::sftp::Sftp;
 use crate::transfer::Transfer;
 
 pub use crate::files::lack::{Lack, Means};
 
-/// Files of a host: by SFTP, and where that is switched off by plain commands of its shell.
+/// Files of a host: by SFTP, where that is switched off by plain commands of its shell, and where it has no shell either by
+/// scp's own protocol.
 ///
 /// The operations are those of [`Sftp`], under the same names and with the same kinds of errors. What commands cannot do
 /// is in [`lacks`](Self::lacks), and asking for it is an error of
@@ -52,6 +54,7 @@ pub struct Files {
 pub(crate) enum Far {
     Sftp(Sftp),
     Commands(Commands),
+    Scp(Scp),
 }
 
 /// One operation by either means.
@@ -60,13 +63,14 @@ macro_rules! either {
         match &$files.far {
             Far::Sftp($there) => $by_sftp.await,
             Far::Commands($there) => $by_commands.await,
+            Far::Scp(_) => Err(beyond_scp()),
         }
     };
 }
 
 impl Files {
     /// Opens SFTP on a channel of this session. Where the server refuses it, or has no program for it, finds out what
-    /// its commands can do. Nothing else leads to commands: neither a lost connection nor a start-up file that prints,
+    /// its commands can do, and where no shell takes them whether `scp` answers. Nothing else leads to commands: neither a lost connection nor a start-up file that prints,
     /// which would be in their way as well.
     ///
     /// # Errors
@@ -80,8 +84,17 @@ impl Files {
             Err(error) if error.says_that_sftp_is_off() => error,
             Err(error) => return Err(error),
         };
-        let files = Self::by_commands(session).await?;
-        Ok(Self { refusal: Some(Arc::new(refusal)), ..files })
+        let far = match Commands::open(session).await? {
+            Ok(commands) => Far::Commands(commands),
+            Err(NoShell(error)) => match Scp::answering(session, None).await {
+                Ok(scp) => Far::Scp(scp),
+                Err(scp) if scp.kind() == ErrorKind::Unavailable => {
+                    return Err(error.with_hint(format!("scp was asked as well: {scp}")));
+                }
+                Err(lost) => return Err(lost),
+            },
+        };
+        Ok(Self { far, refusal: Some(Arc::new(refusal)) })
     }
 
     /// Uses commands, whether there is SFTP or not. Two round trips and more where the login shell is no POSIX shell:
@@ -94,7 +107,22 @@ impl Files {
     /// # Cancel safety
     /// Dropped, what was started on the host ends.
     pub async fn by_commands(session: &Session) -> Result<Self> {
-        Ok(Self { far: Far::Commands(Commands::open(session).await?), refusal: None })
+        match Commands::open(session).await? {
+            Ok(commands) => Ok(Self { far: Far::Commands(commands), refusal: None }),
+            Err(NoShell(error)) => Err(error),
+        }
+    }
+
+    /// Uses scp's own protocol, as `scp -O` does, whatever else there is. It fetches and sends single files, and every other
+    /// operation is an error of [`ErrorKind::Unsupported`]. A file that is sent to a directory's name goes into it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] where no `scp` answers; [`ErrorKind::Disconnected`].
+    ///
+    /// # Cancel safety
+    /// Dropped, what was started on the host ends.
+    pub async fn by_scp(session: &Session) -> Result<Self> {
+        Ok(Self { far: Far::Scp(Scp::open(session).await?), refusal: None })
     }
 
     /// How the files are reached.
@@ -103,6 +131,7 @@ impl Files {
         match &self.far {
             Far::Sftp(_) => Means::Sftp,
             Far::Commands(_) => Means::Commands,
+            Far::Scp(_) => Means::Scp,
         }
     }
 
@@ -112,6 +141,7 @@ impl Files {
         match &self.far {
             Far::Sftp(_) => Vec::new(),
             Far::Commands(commands) => Lack::of_commands(commands.programs()),
+            Far::Scp(_) => Lack::of_scp(),
         }
     }
 
@@ -126,7 +156,7 @@ impl Files {
     pub fn sftp(&self) -> Option<&Sftp> {
         match &self.far {
             Far::Sftp(sftp) => Some(sftp),
-            Far::Commands(_) => None,
+            Far::Commands(_) | Far::Scp(_) => None,
         }
     }
 
@@ -248,6 +278,7 @@ impl Files {
         let listing = match &self.far {
             Far::Sftp(sftp) => Listed::Sftp(sftp.read_dir(path).await?),
             Far::Commands(commands) => Listed::Commands(Box::new(commands.read_dir(path.as_ref()).await?)),
+            Far::Scp(_) => return Err(beyond_scp()),
         };
         Ok(Entries { listing })
     }
@@ -393,6 +424,14 @@ impl Files {
             sftp.close().await;
         }
     }
+}
+
+fn beyond_scp() -> Error {
+    Error::new(
+        ErrorKind::Unsupported,
+        "files",
+        "scp's protocol fetches and sends files, and does nothing else with them",
+    )
 }
 
 impl From<Sftp> for Files {

@@ -46,6 +46,7 @@ mod path;
 mod read_dir;
 mod remove_dir_all;
 mod rename;
+mod scp;
 mod sftp;
 mod shown;
 mod transfer;

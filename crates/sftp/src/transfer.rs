@@ -231,6 +231,12 @@ impl Transfer {
                 (Far::Commands(commands), Way::Put { local, remote }) => {
                     Box::pin(commands.put(local, &remote, &options, &meter)).await
                 }
+                (Far::Scp(scp), Way::Get { remote, local }) => {
+                    Box::pin(scp.get(&remote, local, &options, &meter)).await
+                }
+                (Far::Scp(scp), Way::Put { local, remote }) => {
+                    Box::pin(scp.put(local, &remote, &options, &meter)).await
+                }
             }
         };
         watched(&meter, watcher, work).await

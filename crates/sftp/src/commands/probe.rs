@@ -5,7 +5,7 @@ use std::time::Duration;
 use rustle_session::{Session, Shell};
 
 use crate::commands::failure::not_run;
-use crate::commands::{Of, sh};
+use crate::commands::{NoShell, Of, sh};
 use crate::error::{Error, ErrorKind, Result};
 use crate::shown::Shown;
 
@@ -88,11 +88,11 @@ impl Programs {
 
 /// Asks in the quoting of one shell after the other. A question that is quoted for another shell does nothing there: its
 /// text is always the same, and the answer shows whether it arrived as it was sent.
-pub(super) async fn probe(session: &Session) -> Result<(Shell, Programs)> {
+pub(super) async fn probe(session: &Session) -> Result<Result<(Shell, Programs), NoShell>> {
     let mut first = None;
     for shell in [Shell::Posix, Shell::Fish, Shell::Csh] {
         match ask(session, shell).await? {
-            Ok(programs) => return Ok((shell, programs)),
+            Ok(programs) => return Ok(Ok((shell, programs))),
             Err(Wrong::Other(why)) => {
                 first.get_or_insert(why);
             }
@@ -106,8 +106,7 @@ pub(super) async fn probe(session: &Session) -> Result<(Shell, Programs)> {
     }
     let why = first.unwrap_or_default();
     let text = format!("commands of this account are not run by a POSIX shell, fish or csh: {why}");
-    Err(Error::new(ErrorKind::Unavailable, "open", text)
-        .with_hint("a device with a command line of its own may still have scp"))
+    Ok(Err(NoShell(Error::new(ErrorKind::Unavailable, "open", text))))
 }
 
 /// Why an answer is none.

@@ -16,6 +16,8 @@ pub enum Means {
     Sftp,
     /// Commands of a POSIX shell.
     Commands,
+    /// `scp -f` and `scp -t`.
+    Scp,
 }
 
 impl fmt::Display for Means {
@@ -23,6 +25,7 @@ impl fmt::Display for Means {
         f.write_str(match self {
             Self::Sftp => "SFTP",
             Self::Commands => "commands",
+            Self::Scp => "scp",
         })
     }
 }
@@ -35,6 +38,10 @@ impl fmt::Display for Means {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Lack {
+    /// Nothing but fetching and sending files can be done.
+    Operations,
+    /// A file that is sent is written in its place: what breaks off leaves a part.
+    Atomic,
     /// There are no open files to read and write at any place.
     OpenFiles,
     /// A transfer does not go on from a part.
@@ -64,18 +71,26 @@ impl Lack {
         let missing = maybe.into_iter().filter(|(_, has)| !has).map(|(lack, _)| lack);
         [Self::OpenFiles, Self::Resume].into_iter().chain(missing).collect()
     }
+
+    pub(crate) fn of_scp() -> Vec<Self> {
+        vec![Self::Operations, Self::OpenFiles, Self::Resume, Self::Atomic, Self::Verify]
+    }
 }
 
 impl fmt::Display for Lack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Operations => "files are fetched and sent, and nothing else is done with them",
+            Self::Atomic => {
+                "a file that is sent is written in its place, and one that breaks off leaves a part"
+            }
             Self::OpenFiles => "files are read and written as a whole",
             Self::Resume => "a transfer that broke off begins anew",
             Self::Storing => "an atomic transfer does not wait until the host has stored the file",
             Self::SafeRename => "a directory that takes the target's name at that moment is moved into",
             Self::Times => "the times of files are not known",
             Self::Links => "what a link reads is not known",
-            Self::Verify => "a transfer is not verified: the host has no program for SHA-256",
+            Self::Verify => "the two sides of a transfer are not compared: nothing there makes a SHA-256",
         })
     }
 }

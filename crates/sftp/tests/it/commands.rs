@@ -4,4 +4,5 @@ mod drops;
 mod host;
 mod opening;
 mod operations;
+mod scp;
 mod transfers;

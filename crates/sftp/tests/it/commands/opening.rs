@@ -68,6 +68,7 @@ async fn a_device_without_a_shell_is_named_by_what_it_says() {
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     let text = error.to_string();
     assert!(text.contains("Invalid") && !text.contains('\x1b'), "{text}");
+    assert!(error.hint().unwrap().contains("scp was asked as well"), "{error:?}");
     server.stop().await.unwrap();
 }
 

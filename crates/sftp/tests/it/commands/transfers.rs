@@ -167,10 +167,7 @@ async fn a_connection_that_is_cut_leaves_the_old_file_and_nothing_else() {
         .await
         .unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Disconnected | ErrorKind::Failure), "{error}");
-    // The script removes its file when it sees the end.
-    while host.names() != ["file"] {
-        tokio::task::yield_now().await;
-    }
+    host.settles_at(&["file"]).await;
     assert_eq!(fs::read(host.folder().join("file")).unwrap(), b"old");
     drop(server);
 }

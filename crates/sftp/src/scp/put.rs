@@ -1,0 +1,73 @@
+//! A file for `scp -t`.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::local::reader::{Piece, Plan, Reader};
+use crate::scp::get::summary;
+use crate::scp::talk::Talk;
+use crate::scp::{Scp, refuse};
+use crate::transfer::options::Options;
+use crate::transfer::progress::Meter;
+use crate::transfer::summary::Summary;
+
+impl Scp {
+    pub(crate) async fn put(
+        &self,
+        local: PathBuf,
+        remote: &Bytes,
+        options: &Options,
+        meter: &Meter,
+    ) -> Result<Summary> {
+        let begun = Instant::now();
+        refuse("put", remote, options)?;
+        let name = remote.rsplit(|byte| matches!(byte, b'/' | b':')).next().unwrap_or_default();
+        if name.is_empty() || name.contains(&b'\n') || matches!(name, b"." | b"..") {
+            let text = "scp's protocol has no way to send a file of this name";
+            return Err(Error::new(ErrorKind::InvalidName, "put", text).at(remote));
+        }
+        let mut reader = Reader::open(local, Plan::new(BLOCK)).await?;
+        let details = *reader.details();
+        let length = details.length();
+        // With `-p` the permissions are those that are sent, without them less the mask of the far side.
+        let exact = options.preserve || options.mode.is_some();
+        let way = if exact { "-p -t" } else { "-t" };
+        let mut talk = Talk::start("put", remote, self.command("put", way, remote)?).await?;
+        talk.consent().await?;
+        if let (true, Some(modified)) = (options.preserve, details.modified()) {
+            let accessed = details.accessed().unwrap_or(modified);
+            talk.say(format!("T{modified} 0 {accessed} 0\n").into()).await?;
+            talk.consent().await?;
+        }
+        let mode = options.mode.unwrap_or_else(|| details.mode());
+        let head = [format!("C{mode:04o} {length} ").as_bytes(), name, b"\n"].concat();
+        talk.say(head.into()).await?;
+        talk.consent().await?;
+        meter.expect(Some(length));
+        meter.expect_no_more();
+        let counted = meter.file(remote.clone(), Some(length));
+        let limiter = options.limiter();
+        // What becomes of the file is told before it is said to be whole: where this side fails, the far side is not told
+        // that it was.
+        while let Some(piece) = reader.next().await? {
+            let Piece::Block(block) = piece else { continue };
+            let bytes = block.len() as u64;
+            if let Some(limiter) = &limiter {
+                limiter.take(bytes).await;
+            }
+            talk.say(block.into_bytes()).await?;
+            counted.moved(bytes);
+        }
+        talk.agree().await?;
+        talk.consent().await?;
+        talk.finish().await?;
+        counted.done();
+        Ok(summary(begun, length, options))
+    }
+}
+
+/// What is read and sent at a time.
+const BLOCK: usize = 256 * 1024;
