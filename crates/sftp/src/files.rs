@@ -114,7 +114,7 @@ impl Files {
     }
 
     /// Uses scp's own protocol, as `scp -O` does, whatever else there is. It fetches and sends single files, and every other
-    /// operation is an error of [`ErrorKind::Unsupported`]. A file that is sent to a directory's name goes into it.
+    /// operation is an error of [`ErrorKind::Unsupported`]. A file that is sent to a directory's name goes into it under its own.
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`] where no `scp` answers; [`ErrorKind::Disconnected`].

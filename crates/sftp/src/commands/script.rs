@@ -127,7 +127,8 @@ pub(super) fn sha256() -> String {
 /// The target, the name of the temporary file or nothing, the length, the permissions or nothing, those of a new file before
 /// the mask, two times or nothing, and the SHA-256 or nothing.
 ///
-/// `R` is what is replaced, `W` what is written, and `T` what is removed at the end, whatever ends it.
+/// `R` is what is replaced, `W` what is written, and `T` what is removed at the end, whatever ends it: it is set first, since a
+/// signal may come between any two steps.
 pub(super) fn put(programs: Programs) -> String {
     let real = match programs.real_path {
         Some(RealPath::RealPath) => r#"R=$(realpath "$1";echo x)"#,
@@ -147,7 +148,7 @@ if [ "$2" ]&&[ -e "$R" ]&&[ ! -f "$R" ];then exit 67;fi;
 M=$4;if [ -z "$M" ]&&[ ! -e "$R" ];then M=$(printf "%o" $((0$5&~0$u)));fi;
 W=$R;trap '[ -z "$T" ]||rm -f "$T"' 0;trap "exit 69" 1 2 13 15;
 if [ "$2" ]||[ ! -e "$R" ];then umask 077;fi;
-if [ "$2" ];then W=${{R%/*}}/$2;set -C;(:>"$W")||p "$R";set +C;T=$W;fi;
+if [ "$2" ];then W=${{R%/*}}/$2;T=$W;set -C;(:>"$W")||{{ T=;p "$R";}};set +C;fi;
 cat >"$W"||{{ if [ -e "$W" ];then if [ -w "$W" ];then exit 69;fi;exit 62;fi;p "$W";}};
 if [ -f "$W" ]&&[ "$(n "$W")" != "$3" ];then exit 68;fi;
 if [ "$8" ];then case $(set -- "$W" "$3";{hash}) in *"$8"*);;*)exit 70;;esac;fi;

@@ -10,6 +10,7 @@ use crate::local::reader::{Piece, Plan, Reader};
 use crate::scp::get::summary;
 use crate::scp::talk::Talk;
 use crate::scp::{Scp, refuse};
+use crate::transfer::names::for_server;
 use crate::transfer::options::Options;
 use crate::transfer::progress::Meter;
 use crate::transfer::summary::Summary;
@@ -24,10 +25,13 @@ impl Scp {
     ) -> Result<Summary> {
         let begun = Instant::now();
         refuse("put", remote, options)?;
-        let name = remote.rsplit(|byte| matches!(byte, b'/' | b':')).next().unwrap_or_default();
-        if name.is_empty() || name.contains(&b'\n') || matches!(name, b"." | b"..") {
+        // Where the path turns out to be a directory, the file goes into it by this name.
+        let name = for_server(local.file_name().unwrap_or_default())?;
+        if name.is_empty() || name.contains(&b'\n') {
             let text = "scp's protocol has no way to send a file of this name";
-            return Err(Error::new(ErrorKind::InvalidName, "put", text).at(remote));
+            return Err(
+                Error::new(ErrorKind::InvalidName, "put", text).at(local.as_os_str().as_encoded_bytes())
+            );
         }
         let mut reader = Reader::open(local, Plan::new(BLOCK)).await?;
         let details = *reader.details();
@@ -43,7 +47,7 @@ impl Scp {
             talk.consent().await?;
         }
         let mode = options.mode.unwrap_or_else(|| details.mode());
-        let head = [format!("C{mode:04o} {length} ").as_bytes(), name, b"\n"].concat();
+        let head = [format!("C{mode:04o} {length} ").as_bytes(), &name, b"\n"].concat();
         talk.say(head.into()).await?;
         talk.consent().await?;
         meter.expect(Some(length));

@@ -55,6 +55,8 @@ async fn files_go_there_and_back_by_openssh_s_scp() {
                 assert_eq!(fs::metadata(&back).unwrap().mtime(), 1_500_000_000, "{name}");
             }
         }
+        files.put(&from, "d").await.unwrap();
+        assert!(host.folder().join("d/from").is_file(), "a directory takes it under its own name");
         let kind = |error: Error| error.kind();
         assert_eq!(files.get("none", &back).await.map_err(kind), Err(ErrorKind::NotFound));
         assert!(files.get("d", &back).await.is_err());
