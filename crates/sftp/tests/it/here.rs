@@ -41,15 +41,12 @@ impl Here {
         std::fs::read(self.path(name)).unwrap()
     }
 
-    /// Windows takes the name of a removed file away when its last handle is closed, and a thread that wrote to it may have
-    /// one for a moment longer: such names are waited for there.
+    /// What is there once nothing of a transfer is left. Windows takes the name of a removed file away when its last handle
+    /// is closed, and a thread that wrote to it may have one for a moment longer: such names are waited for there.
     pub(crate) fn names(&self) -> Vec<String> {
         let begun = std::time::Instant::now();
         loop {
-            let entries = std::fs::read_dir(self.folder.path()).unwrap();
-            let mut names: Vec<String> =
-                entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-            names.sort();
+            let names = self.names_now();
             let leaves = |name: &String| name.contains(".rustle-") && !name.ends_with("-part");
             if cfg!(unix) || !names.iter().any(leaves) || begun.elapsed() > std::time::Duration::from_secs(10)
             {
@@ -57,5 +54,14 @@ impl Here {
             }
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
+    }
+
+    /// What is there, with what a transfer may leave.
+    pub(crate) fn names_now(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.folder.path()).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
     }
 }

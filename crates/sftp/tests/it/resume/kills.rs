@@ -29,12 +29,6 @@ struct Case {
 
 #[tokio::test]
 async fn an_atomic_put_that_is_cut() {
-    if std::env::var_os("RUSTLE_WINE").is_some() {
-        println!(
-            "skipped: a server on wine's disk does not come to an end when it is cut off in the middle of this"
-        );
-        return;
-    }
     cut_at(50, Case { way: Way::Put, resumes: false, found: 0 }).await;
     cut_at(50, Case { way: Way::Put, resumes: true, found: 0 }).await;
 }
@@ -152,7 +146,11 @@ impl Sides {
 
     /// What stands beside the target.
     fn left(&self, case: Case) -> Vec<String> {
-        let names = self.target(case).names();
+        let names = match case.way {
+            // A temporary file may stay with the server, which has closed all there is: nothing more goes away.
+            Way::Put => self.there.names_now(),
+            Way::Get => self.here.names(),
+        };
         names.into_iter().filter(|name| name != "app" && name != "source").collect()
     }
 
