@@ -33,28 +33,32 @@ pub(super) enum Outcome {
 ///
 /// For whoever holds the file's lock; others might find half a line ([`read_whole_lines`]).
 pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
-    match read_present(path, MAX_FILE) {
-        Ok(bytes) => Ok(bytes),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(unreadable(path, error)),
-    }
+    read_if_there(path).map_err(|error| unreadable(path, error))
 }
 
 /// As [`read`], for whoever does not hold the file's lock.
 ///
 /// A line that is just being written down is seen in pieces: it would be no line, or that of another host. So where the
 /// last one has no end, the lock of who writes is waited for and the file read again. Most files end with a newline, and
-/// cost no lock.
+/// cost no lock. On Windows nobody can open the file while another takes its place, which is waited for too.
 ///
 /// # Cancel safety
 /// Dropped while it waits, it has locked nothing.
 pub(super) async fn read_whole_lines(path: &Path) -> Result<Vec<u8>> {
-    let bytes = read(path)?;
+    let unreadable = |error| unreadable(path, error);
+    let bytes = locked::patiently(|| read_if_there(path)).await.map_err(unreadable)?;
     if bytes.last().is_none_or(|last| *last == b'\n') {
         return Ok(bytes);
     }
-    let _lock = locked::for_reading(path).await.map_err(|error| unreadable(path, error))?;
-    read(path)
+    let _lock = locked::for_reading(path).await.map_err(unreadable)?;
+    locked::patiently(|| read_if_there(path)).await.map_err(unreadable)
+}
+
+fn read_if_there(path: &Path) -> io::Result<Vec<u8>> {
+    match read_present(path, MAX_FILE) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        other => other,
+    }
 }
 
 fn unreadable(path: &Path, error: io::Error) -> Error {

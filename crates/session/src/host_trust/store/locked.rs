@@ -182,7 +182,10 @@ pub(super) async fn patiently<T>(mut attempt: impl FnMut() -> io::Result<T>) -> 
 }
 
 fn is_open_elsewhere(error: &io::Error) -> bool {
-    cfg!(windows) && error.kind() == io::ErrorKind::PermissionDenied
+    /// `ERROR_SHARING_VIOLATION`, which the standard library has no kind for.
+    const SHARING_VIOLATION: i32 = 32;
+    let is_shared_by_nobody = error.raw_os_error() == Some(SHARING_VIOLATION);
+    cfg!(windows) && (is_shared_by_nobody || error.kind() == io::ErrorKind::PermissionDenied)
 }
 
 /// Takes back what was written last, and no more than that: `ssh` may have written behind it. Says whether it did.
@@ -245,8 +248,9 @@ fn identity(_: &Metadata) -> Option<(u64, u64)> {
 pub(super) async fn for_reading(path: &Path) -> io::Result<Option<Lock>> {
     #[cfg(unix)]
     let locked = File::open(path);
+    // Under the name by which writers call it: beside a link there is no lock.
     #[cfg(windows)]
-    let locked = File::open(beside(path));
+    let locked = patiently(|| fs::canonicalize(path)).await.and_then(|path| File::open(beside(&path)));
     match locked {
         Ok(file) => {
             in_turn(|| file.try_lock_shared(), Instant::now() + LOCK_PATIENCE).await?;

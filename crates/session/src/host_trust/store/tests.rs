@@ -105,6 +105,34 @@ async fn a_last_line_without_an_end_is_read_where_nobody_writes() {
     assert_eq!(read_whole_lines(&missing).await.unwrap(), b"");
 }
 
+#[cfg(windows)]
+#[tokio::test]
+async fn a_file_that_nobody_else_may_open_right_now_is_waited_for() {
+    use std::os::windows::fs::OpenOptionsExt;
+
+    let (_directory, path) = held("one\n");
+    let alone = OpenOptions::new().read(true).share_mode(0).open(&path).unwrap();
+    let letting_go = async {
+        assert!(fs::read(&path).is_err(), "the test shows nothing");
+        tokio::task::yield_now().await;
+        drop(alone);
+    };
+    let (bytes, ()) = tokio::join!(read_whole_lines(&path), letting_go);
+    assert_eq!(bytes.unwrap(), b"one\n");
+}
+
+#[cfg(windows)]
+#[tokio::test(start_paused = true)]
+async fn a_file_that_stays_somebody_else_s_is_an_error_with_the_file() {
+    use std::os::windows::fs::OpenOptionsExt;
+
+    let (_directory, path) = held("one\n");
+    let _alone = OpenOptions::new().read(true).share_mode(0).open(&path).unwrap();
+    let error = read_whole_lines(&path).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::HostKeyRejected);
+    assert!(error.to_string().contains("known_hosts"), "{error}");
+}
+
 #[test]
 fn a_missing_file_is_empty_and_a_directory_is_an_error() {
     let (directory, path) = scratch();
