@@ -42,7 +42,7 @@ pub(crate) async fn run(plan: &ListPlan, printer: &mut Printer) -> Result<u8, St
 
 struct Listing {
     rows: Vec<Row>,
-    /// Names that no file can have: the others are listed.
+    /// Names that no file can have, and directories on a pattern's way that cannot be listed: the others are.
     refused: Vec<rustle_sftp::Error>,
 }
 
@@ -65,9 +65,10 @@ impl From<rustle_sftp::Error> for Trouble {
 
 async fn listing(plan: &ListPlan, sftp: &Sftp) -> Result<Listing, Trouble> {
     let found = remote_path::matches(sftp, &plan.path).await?;
-    if !found.is_empty() {
+    if !found.entries.is_empty() || !found.refused.is_empty() {
         let row = |path: &[u8], metadata: &Metadata| Row::new(path.to_vec(), path.to_vec(), metadata.clone());
-        return Ok(Listing::of(found.iter().map(|entry| row(entry.path(), entry.metadata())).collect()));
+        let rows = found.entries.iter().map(|entry| row(entry.path(), entry.metadata())).collect();
+        return Ok(Listing { rows, refused: found.refused });
     }
     let path = remote_path::expanded(sftp, &plan.path).await?;
     let metadata = match sftp.metadata(&path).await {

@@ -1,7 +1,7 @@
 //! Paths on a host as they were typed: homes and patterns.
 
 use bytes::Bytes;
-use rustle_sftp::{GlobEntry, Sftp};
+use rustle_sftp::{Matches, Sftp};
 
 /// The path with the home in place of `~` or `~user` at its beginning, as scp has it, and `.` in place of nothing.
 ///
@@ -18,16 +18,16 @@ pub(crate) async fn expanded(sftp: &Sftp, typed: &[u8]) -> rustle_sftp::Result<V
     Ok([&home[..], rest].concat())
 }
 
-/// What a pattern fits, by the bytes of the paths; nothing for a path that is no pattern.
+/// What a pattern fits; nothing for a path that is no pattern. What cannot be listed is told beside what was found.
 ///
 /// # Errors
-/// A directory cannot be listed, or as [`expanded`].
+/// The connection is lost, or too much fits, or as [`expanded`].
 ///
 /// # Cancel safety
 /// Nothing is changed by it.
-pub(crate) async fn matches(sftp: &Sftp, typed: &[u8]) -> rustle_sftp::Result<Vec<GlobEntry>> {
+pub(crate) async fn matches(sftp: &Sftp, typed: &[u8]) -> rustle_sftp::Result<Matches> {
     if !typed.iter().any(is_special) {
-        return Ok(Vec::new());
+        return Ok(Matches::default());
     }
     let (home, rest) = home(sftp, typed).await?;
     // In a home's own name nothing is special.
@@ -39,7 +39,7 @@ pub(crate) async fn matches(sftp: &Sftp, typed: &[u8]) -> rustle_sftp::Result<Ve
         pattern.push(byte);
     }
     pattern.extend_from_slice(rest);
-    sftp.glob(pattern)?.sorted().await
+    sftp.glob(pattern)?.matches().await
 }
 
 async fn home<'a>(sftp: &Sftp, typed: &'a [u8]) -> rustle_sftp::Result<(Bytes, &'a [u8])> {

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use futures_util::stream::{FuturesUnordered, Stream, StreamExt, TryStreamExt};
+use futures_util::stream::{FuturesUnordered, Stream, StreamExt};
 
 use self::pattern::{Component, Pattern};
 use crate::error::{Error, ErrorKind, Result};
@@ -80,6 +80,16 @@ pub struct GlobEntry {
     metadata: Metadata,
 }
 
+/// What a pattern fits, from [`Glob::matches`], which has an example.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Matches {
+    /// By the bytes of their paths.
+    pub entries: Vec<GlobEntry>,
+    /// Directories that could not be listed, and names that no file can have, each with its path.
+    pub refused: Vec<Error>,
+}
+
 /// A directory, and the components of the pattern that its entries may fit.
 struct Waiting {
     path: Bytes,
@@ -102,17 +112,48 @@ impl Glob {
     /// # Cancel safety
     /// Nothing is changed by it.
     pub async fn sorted(self) -> Result<Vec<GlobEntry>> {
-        let mut found = self;
-        let mut all: Vec<GlobEntry> = Vec::new();
-        while let Some(entry) = found.try_next().await? {
-            if all.len() >= MOST_SORTED {
+        let Matches { entries, refused } = self.matches().await?;
+        refused.into_iter().next().map_or(Ok(entries), Err)
+    }
+
+    /// All of them, by the bytes of their paths, and beside them what could not be looked at.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/served.inc"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let files = rustle_testserver::Sftp::memory().file("/log/a.log", "x").file("/log/b.log", "y");
+    /// # let (server, sftp) = served(files).await;
+    /// let found = sftp.glob("/log/*.log")?.matches().await?;
+    /// for error in &found.refused {
+    ///     eprintln!("not looked at: {error}");
+    /// }
+    /// assert_eq!(found.entries.len(), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The channel is over; more than 2^20 paths and errors: they are all kept, and a listing may be without an end.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed by it.
+    pub async fn matches(mut self) -> Result<Matches> {
+        let mut matches = Matches::default();
+        while let Some(found) = self.next().await {
+            match found {
+                Ok(entry) => matches.entries.push(entry),
+                // It would be told of each directory that waits.
+                Err(error) if self.sftp.is_closed() => return Err(error),
+                Err(error) => matches.refused.push(error),
+            }
+            if matches.entries.len() + matches.refused.len() > MOST_SORTED {
                 let text = format!("more than {MOST_SORTED} paths fit the pattern");
                 return Err(Error::new(ErrorKind::Failure, "glob", text));
             }
-            all.push(entry);
         }
-        all.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(all)
+        matches.entries.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(matches)
     }
 
     fn begin(&mut self) {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use rustle_sftp::{ErrorKind, Sftp, local_name};
+use rustle_sftp::{Error, ErrorKind, Sftp, local_name};
 
 use crate::failure::Failure;
 use crate::names::Shown;
@@ -89,9 +89,12 @@ pub(super) async fn to_here(
     let is_directory = destination.is_dir();
     let text = destination.as_os_str().as_encoded_bytes();
     let names_directory = text.ends_with(b"/") || cfg!(windows) && text.ends_with(b"\\");
-    let is_tree = sources.first().is_some_and(|source| source.kind == Kind::Tree);
-    if !is_directory && (sources.len() > 1 || names_directory && !is_tree) {
-        return Err(no_directory(ErrorKind::Local, &Shown::of_local(destination.as_os_str()), sources.len()));
+    // What could not even be looked for is written nowhere.
+    let mut wanted = sources.iter().filter(|source| source.is_there.is_ok());
+    let is_tree = wanted.next().is_some_and(|source| source.kind == Kind::Tree);
+    let more = wanted.count();
+    if !is_directory && (more > 0 || names_directory && !is_tree) {
+        return Err(no_directory(ErrorKind::Local, &Shown::of_local(destination.as_os_str()), 1 + more));
     }
     let mut jobs = Vec::with_capacity(sources.len());
     for Source { path: source, name, kind, is_there } in sources {
@@ -198,11 +201,21 @@ struct Source {
 async fn found(sftp: &Sftp, typed: &[Vec<u8>], depth: Depth, target: &str) -> Vec<Source> {
     let mut all = Vec::with_capacity(typed.len());
     for typed in typed {
+        let not_there = |path: &[u8], error: &Error| {
+            let is_there = Err(Failure::sftp(error, target));
+            Source { path: path.to_vec(), name: Name::Typed, kind: Kind::File, is_there }
+        };
         let found = match remote_path::matches(sftp, typed).await {
-            Ok(found) if found.is_empty() => {
+            Ok(found) if found.entries.is_empty() && found.refused.is_empty() => {
                 remote_path::expanded(sftp, typed).await.map(|path| (Name::Typed, vec![path]))
             }
-            Ok(found) => Ok((Name::Listed, found.iter().map(|entry| entry.path().to_vec()).collect())),
+            Ok(found) => {
+                for error in &found.refused {
+                    all.push(not_there(error.path().unwrap_or(typed), error));
+                }
+                let paths = found.entries.iter().map(|entry| entry.path().to_vec());
+                Ok((Name::Listed, paths.collect()))
+            }
             Err(error) => Err(error),
         };
         match found {
@@ -212,10 +225,7 @@ async fn found(sftp: &Sftp, typed: &[Vec<u8>], depth: Depth, target: &str) -> Ve
                     all.push(Source { path, name, kind, is_there: Ok(()) });
                 }
             }
-            Err(error) => {
-                let is_there = Err(Failure::sftp(&error, target));
-                all.push(Source { path: typed.clone(), name: Name::Typed, kind: Kind::File, is_there });
-            }
+            Err(error) => all.push(not_there(typed, &error)),
         }
     }
     all

@@ -223,6 +223,24 @@ async fn a_pattern_is_looked_for_on_the_host_and_what_fits_none_is_a_name() {
     host.server.stop().await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_pattern_cannot_look_at_is_a_failure_beside_what_it_found() {
+    let files = Sftp::memory().file("/log/a.gz", "a").file("/log/old/b.gz", "b");
+    let refused = Fault::sftp(SftpRequest::OpenDir, SftpFault::status(3, "Permission denied"));
+    // Of each run's listings the second.
+    let server = TestServer::builder().sftp(files).fault(refused.clone().nth(2)).fault(refused.nth(4));
+    let host = Host::with(server).await;
+    let one = host.path("one");
+    let ran = host.run(&["get", "web:/log/**/*.gz", &one]).await;
+    assert_eq!(ran.code, Some(255), "{}", ran.stderr);
+    assert!(ran.stderr.contains("\"/log/old\": permission denied"), "{}", ran.stderr);
+    assert_eq!(read(&host, "one"), "a");
+    let ran = host.run(&["ls-remote", "web:/log/**/*.gz"]).await;
+    assert_eq!((ran.code, ran.stdout()), (Some(255), "/log/a.gz\n"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("\"/log/old\": permission denied"), "{}", ran.stderr);
+    host.server.stop().await.unwrap();
+}
+
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_part_is_gone_on_from_where_it_is_proved_and_thrown_away_where_it_is_not() {
