@@ -1,6 +1,6 @@
 //! Names by a pattern.
 
-mod pattern;
+pub(crate) mod pattern;
 
 use std::collections::VecDeque;
 use std::fmt;

@@ -67,6 +67,6 @@ pub use crate::transfer::names::local_name;
 pub use crate::transfer::progress::{FileProgress, Progress};
 pub use crate::transfer::summary::{Proof, Resumed, Summary, Verified};
 pub use crate::transfer::tree::{
-    Failure, LinkPolicy, Outcome, Skipped, TreeEvent, TreeSummary, TreeTransfer,
+    Compare, Failure, LinkPolicy, Outcome, Skipped, TreeEvent, TreeSummary, TreeSync, TreeTransfer,
 };
 pub use crate::walk::{Walk, WalkBuilder, WalkEntry};

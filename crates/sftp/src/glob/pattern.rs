@@ -6,7 +6,7 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// A pattern, taken apart at its slashes.
 #[derive(Debug)]
-pub(super) struct Pattern {
+pub(crate) struct Pattern {
     is_absolute: bool,
     components: Vec<Component>,
     wants_directories: bool,
@@ -14,7 +14,7 @@ pub(super) struct Pattern {
 
 /// What stands between two slashes.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Component {
+pub(crate) enum Component {
     /// A name without anything special, as it is.
     Plain(Bytes),
     /// `**`.
@@ -23,7 +23,7 @@ pub(super) enum Component {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Token {
+pub(crate) enum Token {
     Character(u32),
     One,
     Any,
@@ -31,7 +31,7 @@ pub(super) enum Token {
 }
 
 impl Pattern {
-    pub(super) fn new(pattern: &[u8]) -> Result<Self> {
+    pub(crate) fn new(pattern: &[u8]) -> Result<Self> {
         let mut components: Vec<Component> = Vec::new();
         for part in split(pattern) {
             let component = Component::new(part);
@@ -57,28 +57,28 @@ impl Pattern {
     }
 
     /// Where it begins.
-    pub(super) fn root(&self) -> &'static [u8] {
+    pub(crate) fn root(&self) -> &'static [u8] {
         if self.is_absolute { b"/" } else { b"" }
     }
 
     /// The components that may be next at a place: behind a `**` too, which may be nothing.
-    pub(super) fn at(&self, place: usize) -> Vec<usize> {
+    pub(crate) fn at(&self, place: usize) -> Vec<usize> {
         match self.components.get(place) {
             Some(Component::AnyDepth) => vec![place, place + 1],
             _ => vec![place],
         }
     }
 
-    pub(super) fn component(&self, place: usize) -> Option<&Component> {
+    pub(crate) fn component(&self, place: usize) -> Option<&Component> {
         self.components.get(place)
     }
 
     /// Whether nothing is left of it here.
-    pub(super) fn is_end(&self, place: usize) -> bool {
+    pub(crate) fn is_end(&self, place: usize) -> bool {
         place >= self.components.len()
     }
 
-    pub(super) fn wants_directories(&self) -> bool {
+    pub(crate) fn wants_directories(&self) -> bool {
         self.wants_directories
     }
 }
@@ -100,7 +100,7 @@ impl Component {
     }
 
     /// Whether a name fits it, `**` left aside.
-    pub(super) fn fits(&self, name: &[u8]) -> bool {
+    pub(crate) fn fits(&self, name: &[u8]) -> bool {
         match self {
             Self::Plain(plain) => *plain == name,
             Self::AnyDepth => false,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::local::details::{Details, Kind};
 use crate::local::driver::{broken_off, off_thread};
 use crate::local::preserve::Preserved;
@@ -124,6 +124,51 @@ impl Listing {
     }
 }
 
+/// All that is in a directory; nothing where it is not there.
+///
+/// # Errors
+/// [`ErrorKind::Local`](crate::ErrorKind::Local) where it cannot be read.
+///
+/// # Cancel safety
+/// Nothing is changed.
+pub(crate) async fn list_all(path: PathBuf) -> Result<Vec<Entry>, Error> {
+    match details(path.clone(), Links::Follow).await {
+        Err(error) if error.kind() == ErrorKind::NotFound || is_missing(&error) => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+        Ok(_) => {}
+    }
+    let mut listing = list(path);
+    let mut entries = Vec::new();
+    while let Some(more) = listing.next().await? {
+        entries.extend(more);
+    }
+    Ok(entries)
+}
+
+/// Removes a file, or a directory with all that is in it but what is excluded by its path from `relative` on: true where
+/// nothing of it is left. Links are removed and never followed.
+///
+/// # Errors
+/// [`ErrorKind::Local`](crate::ErrorKind::Local) where something cannot be removed; the rest is left.
+///
+/// # Cancel safety
+/// Dropped, it is removed nevertheless, unless it had not begun.
+pub(crate) async fn remove(
+    path: PathBuf,
+    is_directory: bool,
+    spared: impl Fn(&Path, bool) -> bool + Send + 'static,
+) -> Result<bool, Error> {
+    let shown = path.clone();
+    let work = move || {
+        let removed = match is_directory {
+            true => remove_dir_sparing(&path, &spared),
+            false => remove_name(&path).map(|()| true),
+        };
+        removed.map_err(|error| refused(REMOVE, &path, error))
+    };
+    off_thread(REMOVE, &shown, work).await
+}
+
 /// What there is under a path: of what a link leads to, or of the link itself.
 ///
 /// # Errors
@@ -206,6 +251,30 @@ pub(crate) async fn make_link(path: PathBuf, text: Bytes) -> Result<(), Error> {
     off_thread(LINK, &shown, move || make_link_here(&path, &text)).await
 }
 
+/// Puts a symbolic link in the place of a file or of another link, in one step.
+///
+/// # Errors
+/// As [`make_link`], and where the name cannot be taken.
+///
+/// # Cancel safety
+/// Dropped, it is done nevertheless, unless it had not begun.
+pub(crate) async fn replace_with_link(path: PathBuf, text: Bytes) -> Result<(), Error> {
+    let shown = path.clone();
+    let work = move || {
+        let mut random = [0; 8];
+        getrandom::fill(&mut random)
+            .map_err(|error| failed(LINK, &path, "the system gives no random numbers").with_source(error))?;
+        let temporary = path.with_file_name(format!(".rustle-{:016x}", u64::from_ne_bytes(random)));
+        make_link_here(&temporary, &text)?;
+        fs::rename(&temporary, &path).map_err(|error| {
+            // The error that is told is the one that made it useless.
+            let _ = fs::remove_file(&temporary);
+            refused(LINK, &path, error)
+        })
+    };
+    off_thread(LINK, &shown, work).await
+}
+
 /// The text of a symbolic link, as a server would have it: the same bytes on Unix, with `/` for `\` on Windows.
 ///
 /// # Errors
@@ -228,6 +297,40 @@ pub(crate) async fn link_target(path: PathBuf) -> Result<Bytes, Error> {
     off_thread("read local link", &shown, work).await
 }
 
+fn is_missing(error: &Error) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
+    source.is_some_and(|source| source.kind() == io::ErrorKind::NotFound)
+}
+
+fn remove_dir_sparing(path: &Path, spared: &impl Fn(&Path, bool) -> bool) -> io::Result<bool> {
+    let mut is_gone = true;
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        // Of the entry itself: a link to a directory is none.
+        let is_directory = entry.file_type()?.is_dir();
+        let path = entry.path();
+        is_gone &= match is_directory {
+            _ if spared(&path, is_directory) => false,
+            true => remove_dir_sparing(&path, spared)?,
+            false => remove_name(&path).map(|()| true)?,
+        };
+    }
+    if is_gone {
+        fs::remove_dir(path)?;
+    }
+    Ok(is_gone)
+}
+
+fn remove_name(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        // On Windows a link to a directory is removed as one.
+        Err(_) if cfg!(windows) && path.is_symlink() => fs::remove_dir(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+const REMOVE: &str = "remove local file";
 const MAKE: &str = "make local directory";
 const LIST: &str = "list local directory";
 const LOOK: &str = "look at local file";

@@ -200,7 +200,7 @@ pub(crate) fn preserved(attributes: &Attributes, options: &Options) -> Preserved
     if let (true, Some(accessed), Some(modified)) =
         (options.preserve, attributes.accessed(), attributes.modified())
     {
-        preserved = preserved.times(accessed, modified);
+        preserved = preserved.times(accessed, options.recorded(modified));
     }
     preserved
 }

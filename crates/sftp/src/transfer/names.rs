@@ -72,6 +72,21 @@ pub(crate) fn for_server(name: &OsStr) -> Result<Bytes, Error> {
     };
 }
 
+/// The same bytes for names that are one file on this system.
+pub(crate) fn as_one(name: &[u8]) -> Vec<u8> {
+    Rules::HERE.folded(name)
+}
+
+/// The same bytes for names that differ only in the case of their letters, which are one file on some systems.
+pub(crate) fn without_case(name: &[u8]) -> Vec<u8> {
+    Rules::Windows.folded(name)
+}
+
+/// Whether it is known which names are one file with this one: macOS takes an accent for the same in two spellings.
+pub(crate) fn is_certain(name: &[u8]) -> bool {
+    !cfg!(target_vendor = "apple") || name.is_ascii()
+}
+
 /// The names of one directory that is being fetched, each of which may come once.
 ///
 /// A server that lists a name twice, first as a link and then as a directory, would have the second written through

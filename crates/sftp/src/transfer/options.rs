@@ -19,6 +19,11 @@ pub(crate) struct Options {
     pub(crate) no_follow: bool,
     pub(crate) limit: Option<NonZeroU64>,
     pub(crate) channels: Option<NonZeroUsize>,
+    /// A link where a file is to be on the server is replaced, and not followed.
+    pub(crate) replace_links: bool,
+    /// What was changed in this second or later may be changed again in the second that its time says: it is given a time
+    /// that is a second older, so that it is not taken for the same when it is compared. Seconds since 1970.
+    pub(crate) fresh_since: Option<u32>,
     /// Files of a tree that may be under way together.
     pub(crate) at_once: Option<NonZeroUsize>,
     /// What keeps the rate, where several files share it.
@@ -37,6 +42,14 @@ pub(crate) enum Scope {
 }
 
 impl Options {
+    /// The time that a copy is given.
+    pub(crate) fn recorded(&self, modified: u32) -> u32 {
+        match self.fresh_since {
+            Some(since) if modified >= since => modified.saturating_sub(1),
+            _ => modified,
+        }
+    }
+
     /// What keeps the rate, if it is limited.
     pub(crate) fn limiter(&self) -> Option<Limit> {
         self.shared.clone().or_else(|| self.limit.map(Limit::new))

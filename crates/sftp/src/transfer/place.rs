@@ -51,7 +51,8 @@ impl Place {
             attributes = attributes.with_permissions(mode);
         }
         if let (true, Some(modified)) = (options.preserve, details.modified()) {
-            attributes = attributes.with_times(details.accessed().unwrap_or(modified), modified);
+            let accessed = details.accessed().unwrap_or(modified);
+            attributes = attributes.with_times(accessed, options.recorded(modified));
         }
         if !options.atomic {
             let (file, resumed) = in_place(sftp, remote, source, mode, options).await?;
@@ -60,7 +61,7 @@ impl Place {
             let leaves_holes = may_leave && is_empty(&file).await;
             return Ok(Self { file, temporary: None, attributes, resumed, leaves_holes });
         }
-        let (target, existing) = resolve(engine, remote).await?;
+        let (target, existing) = resolve(engine, remote, options).await?;
         // What takes a file's place has its permissions, and nobody else may read it before; a new file has those that
         // the server gives to new ones.
         let (new, kept) =
@@ -210,12 +211,16 @@ async fn judged(sftp: &Sftp, path: &Bytes, file: &OpenHandle, source: Source<'_>
 }
 
 /// What is replaced: where a link leads, as writing in place would, and what is there.
-async fn resolve(engine: &Engine, remote: &Bytes) -> Result<(Bytes, Option<Attributes>)> {
+async fn resolve(engine: &Engine, remote: &Bytes, options: &Options) -> Result<(Bytes, Option<Attributes>)> {
     let link = engine.submit(Request::Lstat { path: remote.clone() });
     let there = engine.submit(Request::Stat { path: remote.clone() });
     let absolute = engine.submit(Request::RealPath { path: remote.clone() });
     let (link, there) = (link.attributes("lstat").await, there.attributes("stat").await);
     let absolute = absolute.path("realpath").await;
+    let is_link = link.is_ok_and(|attributes| attributes.kind() == Some(FileKind::Symlink));
+    if is_link && options.replace_links {
+        return Ok((remote.clone(), None));
+    }
     let existing = match there {
         Ok(attributes) => Some(attributes),
         Err(error) if error.kind() == ErrorKind::NotFound => None,
@@ -231,7 +236,6 @@ async fn resolve(engine: &Engine, remote: &Bytes) -> Result<(Bytes, Option<Attri
         }
         _ => {}
     }
-    let is_link = link.is_ok_and(|attributes| attributes.kind() == Some(FileKind::Symlink));
     let target = if is_link { absolute.map_err(|error| error.at(remote))? } else { remote.clone() };
     Ok((target, existing))
 }

@@ -1,17 +1,23 @@
 //! Whole directories from one side to the other.
 
 mod account;
+mod compare;
 mod directories;
+mod extra;
 mod get;
 mod listing;
 mod put;
 mod report;
 mod room;
+mod rules;
+mod sync;
+mod targets;
 
 use std::future::{Future, IntoFuture};
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -20,6 +26,9 @@ use self::account::{Account, Listener};
 pub use self::account::{Outcome, TreeEvent};
 pub use self::report::{Failure, Skipped, TreeSummary};
 use self::room::Room;
+pub use self::rules::Compare;
+use self::rules::Rules;
+pub use self::sync::TreeSync;
 use crate::error::Result;
 use crate::path::checked;
 use crate::sftp::Sftp;
@@ -70,6 +79,8 @@ pub struct TreeTransfer {
     options: Options,
     links: LinkPolicy,
     keep_out: bool,
+    /// Where the target is compared.
+    rules: Option<Arc<Rules>>,
     watcher: Option<Watcher>,
     listener: Option<Listener>,
 }
@@ -125,6 +136,7 @@ impl Sftp {
             options: Options { scope: Scope::InTree, no_follow: true, ..Options::default() },
             links: LinkPolicy::default(),
             keep_out: false,
+            rules: None,
             watcher: None,
             listener: None,
         }
@@ -200,13 +212,13 @@ impl TreeTransfer {
     }
 
     async fn run(self) -> Result<TreeSummary> {
-        let Self { sftp, way, options, links, keep_out, watcher, listener } = self;
+        let Self { sftp, way, options, links, keep_out, rules, watcher, listener } = self;
         let begun = Instant::now();
         let meter = Meter::new();
         let work = async {
             let limits = sftp.engine().limits().await?;
             let room = Room::new(limits, &options);
-            let tree = Tree { sftp: &sftp, options: &options, links, keep_out, meter: &meter, room };
+            let tree = Tree { sftp: &sftp, options: &options, links, keep_out, rules, meter: &meter, room };
             let account = Account::new(listener);
             match way {
                 Way::Get { remote, local } => {
@@ -239,6 +251,8 @@ struct Tree<'a> {
     links: LinkPolicy,
     /// A link where the directory itself is to be is not followed.
     keep_out: bool,
+    /// Where the target is compared.
+    rules: Option<Arc<Rules>>,
     meter: &'a Meter,
     room: Room,
 }
@@ -251,11 +265,27 @@ impl Tree<'_> {
         }
     }
 
+    /// Whether nothing is to be changed.
+    fn is_dry(&self) -> bool {
+        self.rules.as_ref().is_some_and(|rules| rules.dry)
+    }
+
     /// Whether a file of this length goes with many others, or else alone.
     fn is_small(&self, length: u64) -> bool {
         !self.options.verify && length <= SMALL as u64
     }
 }
+
+/// What became of a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Linked {
+    Made,
+    /// The target has it already.
+    Same,
+}
+
+/// What is said where a synchronisation would have to remove something to go on.
+const IN_PLACE: &str = "the target has something else in its place, which is not removed for it";
 
 /// Longer files fill a link by themselves; up to this a file is asked for, and written here, as a whole.
 const SMALL: usize = 128 * 1024;

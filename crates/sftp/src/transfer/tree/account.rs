@@ -55,6 +55,10 @@ pub enum Outcome<'a> {
     },
     /// A link was made, or was there with the same text.
     Link,
+    /// It was the same already.
+    Unchanged,
+    /// Only the target had it, and it was removed; [`source`](TreeEvent::source) is its path there.
+    Removed,
     /// It was left out for what it is; see [`TreeSummary::skipped`].
     Skipped(FileKind),
     /// It could not be moved.
@@ -133,6 +137,22 @@ impl Account {
     pub(super) fn link(&mut self, ends: Ends<'_>) {
         self.summary.links += 1;
         self.tell(ends.source, Some(ends.destination), Outcome::Link);
+    }
+
+    pub(super) fn unchanged(&mut self, ends: Ends<'_>) {
+        self.summary.unchanged += 1;
+        self.tell(ends.source, Some(ends.destination), Outcome::Unchanged);
+    }
+
+    pub(super) fn removed(&mut self, path: &[u8]) {
+        self.summary.removed += 1;
+        self.tell(path, None, Outcome::Removed);
+    }
+
+    /// Whether all that was to be moved was.
+    pub(super) fn is_good(&self) -> bool {
+        // Of what is not listed it is not known what it was.
+        self.summary.failures.is_empty() && self.summary.unlisted == 0
     }
 
     pub(super) fn skip(&mut self, path: &[u8], kind: FileKind) {

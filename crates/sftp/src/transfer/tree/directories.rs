@@ -16,6 +16,8 @@ pub(super) struct Directory {
     pub(super) mode: Option<u32>,
     /// When the original was last read and changed.
     pub(super) times: Option<(u32, u32)>,
+    /// The target does not have it yet, as far as its listing says; known where the target is compared.
+    pub(super) is_new: bool,
 }
 
 /// The directories that something of is still to be done, each under a number that is given again after it.
@@ -105,7 +107,14 @@ mod tests {
 
     fn directory(real: &'static str) -> Directory {
         let real = Some(Bytes::from_static(real.as_bytes()));
-        Directory { remote: Bytes::new(), local: PathBuf::new(), real, mode: None, times: None }
+        Directory {
+            remote: Bytes::new(),
+            local: PathBuf::new(),
+            real,
+            mode: None,
+            times: None,
+            is_new: false,
+        }
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! A directory from the server.
 
+mod came;
 mod jobs;
 mod small;
+mod sync;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -12,21 +14,20 @@ use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use rustle_sftp_proto::{Attributes, FileKind, Request};
 
-use self::jobs::{Came, Event, Found, Note, essential};
-use self::small::Fetched;
+use self::jobs::{Came, Event, Found, essential};
 use crate::error::{Error, ErrorKind, Result};
-use crate::local::target::{Durability, Finish, Placing};
+use crate::local::details::Kind;
 use crate::local::tree as local;
-use crate::local::whole::Wanted;
 use crate::path::join;
 use crate::read_dir::DirEntry;
-use crate::transfer::get as whole;
 use crate::transfer::names;
-use crate::transfer::tree::account::{Account, Ends};
+use crate::transfer::tree::account::Account;
 use crate::transfer::tree::directories::{Directories, Directory};
+use crate::transfer::tree::extra::Extra;
 use crate::transfer::tree::listing::Listing;
 use crate::transfer::tree::report::TreeSummary;
-use crate::transfer::tree::{LinkPolicy, Tree};
+use crate::transfer::tree::targets::Targets;
+use crate::transfer::tree::{IN_PLACE, LinkPolicy, Linked, Tree};
 
 /// Fetches what is in `remote` into `local`.
 pub(super) async fn get(
@@ -51,11 +52,15 @@ pub(super) async fn get(
         LinkPolicy::Skip | LinkPolicy::Copy => None,
     };
     match tree.keep_out {
+        _ if tree.is_dry() => {}
         true => local::make_dir(local.clone(), attributes.permissions().unwrap_or(0o777)).await?,
         false => local::create_dir_all(local.clone()).await?,
     }
+    let targets = jobs::targets(tree, local.clone()).await?;
     let mut get = Get::new(tree, account);
+    get.top = remote.clone();
     // Its number is 0, as it is the first.
+    get.targets.extend(targets.map(|targets| (0, targets)));
     get.directories.add(None, Directory { real, ..directory(remote, local, &attributes) });
     get.account.summary.directories = 1;
     get.listing = 1;
@@ -83,6 +88,15 @@ struct Get<'a> {
     fetching: usize,
     /// Of small files that were asked for and are not written yet.
     bytes: u64,
+    /// Where the tree begins on the server.
+    top: Bytes,
+    /// What the target has in directories that are being listed, where it is compared.
+    targets: HashMap<usize, Targets>,
+    /// Files of which only the content can tell whether they are the same.
+    doubtful: Vec<Found>,
+    comparing: usize,
+    /// What only the target has.
+    extra: Extra<PathBuf>,
     account: Account,
 }
 
@@ -102,6 +116,11 @@ impl<'a> Get<'a> {
             writing: 0,
             fetching: 0,
             bytes: 0,
+            top: Bytes::new(),
+            targets: HashMap::new(),
+            doubtful: Vec::new(),
+            comparing: 0,
+            extra: Extra::default(),
             account,
         }
     }
@@ -109,7 +128,7 @@ impl<'a> Get<'a> {
     async fn run(mut self) -> Result<TreeSummary> {
         loop {
             self.begin();
-            let Some(event) = self.jobs.next().await else { return Ok(self.account.summary) };
+            let Some(event) = self.jobs.next().await else { return self.conclude().await };
             if let Err(error) = self.take(event) {
                 self.settle().await;
                 return Err(error);
@@ -158,6 +177,7 @@ impl<'a> Get<'a> {
                 _ => Box::pin(jobs::look(tree, found)),
             });
         }
+        self.begin_to_compare();
         while self.fetching < room.large
             && self.asking + self.fetching < room.together
             && let Some(found) = self.large.pop_front()
@@ -184,7 +204,7 @@ impl<'a> Get<'a> {
         {
             self.jobs.push(Box::pin(jobs::list(listing)));
         }
-        if self.listing == 0 && self.waiting.is_empty() {
+        if self.listing == 0 && self.waiting.is_empty() && self.doubtful.is_empty() && self.comparing == 0 {
             self.tree.meter.expect_no_more();
         }
     }
@@ -194,8 +214,9 @@ impl<'a> Get<'a> {
     fn take(&mut self, event: Event) -> Result<()> {
         match event {
             Event::Opened { number, opened } => match opened {
-                Ok(listing) => {
+                Ok((listing, targets)) => {
                     self.account.summary.directories += 1;
+                    self.targets.extend(targets.map(|targets| (number, targets)));
                     self.paused.push(listing);
                 }
                 Err(error) => {
@@ -214,6 +235,7 @@ impl<'a> Get<'a> {
                 }
                 None => {
                     self.listing -= 1;
+                    self.listed(listing.number);
                     self.one_less(listing.number);
                 }
             },
@@ -224,10 +246,15 @@ impl<'a> Get<'a> {
             Event::Linked { found, linked } => {
                 self.asking -= 1;
                 match linked {
-                    Ok(()) => self.account.link(found.ends()),
+                    Ok(Linked::Made) => self.account.link(found.ends()),
+                    Ok(Linked::Same) => self.account.unchanged(found.ends()),
                     Err(error) => self.fail(&found.remote, error)?,
                 }
                 self.one_less(found.directory);
+            }
+            Event::Compared { files, equal } => {
+                self.comparing -= 1;
+                self.take_compared(files, equal)?;
             }
             Event::Fetched { found, fetched } => {
                 self.asking -= 1;
@@ -284,10 +311,11 @@ impl<'a> Get<'a> {
             Ok(local) => local,
             Err(error) => return self.fail(&remote, error),
         };
-        self.directories.one_more(listing.number);
         let attributes = essential(entry.metadata().attributes());
-        let kind = attributes.kind();
-        self.sort(Found { directory: listing.number, remote, local, kind, attributes }, None)
+        let (kind, number) = (attributes.kind(), listing.number);
+        let Some(there) = self.target_of(number, name, &remote, kind) else { return Ok(()) };
+        self.directories.one_more(number);
+        self.sort(Found { directory: number, remote, local, kind, attributes, there }, None)
     }
 
     /// What is done with it, by what it is; `real` is where a link leads.
@@ -295,10 +323,8 @@ impl<'a> Get<'a> {
         match found.kind {
             Some(FileKind::Directory) => return self.directory(found, real),
             Some(FileKind::File) => {
-                self.tree.meter.expect(found.attributes.size());
-                match found.attributes.size() {
-                    Some(size) if self.tree.is_small(size) => self.found.push_back(found),
-                    _ => self.large.push_back(found),
+                if let Some(found) = self.compared(found)? {
+                    self.queue(found);
                 }
             }
             Some(FileKind::Symlink) if self.tree.links == LinkPolicy::Skip => {
@@ -312,6 +338,14 @@ impl<'a> Get<'a> {
             }
         }
         Ok(())
+    }
+
+    fn queue(&mut self, found: Found) {
+        self.tree.meter.expect(found.attributes.size());
+        match found.attributes.size() {
+            Some(size) if self.tree.is_small(size) => self.found.push_back(found),
+            _ => self.large.push_back(found),
+        }
     }
 
     fn looked(&mut self, found: Found, looked: Result<(Attributes, Option<Bytes>)>) -> Result<()> {
@@ -346,6 +380,8 @@ impl<'a> Get<'a> {
             Some("the link leads back to a directory that it is in")
         } else if self.waiting.len() >= MOST_WAITING {
             Some("more directories are waiting to be listed than are kept")
+        } else if found.there.is_some_and(|there| there.kind != Kind::Directory) {
+            Some(IN_PLACE)
         } else {
             None
         };
@@ -355,71 +391,10 @@ impl<'a> Get<'a> {
             self.one_less(above);
             return Ok(());
         }
-        let below = Directory { real, ..directory(found.remote, found.local, &found.attributes) };
+        let is_new = found.there.is_none();
+        let below = Directory { real, is_new, ..directory(found.remote, found.local, &found.attributes) };
         let number = self.directories.add(Some(above), below);
         self.waiting.push(number);
-        Ok(())
-    }
-
-    fn fetched(&mut self, found: Found, fetched: Result<Option<Fetched>>) -> Result<()> {
-        let size = found.attributes.size().unwrap_or(0);
-        match fetched {
-            Ok(Some(fetched)) => {
-                let options = self.tree.options;
-                let (placing, durability) = match options.atomic {
-                    true => (Placing::Atomic, Durability::Synced),
-                    false => (Placing::InPlace, Durability::Lazy),
-                };
-                let preserved = whole::preserved(&found.attributes, options);
-                let wanted = Wanted {
-                    path: found.local.clone(),
-                    placing,
-                    mode: whole::new_mode(&found.attributes, options),
-                    data: fetched.data,
-                    finish: Finish { preserved, durability, length: Some(fetched.length) },
-                };
-                let note = Note {
-                    directory: found.directory,
-                    remote: found.remote,
-                    local: found.local.clone(),
-                    size,
-                    length: fetched.length,
-                    changed: fetched.changed,
-                    counted: fetched.counted,
-                };
-                self.came.push(Came { note, wanted });
-            }
-            Ok(None) => {
-                self.bytes -= size;
-                self.large.push_back(found);
-            }
-            Err(error) => {
-                self.bytes -= size;
-                let number = found.directory;
-                self.fail(&found.remote, error)?;
-                self.one_less(number);
-            }
-        }
-        Ok(())
-    }
-
-    fn written(&mut self, notes: Vec<Note>, written: Result<Vec<Result<()>>>) -> Result<()> {
-        // Without a thread to write there is nothing that could go on.
-        let written = written?;
-        for (note, written) in notes.into_iter().zip(written) {
-            self.bytes -= note.size;
-            match written {
-                Ok(()) => {
-                    note.counted.done();
-                    let ends =
-                        Ends { source: &note.remote, destination: note.local.as_os_str().as_encoded_bytes() };
-                    self.account.file(ends, note.length);
-                    self.account.summary.changed += u64::from(note.changed);
-                }
-                Err(error) => self.fail(&note.remote, error)?,
-            }
-            self.one_less(note.directory);
-        }
         Ok(())
     }
 
@@ -428,7 +403,7 @@ impl<'a> Get<'a> {
         let mut next = Some(number);
         while let Some(number) = next.take_if(|number| self.directories.one_less(*number)) {
             match self.directories.at(number) {
-                Some(directory) if self.tree.options.preserve => {
+                Some(directory) if self.tree.options.preserve && !self.tree.is_dry() => {
                     self.jobs.push(Box::pin(jobs::finish(number, directory.clone())));
                 }
                 _ => next = self.directories.remove(number),
@@ -460,6 +435,7 @@ fn directory(remote: Bytes, local: PathBuf, attributes: &Attributes) -> Director
         real: None,
         mode: attributes.permissions(),
         times: attributes.accessed().zip(attributes.modified()),
+        is_new: false,
     }
 }
 

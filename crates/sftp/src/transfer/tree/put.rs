@@ -2,8 +2,9 @@
 
 mod jobs;
 mod small;
+mod sync;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -21,8 +22,10 @@ use crate::path::join;
 use crate::transfer::names;
 use crate::transfer::tree::account::Account;
 use crate::transfer::tree::directories::{Directories, Directory};
+use crate::transfer::tree::extra::Extra;
 use crate::transfer::tree::report::TreeSummary;
-use crate::transfer::tree::{LinkPolicy, Tree};
+use crate::transfer::tree::targets::Targets;
+use crate::transfer::tree::{IN_PLACE, LinkPolicy, Linked, Tree};
 
 /// Sends what is in `local` into `remote`.
 pub(super) async fn put(
@@ -40,10 +43,14 @@ pub(super) async fn put(
     let mut listing = local::list(local.clone());
     let entries = listing.next().await?;
     let top = Directory { real, ..directory(remote, local, &details) };
-    if !top.remote.is_empty() {
+    if !top.remote.is_empty() && !tree.is_dry() {
         jobs::make_dir(tree.sftp.engine(), &top).await?;
     }
+    let targets = jobs::targets(tree, &top).await?;
     let mut put = Put::new(tree, account);
+    put.top = top.remote.clone();
+    // Its number is 0, as it is the first.
+    put.targets.extend(targets.map(|targets| (0, targets)));
     put.account.summary.directories = 1;
     put.listing = 1;
     let number = put.directories.add(None, top);
@@ -74,6 +81,15 @@ struct Put<'a> {
     sending_alone: usize,
     /// Of small files that are being read and are not sent yet.
     bytes: u64,
+    /// Where the tree begins on the server.
+    top: Bytes,
+    /// What the target has in directories that are being listed, where it is compared.
+    targets: HashMap<usize, Targets>,
+    /// Files of which only the content can tell whether they are the same.
+    doubtful: Vec<Found>,
+    comparing: usize,
+    /// What only the target has.
+    extra: Extra<Bytes>,
     account: Account,
 }
 
@@ -94,6 +110,11 @@ impl<'a> Put<'a> {
             sending: 0,
             sending_alone: 0,
             bytes: 0,
+            top: Bytes::new(),
+            targets: HashMap::new(),
+            doubtful: Vec::new(),
+            comparing: 0,
+            extra: Extra::default(),
             account,
         }
     }
@@ -101,7 +122,7 @@ impl<'a> Put<'a> {
     async fn run(mut self) -> Result<TreeSummary> {
         loop {
             self.begin();
-            let Some(event) = self.jobs.next().await else { return Ok(self.account.summary) };
+            let Some(event) = self.jobs.next().await else { return self.conclude().await };
             self.take(event)?;
         }
     }
@@ -134,6 +155,7 @@ impl<'a> Put<'a> {
             self.reading += 1;
             self.jobs.push(Box::pin(jobs::read(batch)));
         }
+        self.begin_to_compare();
         while self.sending_alone < room.large
             && self.sending + self.sending_alone < room.together
             && let Some(found) = self.large.pop_front()
@@ -161,7 +183,7 @@ impl<'a> Put<'a> {
         {
             self.jobs.push(Box::pin(jobs::list(number, listing)));
         }
-        if self.listing == 0 && self.waiting.is_empty() {
+        if self.listing == 0 && self.waiting.is_empty() && self.doubtful.is_empty() && self.comparing == 0 {
             self.tree.meter.expect_no_more();
         }
     }
@@ -188,8 +210,9 @@ impl<'a> Put<'a> {
     fn take(&mut self, event: Event) -> Result<()> {
         match event {
             Event::Made { number, made } => match made {
-                Ok(()) => {
+                Ok(targets) => {
                     self.account.summary.directories += 1;
+                    self.targets.extend(targets.map(|targets| (number, targets)));
                     if let Some(directory) = self.directories.at(number) {
                         self.paused.push((number, local::list(directory.local.clone())));
                     }
@@ -209,7 +232,7 @@ impl<'a> Put<'a> {
                         self.paused.push((number, listing));
                         return Ok(());
                     }
-                    Ok(None) => {}
+                    Ok(None) => self.listed(number),
                     Err(error) => self.directory_failed(number, error)?,
                 }
                 self.listing -= 1;
@@ -226,12 +249,20 @@ impl<'a> Put<'a> {
             Event::Linked { found, linked } => {
                 self.sending -= 1;
                 match linked {
-                    Ok(()) => {
+                    Ok(Linked::Made) => {
                         self.account.link(found.ends());
+                        self.one_less(found.directory);
+                    }
+                    Ok(Linked::Same) => {
+                        self.account.unchanged(found.ends());
                         self.one_less(found.directory);
                     }
                     Err(error) => self.failed(&found, error)?,
                 }
+            }
+            Event::Compared { files, equal } => {
+                self.comparing -= 1;
+                self.take_compared(files, equal)?;
             }
             Event::Read { batch, read } => {
                 self.reading -= 1;
@@ -280,8 +311,9 @@ impl<'a> Put<'a> {
             Ok(both) => both,
             Err(error) => return self.fail(local.as_os_str().as_encoded_bytes(), error),
         };
+        let Some(there) = self.target_of(number, &remote, details.kind()) else { return Ok(()) };
         self.directories.one_more(number);
-        self.sort(Found { directory: number, local, remote, details }, None)
+        self.sort(Found { directory: number, local, remote, details, there }, None)
     }
 
     /// What is done with it, by what it is; `real` is where a link leads.
@@ -289,10 +321,8 @@ impl<'a> Put<'a> {
         match found.details.kind() {
             Kind::Directory => return self.directory(found, real),
             Kind::File => {
-                self.tree.meter.expect(Some(found.details.length()));
-                match self.tree.is_small(found.details.length()) {
-                    true => self.found.push_back(found),
-                    false => self.large.push_back(found),
+                if let Some(found) = self.compared(found)? {
+                    self.queue(found);
                 }
             }
             Kind::Link if self.tree.links != LinkPolicy::Skip => self.links.push_back(found),
@@ -303,6 +333,14 @@ impl<'a> Put<'a> {
             }
         }
         Ok(())
+    }
+
+    fn queue(&mut self, found: Found) {
+        self.tree.meter.expect(Some(found.details.length()));
+        match self.tree.is_small(found.details.length()) {
+            true => self.found.push_back(found),
+            false => self.large.push_back(found),
+        }
     }
 
     fn directory(&mut self, found: Found, real: Option<Bytes>) -> Result<()> {
@@ -316,6 +354,8 @@ impl<'a> Put<'a> {
             Some("the link leads back to a directory that it is in")
         } else if self.waiting.len() >= MOST_WAITING {
             Some("more directories are waiting to be listed than are kept")
+        } else if found.there.is_some_and(|there| there.kind != Kind::Directory) {
+            Some(IN_PLACE)
         } else {
             None
         };
@@ -324,7 +364,8 @@ impl<'a> Put<'a> {
             let error = Error::new(ErrorKind::InvalidArgument, "put", text).at(path);
             return self.failed(&found, error);
         }
-        let below = Directory { real, ..directory(found.remote, found.local, &found.details) };
+        let is_new = found.there.is_none();
+        let below = Directory { real, is_new, ..directory(found.remote, found.local, &found.details) };
         let number = self.directories.add(Some(above), below);
         self.waiting.push(number);
         Ok(())
@@ -352,7 +393,7 @@ impl<'a> Put<'a> {
         let mut next = Some(number);
         while let Some(number) = next.take_if(|number| self.directories.one_less(*number)) {
             match self.directories.at(number) {
-                Some(directory) if self.tree.options.preserve => {
+                Some(directory) if self.tree.options.preserve && !self.tree.is_dry() => {
                     let job = jobs::finish(self.tree, number, directory.clone());
                     self.jobs.push(Box::pin(job));
                 }
@@ -390,6 +431,7 @@ fn directory(remote: Bytes, local: PathBuf, details: &Details) -> Directory {
         real: None,
         mode: Some(details.mode()),
         times: details.modified().map(|modified| (details.accessed().unwrap_or(modified), modified)),
+        is_new: false,
     }
 }
 

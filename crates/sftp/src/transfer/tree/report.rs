@@ -45,6 +45,15 @@ pub struct TreeSummary {
     /// Files that were written to while they were read: what arrived may be of two versions. Only files of more than
     /// 128 KiB, or with `verify`, are looked at again; a smaller one of this side that changes is a failure.
     pub changed: u64,
+    /// Files and links that were the same already, where the target was compared ([`TreeSync`](crate::TreeSync)).
+    pub unchanged: u64,
+    /// What only the target had, and was removed: a directory counts as one.
+    pub removed: u64,
+    /// What only the target has, and was to be removed, and stays since something failed.
+    pub kept: u64,
+    /// Files that were moved because the server had no way to say what it has, where
+    /// [`Compare::Checksum`](crate::Compare::Checksum) was asked for.
+    pub uncompared: u64,
     /// How long it took, from the call to the end.
     pub duration: Duration,
     /// Bytes of what is listed.

@@ -7,17 +7,21 @@ use rustle_sftp_proto::{Attributes, FileKind, Request};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::explain::{Doing, explained};
+use crate::local::details::Kind;
 use crate::local::tree as local;
 use crate::local::whole::{Wanted, write_small};
 use crate::read_dir::DirEntry;
 use crate::transfer::get as whole;
 use crate::transfer::progress::FileMeter;
 use crate::transfer::summary::Summary;
-use crate::transfer::tree::Tree;
 use crate::transfer::tree::account::Ends;
+use crate::transfer::tree::compare::{self, Both};
 use crate::transfer::tree::directories::Directory;
 use crate::transfer::tree::get::small::{self, Fetched};
 use crate::transfer::tree::listing::Listing;
+use crate::transfer::tree::rules::There;
+use crate::transfer::tree::targets::Targets;
+use crate::transfer::tree::{IN_PLACE, Linked, Tree};
 
 /// Something in a directory of the server, and where it goes.
 pub(super) struct Found {
@@ -27,6 +31,8 @@ pub(super) struct Found {
     pub(super) local: PathBuf,
     pub(super) kind: Option<FileKind>,
     pub(super) attributes: Attributes,
+    /// What the target has in its place, where that is compared.
+    pub(super) there: Option<There>,
 }
 
 impl Found {
@@ -56,7 +62,7 @@ pub(super) struct Note {
 pub(super) enum Event {
     Opened {
         number: usize,
-        opened: Result<Listing>,
+        opened: Result<(Listing, Option<Targets>)>,
     },
     Listed {
         listing: Listing,
@@ -69,7 +75,11 @@ pub(super) enum Event {
     },
     Linked {
         found: Found,
-        linked: Result<()>,
+        linked: Result<Linked>,
+    },
+    Compared {
+        files: Vec<Found>,
+        equal: Vec<Result<Option<bool>>>,
     },
     Fetched {
         found: Found,
@@ -92,10 +102,34 @@ pub(super) enum Event {
 /// Makes the directory here, and opens it there.
 pub(super) async fn open(tree: &Tree<'_>, number: usize, directory: Directory) -> Event {
     let mode = directory.mode.unwrap_or(0o777);
-    let made = local::make_dir(directory.local, mode);
+    let made = async {
+        if !tree.is_dry() {
+            local::make_dir(directory.local.clone(), mode).await?;
+        }
+        targets(tree, directory.local).await
+    };
     let opened = Listing::open(tree.sftp, number, directory.remote);
     let (made, opened) = futures_util::join!(made, opened);
-    Event::Opened { number, opened: made.and(opened) }
+    Event::Opened { number, opened: made.and_then(|targets| Ok((opened?, targets))) }
+}
+
+/// What a directory here has, where that is compared.
+pub(super) async fn targets(tree: &Tree<'_>, local: PathBuf) -> Result<Option<Targets>> {
+    match &tree.rules {
+        Some(_) => Targets::here(local::list_all(local).await?).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Holds the content of files against that of the target's.
+pub(super) async fn compare(tree: &Tree<'_>, files: Vec<Found>) -> Event {
+    let both = |found: &Found| Both {
+        local: found.local.clone(),
+        remote: found.remote.clone(),
+        length: found.attributes.size().unwrap_or(0),
+    };
+    let equal = compare::compare(tree.sftp, &files.iter().map(both).collect::<Vec<_>>()).await;
+    Event::Compared { files, equal }
 }
 
 pub(super) async fn list(mut listing: Listing) -> Event {
@@ -133,16 +167,36 @@ pub(super) async fn link(tree: &Tree<'_>, found: Found) -> Event {
             let why = "the server says that the link leads to a path that there cannot be";
             Err(Error::new(ErrorKind::InvalidName, "readlink", why).at(&found.remote))
         }
+        Ok(text) if tree.rules.is_some() => relink(tree, &found, text).await,
         Ok(text) => match local::make_link(found.local.clone(), text.clone()).await {
             Err(error) => match local::link_target(found.local.clone()).await {
-                Ok(there) if there == text => Ok(()),
+                Ok(there) if there == text => Ok(Linked::Made),
                 _ => Err(error),
             },
-            made => made,
+            Ok(()) => Ok(Linked::Made),
         },
         Err(error) => Err(error),
     };
     Event::Linked { found, linked }
+}
+
+/// Makes a link, or puts it in the place of another, or of a file.
+async fn relink(tree: &Tree<'_>, found: &Found, text: Bytes) -> Result<Linked> {
+    match found.there.map(|there| there.kind) {
+        Some(Kind::Directory) => {
+            return Err(Error::new(ErrorKind::AlreadyExists, "sync", IN_PLACE).at(&found.remote));
+        }
+        Some(Kind::Link)
+            if local::link_target(found.local.clone()).await.is_ok_and(|there| there == text) =>
+        {
+            return Ok(Linked::Same);
+        }
+        _ => {}
+    }
+    if !tree.is_dry() {
+        local::replace_with_link(found.local.clone(), text).await?;
+    }
+    Ok(Linked::Made)
 }
 
 pub(super) async fn fetch(tree: &Tree<'_>, found: Found, size: u64) -> Event {

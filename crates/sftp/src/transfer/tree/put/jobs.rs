@@ -6,7 +6,7 @@ use bytes::Bytes;
 use rustle_sftp_proto::{Attributes, FileKind, Request};
 
 use crate::engine::Engine;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::explain::{Doing, explain, explained};
 use crate::local::details::{Details, Kind};
 use crate::local::tree::{self as local, Entry, Links, Listing};
@@ -14,10 +14,14 @@ use crate::local::whole::{Small, read_small};
 use crate::transfer::place::Source;
 use crate::transfer::put as whole;
 use crate::transfer::summary::Summary;
+use crate::transfer::temporary::Temporary;
 use crate::transfer::tree::account::Ends;
+use crate::transfer::tree::compare::{self, Both};
 use crate::transfer::tree::directories::Directory;
 use crate::transfer::tree::put::small;
-use crate::transfer::tree::{SMALL, Tree};
+use crate::transfer::tree::rules::There;
+use crate::transfer::tree::targets::Targets;
+use crate::transfer::tree::{IN_PLACE, Linked, SMALL, Tree};
 
 /// Something in a directory of this side, and where it goes.
 pub(super) struct Found {
@@ -26,6 +30,8 @@ pub(super) struct Found {
     pub(super) local: PathBuf,
     pub(super) remote: Bytes,
     pub(super) details: Details,
+    /// What the target has in its place, where that is compared.
+    pub(super) there: Option<There>,
 }
 
 impl Found {
@@ -38,7 +44,7 @@ impl Found {
 pub(super) enum Event {
     Made {
         number: usize,
-        made: Result<()>,
+        made: Result<Option<Targets>>,
     },
     Listed {
         number: usize,
@@ -52,7 +58,11 @@ pub(super) enum Event {
     },
     Linked {
         found: Found,
-        linked: Result<()>,
+        linked: Result<Linked>,
+    },
+    Compared {
+        files: Vec<Found>,
+        equal: Vec<Result<Option<bool>>>,
     },
     Read {
         batch: Vec<Found>,
@@ -74,8 +84,43 @@ pub(super) enum Event {
 
 /// Makes a directory of the server, or finds one there.
 pub(super) async fn make(tree: &Tree<'_>, number: usize, directory: Directory) -> Event {
-    let made = make_dir(tree.sftp.engine(), &directory).await;
+    let made = match tree.is_dry() {
+        true => Ok(()),
+        false => make_dir(tree.sftp.engine(), &directory).await,
+    };
+    let made = match made {
+        Ok(()) => targets(tree, &directory).await,
+        Err(error) => Err(error),
+    };
     Event::Made { number, made }
+}
+
+/// What a directory of the server has, where that is compared.
+pub(super) async fn targets(tree: &Tree<'_>, directory: &Directory) -> Result<Option<Targets>> {
+    if tree.rules.is_none() {
+        return Ok(None);
+    }
+    if directory.is_new {
+        return Ok(Some(Targets::nothing_there()));
+    }
+    match Targets::there(tree.sftp, &directory.remote).await {
+        // It would have been made.
+        Err(error) if tree.is_dry() && error.kind() == ErrorKind::NotFound => {
+            Ok(Some(Targets::nothing_there()))
+        }
+        listed => listed.map(Some),
+    }
+}
+
+/// Holds the content of files against that of the target's.
+pub(super) async fn compare(tree: &Tree<'_>, files: Vec<Found>) -> Event {
+    let both = |found: &Found| Both {
+        local: found.local.clone(),
+        remote: found.remote.clone(),
+        length: found.details.length(),
+    };
+    let equal = compare::compare(tree.sftp, &files.iter().map(both).collect::<Vec<_>>()).await;
+    Event::Compared { files, equal }
 }
 
 /// The same, for the directory that all others are in.
@@ -113,18 +158,46 @@ pub(super) async fn look(found: Found) -> Event {
 pub(super) async fn link(tree: &Tree<'_>, found: Found) -> Event {
     let engine = tree.sftp.engine();
     let linked = match local::link_target(found.local.clone()).await {
+        Ok(text) if tree.rules.is_some() => relink(tree, &found, text).await,
         Ok(text) => match tree.sftp.symlink(&text, &found.remote).await {
             Err(error) => {
                 match engine.path("readlink", Request::ReadLink { path: found.remote.clone() }).await {
-                    Ok(there) if there == text => Ok(()),
+                    Ok(there) if there == text => Ok(Linked::Made),
                     _ => Err(error),
                 }
             }
-            made => made,
+            Ok(()) => Ok(Linked::Made),
         },
         Err(error) => Err(error),
     };
     Event::Linked { found, linked }
+}
+
+/// Makes a link, or puts it in the place of another, or of a file.
+async fn relink(tree: &Tree<'_>, found: &Found, text: Bytes) -> Result<Linked> {
+    let (engine, path) = (tree.sftp.engine(), &found.remote);
+    match found.there.map(|there| there.kind) {
+        Some(Kind::Directory) => {
+            return Err(Error::new(ErrorKind::AlreadyExists, "sync", IN_PLACE).at(path));
+        }
+        Some(Kind::Link) => {
+            let there = engine.path("readlink", Request::ReadLink { path: path.clone() }).await;
+            if there.is_ok_and(|there| there == text) {
+                return Ok(Linked::Same);
+            }
+        }
+        _ => {}
+    }
+    if !tree.is_dry() {
+        let mut temporary = Temporary::beside(tree.sftp, path)?;
+        if let Err(error) = tree.sftp.symlink(&text, temporary.path()).await {
+            // It was not made here, so it is not removed here.
+            temporary.keep();
+            return Err(error);
+        }
+        temporary.take_place().await?;
+    }
+    Ok(Linked::Made)
 }
 
 pub(super) async fn read(batch: Vec<Found>) -> Event {

@@ -1,0 +1,74 @@
+//! What is done with small files that have come: they are written here, many at a time.
+
+use crate::error::Result;
+use crate::local::target::{Durability, Finish, Placing};
+use crate::local::whole::Wanted;
+use crate::transfer::get as whole;
+use crate::transfer::tree::account::Ends;
+use crate::transfer::tree::get::Get;
+use crate::transfer::tree::get::jobs::{Came, Found, Note};
+use crate::transfer::tree::get::small::Fetched;
+
+impl Get<'_> {
+    pub(super) fn fetched(&mut self, found: Found, fetched: Result<Option<Fetched>>) -> Result<()> {
+        let size = found.attributes.size().unwrap_or(0);
+        match fetched {
+            Ok(Some(fetched)) => {
+                let options = self.tree.options;
+                let (placing, durability) = match options.atomic {
+                    true => (Placing::Atomic, Durability::Synced),
+                    false => (Placing::InPlace, Durability::Lazy),
+                };
+                let preserved = whole::preserved(&found.attributes, options);
+                let wanted = Wanted {
+                    path: found.local.clone(),
+                    placing,
+                    mode: whole::new_mode(&found.attributes, options),
+                    data: fetched.data,
+                    finish: Finish { preserved, durability, length: Some(fetched.length) },
+                };
+                let note = Note {
+                    directory: found.directory,
+                    remote: found.remote,
+                    local: found.local.clone(),
+                    size,
+                    length: fetched.length,
+                    changed: fetched.changed,
+                    counted: fetched.counted,
+                };
+                self.came.push(Came { note, wanted });
+            }
+            Ok(None) => {
+                self.bytes -= size;
+                self.large.push_back(found);
+            }
+            Err(error) => {
+                self.bytes -= size;
+                let number = found.directory;
+                self.fail(&found.remote, error)?;
+                self.one_less(number);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn written(&mut self, notes: Vec<Note>, written: Result<Vec<Result<()>>>) -> Result<()> {
+        // Without a thread to write there is nothing that could go on.
+        let written = written?;
+        for (note, written) in notes.into_iter().zip(written) {
+            self.bytes -= note.size;
+            match written {
+                Ok(()) => {
+                    note.counted.done();
+                    let ends =
+                        Ends { source: &note.remote, destination: note.local.as_os_str().as_encoded_bytes() };
+                    self.account.file(ends, note.length);
+                    self.account.summary.changed += u64::from(note.changed);
+                }
+                Err(error) => self.fail(&note.remote, error)?,
+            }
+            self.one_less(note.directory);
+        }
+        Ok(())
+    }
+}
