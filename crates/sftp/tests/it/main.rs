@@ -17,5 +17,6 @@ mod resume;
 mod servers;
 mod sparse;
 mod support;
+mod sync;
 mod transfers;
 mod trees;

@@ -2,6 +2,7 @@
 
 use rustle_sftp_proto::{Attributes, FileKind};
 
+use crate::error::{Error, ErrorKind, Result};
 use crate::glob::pattern::{Component, Pattern};
 use crate::local::details::{Details, Kind};
 
@@ -97,8 +98,13 @@ impl From<&Attributes> for There {
 
 /// As a line of `.gitignore`: a pattern without a slash, but for one at its end, is for a name at any depth, others are for
 /// paths from the top on; one with a slash at its end is for directories alone.
-pub(super) fn excluding(text: &[u8]) -> crate::error::Result<Pattern> {
+pub(super) fn excluding(text: &[u8]) -> Result<Pattern> {
     let within = text.strip_suffix(b"/").unwrap_or(text);
+    if within.is_empty() || within == b"/" {
+        // It would be everything.
+        let why = "the pattern is for no name";
+        return Err(Error::new(ErrorKind::InvalidArgument, "exclude", why).at(text));
+    }
     match within.strip_prefix(b"/") {
         Some(_) => Pattern::new(text.strip_prefix(b"/").unwrap_or(text)),
         None if within.contains(&b'/') => Pattern::new(text),
@@ -144,7 +150,7 @@ mod tests {
         assert!(excludes("/build", "build", true) && !excludes("/build", "a/build", true));
         assert!(excludes("a/*.txt", "a/b.txt", false) && !excludes("a/*.txt", "c/a/b.txt", false));
         assert!(excludes("a/**/z", "a/b/c/z", false) && excludes("a/**/z", "a/z", false));
-        assert!(excluding(b"").is_err());
+        assert!([&b""[..], b"/", b"//"].iter().all(|empty| excluding(empty).is_err()));
     }
 
     #[test]
