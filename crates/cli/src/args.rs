@@ -1,5 +1,6 @@
 //! What may be typed.
 
+mod sync;
 mod transfer;
 
 use std::ffi::OsString;
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
+pub(crate) use self::sync::SyncArgs;
 pub(crate) use self::transfer::{GetArgs, LinksArg, LsRemoteArgs, MannerArgs, PutArgs, TreeArgs};
 
 const EXIT_CODES: &str = "\
@@ -50,6 +52,7 @@ pub(crate) enum CommandArgs {
     Exec(ExecArgs),
     Get(GetArgs),
     Put(PutArgs),
+    Sync(SyncArgs),
     LsRemote(LsRemoteArgs),
     #[command(visible_alias = "test")]
     TestConnection(TestConnectionArgs),

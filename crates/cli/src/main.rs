@@ -22,6 +22,7 @@ mod remote_path;
 mod signals;
 mod ssh_config;
 mod standard_error;
+mod sync;
 mod test_connection;
 mod test_server;
 mod transfer;
@@ -64,6 +65,7 @@ fn carry_out(task: &Task, printer: &mut Printer) -> Result<u8, Stop> {
     match task {
         Task::Exec(exec) => one_thread(exec::run(exec, printer)),
         Task::Transfer(plan) => one_thread(transfer::run(plan, printer)),
+        Task::Sync(plan) => one_thread(sync::run(plan, printer)),
         Task::List(plan) => one_thread(ls_remote::run(plan, printer)),
         Task::TestConnection(host) => one_thread(test_connection::run(host, printer)),
         Task::SshConfig(host) => ssh_config::run(host, printer),

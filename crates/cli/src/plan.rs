@@ -1,6 +1,7 @@
 //! What is meant by what was typed, and by the environment: flag before environment before default.
 
 mod operand;
+mod sync;
 mod transfer;
 
 use std::ffi::OsString;
@@ -21,6 +22,7 @@ use crate::printer;
 use crate::prompt::Person;
 use crate::words;
 
+pub(crate) use self::sync::{SyncPlan, SyncWay};
 pub(crate) use self::transfer::{ListPlan, Manner, TransferPlan, TreeManner, Way};
 
 /// How long output may wait for whoever reads this program's own: as good as for ever.
@@ -63,6 +65,7 @@ pub(crate) enum Voice {
 pub(crate) enum Task {
     Exec(ExecPlan),
     Transfer(TransferPlan),
+    Sync(SyncPlan),
     List(ListPlan),
     TestConnection(HostPlan),
     SshConfig(HostPlan),
@@ -153,6 +156,7 @@ fn split_output(mut command: CommandArgs) -> (OutputArgs, CommandArgs) {
         CommandArgs::Get(args) => std::mem::take(&mut args.output),
         CommandArgs::LsRemote(args) => std::mem::take(&mut args.output),
         CommandArgs::Put(args) => std::mem::take(&mut args.output),
+        CommandArgs::Sync(args) => std::mem::take(&mut args.output),
         CommandArgs::TestConnection(args) => std::mem::take(&mut args.output),
         CommandArgs::SshConfig(args) => std::mem::take(&mut args.output),
         CommandArgs::Demo(args) => std::mem::take(&mut args.output),
@@ -178,6 +182,7 @@ fn task(
         CommandArgs::Exec(args) => Task::Exec(exec(args, before, env)?),
         CommandArgs::Get(args) => Task::Transfer(transfer::get(args, before, env)?),
         CommandArgs::Put(args) => Task::Transfer(transfer::put(args, before, env)?),
+        CommandArgs::Sync(args) => Task::Sync(sync::sync(args, before, env)?),
         CommandArgs::LsRemote(args) => Task::List(transfer::list(args, before, env)?),
         CommandArgs::TestConnection(args) => {
             Task::TestConnection(host(args.host, before.then(args.connection), env)?)

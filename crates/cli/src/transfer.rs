@@ -3,7 +3,7 @@
 mod bar;
 mod jobs;
 mod report;
-mod tree;
+pub(crate) mod tree;
 
 use rustle_sftp::{ErrorKind, Sftp, Summary, Transfer};
 
@@ -14,7 +14,7 @@ use crate::printer::Printer;
 
 use self::bar::Bar;
 use self::jobs::{Depth, Job, Kind, Name, Place};
-use self::report::Report;
+pub(crate) use self::report::Report;
 
 /// Moves the files, says what came of it, and returns the exit code.
 ///
@@ -50,7 +50,7 @@ async fn move_all(
         if let (Kind::Tree, Some(tree)) = (job.kind, plan.tree) {
             let manner = (plan.manner, tree);
             let moved = tree::move_tree(&job, sftp, manner, &mut report, printer, target).await?;
-            report.add_tree(&job, moved, printer)?;
+            report.add_tree(job.source.bytes(), moved, printer)?;
             continue;
         }
         let bar = Bar::new(&job, (before + 1, all), printer)?;

@@ -148,7 +148,7 @@ fn mode(text: &str) -> Result<u32, String> {
     }
 }
 
-fn limit(text: &str) -> Result<NonZeroU64, String> {
+pub(super) fn limit(text: &str) -> Result<NonZeroU64, String> {
     let (digits, unit) = match text.char_indices().next_back() {
         Some((at, 'k' | 'K')) => (&text[..at], 1 << 10),
         Some((at, 'm' | 'M')) => (&text[..at], 1 << 20),

@@ -135,12 +135,15 @@ pub(super) fn list(
 }
 
 fn tree(args: &TreeArgs) -> Option<TreeManner> {
-    let links = match args.links {
+    args.recursive.then_some(TreeManner { links: link_policy(args.links), jobs: args.jobs })
+}
+
+pub(super) fn link_policy(typed: LinksArg) -> LinkPolicy {
+    match typed {
         LinksArg::Skip => LinkPolicy::Skip,
         LinksArg::Follow => LinkPolicy::Follow,
         LinksArg::Copy => LinkPolicy::Copy,
-    };
-    args.recursive.then_some(TreeManner { links, jobs: args.jobs })
+    }
 }
 
 impl From<MannerArgs> for Manner {

@@ -17,7 +17,7 @@ use crate::names::{Shown, text_or_base64};
 use crate::plan::Format;
 use crate::printer::Printer;
 
-pub(super) struct Report {
+pub(crate) struct Report {
     host: String,
     begun: Instant,
     took: Duration,
@@ -46,8 +46,13 @@ impl Report {
     }
 
     /// One with a line for each file where programs read it.
-    pub(super) fn in_lines(host: &str) -> Self {
+    pub(crate) fn in_lines(host: &str) -> Self {
         Self { in_lines: true, ..Self::new(host) }
+    }
+
+    /// Nothing is changed: what would be done is listed.
+    pub(crate) fn dry(&mut self) {
+        self.trees.dry = true;
     }
 
     /// One more file has ended: people are told at once of what went wrong.
@@ -117,23 +122,23 @@ impl Report {
     ///
     /// # Errors
     /// Standard output cannot be written to.
-    pub(super) fn add_tree(
+    pub(crate) fn add_tree(
         &mut self,
-        job: &Job,
+        source: &[u8],
         moved: Result<TreeSummary, Failure>,
         printer: &mut Printer,
     ) -> Result<(), Stop> {
-        self.trees.add(job, moved, printer)?;
+        self.trees.add(source, moved, printer)?;
         self.took = self.begun.elapsed();
         Ok(())
     }
 
-    pub(super) fn is_good(&self) -> bool {
+    pub(crate) fn is_good(&self) -> bool {
         self.rows.iter().all(|row| row.result.is_ok()) && self.trees.failed == 0
     }
 
     /// The summary for people on standard error, or all of it as one value on standard output.
-    pub(super) fn print(&self, printer: &mut Printer) -> Result<(), Stop> {
+    pub(crate) fn print(&self, printer: &mut Printer) -> Result<(), Stop> {
         match printer.format() {
             // Where nothing was moved, the errors have said all.
             Format::Human if self.done().next().is_none() && self.trees.is_empty() => {}
@@ -192,6 +197,11 @@ impl Report {
             directories: self.trees.directories,
             links: self.trees.links,
             skipped: self.trees.skipped,
+            unchanged: self.trees.unchanged,
+            removed: self.trees.removed,
+            kept: self.trees.kept,
+            uncompared: self.trees.uncompared,
+            dry_run: self.trees.dry,
             failed: failed + self.trees.failed,
             unverified: self.trees.unverified,
             changed_meanwhile: self.trees.changed,
@@ -225,6 +235,11 @@ struct Sum<'a> {
     directories: u64,
     links: u64,
     skipped: u64,
+    unchanged: u64,
+    removed: u64,
+    kept: u64,
+    uncompared: u64,
+    dry_run: bool,
     failed: u64,
     unverified: u64,
     changed_meanwhile: u64,

@@ -9,6 +9,7 @@ use rustle_sftp::{FileKind, Outcome, Sftp, TreeEvent, TreeSummary, TreeTransfer}
 use tokio::sync::mpsc;
 
 use self::bars::Bars;
+pub(crate) use self::bars::Watch;
 use super::jobs::{Job, Name, Place};
 use super::report::Report;
 use crate::failure::{Failure, Stop, USAGE};
@@ -25,6 +26,8 @@ pub(super) struct Told {
 pub(super) enum Fate {
     File { bytes: u64 },
     Link,
+    Unchanged,
+    Removed,
     Skipped(FileKind),
     Failed(Failure),
 }
@@ -55,17 +58,41 @@ pub(super) async fn move_tree(
         Ok(transfer) => in_this_manner(transfer, manner, tree),
         Err(failure) => return Ok(Err(failure)),
     };
+    let watched = |each, watch: Option<Watch>| {
+        let transfer = transfer.each(each);
+        match watch {
+            Some(mut watch) => transfer.progress(move |progress| watch.tell(progress)).into_future(),
+            None => transfer.into_future(),
+        }
+    };
+    told(watched, report, printer, target).await
+}
+
+/// Carries out what `begin` makes of somebody who is told of each thing, and of somebody who is told how far it is; passes
+/// both on to people and programs.
+///
+/// # Errors
+/// Standard output cannot be written to.
+///
+/// # Cancel safety
+/// That of the work.
+pub(crate) async fn told<F: Future<Output = rustle_sftp::Result<TreeSummary>>>(
+    begin: impl FnOnce(Box<dyn FnMut(&TreeEvent<'_>) + Send>, Option<Watch>) -> F,
+    report: &mut Report,
+    printer: &mut Printer,
+    target: &str,
+) -> Result<Result<TreeSummary, Failure>, Stop> {
     let (tell, mut news) = mpsc::unbounded_channel();
     let (lines, host) = (tell.clone(), target.to_owned());
     let bars = Bars::new(printer)?;
-    let transfer = bars.watch(transfer, move |line| {
+    let watch = bars.watch(move |line| {
         // Whoever reads it is gone when the work is being dropped.
         let _ = lines.send(News::Line(line));
     });
-    let transfer = transfer.each(move |event| {
-        let _ = tell.send(News::Thing(told(event, &host)));
-    });
-    let mut work = pin!(transfer.into_future());
+    let each = move |event: &TreeEvent<'_>| {
+        let _ = tell.send(News::Thing(of_event(event, &host)));
+    };
+    let mut work = pin!(begin(Box::new(each), watch));
     let moved = loop {
         tokio::select! {
             // What is known is said before the end is.
@@ -113,10 +140,12 @@ fn in_this_manner(transfer: TreeTransfer, manner: Manner, tree: TreeManner) -> T
     }
 }
 
-fn told(event: &TreeEvent<'_>, host: &str) -> Told {
+fn of_event(event: &TreeEvent<'_>, host: &str) -> Told {
     let fate = match event.outcome() {
         Outcome::File { bytes } => Fate::File { bytes },
         Outcome::Link => Fate::Link,
+        Outcome::Unchanged => Fate::Unchanged,
+        Outcome::Removed => Fate::Removed,
         Outcome::Skipped(kind) => Fate::Skipped(kind),
         Outcome::Failed(error) => Fate::Failed(Failure::sftp(error, host)),
         other => Fate::Failed(Failure::new(USAGE, format!("this program has no word for {other:?}"))),

@@ -11,6 +11,7 @@ async fn help_is_on_standard_output_and_a_success() {
         ("help_exec", "exec"),
         ("help_get", "get"),
         ("help_put", "put"),
+        ("help_sync", "sync"),
         ("help_ls_remote", "ls-remote"),
         ("help_test_connection", "test-connection"),
         ("help_ssh_config", "ssh-config"),
@@ -42,9 +43,17 @@ async fn completions_know_every_command() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let ran = finish(program(&["completions", shell]), b"").await;
         assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
-        for command in
-            ["exec", "get", "put", "ls-remote", "test-connection", "ssh-config", "demo", "test-server"]
-        {
+        for command in [
+            "exec",
+            "get",
+            "put",
+            "sync",
+            "ls-remote",
+            "test-connection",
+            "ssh-config",
+            "demo",
+            "test-server",
+        ] {
             assert!(ran.stdout().contains(command), "{shell} {command}");
         }
     }

@@ -26,6 +26,7 @@ mod running;
 #[cfg(unix)]
 mod signals;
 mod ssh_config;
+mod sync;
 #[cfg(target_os = "linux")]
 mod terminal;
 mod test_connection;

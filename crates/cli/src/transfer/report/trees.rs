@@ -10,7 +10,6 @@ use crate::failure::{Failure, Stop};
 use crate::names::{Shown, text_or_base64};
 use crate::plan::Format;
 use crate::printer::Printer;
-use crate::transfer::jobs::Job;
 use crate::transfer::tree::{Fate, Told};
 
 /// What came of all directories together.
@@ -24,6 +23,12 @@ pub(super) struct Trees {
     pub(super) unverified: u64,
     pub(super) changed: u64,
     pub(super) bytes: u64,
+    pub(super) unchanged: u64,
+    pub(super) removed: u64,
+    pub(super) kept: u64,
+    pub(super) uncompared: u64,
+    /// Nothing is changed, and what would be done is listed.
+    pub(super) dry: bool,
 }
 
 impl Trees {
@@ -40,16 +45,38 @@ impl Trees {
         self.skipped += u64::from(matches!(told.fate, Fate::Skipped(_)));
         self.failed += u64::from(matches!(told.fate, Fate::Failed(_)));
         if printer.format() == Format::Json {
-            printer.json(&Line::of(told))?;
+            // What is the same is counted: nobody wants to read of all of it.
+            if !matches!(told.fate, Fate::Unchanged) {
+                printer.json(&Line::of(told))?;
+            }
             return Ok(());
+        }
+        if self.dry {
+            return self.list(told, printer);
         }
         let source = Shown::of(&told.source);
         let to = Shown::of(told.destination.as_deref().unwrap_or_default());
         match &told.fate {
             Fate::File { bytes } => printer.note(format_args!("{source} to {to}: {}", Bytes(*bytes))),
             Fate::Link => printer.note(format_args!("{source} to {to}: a link")),
+            Fate::Unchanged => printer.note(format_args!("{source}: the same already")),
+            Fate::Removed => printer.note(format_args!("{source}: removed")),
             Fate::Skipped(FileKind::Symlink) => printer.note(format_args!("{source}: a link, left out")),
             Fate::Skipped(_) => printer.note(format_args!("{source}: no file, left out")),
+            Fate::Failed(failure) => printer.failure(failure),
+        }
+        Ok(())
+    }
+
+    /// What would be done is what was asked for.
+    fn list(&self, told: &Told, printer: &mut Printer) -> Result<(), Stop> {
+        let source = Shown::of(&told.source);
+        match &told.fate {
+            Fate::File { .. } => printer.line(format_args!("move {source}"))?,
+            Fate::Link => printer.line(format_args!("link {source}"))?,
+            Fate::Removed => printer.line(format_args!("remove {source}"))?,
+            Fate::Unchanged => printer.note(format_args!("{source}: the same already")),
+            Fate::Skipped(_) => printer.note(format_args!("{source}: left out")),
             Fate::Failed(failure) => printer.failure(failure),
         }
         Ok(())
@@ -61,18 +88,30 @@ impl Trees {
     /// Standard output cannot be written to.
     pub(super) fn add(
         &mut self,
-        job: &Job,
+        source: &[u8],
         moved: Result<TreeSummary, Failure>,
         printer: &mut Printer,
     ) -> Result<(), Stop> {
         let summary = match moved {
             Ok(summary) => summary,
             Err(failure) => {
-                let source = job.source.bytes().to_vec();
+                let source = source.to_vec();
                 return self.tell(&Told { source, destination: None, fate: Fate::Failed(failure) }, printer);
             }
         };
-        let source = Shown::of(job.source.bytes());
+        let source = Shown::of(source);
+        if summary.kept > 0 && printer.format() == Format::Human {
+            printer.warning(format_args!(
+                "{} that only the destination has stay, since something failed",
+                summary.kept
+            ));
+        }
+        if summary.uncompared > 0 && printer.format() == Format::Human {
+            printer.warning(format_args!(
+                "{source}: {} files were moved because the host has no way to say what is in its own",
+                summary.uncompared
+            ));
+        }
         if summary.unverified > 0 && printer.format() == Format::Human {
             printer.warning(format_args!(
                 "{source}: the server has no way to compare {} of the files",
@@ -91,6 +130,10 @@ impl Trees {
         self.unverified += summary.unverified;
         self.changed += summary.changed;
         self.bytes += summary.bytes;
+        self.unchanged += summary.unchanged;
+        self.removed += summary.removed;
+        self.kept += summary.kept;
+        self.uncompared += summary.uncompared;
         Ok(())
     }
 
@@ -101,9 +144,18 @@ impl Trees {
             _ => format!("{count} {more}"),
         };
         let mut line = counted(files, "file", "files");
+        if self.dry {
+            line.insert_str(0, "nothing was changed; it would be ");
+        }
         let _ = write!(line, ", {}", counted(self.directories, "directory", "directories"));
         if self.links > 0 {
             let _ = write!(line, ", {}", counted(self.links, "link", "links"));
+        }
+        if self.unchanged > 0 {
+            let _ = write!(line, ", {} the same already", self.unchanged);
+        }
+        if self.removed > 0 {
+            let _ = write!(line, ", {} removed", self.removed);
         }
         if self.skipped > 0 {
             let _ = write!(line, ", {} left out (links and what is no file)", self.skipped);
@@ -144,6 +196,8 @@ impl<'a> Line<'a> {
         let (event, bytes, kind, error) = match &told.fate {
             Fate::File { bytes } => ("file", Some(*bytes), None, None),
             Fate::Link => ("link", None, None, None),
+            Fate::Unchanged => ("unchanged", None, None, None),
+            Fate::Removed => ("removed", None, None, None),
             Fate::Skipped(FileKind::Symlink) => ("skipped", None, Some("link"), None),
             Fate::Skipped(_) => ("skipped", None, Some("other"), None),
             Fate::Failed(failure) => ("failed", None, None, Some(failure)),

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
-use rustle_sftp::{Progress, TreeTransfer};
+use rustle_sftp::Progress;
 
 use crate::amounts::Bytes;
 use crate::failure::Failure;
@@ -37,28 +37,15 @@ impl Bars {
         Ok(Self::Drawn { all, total, files })
     }
 
-    /// The transfer, watched. A line is handed to `say`.
-    pub(super) fn watch(
-        &self,
-        transfer: TreeTransfer,
-        say: impl Fn(String) + Send + 'static,
-    ) -> TreeTransfer {
+    /// Who is to be told how far it is, if anybody. A line is handed to `say`.
+    pub(super) fn watch(&self, say: impl Fn(String) + Send + 'static) -> Option<Watch> {
         match self {
             Self::Drawn { all, total, files } => {
-                let mut drawing =
-                    Drawing { all: all.clone(), total: total.clone(), files: files.clone(), shown: 0 };
-                transfer.progress(move |progress| drawing.draw(progress))
+                let (all, total, files) = (all.clone(), total.clone(), files.clone());
+                Some(Watch::Drawing(Drawing { all, total, files, shown: 0 }))
             }
-            Self::Lines => {
-                let mut next = EVERY;
-                transfer.progress(move |progress| {
-                    if progress.elapsed() >= next && !progress.is_last() {
-                        next = progress.elapsed() + EVERY;
-                        say(line(progress));
-                    }
-                })
-            }
-            Self::Nothing => transfer,
+            Self::Lines => Some(Watch::Lines { next: EVERY, say: Box::new(say) }),
+            Self::Nothing => None,
         }
     }
 
@@ -81,7 +68,31 @@ impl Drop for Bars {
     }
 }
 
-struct Drawing {
+/// Somebody who is told how far it is.
+pub(crate) enum Watch {
+    Drawing(Drawing),
+    Lines {
+        /// When the next line is due, from the beginning on.
+        next: Duration,
+        say: Box<dyn Fn(String) + Send>,
+    },
+}
+
+impl Watch {
+    pub(crate) fn tell(&mut self, progress: &Progress) {
+        match self {
+            Self::Drawing(drawing) => drawing.draw(progress),
+            Self::Lines { next, say } => {
+                if progress.elapsed() >= *next && !progress.is_last() {
+                    *next = progress.elapsed() + EVERY;
+                    say(line(progress));
+                }
+            }
+        }
+    }
+}
+
+pub(crate) struct Drawing {
     all: MultiProgress,
     total: ProgressBar,
     files: Vec<ProgressBar>,
