@@ -6,6 +6,7 @@ pub(crate) mod lane;
 pub(crate) mod marks;
 pub(crate) mod names;
 pub(crate) mod options;
+pub(crate) mod others;
 pub(crate) mod place;
 pub(crate) mod progress;
 pub(crate) mod put;
@@ -19,6 +20,7 @@ pub(crate) mod temporary;
 pub(crate) mod tree;
 pub(crate) mod verify;
 pub(crate) mod window;
+pub(crate) mod witness;
 
 use std::future::{Future, IntoFuture};
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -26,6 +28,7 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 
 use bytes::Bytes;
+use rustle_session::Session;
 
 use crate::error::Result;
 use crate::files::Far;
@@ -199,12 +202,71 @@ impl Transfer {
         self
     }
 
-    /// At most so many channels of the connection, from 1 to 8; those that the server refuses are done without. Unless set,
+    /// At most so many channels of each connection, from 1 to 8; those that the server refuses are done without. Unless set,
     /// as many as fill a link of 1 Gb/s: one for a short link, up to 8 to send over a long one, where OpenSSH's server takes
-    /// no more than 2 MiB a channel at once. A file that is sent in place has one: opened by its name again, it could be
-    /// another by then. With [`resume`](Self::resume) it is always one.
+    /// no more than 2 MiB a channel at once. With [`resume`](Self::resume) it is always one.
+    ///
+    /// Each opens the file by its name again, which may be another's by then. So one that is fetched must have the length
+    /// and time that it had, and it and one that is sent in place must have, there too, a part that was just moved; a file
+    /// that has not is left alone.
     pub fn channels(mut self, most: NonZeroUsize) -> Self {
         self.options.channels = Some(most);
+        self
+    }
+
+    /// Shares the work with another connection, to the same machine or to one with the same files: one connection is
+    /// limited by one processor on each side. It has a channel at least where there are 4 MiB for it to move.
+    ///
+    /// It is help and nothing else: one that is refused, lost or leads to other files is done without, and only the loss
+    /// of the last channel ends the transfer. That it leads to the same file is shown as for
+    /// [`channels`](Self::channels). With [`resume`](Self::resume) it is left alone.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use rustle_session::{Connector, Credentials, PinnedHostKey, SecretString, Target};
+    /// # use rustle_testserver::{TestServer, User};
+    /// # let content = vec![7; 16 << 20];
+    /// # let files = rustle_testserver::Sftp::memory().file("/image", content.clone());
+    /// # let server = TestServer::builder().sftp(files).user(User::new("a").password("b")).start().await?;
+    /// # let target = Target::new("127.0.0.1")?.with_user("a")?.with_port(server.port())?;
+    /// # let connector = Connector::new(target).host_trust(PinnedHostKey::new(&server.host_key_fingerprint())?);
+    /// # let credentials = Credentials::new().password(SecretString::from("b"));
+    /// # let first = connector.connect_over(server.duplex()).await?.authenticate(&credentials).await?;
+    /// # let second = connector.connect_over(server.duplex()).await?.authenticate(&credentials).await?;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let local = folder.path().join("image");
+    /// use rustle_sftp::Sftp;
+    ///
+    /// let sftp = Sftp::open(&first).await?;
+    /// let summary = sftp.get("/image", &local).also_over(&second).await?;
+    /// println!("{} channels carried {} bytes", summary.channels, summary.length);
+    /// # assert!(std::fs::read(&local)? == content);
+    /// # sftp.close().await;
+    /// # server.stop().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn also_over(mut self, session: &Session) -> Self {
+        self.options.others.add(session.clone());
+        self
+    }
+
+    /// As [`also_over`](Self::also_over), with a connection that is made meanwhile, for a file of which 64 MiB or more are
+    /// to be moved: for less the login costs more than it gains, and `connecting` is never polled. What becomes of it does
+    /// not hold the transfer up. Whoever wants to close the session afterwards keeps a clone of it.
+    ///
+    /// ```no_run
+    /// # async fn example(sftp: rustle_sftp::Sftp, setup: rustle_session::HostSetup) -> rustle_sftp::Result<()> {
+    /// sftp.put("disk.img", "/srv/disk.img").also_connecting(async move { setup.connect().await }).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn also_connecting(
+        mut self,
+        connecting: impl Future<Output = rustle_session::Result<Session>> + Send + 'static,
+    ) -> Self {
+        self.options.others.add_to_come(connecting);
         self
     }
 

@@ -6,9 +6,11 @@ use rustle_sftp_proto::{Answer, Request, Segments, StatusCode};
 
 use crate::engine::OpenHandle;
 use crate::error::{Error, Result};
+use crate::sftp::Sftp;
 use crate::transfer::lane::{Lane, Lanes, Outcome};
 use crate::transfer::marks::Marks;
 use crate::transfer::resume::SPAN;
+use crate::transfer::witness::{Testimony, Witness};
 
 /// Reads ranges of a file over its lanes, in whatever order they come.
 pub(crate) struct Fetch {
@@ -24,6 +26,7 @@ pub(crate) struct Fetch {
     looking: usize,
     /// What has come, for [`SPAN`].
     arrived: Marks,
+    witness: Witness,
 }
 
 impl Fetch {
@@ -39,6 +42,7 @@ impl Fetch {
             end: None,
             again: Vec::new(),
             looking: 0,
+            witness: Witness::new(),
         }
     }
 
@@ -69,6 +73,8 @@ impl Fetch {
                 Answer::Data(data) => {
                     let came = range.start + data.len() as u64;
                     self.arrived.mark(range.start..came);
+                    self.witness
+                        .saw(range.start, |most| data.clone().split_to(most.min(data.len())).to_bytes());
                     // A server answers fewer bytes than asked for when it likes (draft section 6.4), and at the end.
                     if came < range.end {
                         self.short(came..range.end);
@@ -92,9 +98,14 @@ impl Fetch {
         self.end.unwrap_or(self.expected)
     }
 
-    /// Gives the open files back, to be asked about and closed.
-    pub(crate) fn into_files(self) -> impl Iterator<Item = OpenHandle> {
-        self.lanes.into_files()
+    /// The channels that are left, with their open files, to be asked about and closed.
+    pub(crate) fn into_channels(self) -> impl Iterator<Item = (Sftp, OpenHandle)> {
+        self.lanes.into_channels()
+    }
+
+    /// For those who open the file again.
+    pub(crate) fn testimony(&self) -> Testimony {
+        self.witness.testimony()
     }
 
     pub(crate) fn add(&mut self, lane: Lane) {

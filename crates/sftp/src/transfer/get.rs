@@ -18,7 +18,7 @@ use crate::transfer::lane::Lane;
 use crate::transfer::options::{Options, Scope};
 use crate::transfer::progress::Meter;
 use crate::transfer::resume::Both;
-use crate::transfer::stripe::{self, Direction, Stripes, is_alike};
+use crate::transfer::stripe::{Direction, Reopened, Same, Stripes, carriers, is_alike};
 use crate::transfer::summary::{Resumed, Summary, Verified};
 use crate::transfer::verify::{self, Here, Remote};
 
@@ -58,10 +58,13 @@ pub(crate) async fn get(
     let counted = meter.file(remote.clone(), attributes.size());
     counted.found(from);
     let limiter = options.limiter();
-    let channels = stripe::count(sftp, Direction::Down, expected.saturating_sub(from), options);
-    let bounds = options.bounds(limits.max_read, channels);
-    let mut stripes = Stripes::open(sftp, channels - 1, &remote, OpenFlags::READ, Some(&attributes), bounds);
-    let mut fetch = Fetch::new(vec![Lane::new(file, bounds)], from, expected);
+    let helpers = carriers(sftp, Direction::Down, expected.saturating_sub(from), options);
+    let bounds = options.bounds(limits.max_read, 1 + helpers.len());
+    let mut fetch = Fetch::new(vec![Lane::new(sftp, file, bounds)], from, expected);
+    let same = Same::Read(attributes.clone(), fetch.testimony());
+    let again = Reopened { path: remote.clone(), flags: OpenFlags::READ, same };
+    let mut stripes = Stripes::open(helpers, &again, bounds);
+    drop(again);
     let mut moved = 0;
     loop {
         while let Some(lane) = stripes.ready() {
@@ -90,16 +93,25 @@ pub(crate) async fn get(
     }
     drop(stripes);
     let length = fetch.end();
-    let files: Vec<OpenHandle> = fetch.into_files().collect();
+    let channels: Vec<(Sftp, OpenHandle)> = fetch.into_channels().collect();
     // Asked while the rest is written: a file that was cut or written to meanwhile shows it here, on each channel.
-    let asked: Vec<_> = files
+    let asked: Vec<_> = channels
         .iter()
-        .map(|file| file.engine().submit(Request::Fstat { handle: file.handle().clone() }))
+        .map(|(_, file)| file.engine().submit(Request::Fstat { handle: file.handle().clone() }))
         .collect();
     writer.finish(false).await?;
-    let mut changed = false;
+    let (mut changed, mut answered, mut lost) = (false, false, None);
     for after in asked {
-        let after = after.attributes("fstat").await.map_err(|error| error.at(&remote))?;
+        let after = match after.attributes("fstat").await {
+            Ok(after) => after,
+            // All has come: one that can still be asked is enough.
+            Err(error) if error.kind() == ErrorKind::Disconnected => {
+                lost.get_or_insert(error);
+                continue;
+            }
+            Err(error) => return Err(error.at(&remote)),
+        };
+        answered = true;
         changed |= !is_alike(&attributes, &after);
         // Files that are made as they are read have no length beforehand.
         if let Some(said) = after.size().filter(|said| *said > length && Some(*said) == attributes.size()) {
@@ -107,13 +119,18 @@ pub(crate) async fn get(
             return Err(Error::new(ErrorKind::Changed, "read", text).at(&remote));
         }
     }
+    if let Some(lost) = lost.filter(|_| !answered) {
+        return Err(lost.at(&remote));
+    }
     if options.verify && changed {
         let text = "the file was written to while it was fetched";
         return Err(Error::new(ErrorKind::Changed, "get", text).at(&remote));
     }
     let verified = match options.verify {
         true => {
-            let there = Remote { sftp, path: &remote, file: files.first() };
+            let living = channels.iter().find(|(sftp, _)| !sftp.is_closed());
+            let (sftp, file) = living.map_or((sftp, None), |(sftp, file)| (sftp, Some(file)));
+            let there = Remote { sftp, path: &remote, file };
             match verify::compare(there, Here::Made(&target), length).await {
                 Err(error) if error.kind() == ErrorKind::Mismatch => {
                     // Nothing can be made of it, resumed or not.
@@ -132,7 +149,7 @@ pub(crate) async fn get(
         .commit(Finish { preserved: preserved(&attributes, options), durability, length: Some(length) })
         .await?;
     counted.done();
-    let (duration, channels) = (begun.elapsed(), files.len());
+    let (duration, channels) = (begun.elapsed(), channels.len());
     Ok(Summary { length, moved, duration, resumed, verified, changed, channels })
 }
 

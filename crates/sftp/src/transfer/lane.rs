@@ -8,10 +8,12 @@ use tokio::time::Instant;
 
 use crate::engine::{Arrived, Failure, OpenHandle};
 use crate::error::{Error, Result};
+use crate::sftp::Sftp;
 use crate::transfer::window::{Bounds, Sent, Window};
 
 /// One channel's copy of the open file, and what is under way on it.
 pub(crate) struct Lane {
+    sftp: Sftp,
     file: OpenHandle,
     window: Window,
     lost: Option<Failure>,
@@ -45,8 +47,8 @@ pub(crate) enum Outcome<N> {
 }
 
 impl Lane {
-    pub(crate) fn new(file: OpenHandle, bounds: Bounds) -> Self {
-        Self { file, window: Window::new(bounds), lost: None }
+    pub(crate) fn new(sftp: &Sftp, file: OpenHandle, bounds: Bounds) -> Self {
+        Self { sftp: sftp.clone(), file, window: Window::new(bounds), lost: None }
     }
 }
 
@@ -171,9 +173,14 @@ impl<N> Lanes<N> {
         ))
     }
 
-    /// The open files of lanes that are still there, the first one first.
-    pub(crate) fn into_files(self) -> impl Iterator<Item = OpenHandle> {
-        self.lanes.into_iter().filter(|lane| lane.lost.is_none()).map(|lane| lane.file)
+    /// The first channel that is still there.
+    pub(crate) fn channel(&self) -> Option<&Sftp> {
+        self.lanes.iter().find(|lane| lane.lost.is_none()).map(|lane| &lane.sftp)
+    }
+
+    /// The channels that are still there with their open files, the first one first.
+    pub(crate) fn into_channels(self) -> impl Iterator<Item = (Sftp, OpenHandle)> {
+        self.lanes.into_iter().filter(|lane| lane.lost.is_none()).map(|lane| (lane.sftp, lane.file))
     }
 }
 

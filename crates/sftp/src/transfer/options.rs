@@ -2,6 +2,7 @@
 
 use std::num::{NonZeroU64, NonZeroUsize};
 
+use crate::transfer::others::Others;
 use crate::transfer::rate::Limit;
 use crate::transfer::window::Bounds;
 
@@ -26,6 +27,7 @@ pub(crate) struct Options {
     pub(crate) fresh_since: Option<u32>,
     /// Files of a tree that may be under way together.
     pub(crate) at_once: Option<NonZeroUsize>,
+    pub(crate) others: Others,
     /// What keeps the rate, where several files share it.
     pub(crate) shared: Option<Limit>,
     pub(crate) scope: Scope,

@@ -17,7 +17,7 @@ use crate::transfer::options::{Options, Scope};
 use crate::transfer::place::{Place, Source};
 use crate::transfer::progress::Meter;
 use crate::transfer::store::Store;
-use crate::transfer::stripe::{self, Direction, Stripes};
+use crate::transfer::stripe::{Direction, Reopened, Same, Stripes, carriers};
 use crate::transfer::summary::{Summary, Verified};
 use crate::transfer::temporary::Temporary;
 use crate::transfer::verify::{self, Here, Remote};
@@ -56,15 +56,22 @@ pub(crate) async fn put(
     let counted = meter.file(remote.clone(), Some(details.length()));
     let limiter = options.limiter();
     counted.found(from);
-    // Opened again, the name of a file that is written in place may be another's by then; a temporary one's is not.
-    let channels = match place.temporary {
-        Some(_) => stripe::count(sftp, Direction::Up, details.length().saturating_sub(from), options),
-        None => 1,
+    let helpers = carriers(sftp, Direction::Up, details.length().saturating_sub(from), options);
+    let bounds = options.bounds(limits.max_write, 1 + helpers.len());
+    let mut temporary = place.temporary;
+    let mut store = Store::new(vec![Lane::new(sftp, place.file, bounds)], from);
+    let again = match &temporary {
+        Some(temporary) => {
+            Reopened { path: temporary.path().clone(), flags: OpenFlags::WRITE, same: Same::Name }
+        }
+        // By now the name may be another file's.
+        None => {
+            let same = Same::Written(store.testimony());
+            Reopened { path: remote.clone(), flags: OpenFlags::READ | OpenFlags::WRITE, same }
+        }
     };
-    let bounds = options.bounds(limits.max_write, channels);
-    let written_to = place.temporary.as_ref().map_or(&remote, Temporary::path);
-    let mut stripes = Stripes::open(sftp, channels - 1, written_to, OpenFlags::WRITE, None, bounds);
-    let mut store = Store::new(vec![Lane::new(place.file, bounds)], from);
+    let mut stripes = Stripes::open(helpers, &again, bounds);
+    drop(again);
     let (mut length, mut told) = (from, 0);
     let leaves_zeros = options.sparse && place.leaves_holes;
     while let Some(piece) = reader.next().await? {
@@ -96,6 +103,9 @@ pub(crate) async fn put(
         explained(engine, written, Doing::Write { path: &remote, bytes }).await?;
         counted.moved(store.stored() - told);
         told = store.stored();
+        if let (Some(temporary), Some(left)) = (&mut temporary, store.channel()) {
+            temporary.stay_with(left);
+        }
     }
     drop(stripes);
     let doing = Doing::Write { path: &remote, bytes: BLOCK as u64 };
@@ -103,21 +113,26 @@ pub(crate) async fn put(
     explained(engine, written, doing).await?;
     let moved = store.stored();
     counted.moved(moved - told);
-    // Declared in this order: whatever fails below, the handles are closed before the temporary file is removed.
-    let mut temporary = place.temporary;
-    let mut files: Vec<OpenHandle> = store.into_files().collect();
-    let channels = files.len();
+    // Declared behind the temporary file: whatever fails below, the handles are closed before it is removed.
+    let mut channels: Vec<(Sftp, OpenHandle)> = store.into_channels().collect();
+    let count = channels.len();
+    // Any of them may have been lost on the way.
+    let sftp = channels.first().map_or(sftp, |(first, _)| first).clone();
+    let engine = sftp.engine();
+    if let Some(temporary) = &mut temporary {
+        temporary.stay_with(&sftp);
+    }
     let verified = match options.verify {
         true => {
             let path = temporary.as_ref().map_or(&remote, Temporary::path);
-            let there = Remote { sftp, path, file: files.first() };
+            let there = Remote { sftp: &sftp, path, file: channels.first().map(|(_, file)| file) };
             let compared = match reader.sha256() {
                 Some(sha256) => verify::has(there, length, sha256).await,
                 // Only the rest was read.
                 None => verify::compare(there, Here::Source(&local), length).await,
             };
             if compared.as_ref().is_err_and(|error| error.kind() == ErrorKind::Mismatch) {
-                files.clear();
+                channels.clear();
                 temporary.take().into_iter().for_each(Temporary::discard);
             }
             compared?
@@ -125,10 +140,16 @@ pub(crate) async fn put(
         false => Verified::NotAsked,
     };
     // The first handle speaks for the file; the others are of channels that helped to fill it.
-    for helper in files.drain(1.min(files.len())..) {
-        explained(engine, helper.close("close").await, doing).await?;
+    for (_, helper) in channels.drain(1.min(channels.len())..) {
+        match helper.close("close").await {
+            // What it wrote was answered, as that of one which was lost before.
+            Err(error) if error.kind() == ErrorKind::Disconnected => {
+                tracing::info!(%error, "a transfer ends without a channel that helped");
+            }
+            closed => explained(engine, closed, doing).await?,
+        }
     }
-    if let Some(file) = files.pop() {
+    if let Some((_, file)) = channels.pop() {
         let ended = end(file, place.attributes.clone(), options).await;
         explained(engine, ended, doing).await?;
     }
@@ -143,7 +164,7 @@ pub(crate) async fn put(
         resumed: place.resumed,
         verified,
         changed: false,
-        channels,
+        channels: count,
     })
 }
 

@@ -7,9 +7,11 @@ use rustle_sftp_proto::{Answer, Request, StatusCode};
 
 use crate::engine::OpenHandle;
 use crate::error::{Error, Result};
+use crate::sftp::Sftp;
 use crate::transfer::lane::{Lane, Lanes, Outcome};
 use crate::transfer::marks::Marks;
 use crate::transfer::resume::SPAN;
+use crate::transfer::witness::{Testimony, Witness};
 
 /// Writes parts of a file over its lanes.
 pub(crate) struct Store {
@@ -17,6 +19,7 @@ pub(crate) struct Store {
     stored: u64,
     /// What the server has said it wrote, for [`SPAN`].
     done: Marks,
+    witness: Witness,
 }
 
 /// What a request carries: kept until it is answered, for the case that its lane is lost.
@@ -30,7 +33,7 @@ impl Store {
     pub(crate) fn new(lanes: Vec<Lane>, from: u64) -> Self {
         let mut done = Marks::new();
         done.mark(0..from);
-        Self { lanes: Lanes::new(lanes), stored: 0, done }
+        Self { lanes: Lanes::new(lanes), stored: 0, done, witness: Witness::new() }
     }
 
     pub(crate) fn add(&mut self, lane: Lane) {
@@ -85,9 +88,19 @@ impl Store {
         self.lanes.check("write")
     }
 
-    /// Gives the open files back, to be asked about and closed.
-    pub(crate) fn into_files(self) -> impl Iterator<Item = OpenHandle> {
-        self.lanes.into_files()
+    /// The first channel that is left.
+    pub(crate) fn channel(&self) -> Option<&Sftp> {
+        self.lanes.channel()
+    }
+
+    /// The channels that are left, with their open files, to be asked about and closed.
+    pub(crate) fn into_channels(self) -> impl Iterator<Item = (Sftp, OpenHandle)> {
+        self.lanes.into_channels()
+    }
+
+    /// For those who open the file again.
+    pub(crate) fn testimony(&self) -> Testimony {
+        self.witness.testimony()
     }
 
     /// Sends the first `size` bytes of it, and returns the rest.
@@ -101,6 +114,7 @@ impl Store {
             data,
         });
         part.offset += most as u64;
+        self.witness.may_reach(part.offset);
         (!part.data.is_empty()).then_some(part)
     }
 
@@ -120,6 +134,7 @@ impl Store {
                 let bytes = part.data.len() as u64;
                 self.stored += bytes;
                 self.done.mark(part.offset..part.offset + bytes);
+                self.witness.saw(part.offset, |most| part.data.slice(..most.min(part.data.len())));
                 Ok(None)
             }
             Some(Outcome::Answered(_, Answer::Status(status))) => Err(Error::of_status("write", status)),

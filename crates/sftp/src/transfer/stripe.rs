@@ -1,4 +1,5 @@
-//! More channels for one file, where the window of one is what holds it back.
+//! More channels for one file: of its own connection, where the window of one holds it back, and of others, where one
+//! connection's work does.
 
 use std::time::Duration;
 
@@ -6,13 +7,16 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use rustle_session::Session;
 use rustle_sftp_proto::{Attributes, OpenFlags, Request};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::sftp::Sftp;
 use crate::transfer::lane::Lane;
 use crate::transfer::options::Options;
+use crate::transfer::others::Other;
 use crate::transfer::window::Bounds;
+use crate::transfer::witness::{Length, Testimony, another};
 
 /// Lanes that are being opened while the transfer goes on without them.
 pub(crate) struct Stripes {
@@ -28,20 +32,57 @@ pub(crate) enum Direction {
     Up,
 }
 
-/// How many channels a file of so many bytes should have.
+/// The connection that a lane is to be opened on.
+pub(crate) enum Carrier {
+    Own(Session),
+    Other(Other),
+}
+
+/// A file that each lane opens by its name again.
+#[derive(Clone)]
+pub(crate) struct Reopened {
+    pub(crate) path: Bytes,
+    pub(crate) flags: OpenFlags,
+    pub(crate) same: Same,
+}
+
+/// How it is known to be the file that the transfer has open. Another one is left alone: the name may have got to it
+/// meanwhile, or the connection leads to another machine.
+#[derive(Clone)]
+pub(crate) enum Same {
+    /// By its name, which was made up for it.
+    Name,
+    /// It is read, and was like this when it was opened.
+    Read(Attributes, Testimony),
+    /// It is written, under a name that others may use.
+    Written(Testimony),
+}
+
+/// Where the lanes of a file of so many bytes are to be, beside the first one.
 ///
 /// By itself one is enough where what it may have in flight fills a link of 1 Gb/s: two windows' worth of 2 MiB is
-/// half as much again as 20 ms of that. A file that is done in a few round trips is not worth the five that a channel
-/// takes. What may be resumed goes over one channel: over several, a part could have holes far behind its end.
-/// `MaxSessions` is 10 unless a server's configuration says otherwise, and others may need some.
-pub(crate) fn count(sftp: &Sftp, direction: Direction, length: u64, options: &Options) -> usize {
-    let Some(session) = sftp.session().filter(|_| !options.resume) else { return 1 };
-    let wanted = match options.channels {
+/// half as much again as 20 ms of that. Each other connection has one at least, and takes turns with the rest. A file that
+/// is done in a few round trips is not worth the five that a channel takes. What may be resumed goes over one channel:
+/// over several, a part could have holes far behind its end. `MaxSessions` is 10 unless a server's configuration says
+/// otherwise, and others may need some.
+pub(crate) fn carriers(sftp: &Sftp, direction: Direction, length: u64, options: &Options) -> Vec<Carrier> {
+    if options.resume {
+        return Vec::new();
+    }
+    let own = sftp.session();
+    let others: Vec<&Other> = options.others.worth(length).collect();
+    let connections = 1 + others.len();
+    let of_each = match options.channels {
         Some(most) => most.get(),
-        None => usual(direction, session.stats().round_trip),
+        None => own.map_or(1, |session| usual(direction, session.stats().round_trip)).div_ceil(connections),
     };
     let worth = usize::try_from(length / LEAST_SHARE).unwrap_or(usize::MAX).max(1);
-    wanted.min(worth).min(MOST)
+    let lanes = of_each.min(MOST).saturating_mul(connections).min(worth);
+    let carrier = |lane: usize| match (lane % connections).checked_sub(1) {
+        Some(other) => others.get(other).map(|other| Carrier::Other((*other).clone())),
+        None => own.cloned().map(Carrier::Own),
+    };
+    (1..lanes).filter_map(carrier).collect()
 }
 
 fn usual(direction: Direction, round_trip: Duration) -> usize {
@@ -60,53 +101,48 @@ fn usual(direction: Direction, round_trip: Duration) -> usize {
 }
 
 impl Stripes {
-    /// Begins to open so many channels of the same connection, and the file on each. Where `original` is known, a file
-    /// that differs from it is another one, which has taken the name meanwhile: it is left alone.
-    pub(crate) fn open(
-        sftp: &Sftp,
-        count: usize,
-        path: &Bytes,
-        flags: OpenFlags,
-        original: Option<&Attributes>,
-        bounds: Bounds,
-    ) -> Self {
-        let opening = FuturesUnordered::new();
-        for _ in 0..count {
-            let Some(session) = sftp.session().cloned() else { break };
-            let (path, original) = (path.clone(), original.cloned());
-            let lane = async move {
-                let channel = Sftp::open(&session).await?;
-                let attributes = Attributes::new();
-                let file = channel.engine().handle("open", Request::Open { path, flags, attributes }).await?;
-                if let Some(original) = original {
-                    let asked = Request::Fstat { handle: file.handle().clone() };
-                    let attributes = channel.engine().attributes("fstat", asked).await?;
-                    if !is_alike(&original, &attributes) {
-                        return Err(Error::new(ErrorKind::Changed, "open", "another file has the name now"));
-                    }
-                }
-                Ok(Lane::new(file, bounds))
-            };
-            opening.push(lane.boxed());
-        }
-        Self { opening }
+    /// Begins to open a channel on each, and the file there.
+    pub(crate) fn open(carriers: Vec<Carrier>, file: &Reopened, bounds: Bounds) -> Self {
+        let opening = carriers.into_iter().map(|on| open(on, file.clone(), bounds).boxed());
+        Self { opening: opening.collect() }
     }
 
-    /// A lane that is open by now. A server that refuses one is left alone: there will be as many as there are.
+    /// A lane that is open by now. One that is refused is done without: there will be as many as there are.
     pub(crate) fn ready(&mut self) -> Option<Lane> {
-        if self.opening.is_empty() {
-            return None;
-        }
         // Looked at whenever a block is done, which is often enough.
-        match self.opening.next().now_or_never()?? {
-            Ok(lane) => Some(lane),
-            Err(error) => {
-                tracing::debug!(%error, "a transfer goes on with the channels that it has");
-                self.opening.clear();
-                None
+        while !self.opening.is_empty() {
+            match self.opening.next().now_or_never()?? {
+                Ok(lane) => return Some(lane),
+                Err(error) => tracing::info!(%error, "a transfer goes on with the channels that it has"),
             }
         }
+        None
     }
+}
+
+async fn open(on: Carrier, file: Reopened, bounds: Bounds) -> Result<Lane> {
+    let session = match on {
+        Carrier::Own(session) => session,
+        Carrier::Other(other) => other.session().await.ok_or_else(|| {
+            Error::new(ErrorKind::Disconnected, "open", "the other connection could not be made")
+        })?,
+    };
+    let sftp = Sftp::open(&session).await?;
+    let Reopened { path, flags, same } = file;
+    let opening = Request::Open { path, flags, attributes: Attributes::new() };
+    let file = sftp.engine().handle("open", opening).await?;
+    match same {
+        Same::Name => {}
+        Same::Read(original, mut testimony) => {
+            let asked = Request::Fstat { handle: file.handle().clone() };
+            if !is_alike(&original, &sftp.engine().attributes("fstat", asked).await?) {
+                return Err(another());
+            }
+            testimony.hear(&sftp, &file, Length::Stays).await?;
+        }
+        Same::Written(mut testimony) => testimony.hear(&sftp, &file, Length::Grows).await?,
+    }
+    Ok(Lane::new(&sftp, file, bounds))
 }
 
 /// As far as SFTP tells one file from another, and a version of it from the next.

@@ -41,6 +41,13 @@ impl Temporary {
         self.stays = true;
     }
 
+    /// What is done with it from now on goes over this channel of the same server, where its own is lost.
+    pub(crate) fn stay_with(&mut self, sftp: &Sftp) {
+        if self.sftp.is_closed() {
+            self.sftp = sftp.clone();
+        }
+    }
+
     /// Removes it, in the background: nothing can be made of it.
     pub(crate) fn discard(mut self) {
         self.stays = false;

@@ -4,6 +4,7 @@
 
 #[cfg(unix)]
 mod commands;
+mod connections;
 mod copies;
 mod cursors;
 mod drop_safety;

@@ -1,0 +1,243 @@
+//! One file over several connections.
+
+use std::future::{Future, IntoFuture as _};
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use rustle_session::Session;
+use rustle_sftp::{Sftp, Summary, Transfer};
+use rustle_testserver::{Cut, Fault, Network, TestServer};
+use tokio::time::timeout;
+
+use crate::here::{Here, content};
+use crate::support::{login, no_handles, serve_with};
+
+/// The ways in which a file is moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Get,
+    PutInPlace,
+    PutAtomic,
+}
+
+const WAYS: [Way; 3] = [Way::Get, Way::PutInPlace, Way::PutAtomic];
+const LENGTH: usize = 20 << 20;
+/// Longer than any of the tests may take.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Each connection carries so much that all channels are open long before the end of a file.
+fn slow() -> Network {
+    Network::new().round_trip(Duration::from_millis(10)).rate(16_000_000)
+}
+
+/// A server that has `content` under `/there` for what is fetched.
+async fn serve(way: Way, content: &[u8], faults: impl IntoIterator<Item = Fault>) -> TestServer {
+    let files = match way {
+        Way::Get => rustle_testserver::Sftp::memory().file("/there", content.to_vec()),
+        Way::PutInPlace | Way::PutAtomic => rustle_testserver::Sftp::memory(),
+    };
+    let builder = TestServer::builder().sftp(files).network(slow());
+    serve_with(faults.into_iter().fold(builder, |builder, fault| builder.fault(fault))).await
+}
+
+fn transfer(way: Way, sftp: &Sftp, here: &Here) -> Transfer {
+    match way {
+        Way::Get => sftp.get("/there", here.path("back")),
+        Way::PutInPlace => sftp.put(here.path("from"), "/there"),
+        Way::PutAtomic => sftp.put(here.path("from"), "/there").atomic(),
+    }
+}
+
+async fn within<T>(work: impl Future<Output = T>) -> T {
+    timeout(DEADLINE, Box::pin(work)).await.expect("it ends")
+}
+
+/// Connections that were cut left theirs to the server; the others closed them.
+async fn none_open(server: &TestServer) {
+    server.wait_until(|record| record.handles_open() == 0, DEADLINE).await.unwrap();
+}
+
+/// What was moved is the content, and nothing else is there.
+async fn is_whole(way: Way, session: &Session, here: &Here, content: &[u8]) {
+    let sftp = Sftp::open(session).await.unwrap();
+    match way {
+        Way::Get => assert!(here.read("back") == content, "{way:?}"),
+        Way::PutInPlace | Way::PutAtomic => {
+            assert!(sftp.read("/there").await.unwrap() == content, "{way:?}");
+        }
+    }
+    let mut listed = sftp.read_dir("/").await.unwrap();
+    let mut names = Vec::new();
+    while let Some(entry) = listed.next_entry().await.unwrap() {
+        names.push(entry.name().clone());
+    }
+    assert_eq!(names, ["there"], "{way:?}");
+    sftp.close().await;
+}
+
+#[tokio::test]
+async fn two_connections_carry_a_file_together() {
+    for way in WAYS {
+        let (here, bytes) = (Here::new(), content(LENGTH));
+        here.file("from", &bytes);
+        let server = serve(way, &bytes, []).await;
+        let (first, second) = (login(&server).await, login(&server).await);
+        let sftp = Sftp::open(&first).await.unwrap();
+        let moved = within(transfer(way, &sftp, &here).also_over(&second).into_future()).await.unwrap();
+        assert_eq!((moved.channels, moved.length), (2, LENGTH as u64), "{way:?}");
+        let carried = [first.stats(), second.stats()].map(|stats| stats.bytes_received + stats.bytes_sent);
+        assert!(carried.iter().all(|bytes| *bytes > LENGTH as u64 / 5), "{way:?}: {carried:?}");
+        is_whole(way, &second, &here, &bytes).await;
+        no_handles(&server).await;
+        sftp.close().await;
+        server.stop().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_lost_midway_is_done_without_whichever_it_is() {
+    for way in WAYS {
+        for lost in [1, 2] {
+            let (here, bytes) = (Here::new(), content(LENGTH));
+            here.file("from", &bytes);
+            let cut = match way {
+                Way::Get => Fault::cut_after(5_000_000, Cut::Rst),
+                Way::PutInPlace | Way::PutAtomic => Fault::cut_after_received(5_000_000, Cut::Rst),
+            };
+            let server = serve(way, &bytes, [cut.on_connection(lost)]).await;
+            let (first, second) = (login(&server).await, login(&server).await);
+            let sftp = Sftp::open(&first).await.unwrap();
+            let moved = within(transfer(way, &sftp, &here).also_over(&second).into_future()).await;
+            let moved = moved.unwrap_or_else(|error| panic!("{way:?}, lost {lost}: {error}"));
+            assert_eq!(moved.channels, 1, "{way:?}, lost {lost}");
+            let left = if lost == 1 { &second } else { &first };
+            is_whole(way, left, &here, &bytes).await;
+            none_open(&server).await;
+            server.stop().await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_transfer_dropped_after_its_first_channel_was_lost_leaves_no_temporary_file() {
+    let here = Here::new();
+    here.file("from", &content(LENGTH));
+    let cut = Fault::cut_after_received(4_000_000, Cut::Rst).on_connection(1);
+    let server = serve(Way::PutAtomic, b"", [cut]).await;
+    let (first, second) = (login(&server).await, login(&server).await);
+    let sftp = Sftp::open(&first).await.unwrap();
+    let lost = async {
+        server.wait_until(|record| record.connections_open() == 1, DEADLINE).await.unwrap();
+        // The one that is left goes on alone, which shows that the loss was noticed.
+        let before = second.stats().bytes_sent;
+        while second.stats().bytes_sent < before + 3_000_000 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    let put = sftp.put(here.path("from"), "/there").atomic().also_over(&second).into_future();
+    tokio::select! {
+        ended = put => panic!("it was not dropped: {ended:?}"),
+        () = lost => {}
+    }
+    let sftp = Sftp::open(&second).await.unwrap();
+    none_open(&server).await;
+    within(async {
+        while sftp.read_dir("/").await.unwrap().next_entry().await.unwrap().is_some() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    })
+    .await;
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_to_another_machine_is_left_alone() {
+    for way in WAYS {
+        let (here, bytes) = (Here::new(), content(LENGTH));
+        let mut theirs = bytes.clone();
+        theirs.reverse();
+        here.file("from", &bytes);
+        let server = serve(way, &bytes, []).await;
+        // As long and as old: machines that were installed from one image differ in neither.
+        let files = rustle_testserver::Sftp::memory().file("/there", theirs.clone());
+        let other = serve_with(TestServer::builder().sftp(files).network(slow())).await;
+        let (first, second) = (login(&server).await, login(&other).await);
+        let sftp = Sftp::open(&first).await.unwrap();
+        let elsewhere = Sftp::open(&second).await.unwrap();
+        let then = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+        if way == Way::Get {
+            sftp.set_times("/there", then, then).await.unwrap();
+        }
+        elsewhere.set_times("/there", then, then).await.unwrap();
+        let moved = within(transfer(way, &sftp, &here).also_over(&second).into_future()).await.unwrap();
+        assert_eq!(moved.channels, 1, "{way:?}");
+        is_whole(way, &first, &here, &bytes).await;
+        assert!(elsewhere.read("/there").await.unwrap() == theirs, "{way:?}");
+        let names = elsewhere.metadata("/").await;
+        assert!(names.is_ok(), "the other connection is as it was");
+        for sftp in [sftp, elsewhere] {
+            sftp.close().await;
+        }
+        server.stop().await.unwrap();
+        other.stop().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_takes_the_name_of_one_that_is_sent_in_place_is_not_written_to() {
+    let (here, bytes) = (Here::new(), content(LENGTH));
+    let from = here.file("from", &bytes);
+    let mut theirs = bytes.clone();
+    theirs.reverse();
+    let files = rustle_testserver::Sftp::memory().file("/other", theirs.clone());
+    // The second channel of the put comes when the name is another file's.
+    let late = Fault::withhold_channel_open().nth(2).for_time(Duration::from_millis(500));
+    let server = serve_with(TestServer::builder().sftp(files).network(slow()).fault(late)).await;
+    let sftp = Sftp::open(&login(&server).await).await.unwrap();
+    let others = async {
+        while server.faults_fired() < 1 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        let sftp = Sftp::open(&login(&server).await).await.unwrap();
+        sftp.rename("/there", "/aside").await.unwrap();
+        sftp.rename("/other", "/there").await.unwrap();
+        sftp.close().await;
+    };
+    let put = sftp.put(from, "/there").channels(NonZeroUsize::new(2).unwrap());
+    let (put, ()) = within(async { tokio::join!(put.into_future(), others) }).await;
+    assert_eq!(put.unwrap().channels, 1);
+    assert!(sftp.read("/aside").await.unwrap() == bytes, "all of it is in the file that was opened");
+    assert!(sftp.read("/there").await.unwrap() == theirs, "and none in the other");
+    sftp.close().await;
+    server.stop().await.unwrap();
+}
+
+async fn put(
+    sftp: &Sftp,
+    from: &Path,
+    connecting: impl Future<Output = rustle_session::Result<Session>> + Send + 'static,
+) -> Summary {
+    within(sftp.put(from, "/there").also_connecting(connecting).into_future()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_connection_that_cannot_be_made_holds_nothing_up() {
+    let here = Here::new();
+    // A connection is made for the one and not for the other.
+    let mut bytes = content(64 << 20);
+    let long = here.file("long", &bytes);
+    bytes.truncate((64 << 20) - 1);
+    let short = here.file("short", &bytes);
+    let server = serve_with(TestServer::builder().sftp(rustle_testserver::Sftp::memory())).await;
+    let session = login(&server).await;
+    let sftp = Sftp::open(&session).await.unwrap();
+    let closed = login(&server).await;
+    closed.close(Duration::from_secs(5)).await;
+    assert_eq!(put(&sftp, &long, std::future::pending()).await.channels, 1);
+    assert_eq!(put(&sftp, &long, std::future::ready(Ok(closed))).await.channels, 1);
+    assert_eq!(put(&sftp, &short, async { panic!("nobody asked for it") }).await.channels, 1);
+    assert_eq!(put(&sftp, &long, std::future::ready(Ok(session.clone()))).await.channels, 2);
+    sftp.close().await;
+    server.stop().await.unwrap();
+}
