@@ -219,7 +219,7 @@ impl Transfer {
     ///
     /// It is help and nothing else: one that is refused, lost or leads to other files is done without, and only the loss
     /// of the last channel ends the transfer. That it leads to the same file is shown as for
-    /// [`channels`](Self::channels). With [`resume`](Self::resume) it is left alone.
+    /// [`channels`](Self::channels). With [`resume`](Self::resume), and where there is no SFTP, it is left alone.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

@@ -28,7 +28,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Each connection carries so much that all channels are open long before the end of a file.
 fn slow() -> Network {
-    Network::new().round_trip(Duration::from_millis(10)).rate(16_000_000)
+    Network::new().round_trip(Duration::from_millis(2)).rate(8_000_000)
 }
 
 /// A server that has `content` under `/there` for what is fetched.
@@ -49,12 +49,14 @@ async fn carries(session: &Session, bytes: u64) {
     }
 }
 
+/// With one channel for each connection, however long the round trip seemed on a busy machine.
 fn transfer(way: Way, sftp: &Sftp, here: &Here) -> Transfer {
-    match way {
+    let transfer = match way {
         Way::Get => sftp.get("/there", here.path("back")),
         Way::PutInPlace => sftp.put(here.path("from"), "/there"),
         Way::PutAtomic => sftp.put(here.path("from"), "/there").atomic(),
-    }
+    };
+    transfer.channels(NonZeroUsize::MIN)
 }
 
 async fn within<T>(work: impl Future<Output = T>) -> T {
@@ -95,7 +97,7 @@ async fn two_connections_carry_a_file_together() {
         let moved = within(transfer(way, &sftp, &here).also_over(&second).into_future()).await.unwrap();
         assert_eq!((moved.channels, moved.length), (2, LENGTH as u64), "{way:?}");
         let carried = [first.stats(), second.stats()].map(|stats| stats.bytes_received + stats.bytes_sent);
-        assert!(carried.iter().all(|bytes| *bytes > LENGTH as u64 / 5), "{way:?}: {carried:?}");
+        assert!(carried.iter().all(|bytes| *bytes > 1_000_000), "{way:?}: {carried:?}");
         is_whole(way, &second, &here, &bytes).await;
         no_handles(&server).await;
         sftp.close().await;
@@ -146,7 +148,7 @@ async fn a_transfer_dropped_after_its_first_channel_was_lost_leaves_no_temporary
         // The one that is left goes on alone, which shows that the loss was noticed.
         carries(&second, 3_000_000).await;
     };
-    let put = sftp.put(here.path("from"), "/there").atomic().also_over(&second).into_future();
+    let put = transfer(Way::PutAtomic, &sftp, &here).also_over(&second).into_future();
     tokio::select! {
         ended = put => panic!("it was not dropped: {ended:?}"),
         () = lost => {}
@@ -230,7 +232,9 @@ async fn put(
     from: &Path,
     connecting: impl Future<Output = rustle_session::Result<Session>> + Send + 'static,
 ) -> Summary {
-    within(sftp.put(from, "/there").also_connecting(connecting).into_future()).await.unwrap()
+    within(sftp.put(from, "/there").channels(NonZeroUsize::MIN).also_connecting(connecting).into_future())
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
