@@ -4,7 +4,12 @@
 //! is its own too.
 #![expect(clippy::print_stderr, reason = "figures that gate nothing are for who reads the log")]
 
-use std::{process::Command, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+    time::Duration,
+};
 
 use russh::ChannelMsg;
 use rustle_testserver::{Cut, Record, Reply, TestServer};
@@ -54,7 +59,7 @@ struct Held {
 impl Held {
     fn now() -> Self {
         let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
-        let descriptors = std::fs::read_dir("/proc/self/fd").ok().map(Iterator::count);
+        let descriptors = own("fd").and_then(|fd| std::fs::read_dir(fd).ok()).map(Iterator::count);
         Self { tasks, descriptors }
     }
 
@@ -72,9 +77,15 @@ impl Held {
     }
 }
 
+/// What Linux tells of this process. A program for Windows that wine runs there finds the same names, and behind them what
+/// the process of wine holds that serves them all.
+fn own(name: &str) -> Option<PathBuf> {
+    cfg!(target_os = "linux").then(|| Path::new("/proc/self").join(name))
+}
+
 /// The memory that the process holds, in bytes, where the system tells.
 fn resident() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let status = std::fs::read_to_string(own("status")?).ok()?;
     let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
     line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib * 1024)
 }
