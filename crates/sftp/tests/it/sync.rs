@@ -13,6 +13,8 @@ use crate::support::{finish, open, serve};
 #[cfg(unix)]
 mod disk;
 mod ends;
+#[cfg(unix)]
+mod killed;
 
 /// All files below a directory of this side.
 fn files(top: &Path) -> BTreeMap<String, Vec<u8>> {

@@ -19,7 +19,7 @@ enum Way {
     From,
 }
 
-fn fresh(top: &Path) -> BTreeMap<String, Vec<u8>> {
+pub(super) fn fresh(top: &Path) -> BTreeMap<String, Vec<u8>> {
     for number in 0..12u8 {
         old(&top.join(format!("dir-{}/new-{number}", number % 3)), vec![number; 3000 + usize::from(number)]);
     }
@@ -28,7 +28,7 @@ fn fresh(top: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 /// What the target has before: some of the files with other content, and one more.
-fn stale(top: &Path) -> BTreeMap<String, Vec<u8>> {
+pub(super) fn stale(top: &Path) -> BTreeMap<String, Vec<u8>> {
     for number in 0..6u8 {
         old(&top.join(format!("dir-{}/new-{number}", number % 3)), format!("old {number}"));
     }
@@ -107,7 +107,7 @@ async fn cut_at(points: usize, way: Way) {
     assert!(interrupted > points / 2, "only {interrupted} were interrupted");
 }
 
-fn is_temporary(name: &str) -> bool {
+pub(super) fn is_temporary(name: &str) -> bool {
     name.rsplit('/').next().unwrap().starts_with('.')
 }
 

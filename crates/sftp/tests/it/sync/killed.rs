@@ -1,0 +1,102 @@
+//! OpenSSH's server, killed at many places of a synchronisation.
+
+use std::path::Path;
+use std::pin::Pin;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+use rustle_sftp::Sftp;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::process::{Child, ChildStdout, Command};
+
+use super::ends::{fresh, is_temporary, stale};
+use super::files;
+
+const SERVERS: [&str; 3] =
+    ["/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server", "/usr/lib/ssh/sftp-server"];
+
+/// What the server says, counted; after so many bytes it is killed, and what it had said is read no further.
+struct Counted {
+    from: ChildStdout,
+    left: Option<u64>,
+    seen: Arc<AtomicU64>,
+    process: rustix::process::Pid,
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let before = into.filled().len();
+        if self.left == Some(0) {
+            return Poll::Ready(Ok(()));
+        }
+        let read = Pin::new(&mut self.from).poll_read(cx, into);
+        let count = (into.filled().len() - before) as u64;
+        self.seen.fetch_add(count, Ordering::Relaxed);
+        if let Some(left) = self.left {
+            self.left = Some(left.saturating_sub(count));
+            if left <= count {
+                let _ = rustix::process::kill_process(self.process, rustix::process::Signal::KILL);
+            }
+        }
+        read
+    }
+}
+
+/// A server over pipes, which is killed when it has said so many bytes.
+async fn start(program: &str, kill_after: Option<u64>) -> (Child, rustle_sftp::Result<Sftp>, Arc<AtomicU64>) {
+    let mut command = Command::new(program);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+    let mut child = command.spawn().unwrap();
+    let process = i32::try_from(child.id().unwrap()).unwrap();
+    let process = rustix::process::Pid::from_raw(process).unwrap();
+    let seen = Arc::new(AtomicU64::new(0));
+    let from = child.stdout.take().unwrap();
+    let counted = Counted { from, left: kill_after, seen: Arc::clone(&seen), process };
+    let sftp = Sftp::over(counted, child.stdin.take().unwrap()).await;
+    (child, sftp, seen)
+}
+
+async fn sync(sftp: &Sftp, from: &Path, to: &Path) -> rustle_sftp::Result<()> {
+    let summary = sftp.sync_to(from, to.as_os_str().as_encoded_bytes()).delete().await?;
+    summary.failures.into_iter().next().map_or(Ok(()), |failure| Err(failure.error))
+}
+
+#[tokio::test]
+async fn a_server_that_is_killed_leaves_old_files_or_new_ones() {
+    let Some(program) = SERVERS.into_iter().find(|program| Path::new(program).exists()) else {
+        eprintln!("skipped: no sftp-server of OpenSSH is installed");
+        return;
+    };
+    let (mut total, mut state, mut interrupted) = (None, 0x9e37_79b9_u64, 0);
+    for point in 0..=50 {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        let (new, before) = (fresh(&from), stale(&to));
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let after = total.map(|total| 1 + (state >> 33) % total);
+        let (mut child, sftp, seen) = start(program, after).await;
+        if let Ok(sftp) = sftp {
+            interrupted += usize::from(sync(&sftp, &from, &to).await.is_err());
+            sftp.close().await;
+        }
+        total.get_or_insert(seen.load(Ordering::Relaxed));
+        // It has ended by itself, or was killed.
+        child.wait().await.unwrap();
+        for (name, content) in files(&to) {
+            let one_of_both = new.get(&name) == Some(&content) || before.get(&name) == Some(&content);
+            assert!(one_of_both || is_temporary(&name), "{point}, killed after {after:?}: {name} is mixed");
+        }
+        let (_child, sftp, _) = start(program, None).await;
+        let sftp = sftp.unwrap();
+        sync(&sftp, &from, &to).await.unwrap();
+        assert!(files(&to) == new, "{point}, killed after {after:?}");
+        sftp.close().await;
+    }
+    assert!(interrupted > 25, "only {interrupted} were interrupted");
+}
