@@ -21,7 +21,21 @@ pub(crate) async fn settings(
     printer: &mut Printer,
 ) -> Result<HostSetup, Stop> {
     let person = Arc::new(Person::new(|name| std::env::var_os(name)));
-    let read = async { Ok(plan.setup(&person, command).await?) };
+    settings_for(&person, plan, command, signals, printer).await
+}
+
+/// The same, where this person is asked.
+///
+/// # Cancel safety
+/// Dropped, nothing was changed.
+pub(crate) async fn settings_for(
+    person: &Arc<Person>,
+    plan: &HostPlan,
+    command: Option<String>,
+    signals: &mut Signals,
+    printer: &mut Printer,
+) -> Result<HostSetup, Stop> {
+    let read = async { Ok(plan.setup(person, command).await?) };
     let setup = signals.unless_interrupted(read).await?;
     printer.follow(setup.run().verbosity());
     printer.setup_warnings(setup.warnings());

@@ -10,8 +10,8 @@ use crate::standard_error::Lines;
 pub(crate) fn start(output: Output) {
     let filter = match output.voice {
         Voice::Quiet | Voice::Normal => return,
-        Voice::Verbose(1) => "rustle_session=info,rustle_testserver=info",
-        Voice::Verbose(2) => "rustle_session=debug,rustle_testserver=debug",
+        Voice::Verbose(1) => "rustle_session=info,rustle_sftp=info,rustle_testserver=info",
+        Voice::Verbose(2) => "rustle_session=debug,rustle_sftp=debug,rustle_testserver=debug",
         Voice::Verbose(_) => "trace",
     };
     let ansi = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;

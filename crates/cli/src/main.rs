@@ -11,6 +11,7 @@ mod connect;
 mod demo;
 mod exec;
 mod failure;
+mod further;
 mod logging;
 mod ls_remote;
 mod names;

@@ -11,6 +11,7 @@ mod terminal;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustle_session::{
     BoxFuture, DnsFinding, Echo, HostKeyAnswer, HostKeyOffer, HostKeyPrompter, HostKeysChange, PromptError,
@@ -22,6 +23,8 @@ use secrecy::ExposeSecret;
 #[derive(Debug)]
 pub(crate) struct Person {
     way: Way,
+    was_asked: AtomicBool,
+    is_left_alone: AtomicBool,
 }
 
 /// How the person is asked.
@@ -49,7 +52,17 @@ impl Person {
             (Some(program), require) if require != Some("never") && has_display => Way::TerminalOr(program),
             _ => Way::Terminal,
         };
-        Self { way }
+        Self { way, was_asked: AtomicBool::new(false), is_left_alone: AtomicBool::new(false) }
+    }
+
+    /// Whether there was a question so far.
+    pub(crate) fn was_asked(&self) -> bool {
+        self.was_asked.load(Ordering::Relaxed)
+    }
+
+    /// No question any more: whoever asks is told that nobody is there.
+    pub(crate) fn leave_alone(&self) {
+        self.is_left_alone.store(true, Ordering::Relaxed);
     }
 
     /// Asks one question.
@@ -57,6 +70,10 @@ impl Person {
     /// # Cancel safety
     /// Dropped, the question is withdrawn and the terminal is as it was.
     async fn ask_one(&self, text: &str, echo: Echo) -> Result<SecretString, PromptError> {
+        if self.is_left_alone.load(Ordering::Relaxed) {
+            return Err(PromptError::Unavailable);
+        }
+        self.was_asked.store(true, Ordering::Relaxed);
         match &self.way {
             Way::Program(program) => askpass::ask(program, text).await,
             Way::Terminal => driver::ask_terminal(text, echo).await,

@@ -5,10 +5,13 @@ mod jobs;
 mod report;
 pub(crate) mod tree;
 
+use std::num::NonZeroUsize;
+
 use rustle_sftp::{ErrorKind, Sftp, Summary, Transfer};
 
-use crate::channel::with_sftp;
+use crate::channel::with_more_connections;
 use crate::failure::{FAILED, Failure, Stop};
+use crate::further::Further;
 use crate::plan::{Manner, TransferPlan, Way};
 use crate::printer::Printer;
 
@@ -21,17 +24,22 @@ pub(crate) use self::report::Report;
 /// # Cancel safety
 /// Dropped, temporary files are removed as a dropped [`Transfer`] removes them.
 pub(crate) async fn run(plan: &TransferPlan, printer: &mut Printer) -> Result<u8, Stop> {
-    let report = with_sftp(&plan.host, printer, async |sftp, target, printer| {
-        move_all(plan, sftp, target, printer).await
-    })
-    .await?;
+    let work = async |sftp: &Sftp, target: &str, further: &Further, printer: &mut Printer| {
+        move_all(plan, (sftp, further), target, printer).await
+    };
+    let wanted = match plan.manner.limit {
+        // One connection keeps any rate that is worth limiting.
+        Some(_) => Some(plan.manner.connections.unwrap_or(NonZeroUsize::MIN)),
+        None => plan.manner.connections,
+    };
+    let report = with_more_connections(&plan.host, wanted, printer, work).await?;
     report.print(printer)?;
     Ok(if report.is_good() { 0 } else { FAILED })
 }
 
 async fn move_all(
     plan: &TransferPlan,
-    sftp: &Sftp,
+    (sftp, further): (&Sftp, &Further),
     target: &str,
     printer: &mut Printer,
 ) -> Result<Report, Stop> {
@@ -54,7 +62,7 @@ async fn move_all(
             continue;
         }
         let bar = Bar::new(&job, (before + 1, all), printer)?;
-        let result = move_one(&job, sftp, plan.manner, &bar, target).await;
+        let result = move_one(&job, (sftp, further), plan.manner, &bar, target).await;
         drop(bar);
         report.add(job, result, printer)?;
     }
@@ -63,7 +71,7 @@ async fn move_all(
 
 async fn move_one(
     job: &Job,
-    sftp: &Sftp,
+    (sftp, further): (&Sftp, &Further),
     manner: Manner,
     bar: &Bar,
     target: &str,
@@ -79,7 +87,7 @@ async fn move_one(
             return Err(Failure::new(crate::failure::USAGE, "both paths are on the same side"));
         }
     };
-    bar.watch(in_this_manner(transfer, manner)).await.map_err(|error| {
+    bar.watch(further.carry(in_this_manner(transfer, manner))).await.map_err(|error| {
         let failure = Failure::sftp(&error, target);
         match error.kind() {
             ErrorKind::IsADirectory => failure.hint("-r moves directories with all that is in them"),

@@ -115,6 +115,10 @@ pub(crate) struct MannerArgs {
     /// At most so many bytes a second; K, M and G are 1024 of the one before
     #[arg(long, value_name = "RATE", value_parser = limit)]
     pub(crate) limit: Option<NonZeroU64>,
+    /// So many connections, from 1 to 8, for each file of 64 MiB or more that is not in a directory of -r [default: 2 where
+    /// the host is near and the second login asks nobody anything, else 1]. Those that the host refuses are done without
+    #[arg(long, value_name = "N", value_parser = connections)]
+    pub(crate) connections: Option<NonZeroUsize>,
 }
 
 /// What of directories is moved, and how.
@@ -148,6 +152,11 @@ fn mode(text: &str) -> Result<u32, String> {
     }
 }
 
+fn connections(text: &str) -> Result<NonZeroUsize, String> {
+    let count = if text.starts_with('+') { None } else { text.parse::<NonZeroUsize>().ok() };
+    count.filter(|count| count.get() <= 8).ok_or_else(|| "not a number from 1 to 8".into())
+}
+
 pub(super) fn limit(text: &str) -> Result<NonZeroU64, String> {
     let (digits, unit) = match text.char_indices().next_back() {
         Some((at, 'k' | 'K')) => (&text[..at], 1 << 10),
@@ -173,6 +182,14 @@ mod tests {
         );
         for wrong in ["", "0", "0K", "K", "+1", "-1", "1.5M", "2MB", "99999999999G", "1\u{20ac}"] {
             assert!(limit(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn connections_are_one_to_eight() {
+        assert_eq!(connections("8").map(NonZeroUsize::get), Ok(8));
+        for wrong in ["", "0", "9", "+2", "-1", "two"] {
+            assert!(connections(wrong).is_err(), "{wrong}");
         }
     }
 

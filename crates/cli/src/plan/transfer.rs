@@ -45,6 +45,8 @@ pub(crate) struct Manner {
     pub(crate) mode: Option<u32>,
     /// Bytes per second.
     pub(crate) limit: Option<NonZeroU64>,
+    /// In all, where that was typed.
+    pub(crate) connections: Option<NonZeroUsize>,
 }
 
 /// How directories are moved.
@@ -155,6 +157,7 @@ impl From<MannerArgs> for Manner {
             preserve: args.preserve,
             mode: args.mode,
             limit: args.limit,
+            connections: args.connections,
         }
     }
 }
