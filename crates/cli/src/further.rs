@@ -42,14 +42,14 @@ impl Further {
         person: &Person,
         wanted: Option<NonZeroUsize>,
     ) -> Self {
-        let more = match wanted {
-            Some(wanted) => wanted.get() - 1,
-            None => usize::from(
-                setup.connector().dials()
-                    && asks_nobody(session, person)
-                    && session.stats().round_trip <= NEAR,
-            ),
+        let login = Login {
+            is_direct: setup.connector().dials(),
+            was_asked: person.was_asked(),
+            methods: session.method(),
+            took: session.authentication_time(),
+            round_trip: session.stats().round_trip,
         };
+        let more = wanted.map_or_else(|| login.worth(), NonZeroUsize::get) - 1;
         let pinned = session.host_key().and_then(|key| PinnedHostKey::new(&key.fingerprint()).ok());
         let Some(pinned) = pinned.filter(|_| more > 0) else { return Self::none() };
         // Whatever it is that would be asked, on a jump host too: the transfer is under way.
@@ -111,13 +111,29 @@ impl HostTrust for SameKey {
     }
 }
 
-/// Whether the first login went without a person. A security key's touch and an agent's question show only in the time
-/// that they take. A code is good for one login, and who asks for it is keyboard-interactive.
-fn asks_nobody(session: &Session, person: &Person) -> bool {
-    let silent = |method: &str| matches!(method, "publickey" | "password" | "none");
-    !person.was_asked()
-        && session.method().split(',').all(silent)
-        && session.authentication_time() <= WITHOUT_A_PERSON
+/// How the first login went.
+#[derive(Clone, Copy)]
+struct Login<'a> {
+    is_direct: bool,
+    /// A person was.
+    was_asked: bool,
+    methods: &'a str,
+    took: Duration,
+    round_trip: Duration,
+}
+
+impl Login<'_> {
+    /// How many connections are right where nobody said.
+    fn worth(self) -> usize {
+        if self.is_direct && self.asked_nobody() && self.round_trip <= NEAR { 2 } else { 1 }
+    }
+
+    /// A security key's touch and an agent's question show only in the time that they take. A code is good for one login,
+    /// and who asks for it is keyboard-interactive.
+    fn asked_nobody(self) -> bool {
+        let silent = |method: &str| matches!(method, "publickey" | "password" | "none");
+        !self.was_asked && self.methods.split(',').all(silent) && self.took <= WITHOUT_A_PERSON
+    }
 }
 
 /// A login on a network like that, with an account database behind it, is quicker; nobody touches a key so soon.
@@ -125,3 +141,30 @@ const WITHOUT_A_PERSON: Duration = Duration::from_millis(400);
 
 /// Of one network: what is further away has less to give than one connection can carry.
 const NEAR: Duration = Duration::from_millis(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_connection_is_made_by_itself_only_where_it_asks_nobody_and_the_host_is_near() {
+        let near = Login {
+            is_direct: true,
+            was_asked: false,
+            methods: "publickey",
+            took: Duration::from_millis(20),
+            round_trip: Duration::from_micros(200),
+        };
+        assert_eq!(near.worth(), 2);
+        assert_eq!(Login { methods: "publickey,password", ..near }.worth(), 2);
+        for one in [
+            Login { is_direct: false, ..near },
+            Login { was_asked: true, ..near },
+            Login { methods: "publickey,keyboard-interactive", ..near },
+            Login { took: Duration::from_millis(900), ..near },
+            Login { round_trip: Duration::from_millis(30), ..near },
+        ] {
+            assert_eq!(one.worth(), 1, "{} {:?} {:?}", one.methods, one.took, one.round_trip);
+        }
+    }
+}

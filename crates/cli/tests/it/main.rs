@@ -9,6 +9,7 @@
 
 #[cfg(unix)]
 mod agent;
+mod connections;
 mod demo;
 mod exec;
 mod failures;
