@@ -47,7 +47,7 @@ enum Row {
     Pipe,
     /// 1 GiB over SFTP from and to the test server.
     TestServer,
-    /// 1 GiB over SFTP by the program that is shipped.
+    /// 1 GiB and 2000 small files over SFTP by the program that is shipped.
     Sftp,
 }
 

@@ -47,10 +47,10 @@ impl<'a> Programs<'a> {
         command
     }
 
-    /// The shipped binary, moving a file with these operands.
-    pub(super) fn shipped_transfer(&self, way: &str, from: &OsStr, to: &OsStr) -> Command {
+    /// The shipped binary, moving files with these options and operands.
+    pub(super) fn shipped_transfer(&self, options: &[&str], from: &OsStr, to: &OsStr) -> Command {
         let mut command = self.quiet(self.folder.join("rustle-connect"));
-        command.arg("--config").arg(self.server.ssh_config()).args([way, "-q"]).arg(from).arg(to);
+        command.arg("--config").arg(self.server.ssh_config()).args(options).arg("-q").arg(from).arg(to);
         command
     }
 

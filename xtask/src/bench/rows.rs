@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
+use std::fs;
 use std::io;
 use std::num::NonZeroU32;
 use std::path::Path;
@@ -28,6 +29,10 @@ const COMMANDS: u32 = 500;
 /// A login for each command takes too long to be measured whole.
 const COMMANDS_OF_SSH: u32 = COMMANDS / 10;
 const BYTES: u64 = 1 << 30;
+/// Of the small files.
+const FILES: u32 = 2000;
+const FILE_BYTES: usize = 4096;
+const OWN_CHOICE: &str = "the same, with its own choice of connections";
 
 /// Many connections from nothing.
 pub(super) fn connect<'a>(programs: &'a Programs<'a>) -> Vec<Duel<'a>> {
@@ -125,28 +130,86 @@ pub(super) fn test_server<'a>(
     duels.into_iter().collect()
 }
 
-/// One large file over one connection, to and from a file system in memory where there is one; both sides write over
-/// what their last run left.
+/// One large file over one connection and over as many as the program chooses, and many small files, to and from a file
+/// system in memory where there is one; both sides write over what their last run left.
 pub(super) fn sftp<'a>(server: &'a Server, programs: &'a Programs<'a>) -> Result<Vec<Duel<'a>>, Failure> {
+    let mut duels = large_file(server, programs)?;
+    duels.extend(small_files(server, programs)?);
+    Ok(duels)
+}
+
+fn large_file<'a>(server: &'a Server, programs: &'a Programs<'a>) -> Result<Vec<Duel<'a>>, Failure> {
     let file = server.file(BYTES)?;
     let of_ours = file.with_extension("ours");
     let of_theirs = file.with_extension("theirs");
-    let remote = |path: &Path| OsString::from(format!("{HOST}:{}", path.display()));
     let ways = [
-        ("get", remote(&file), of_ours.clone().into_os_string(), 0.70, 0.62),
-        ("put", file.clone().into_os_string(), remote(&of_ours), 0.82, 0.65),
+        ("get", remote(&file), of_ours.clone().into_os_string(), ["SFTP gets 1 GiB", OWN_CHOICE], 0.70, 0.62),
+        ("put", file.clone().into_os_string(), remote(&of_ours), ["SFTP puts 1 GiB", OWN_CHOICE], 0.82, 0.65),
     ];
-    let duels = ways.map(|(way, from, to, wall, cpu)| {
+    let duels = ways.map(|(way, from, to, [one, own], wall, cpu)| {
         let line = format!("{way} {} {}", file.display(), of_theirs.display());
-        let batch = Batch::write(server, &format!("{way}_one"), &line)?;
-        check_copy(programs.shipped_transfer(way, &from, &to), &file, &of_ours)?;
-        let ours = Side::program("`rustle-connect`", move || programs.shipped_transfer(way, &from, &to));
+        let batch = Rc::new(Batch::write(server, &format!("{way}_one"), &line)?);
+        let duel = |title, options: &'static [&'static str]| {
+            check_copy(programs.shipped_transfer(options, &from, &to), &file, &of_ours)?;
+            let (from, to, batch) = (from.clone(), to.clone(), Rc::clone(&batch));
+            let ours =
+                Side::program("`rustle-connect`", move || programs.shipped_transfer(options, &from, &to));
+            let theirs = Side::program("`sftp`", move || embedded::sftp_of(server, &batch));
+            Ok(Duel::new(title, ours, theirs))
+        };
+        let (of_one, of_own): (&[&str], &[&str]) = match way {
+            "get" => (&["get", "--connections", "1"], &["get"]),
+            _ => (&["put", "--connections", "1"], &["put"]),
+        };
+        Ok([duel(one, of_one)?.wall(wall).cpu(cpu), duel(own, of_own)?.wall(0.60)])
+    });
+    let duels: Result<Vec<_>, Failure> = duels.into_iter().collect();
+    Ok(duels?.into_iter().flatten().collect())
+}
+
+/// Directories have no pattern to be looked for, and are there beforehand on the receiving side: so both sides make one
+/// and write over its files from then on.
+fn small_files<'a>(server: &'a Server, programs: &'a Programs<'a>) -> Result<Vec<Duel<'a>>, Failure> {
+    let folder = server.files(FILES, FILE_BYTES)?;
+    let of_ours = folder.with_extension("ours");
+    let of_theirs = folder.with_extension("theirs");
+    for made in [&of_ours, &of_theirs] {
+        fs::create_dir_all(made).map_err(|error| Failure::new(format!("{}: {error}", made.display())))?;
+    }
+    let all = folder.join(".");
+    let ways = [
+        (
+            "get",
+            &["get", "-r"],
+            remote(&all),
+            of_ours.clone().into_os_string(),
+            "SFTP gets 2000 files of 4 KiB",
+        ),
+        (
+            "put",
+            &["put", "-r"],
+            all.clone().into_os_string(),
+            remote(&of_ours),
+            "SFTP puts 2000 files of 4 KiB",
+        ),
+    ];
+    let duels = ways.map(|(way, options, from, to, title)| {
+        let line = format!("{way} -r {}/* {}/", folder.display(), of_theirs.display());
+        let batch = Batch::write(server, &format!("{way}_many"), &line)?;
+        finish(programs.shipped_transfer(options, &from, &to))?;
+        let mut diff = Command::new("diff");
+        shell::capture_ok(diff.arg("-r").arg(&folder).arg(&of_ours))?;
+        let ours =
+            Side::program("`rustle-connect -r`", move || programs.shipped_transfer(options, &from, &to));
         let theirs = Side::program("`sftp`", move || embedded::sftp_of(server, &batch));
-        Ok(Duel::new(if way == "get" { "SFTP gets 1 GiB" } else { "SFTP puts 1 GiB" }, ours, theirs)
-            .wall(wall)
-            .cpu(cpu))
+        Ok(Duel::new(title, ours, theirs).wall(0.3))
     });
     duels.into_iter().collect()
+}
+
+/// As an operand of ours.
+fn remote(path: &Path) -> OsString {
+    OsString::from(format!("{HOST}:{}", path.display()))
 }
 
 /// Whether the copy is one; a side that loses some would be measured as a fast one.

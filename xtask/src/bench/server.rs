@@ -120,6 +120,17 @@ impl Server {
         written.map_err(|error| Failure::new(format!("cannot write {}: {error}", path.display())))?;
         Ok(path)
     }
+
+    /// A directory with so many files of so many bytes, where [`file`](Self::file) is.
+    pub(super) fn files(&self, count: u32, bytes: usize) -> Result<PathBuf, Failure> {
+        let path = self.folder.join("many");
+        let content: Vec<u8> = (0..=u8::MAX).cycle().take(bytes).collect();
+        let written = fs::create_dir_all(&path).and_then(|()| {
+            (0..count).try_for_each(|n| fs::write(path.join(format!("file-{n:04}")), &content))
+        });
+        written.map_err(|error| Failure::new(format!("cannot write {}: {error}", path.display())))?;
+        Ok(path)
+    }
 }
 
 /// One cipher, so that all sides do the same work, limits that no row reaches, and another home: a login shell's own
