@@ -1,15 +1,16 @@
-//! Work over an SFTP channel on one host, from the connection to its end.
+//! Work with the files of one host, from the connection to its end.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustle_sftp::Sftp;
+use rustle_session::Session;
+use rustle_sftp::{Files, Means};
 
 use crate::connect;
 use crate::failure::{Failure, Stop};
 use crate::further::Further;
-use crate::plan::HostPlan;
+use crate::plan::{HostPlan, MeansPlan};
 use crate::printer::Printer;
 use crate::prompt::Person;
 use crate::signals::Signals;
@@ -17,30 +18,33 @@ use crate::signals::Signals;
 /// How long a goodbye to the host may keep this program: the channel has ended by then.
 const GOODBYE: Duration = Duration::from_millis(250);
 
-/// Connects, carries out `work`, which is told the host's name, and closes. A signal drops the work.
+/// Connects, opens what there is for files, carries out `work`, which is told the host's name, and closes. A signal drops
+/// the work. Where it is not SFTP that was opened, and nobody chose that, it is said.
 ///
 /// # Cancel safety
 /// Dropped, so is the work, and the connection is closed.
-pub(crate) async fn with_sftp<T>(
+pub(crate) async fn with_files<T>(
     host: &HostPlan,
+    means: MeansPlan,
     printer: &mut Printer,
-    work: impl AsyncFnOnce(&Sftp, &str, &mut Printer) -> Result<T, Stop>,
+    work: impl AsyncFnOnce(&Files, &str, &mut Printer) -> Result<T, Stop>,
 ) -> Result<T, Stop> {
-    let work = async |sftp: &Sftp, target: &str, _: &Further, printer: &mut Printer| {
-        work(sftp, target, printer).await
+    let work = async |files: &Files, target: &str, _: &Further, printer: &mut Printer| {
+        work(files, target, printer).await
     };
-    with_more_connections(host, Some(NonZeroUsize::MIN), printer, work).await
+    with_more_connections(host, means, Some(NonZeroUsize::MIN), printer, work).await
 }
 
 /// The same, where the work may have more connections: so many in all as are `wanted`, or as [`Further`] thinks right.
 ///
 /// # Cancel safety
-/// As [`with_sftp`].
+/// As [`with_files`].
 pub(crate) async fn with_more_connections<T>(
     host: &HostPlan,
+    means: MeansPlan,
     wanted: Option<NonZeroUsize>,
     printer: &mut Printer,
-    work: impl AsyncFnOnce(&Sftp, &str, &Further, &mut Printer) -> Result<T, Stop>,
+    work: impl AsyncFnOnce(&Files, &str, &Further, &mut Printer) -> Result<T, Stop>,
 ) -> Result<T, Stop> {
     let mut signals = Signals::listen()?;
     let person = Arc::new(Person::new(|name| std::env::var_os(name)));
@@ -48,16 +52,18 @@ pub(crate) async fn with_more_connections<T>(
     let session = connect::connect(&setup, &mut signals, printer).await?;
     let target = session.target();
     let further = Further::of(&session, &setup, &person, wanted);
-    let opening = async { Ok(Sftp::open(&session).await.map_err(|error| Failure::sftp(&error, target))?) };
+    let opening =
+        async { Ok(Box::pin(open(&session, means)).await.map_err(|error| Failure::sftp(&error, target))?) };
     let outcome = match signals.unless_interrupted(opening).await {
-        Ok(sftp) => {
+        Ok(files) => {
+            say_what_is_missing(&files, target, printer);
             let done = tokio::select! {
-                done = work(&sftp, target, &further, printer) => done,
+                done = work(&files, target, &further, printer) => done,
                 signal = signals.next() => Err(Stop::Midway(signal.exit_code())),
             };
             // What dropped work asked for is answered before the channel ends, unless somebody is in a hurry.
             tokio::select! {
-                () = sftp.close() => {}
+                () = files.close() => {}
                 _ = signals.next() => {}
             }
             done
@@ -69,4 +75,24 @@ pub(crate) async fn with_more_connections<T>(
         _ = signals.next() => {}
     }
     outcome
+}
+
+async fn open(session: &Session, means: MeansPlan) -> rustle_sftp::Result<Files> {
+    match means {
+        MeansPlan::Best => Files::open(session).await,
+        MeansPlan::Scp => Files::by_scp(session).await,
+    }
+}
+
+/// Only what a transfer or a listing may miss.
+fn say_what_is_missing(files: &Files, target: &str, printer: &mut Printer) {
+    if files.refusal().is_none() || files.means() == Means::Sftp {
+        return;
+    }
+    let lacks: Vec<_> = files.lacks().iter().map(ToString::to_string).collect();
+    printer.warning(format_args!(
+        "{target} has no SFTP, so it goes by {}: {}",
+        files.means(),
+        lacks.join("; ")
+    ));
 }

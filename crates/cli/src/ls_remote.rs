@@ -2,12 +2,12 @@
 
 mod row;
 
-use rustle_sftp::{ErrorKind, Metadata, Sftp};
+use rustle_sftp::{ErrorKind, Files, Metadata};
 use serde::Serialize;
 
-use crate::channel::with_sftp;
+use crate::channel::with_files;
 use crate::failure::{FAILED, Failure, Stop};
-use crate::plan::{Format, ListPlan};
+use crate::plan::{Format, ListPlan, MeansPlan};
 use crate::printer::Printer;
 use crate::remote_path;
 
@@ -21,9 +21,15 @@ const MOST: usize = 1 << 20;
 /// # Cancel safety
 /// Dropped, nothing was changed.
 pub(crate) async fn run(plan: &ListPlan, printer: &mut Printer) -> Result<u8, Stop> {
-    with_sftp(&plan.host, printer, async |sftp, target, printer| {
-        let Listing { rows, refused } = listing(plan, sftp).await.map_err(|error| match error {
-            Trouble::Sftp(error) => Failure::sftp(&error, target),
+    with_files(&plan.host, MeansPlan::Best, printer, async |files, target, printer| {
+        let Listing { rows, refused } = listing(plan, files).await.map_err(|error| match error {
+            Trouble::Sftp(error) => {
+                let failure = Failure::sftp(&error, target);
+                match remote_path::no_patterns(files, &plan.path) {
+                    Some(hint) if error.kind() == ErrorKind::NotFound => failure.hint(hint),
+                    _ => failure,
+                }
+            }
             Trouble::TooMany => {
                 let message = format!("the directory has more than {MOST} entries");
                 Failure::new(ErrorKind::Failure.code(), message)
@@ -63,17 +69,17 @@ impl From<rustle_sftp::Error> for Trouble {
     }
 }
 
-async fn listing(plan: &ListPlan, sftp: &Sftp) -> Result<Listing, Trouble> {
-    let found = remote_path::matches(sftp, &plan.path).await?;
+async fn listing(plan: &ListPlan, files: &Files) -> Result<Listing, Trouble> {
+    let found = remote_path::matches(files, &plan.path).await?;
     if !found.entries.is_empty() || !found.refused.is_empty() {
         let row = |path: &[u8], metadata: &Metadata| Row::new(path.to_vec(), path.to_vec(), metadata.clone());
         let rows = found.entries.iter().map(|entry| row(entry.path(), entry.metadata())).collect();
         return Ok(Listing { rows, refused: found.refused });
     }
-    let path = remote_path::expanded(sftp, &plan.path).await?;
-    let metadata = match sftp.metadata(&path).await {
+    let path = remote_path::expanded(files, &plan.path).await?;
+    let metadata = match files.metadata(&path).await {
         // A link that leads nowhere is there itself.
-        Err(error) if error.kind() == ErrorKind::NotFound => match sftp.symlink_metadata(&path).await {
+        Err(error) if error.kind() == ErrorKind::NotFound => match files.symlink_metadata(&path).await {
             Ok(link) => link,
             Err(_) => return Err(error.into()),
         },
@@ -82,7 +88,7 @@ async fn listing(plan: &ListPlan, sftp: &Sftp) -> Result<Listing, Trouble> {
     if !metadata.is_dir() {
         return Ok(Listing::of(vec![Row::new(path.clone(), path, metadata)]));
     }
-    let mut entries = sftp.read_dir(&path).await?;
+    let mut entries = files.read_dir(&path).await?;
     let (mut rows, mut refused) = (Vec::new(), Vec::new());
     loop {
         if rows.len() + refused.len() == MOST {

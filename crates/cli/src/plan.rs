@@ -23,7 +23,7 @@ use crate::prompt::Person;
 use crate::words;
 
 pub(crate) use self::sync::{SyncPlan, SyncWay};
-pub(crate) use self::transfer::{ListPlan, Manner, TransferPlan, TreeManner, Way};
+pub(crate) use self::transfer::{ListPlan, Manner, MeansPlan, TransferPlan, TreeManner, Way};
 
 /// How long output may wait for whoever reads this program's own: as good as for ever.
 const PATIENCE: Duration = Duration::from_secs(7 * 24 * 60 * 60);

@@ -1,7 +1,7 @@
 //! Paths on a host as they were typed: homes and patterns.
 
 use bytes::Bytes;
-use rustle_sftp::{Matches, Sftp};
+use rustle_sftp::{Files, Matches, Means};
 
 /// The path with the home in place of `~` or `~user` at its beginning, as scp has it, and `.` in place of nothing.
 ///
@@ -10,26 +10,27 @@ use rustle_sftp::{Matches, Sftp};
 ///
 /// # Cancel safety
 /// Nothing is changed by it.
-pub(crate) async fn expanded(sftp: &Sftp, typed: &[u8]) -> rustle_sftp::Result<Vec<u8>> {
+pub(crate) async fn expanded(files: &Files, typed: &[u8]) -> rustle_sftp::Result<Vec<u8>> {
     if typed.is_empty() {
         return Ok(b".".to_vec());
     }
-    let (home, rest) = home(sftp, typed).await?;
+    let (home, rest) = home(files, typed).await?;
     Ok([&home[..], rest].concat())
 }
 
 /// What a pattern fits; nothing for a path that is no pattern. What cannot be listed is told beside what was found.
+/// Only with SFTP is a pattern looked for: by other means all is taken as a name, which [`no_patterns`] says.
 ///
 /// # Errors
 /// The connection is lost, or too much fits, or as [`expanded`].
 ///
 /// # Cancel safety
 /// Nothing is changed by it.
-pub(crate) async fn matches(sftp: &Sftp, typed: &[u8]) -> rustle_sftp::Result<Matches> {
-    if !typed.iter().any(is_special) {
+pub(crate) async fn matches(files: &Files, typed: &[u8]) -> rustle_sftp::Result<Matches> {
+    let Some(sftp) = files.sftp().filter(|_| typed.iter().any(is_special)) else {
         return Ok(Matches::default());
-    }
-    let (home, rest) = home(sftp, typed).await?;
+    };
+    let (home, rest) = home(files, typed).await?;
     // In a home's own name nothing is special.
     let mut pattern = Vec::with_capacity(home.len() + rest.len());
     for byte in home {
@@ -42,12 +43,19 @@ pub(crate) async fn matches(sftp: &Sftp, typed: &[u8]) -> rustle_sftp::Result<Ma
     sftp.glob(pattern)?.matches().await
 }
 
-async fn home<'a>(sftp: &Sftp, typed: &'a [u8]) -> rustle_sftp::Result<(Bytes, &'a [u8])> {
+async fn home<'a>(files: &Files, typed: &'a [u8]) -> rustle_sftp::Result<(Bytes, &'a [u8])> {
     if !typed.starts_with(b"~") {
         return Ok((Bytes::new(), typed));
     }
     let end = typed.iter().position(|byte| *byte == b'/').unwrap_or(typed.len());
-    Ok((sftp.canonicalize(&typed[..end]).await?, &typed[end..]))
+    Ok((files.canonicalize(&typed[..end]).await?, &typed[end..]))
+}
+
+/// Why what looks like a pattern was not found, where that is why.
+pub(crate) fn no_patterns(files: &Files, typed: &[u8]) -> Option<&'static str> {
+    let looks_like_one = files.means() != Means::Sftp && typed.iter().any(is_special);
+    looks_like_one
+        .then_some("without SFTP, patterns are taken as names: list the directory, and name the files")
 }
 
 fn is_special(byte: &u8) -> bool {

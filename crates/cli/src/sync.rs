@@ -2,11 +2,11 @@
 
 use std::future::IntoFuture;
 
-use rustle_sftp::{Sftp, TreeSync};
+use rustle_sftp::{ErrorKind, Files, TreeSync};
 
-use crate::channel::with_sftp;
+use crate::channel::with_files;
 use crate::failure::{FAILED, Failure, Stop};
-use crate::plan::{SyncPlan, SyncWay};
+use crate::plan::{MeansPlan, SyncPlan, SyncWay};
 use crate::printer::Printer;
 use crate::remote_path;
 use crate::transfer::{Report, tree};
@@ -16,12 +16,12 @@ use crate::transfer::{Report, tree};
 /// # Cancel safety
 /// Dropped, temporary files are removed as a dropped [`TreeSync`] removes them.
 pub(crate) async fn run(plan: &SyncPlan, printer: &mut Printer) -> Result<u8, Stop> {
-    let report = with_sftp(&plan.host, printer, async |sftp, target, printer| {
+    let report = with_files(&plan.host, MeansPlan::Best, printer, async |files, target, printer| {
         let mut report = Report::in_lines(target);
         if plan.dry {
             report.dry();
         }
-        let (sync, source) = begin(plan, sftp, target).await?;
+        let (sync, source) = begin(plan, files, target).await?;
         let watched = |each, watch: Option<tree::Watch>| {
             let sync = sync.each(each);
             match watch {
@@ -39,9 +39,14 @@ pub(crate) async fn run(plan: &SyncPlan, printer: &mut Printer) -> Result<u8, St
 }
 
 /// The work as it was typed, and the path of the source.
-async fn begin(plan: &SyncPlan, sftp: &Sftp, target: &str) -> Result<(TreeSync, Vec<u8>), Failure> {
+async fn begin(plan: &SyncPlan, files: &Files, target: &str) -> Result<(TreeSync, Vec<u8>), Failure> {
+    let Some(sftp) = files.sftp() else {
+        let text = format!("directories are made equal by SFTP, and {target} has none");
+        return Err(Failure::new(ErrorKind::Unsupported.code(), text)
+            .hint("have SFTP switched on there, or move the files one by one"));
+    };
     let expanded = async |path: &[u8]| {
-        remote_path::expanded(sftp, path).await.map_err(|error| Failure::sftp(&error, target))
+        remote_path::expanded(files, path).await.map_err(|error| Failure::sftp(&error, target))
     };
     let (mut sync, source) = match &plan.way {
         SyncWay::ToHost { local, remote } => {

@@ -7,13 +7,14 @@ pub(crate) mod tree;
 
 use std::num::NonZeroUsize;
 
-use rustle_sftp::{ErrorKind, Sftp, Summary, Transfer};
+use rustle_sftp::{ErrorKind, Files, Summary, Transfer};
 
 use crate::channel::with_more_connections;
 use crate::failure::{FAILED, Failure, Stop};
 use crate::further::Further;
 use crate::plan::{Manner, TransferPlan, Way};
 use crate::printer::Printer;
+use crate::remote_path;
 
 use self::bar::Bar;
 use self::jobs::{Depth, Job, Kind, Name, Place};
@@ -24,22 +25,22 @@ pub(crate) use self::report::Report;
 /// # Cancel safety
 /// Dropped, temporary files are removed as a dropped [`Transfer`] removes them.
 pub(crate) async fn run(plan: &TransferPlan, printer: &mut Printer) -> Result<u8, Stop> {
-    let work = async |sftp: &Sftp, target: &str, further: &Further, printer: &mut Printer| {
-        move_all(plan, (sftp, further), target, printer).await
+    let work = async |files: &Files, target: &str, further: &Further, printer: &mut Printer| {
+        move_all(plan, (files, further), target, printer).await
     };
     let wanted = match plan.manner.limit {
         // One connection keeps any rate that is worth limiting.
         Some(_) => Some(plan.manner.connections.unwrap_or(NonZeroUsize::MIN)),
         None => plan.manner.connections,
     };
-    let report = with_more_connections(&plan.host, wanted, printer, work).await?;
+    let report = with_more_connections(&plan.host, plan.means, wanted, printer, work).await?;
     report.print(printer)?;
     Ok(if report.is_good() { 0 } else { FAILED })
 }
 
 async fn move_all(
     plan: &TransferPlan,
-    (sftp, further): (&Sftp, &Further),
+    (files, further): (&Files, &Further),
     target: &str,
     printer: &mut Printer,
 ) -> Result<Report, Stop> {
@@ -48,21 +49,23 @@ async fn move_all(
         None => (Report::new(target), Depth::Files),
     };
     let jobs = match &plan.way {
-        Way::Get { sources, destination } => jobs::to_here(sftp, sources, destination, depth, target).await?,
+        Way::Get { sources, destination } => {
+            jobs::to_here(files, sources, destination, depth, target).await?
+        }
         Way::Put { sources, destination } => {
-            jobs::to_there(sftp, sources, destination, depth, target).await?
+            jobs::to_there(files, sources, destination, depth, target).await?
         }
     };
     let all = jobs.len();
     for (before, job) in jobs.into_iter().enumerate() {
         if let (Kind::Tree, Some(tree)) = (job.kind, plan.tree) {
             let manner = (plan.manner, tree);
-            let moved = tree::move_tree(&job, sftp, manner, &mut report, printer, target).await?;
+            let moved = tree::move_tree(&job, files, manner, &mut report, printer, target).await?;
             report.add_tree(job.source.bytes(), moved, printer)?;
             continue;
         }
         let bar = Bar::new(&job, (before + 1, all), printer)?;
-        let result = move_one(&job, (sftp, further), plan.manner, &bar, target).await;
+        let result = move_one(&job, (files, further), plan.manner, &bar, target).await;
         drop(bar);
         report.add(job, result, printer)?;
     }
@@ -71,7 +74,7 @@ async fn move_all(
 
 async fn move_one(
     job: &Job,
-    (sftp, further): (&Sftp, &Further),
+    (files, further): (&Files, &Further),
     manner: Manner,
     bar: &Bar,
     target: &str,
@@ -79,10 +82,10 @@ async fn move_one(
     let destination = job.destination.as_ref().map_err(Failure::clone)?;
     let transfer = match (&job.source, destination) {
         (Place::There(remote), Place::Here(local)) => match job.name {
-            Name::Typed => sftp.get(remote, local),
-            Name::Listed => sftp.get(remote, local).no_follow(),
+            Name::Typed => files.get(remote, local),
+            Name::Listed => files.get(remote, local).no_follow(),
         },
-        (Place::Here(local), Place::There(remote)) => sftp.put(local, remote),
+        (Place::Here(local), Place::There(remote)) => files.put(local, remote),
         (Place::Here(_), Place::Here(_)) | (Place::There(_), Place::There(_)) => {
             return Err(Failure::new(crate::failure::USAGE, "both paths are on the same side"));
         }
@@ -91,6 +94,10 @@ async fn move_one(
         let failure = Failure::sftp(&error, target);
         match error.kind() {
             ErrorKind::IsADirectory => failure.hint("-r moves directories with all that is in them"),
+            ErrorKind::NotFound => match remote_path::no_patterns(files, job.source.bytes()) {
+                Some(hint) => failure.hint(hint),
+                None => failure,
+            },
             _ => failure,
         }
     })

@@ -205,6 +205,11 @@ impl Error {
         self
     }
 
+    /// What is said of it, without the operation and the path.
+    pub(crate) fn message(&self) -> &str {
+        &self.inner.message
+    }
+
     /// Whether it says that there is no SFTP here, as it was opened: the subsystem was refused, or what serves it is not
     /// there and ended without a byte. Something that prints in its place is another matter.
     pub(crate) fn says_that_sftp_is_off(&self) -> bool {

@@ -89,7 +89,13 @@ impl Files {
             Err(NoShell(error)) => match Scp::answering(session, None).await {
                 Ok(scp) => Far::Scp(scp),
                 Err(scp) if scp.kind() == ErrorKind::Unavailable => {
-                    return Err(error.with_hint(format!("scp was asked as well: {scp}")));
+                    return Err(Error::new(
+                        ErrorKind::Unavailable,
+                        "open",
+                        format!("no SFTP; {}", error.message()),
+                    )
+                    .with_hint(format!("scp was asked as well: {}", scp.message()))
+                    .with_source(refusal));
                 }
                 Err(lost) => return Err(lost),
             },

@@ -9,7 +9,10 @@ const TRANSFER_ENDS: &str = "\
 Exit codes:
   0      every file is where it belongs; links and devices in a directory that were left out are counted, and no failure
   255    a file, the connection or this program failed; each file that failed is named, and the others are done
-  128+n  this program was ended by signal n";
+  128+n  this program was ended by signal n
+
+Where the host has SFTP switched off, files are moved by commands of its shell, and where it has none by scp's protocol. A
+warning says so, and what is missing then.";
 
 const LIST_ENDS: &str = "\
 Exit codes:
@@ -106,6 +109,9 @@ pub(crate) struct MannerArgs {
     /// Compare the SHA-256 of both sides at the end; a warning says so where the server has no way to
     #[arg(long)]
     pub(crate) verify: bool,
+    /// Use scp's own protocol, as `scp -O` does: for hosts that have nothing else, which are found out without it
+    #[arg(short = 'O', long, conflicts_with_all = ["resume", "recursive"])]
+    pub(crate) scp: bool,
     /// Keep permissions and times (scp's -p, which is the port here)
     #[arg(long)]
     pub(crate) preserve: bool,

@@ -14,6 +14,7 @@ use crate::failure::{Failure, USAGE};
 pub(crate) struct TransferPlan {
     pub(crate) host: HostPlan,
     pub(crate) way: Way,
+    pub(crate) means: MeansPlan,
     pub(crate) manner: Manner,
     /// None where directories are not moved.
     pub(crate) tree: Option<TreeManner>,
@@ -33,6 +34,15 @@ pub(crate) struct ListPlan {
 pub(crate) enum Way {
     Get { sources: Vec<Vec<u8>>, destination: PathBuf },
     Put { sources: Vec<PathBuf>, destination: Vec<u8> },
+}
+
+/// By what means files are reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MeansPlan {
+    /// The best that the host has.
+    Best,
+    /// scp's own protocol.
+    Scp,
 }
 
 /// How each file is moved.
@@ -90,6 +100,7 @@ pub(super) fn get(
     Ok(TransferPlan {
         host,
         way: Way::Get { sources, destination },
+        means: means(&args.manner),
         manner: args.manner.into(),
         tree: tree(&args.tree),
     })
@@ -117,6 +128,7 @@ pub(super) fn put(
     Ok(TransferPlan {
         host,
         way: Way::Put { sources, destination: to.path },
+        means: means(&args.manner),
         manner: args.manner.into(),
         tree: tree(&args.tree),
     })
@@ -134,6 +146,10 @@ pub(super) fn list(
     };
     let host = host(destination, before.then(args.connection), env)?;
     Ok(ListPlan { host, path, long: args.long, all: args.all })
+}
+
+fn means(args: &MannerArgs) -> MeansPlan {
+    if args.scp { MeansPlan::Scp } else { MeansPlan::Best }
 }
 
 fn tree(args: &TreeArgs) -> Option<TreeManner> {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use rustle_sftp::{Error, ErrorKind, Sftp, local_name};
+use rustle_sftp::{Error, ErrorKind, Files, Means, local_name};
 
 use crate::failure::Failure;
 use crate::names::Shown;
@@ -79,13 +79,13 @@ impl Place {
 /// # Cancel safety
 /// Nothing is changed by it.
 pub(super) async fn to_here(
-    sftp: &Sftp,
+    files: &Files,
     sources: &[Vec<u8>],
     destination: &Path,
     depth: Depth,
     target: &str,
 ) -> Result<Vec<Job>, Failure> {
-    let sources = found(sftp, sources, depth, target).await;
+    let sources = found(files, sources, depth, target).await;
     let is_directory = destination.is_dir();
     let text = destination.as_os_str().as_encoded_bytes();
     let names_directory = text.ends_with(b"/") || cfg!(windows) && text.ends_with(b"\\");
@@ -129,17 +129,19 @@ pub(super) async fn to_here(
 /// # Cancel safety
 /// Nothing is changed by it.
 pub(super) async fn to_there(
-    sftp: &Sftp,
+    files: &Files,
     sources: &[PathBuf],
     destination: &[u8],
     depth: Depth,
     target: &str,
 ) -> Result<Vec<Job>, Failure> {
     let destination =
-        remote_path::expanded(sftp, destination).await.map_err(|error| Failure::sftp(&error, target))?;
+        remote_path::expanded(files, destination).await.map_err(|error| Failure::sftp(&error, target))?;
     let names_directory = last_name(&destination).is_none();
-    let is_directory = match sftp.metadata(&destination).await {
+    let is_directory = match files.metadata(&destination).await {
         Ok(metadata) => metadata.is_dir(),
+        // What there is cannot be asked: a slash says it. Without one, a directory takes a file under its own name all the same.
+        Err(_) if files.means() == Means::Scp => names_directory,
         Err(error) if error.kind() == ErrorKind::NotFound => false,
         Err(error) => return Err(Failure::sftp(&error, target)),
     };
@@ -198,16 +200,16 @@ struct Source {
 
 /// What is meant by what was typed; what fits no pattern is a name, and may be there as such. What cannot be looked for is
 /// a failure of its own.
-async fn found(sftp: &Sftp, typed: &[Vec<u8>], depth: Depth, target: &str) -> Vec<Source> {
+async fn found(files: &Files, typed: &[Vec<u8>], depth: Depth, target: &str) -> Vec<Source> {
     let mut all = Vec::with_capacity(typed.len());
     for typed in typed {
         let not_there = |path: &[u8], error: &Error| {
             let is_there = Err(Failure::sftp(error, target));
             Source { path: path.to_vec(), name: Name::Typed, kind: Kind::File, is_there }
         };
-        let found = match remote_path::matches(sftp, typed).await {
+        let found = match remote_path::matches(files, typed).await {
             Ok(found) if found.entries.is_empty() && found.refused.is_empty() => {
-                remote_path::expanded(sftp, typed).await.map(|path| (Name::Typed, vec![path]))
+                remote_path::expanded(files, typed).await.map(|path| (Name::Typed, vec![path]))
             }
             Ok(found) => {
                 for error in &found.refused {
@@ -221,7 +223,7 @@ async fn found(sftp: &Sftp, typed: &[Vec<u8>], depth: Depth, target: &str) -> Ve
         match found {
             Ok((name, paths)) => {
                 for path in paths {
-                    let kind = kind_there(sftp, &path, depth).await;
+                    let kind = kind_there(files, &path, depth).await;
                     all.push(Source { path, name, kind, is_there: Ok(()) });
                 }
             }
@@ -232,9 +234,9 @@ async fn found(sftp: &Sftp, typed: &[Vec<u8>], depth: Depth, target: &str) -> Ve
 }
 
 /// What cannot be asked is taken for a file: what is wrong with it is said when it is moved.
-async fn kind_there(sftp: &Sftp, path: &[u8], depth: Depth) -> Kind {
+async fn kind_there(files: &Files, path: &[u8], depth: Depth) -> Kind {
     match depth {
-        Depth::Trees if sftp.metadata(path).await.is_ok_and(|metadata| metadata.is_dir()) => Kind::Tree,
+        Depth::Trees if files.metadata(path).await.is_ok_and(|metadata| metadata.is_dir()) => Kind::Tree,
         Depth::Trees | Depth::Files => Kind::File,
     }
 }

@@ -5,7 +5,7 @@ mod bars;
 use std::future::IntoFuture;
 use std::pin::pin;
 
-use rustle_sftp::{FileKind, Outcome, Sftp, TreeEvent, TreeSummary, TreeTransfer};
+use rustle_sftp::{ErrorKind, FileKind, Files, Outcome, TreeEvent, TreeSummary, TreeTransfer};
 use tokio::sync::mpsc;
 
 use self::bars::Bars;
@@ -48,13 +48,13 @@ enum News {
 /// That of [`TreeTransfer`].
 pub(super) async fn move_tree(
     job: &Job,
-    sftp: &Sftp,
+    files: &Files,
     (manner, tree): (Manner, TreeManner),
     report: &mut Report,
     printer: &mut Printer,
     target: &str,
 ) -> Result<Result<TreeSummary, Failure>, Stop> {
-    let transfer = match begin(job, sftp) {
+    let transfer = match begin(job, files) {
         Ok(transfer) => in_this_manner(transfer, manner, tree),
         Err(failure) => return Ok(Err(failure)),
     };
@@ -107,7 +107,12 @@ pub(crate) async fn told<F: Future<Output = rustle_sftp::Result<TreeSummary>>>(
     Ok(moved.map_err(|error| Failure::sftp(&error, target)))
 }
 
-fn begin(job: &Job, sftp: &Sftp) -> Result<TreeTransfer, Failure> {
+fn begin(job: &Job, files: &Files) -> Result<TreeTransfer, Failure> {
+    let Some(sftp) = files.sftp() else {
+        let message = format!("directories are moved by SFTP alone, and this goes by {}", files.means());
+        return Err(Failure::new(ErrorKind::Unsupported.code(), message)
+            .hint("name the files, or let the account use SFTP"));
+    };
     match (&job.source, job.destination.as_ref().map_err(Failure::clone)?) {
         (Place::There(remote), Place::Here(local)) => match job.name {
             Name::Typed => Ok(sftp.get_dir(remote, local)),

@@ -34,3 +34,5 @@ mod test_connection;
 mod test_server;
 mod transfer;
 mod trees;
+#[cfg(unix)]
+mod without_sftp;

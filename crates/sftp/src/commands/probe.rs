@@ -144,7 +144,9 @@ async fn ask(session: &Session, shell: Shell) -> Result<Result<Programs, Wrong>>
                 Some(_) => format!("no answer within {} s", WITHIN.as_secs()),
                 None => output.status.to_string(),
             };
-            Ok(Err(Wrong::Other(format!("{how}, {}", Shown::of(said)))))
+            // Some repeat the question in their answer; its beginning is enough.
+            let beginning = &said[..said.len().min(MOST_SHOWN)];
+            Ok(Err(Wrong::Other(format!("{how}, {}", Shown::of(beginning)))))
         }
     }
 }
@@ -170,6 +172,8 @@ if h sha256sum||h shasum||h sha256||h openssl;then echo sha256;fi;echo end"#;
 const WITHIN: Duration = Duration::from_secs(30);
 
 const MOST_ANSWER: u64 = 64 * 1024;
+
+const MOST_SHOWN: usize = 120;
 
 #[cfg(test)]
 mod tests {

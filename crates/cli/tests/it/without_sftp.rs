@@ -1,0 +1,89 @@
+//! `get`, `put` and `ls-remote` where the host has SFTP switched off, and by scp's protocol.
+
+use rustle_testserver::{Reply, TestServer};
+
+use crate::host::{Host, snapshot};
+
+/// A host with a real shell and no SFTP.
+async fn serving() -> Host {
+    Host::with(TestServer::builder().shell()).await
+}
+
+fn there(host: &Host, name: &str) -> String {
+    std::fs::read_to_string(host.server.directory().join(name)).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_are_moved_and_listed_by_commands_and_it_is_said_once() {
+    let host = serving().await;
+    host.write("up", "going up\n");
+    std::fs::create_dir(host.server.directory().join("srv")).unwrap();
+    for (to, name) in
+        [("web:it's", "it's"), ("web:srv", "srv/up"), ("web:srv/", "srv/up"), ("web:~/home", "home")]
+    {
+        let ran = host.run(&["put", "--atomic", &host.path("up"), to]).await;
+        assert_eq!((ran.code, ran.stdout()), (Some(0), ""), "{to}: {}", ran.stderr);
+        assert_eq!(ran.stderr.matches("has no SFTP, so it goes by commands").count(), 1, "{}", ran.stderr);
+        assert_eq!(there(&host, name), "going up\n");
+    }
+    let ran = host.run(&["get", "web:it's", "web:srv/up", &host.path("")]).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_eq!(std::fs::read_to_string(host.path("it's")).unwrap(), "going up\n");
+    let ran = host.run(&["ls-remote", "web:"]).await;
+    assert_eq!((ran.code, ran.stdout()), (Some(0), "home\nit's\nsrv\n"), "{}", ran.stderr);
+    host.server.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_commands_cannot_do_is_a_failure_before_anything_is_done() {
+    let host = serving().await;
+    host.write("up", "going up\n");
+    std::fs::create_dir(host.server.directory().join("srv")).unwrap();
+    for (arguments, said) in [
+        (&["put", "--resume", &host.path("up"), "web:x"][..], "does not go on from a part"),
+        (&["get", "-r", "web:srv", &host.path("down")], "directories are moved by SFTP alone"),
+        (&["get", "web:*.gz", &host.path("down")], "patterns are taken as names"),
+        (&["ls-remote", "web:s*"], "patterns are taken as names"),
+    ] {
+        let ran = host.run(arguments).await;
+        assert_eq!(ran.code, Some(255), "{arguments:?}");
+        assert!(ran.stderr.contains(said), "{arguments:?}: {}", ran.stderr);
+    }
+    assert!(
+        !host.server.directory().join("x").exists() && !std::path::Path::new(&host.path("down")).exists()
+    );
+    host.server.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scp_s_protocol_is_spoken_where_that_is_typed() {
+    if !std::env::split_paths(&std::env::var_os("PATH").unwrap()).any(|folder| folder.join("scp").is_file()) {
+        println!("skipped: this machine has no scp");
+        return;
+    }
+    let host = serving().await;
+    host.write("up", "going up\n");
+    std::fs::create_dir(host.server.directory().join("srv")).unwrap();
+    for (to, name) in [("web:file", "file"), ("web:srv/", "srv/up"), ("web:srv", "srv/up")] {
+        let ran = host.run(&["put", "-O", &host.path("up"), to]).await;
+        assert_eq!((ran.code, ran.stdout()), (Some(0), ""), "{to}: {}", ran.stderr);
+        assert_eq!(there(&host, name), "going up\n");
+        std::fs::remove_file(host.server.directory().join("srv/up")).ok();
+    }
+    let ran = host.run(&["get", "-O", "--preserve", "web:file", &host.path("down")]).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("warning"), "it was asked for: {}", ran.stderr);
+    assert_eq!(std::fs::read_to_string(host.path("down")).unwrap(), "going up\n");
+    let ran = host.run(&["put", "-O", "--atomic", &host.path("up"), "web:file"]).await;
+    assert!(ran.code == Some(255) && ran.stderr.contains("no way to give a file its name"), "{}", ran.stderr);
+    host.server.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_with_neither_says_what_answered() {
+    let device = TestServer::builder().command_matching("*", Reply::stdout("% Invalid input\n"));
+    let host = Host::with(device).await;
+    let ran = host.run(&["get", "web:config", &host.path("down")]).await;
+    snapshot!("without_sftp_device", host.told(&ran));
+    host.server.stop().await.unwrap();
+}
