@@ -104,9 +104,9 @@ pub(super) async fn to_here(
         };
         let destination = match (is_directory, own_name) {
             (false, _) => Ok(Place::Here(destination.to_owned())),
-            (true, Some(name)) => match local_name(name) {
-                Ok(name) => Ok(Place::Here(destination.join(name))),
-                Err(error) => Err(Failure::sftp(&error, target)),
+            (true, Some(own_name)) => match local_name(own_name) {
+                Ok(own_name) => Ok(Place::Here(destination.join(own_name))),
+                Err(refused) => Err(Failure::sftp(&or_missing(sftp, &source, name, refused).await, target)),
             },
             (true, None) if kind == Kind::Tree => Ok(Place::Here(destination.to_owned())),
             (true, None) => {
@@ -173,6 +173,15 @@ pub(super) async fn to_there(
         Job { source: Place::Here(source.clone()), destination, name: Name::Typed, kind }
     };
     Ok(each_by_itself(sources.iter().map(job).collect()))
+}
+
+/// Why a file cannot have its name on this side. What was typed may be a pattern that fits nothing, which is seldom a name
+/// on Windows: then it is said that there is no such file.
+async fn or_missing(sftp: &Sftp, source: &[u8], name: Name, refused: Error) -> Error {
+    match name {
+        Name::Typed => sftp.metadata(source).await.err().unwrap_or(refused),
+        Name::Listed => refused,
+    }
 }
 
 /// Where two would be written to the same place, the second is not: it would replace what was just moved.
