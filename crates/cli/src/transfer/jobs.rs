@@ -106,7 +106,7 @@ pub(super) async fn to_here(
             (false, _) => Ok(Place::Here(destination.to_owned())),
             (true, Some(own_name)) => match local_name(own_name) {
                 Ok(own_name) => Ok(Place::Here(destination.join(own_name))),
-                Err(refused) => Err(Failure::sftp(&or_missing(sftp, &source, name, refused).await, target)),
+                Err(refused) => Err(Failure::sftp(&or_missing(files, &source, name, refused).await, target)),
             },
             (true, None) if kind == Kind::Tree => Ok(Place::Here(destination.to_owned())),
             (true, None) => {
@@ -177,9 +177,9 @@ pub(super) async fn to_there(
 
 /// Why a file cannot have its name on this side. What was typed may be a pattern that fits nothing, which is seldom a name
 /// on Windows: then it is said that there is no such file.
-async fn or_missing(sftp: &Sftp, source: &[u8], name: Name, refused: Error) -> Error {
+async fn or_missing(files: &Files, source: &[u8], name: Name, refused: Error) -> Error {
     match name {
-        Name::Typed => sftp.metadata(source).await.err().unwrap_or(refused),
+        Name::Typed => files.metadata(source).await.err().unwrap_or(refused),
         Name::Listed => refused,
     }
 }

@@ -356,7 +356,6 @@ fn masked(path: &Path, mode: u32) -> Result<u32, Error> {
 }
 
 /// The directory that a file's name stands in, to be put on the disk. Windows has no way to do that.
-#[cfg_attr(windows, expect(dead_code, reason = "there is none to be had"))]
 struct Directory(File);
 
 impl Directory {
