@@ -3,11 +3,13 @@
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
 
+#[cfg(unix)]
 use rustle_sftp::{Outcome, TreeEvent};
 
 use super::{mixed, plant, tree};
 use crate::support::{finish, open, serve};
 
+#[cfg(unix)]
 fn said(event: &TreeEvent<'_>) -> String {
     let text = |path: &[u8]| String::from_utf8_lossy(path).into_owned();
     let to = event.destination().map(text);
