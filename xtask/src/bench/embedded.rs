@@ -103,7 +103,8 @@ pub(super) fn sftp_of(server: &Server, transfer: &Batch) -> Command {
     sftp(&server.ssh_config(), transfer)
 }
 
-fn sftp(config: &Path, transfer: &Batch) -> Command {
+/// `sftp` at where this configuration leads.
+pub(super) fn sftp(config: &Path, transfer: &Batch) -> Command {
     let mut command = Command::new("sftp");
     command.arg("-q").arg("-F").arg(config).arg("-b").arg(&transfer.0).arg(HOST);
     command.env_remove("SSH_AUTH_SOCK").stdin(Stdio::null()).stdout(Stdio::null());

@@ -19,6 +19,7 @@ use crate::outcome::{Failure, Outcome};
 use crate::shell;
 
 mod embedded;
+mod far;
 mod machine;
 mod measure;
 mod programs;
@@ -49,6 +50,8 @@ enum Row {
     TestServer,
     /// 1 GiB and 2000 small files over SFTP by the program that is shipped.
     Sftp,
+    /// The same at 100 ms and 1 Gb/s, and at 50 ms.
+    Far,
 }
 
 /// Measures the selected rows and prints the table.
@@ -87,6 +90,7 @@ impl Row {
             Self::Pipe => rows::pipe(server, programs),
             Self::TestServer => rows::test_server(server, programs),
             Self::Sftp => rows::sftp(server, programs),
+            Self::Far => rows::far(server, programs),
         }
     }
 }

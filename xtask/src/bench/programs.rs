@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use crate::bench::far::Far;
 use crate::bench::server::{HOST, Server};
 use crate::outcome::Failure;
 use crate::shell;
@@ -17,12 +18,19 @@ const MASTER_WITHIN: Duration = Duration::from_secs(10);
 pub(super) struct Programs<'a> {
     server: &'a Server,
     folder: PathBuf,
+    /// Of `ssh` and of the shipped binary.
+    config: PathBuf,
 }
 
 impl<'a> Programs<'a> {
     /// Ours and the base's are in this folder.
     pub(super) fn new(server: &'a Server, folder: &Path) -> Self {
-        Self { server, folder: folder.to_path_buf() }
+        Self { server, folder: folder.to_path_buf(), config: server.ssh_config() }
+    }
+
+    /// The same over a long link, for `ssh` and the shipped binary.
+    pub(super) fn over(&self, far: &Far) -> Self {
+        Self { server: self.server, folder: self.folder.clone(), config: far.ssh_config().to_owned() }
     }
 
     /// Where our programs are.
@@ -43,28 +51,28 @@ impl<'a> Programs<'a> {
     /// The shipped binary, running this on the server.
     pub(super) fn shipped(&self, line: &str) -> Command {
         let mut command = self.quiet(self.folder.join("rustle-connect"));
-        command.arg("--config").arg(self.server.ssh_config()).args(["exec", HOST, "--", line]);
+        command.arg("--config").arg(&self.config).args(["exec", HOST, "--", line]);
         command
     }
 
     /// The shipped binary, moving files with these options and operands.
     pub(super) fn shipped_transfer(&self, options: &[&str], from: &OsStr, to: &OsStr) -> Command {
         let mut command = self.quiet(self.folder.join("rustle-connect"));
-        command.arg("--config").arg(self.server.ssh_config()).args(options).arg("-q").arg(from).arg(to);
+        command.arg("--config").arg(&self.config).args(options).arg("-q").arg(from).arg(to);
         command
     }
 
     /// OpenSSH's, running this on the server.
     pub(super) fn ssh(&self, line: &str) -> Command {
         let mut command = self.quiet("ssh");
-        command.arg("-F").arg(self.server.ssh_config()).args([HOST, line]);
+        command.arg("-F").arg(&self.config).args([HOST, line]);
         command
     }
 
     /// The same through the master's connection.
     pub(super) fn ssh_through(&self, master: &Master, line: &str) -> Command {
         let mut command = self.quiet("ssh");
-        command.arg("-F").arg(self.server.ssh_config()).arg("-S").arg(&master.socket).args([HOST, line]);
+        command.arg("-F").arg(&self.config).arg("-S").arg(&master.socket).args([HOST, line]);
         command
     }
 
@@ -72,7 +80,7 @@ impl<'a> Programs<'a> {
     pub(super) fn master(&self) -> Result<Master, Failure> {
         let socket = self.server.control_socket();
         let mut command = self.quiet("ssh");
-        command.arg("-F").arg(self.server.ssh_config()).args(["-M", "-N", "-S"]).arg(&socket).arg(HOST);
+        command.arg("-F").arg(&self.config).args(["-M", "-N", "-S"]).arg(&socket).arg(HOST);
         let child = command.spawn().map_err(|error| Failure::new(format!("ssh -M: {error}")))?;
         let mut master = Master { child, socket };
         let deadline = Instant::now() + MASTER_WITHIN;
@@ -111,7 +119,7 @@ impl Master {
     /// Asks it to end, as a person would, and waits.
     pub(super) fn end(mut self, programs: &Programs<'_>) -> Result<(), Failure> {
         let mut command = programs.quiet("ssh");
-        command.arg("-F").arg(programs.server.ssh_config()).arg("-S").arg(&self.socket);
+        command.arg("-F").arg(&programs.config).arg("-S").arg(&self.socket);
         shell::capture_ok(command.args(["-O", "exit", HOST]))?;
         self.child.wait().map_err(|error| Failure::new(format!("ssh -M: {error}")))?;
         Ok(())

@@ -1,11 +1,10 @@
 //! The rows of the table: which work, which sides, which goal.
 
-use std::ffi::OsString;
+mod files;
+
 use std::fmt;
-use std::fs;
 use std::io;
 use std::num::NonZeroU32;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
 
@@ -13,9 +12,11 @@ use crate::bench::embedded::{self, Batch, Embedded};
 use crate::bench::measure::Spent;
 use crate::bench::programs::{Programs, finish};
 use crate::bench::ratio::{Ratio, median};
-use crate::bench::server::{HOST, Server};
+use crate::bench::server::Server;
 use crate::outcome::Failure;
 use crate::shell;
+
+pub(super) use self::files::{far, sftp};
 
 /// The head of the table, in Markdown.
 pub(super) const HEADING: &str = "\
@@ -29,10 +30,6 @@ const COMMANDS: u32 = 500;
 /// A login for each command takes too long to be measured whole.
 const COMMANDS_OF_SSH: u32 = COMMANDS / 10;
 const BYTES: u64 = 1 << 30;
-/// Of the small files.
-const FILES: u32 = 2000;
-const FILE_BYTES: usize = 4096;
-const OWN_CHOICE: &str = "the same, with its own choice of connections";
 
 /// Many connections from nothing.
 pub(super) fn connect<'a>(programs: &'a Programs<'a>) -> Vec<Duel<'a>> {
@@ -84,7 +81,7 @@ pub(super) fn exec<'a>(programs: &'a Programs<'a>) -> Vec<Duel<'a>> {
 /// Much output of one command, by the program that is shipped.
 pub(super) fn pipe<'a>(server: &Server, programs: &'a Programs<'a>) -> Result<Vec<Duel<'a>>, Failure> {
     let work = "1 GiB of a command's standard output";
-    let line = format!("cat {}", server.file(BYTES)?.display());
+    let line = format!("cat {}", server.file("data", BYTES)?.display());
     for command in [programs.shipped(&line), programs.ssh(&line)] {
         check_count(command)?;
     }
@@ -112,7 +109,7 @@ pub(super) fn test_server<'a>(
     server: &'a Server,
     programs: &'a Programs<'a>,
 ) -> Result<Vec<Duel<'a>>, Failure> {
-    let file = server.file(BYTES)?;
+    let file = server.file("data", BYTES)?;
     let ours = Rc::new(Embedded::start(server, programs.folder(), &file)?);
     let file = file.display();
     let transfers = [
@@ -128,95 +125,6 @@ pub(super) fn test_server<'a>(
         Ok(Duel::new(work, ours, theirs).wall(2.0))
     });
     duels.into_iter().collect()
-}
-
-/// One large file over one connection and over as many as the program chooses, and many small files, to and from a file
-/// system in memory where there is one; both sides write over what their last run left.
-pub(super) fn sftp<'a>(server: &'a Server, programs: &'a Programs<'a>) -> Result<Vec<Duel<'a>>, Failure> {
-    let mut duels = large_file(server, programs)?;
-    duels.extend(small_files(server, programs)?);
-    Ok(duels)
-}
-
-fn large_file<'a>(server: &'a Server, programs: &'a Programs<'a>) -> Result<Vec<Duel<'a>>, Failure> {
-    let file = server.file(BYTES)?;
-    let of_ours = file.with_extension("ours");
-    let of_theirs = file.with_extension("theirs");
-    let ways = [
-        ("get", remote(&file), of_ours.clone().into_os_string(), ["SFTP gets 1 GiB", OWN_CHOICE], 0.70, 0.62),
-        ("put", file.clone().into_os_string(), remote(&of_ours), ["SFTP puts 1 GiB", OWN_CHOICE], 0.82, 0.65),
-    ];
-    let duels = ways.map(|(way, from, to, [one, own], wall, cpu)| {
-        let line = format!("{way} {} {}", file.display(), of_theirs.display());
-        let batch = Rc::new(Batch::write(server, &format!("{way}_one"), &line)?);
-        let duel = |title, options: &'static [&'static str]| {
-            check_copy(programs.shipped_transfer(options, &from, &to), &file, &of_ours)?;
-            let (from, to, batch) = (from.clone(), to.clone(), Rc::clone(&batch));
-            let ours =
-                Side::program("`rustle-connect`", move || programs.shipped_transfer(options, &from, &to));
-            let theirs = Side::program("`sftp`", move || embedded::sftp_of(server, &batch));
-            Ok(Duel::new(title, ours, theirs))
-        };
-        let (of_one, of_own): (&[&str], &[&str]) = match way {
-            "get" => (&["get", "--connections", "1"], &["get"]),
-            _ => (&["put", "--connections", "1"], &["put"]),
-        };
-        Ok([duel(one, of_one)?.wall(wall).cpu(cpu), duel(own, of_own)?.wall(0.60)])
-    });
-    let duels: Result<Vec<_>, Failure> = duels.into_iter().collect();
-    Ok(duels?.into_iter().flatten().collect())
-}
-
-/// Directories have no pattern to be looked for, and are there beforehand on the receiving side: so both sides make one
-/// and write over its files from then on.
-fn small_files<'a>(server: &'a Server, programs: &'a Programs<'a>) -> Result<Vec<Duel<'a>>, Failure> {
-    let folder = server.files(FILES, FILE_BYTES)?;
-    let of_ours = folder.with_extension("ours");
-    let of_theirs = folder.with_extension("theirs");
-    for made in [&of_ours, &of_theirs] {
-        fs::create_dir_all(made).map_err(|error| Failure::new(format!("{}: {error}", made.display())))?;
-    }
-    let all = folder.join(".");
-    let ways = [
-        (
-            "get",
-            &["get", "-r"],
-            remote(&all),
-            of_ours.clone().into_os_string(),
-            "SFTP gets 2000 files of 4 KiB",
-        ),
-        (
-            "put",
-            &["put", "-r"],
-            all.clone().into_os_string(),
-            remote(&of_ours),
-            "SFTP puts 2000 files of 4 KiB",
-        ),
-    ];
-    let duels = ways.map(|(way, options, from, to, title)| {
-        let line = format!("{way} -r {}/* {}/", folder.display(), of_theirs.display());
-        let batch = Batch::write(server, &format!("{way}_many"), &line)?;
-        finish(programs.shipped_transfer(options, &from, &to))?;
-        let mut diff = Command::new("diff");
-        shell::capture_ok(diff.arg("-r").arg(&folder).arg(&of_ours))?;
-        let ours =
-            Side::program("`rustle-connect -r`", move || programs.shipped_transfer(options, &from, &to));
-        let theirs = Side::program("`sftp`", move || embedded::sftp_of(server, &batch));
-        Ok(Duel::new(title, ours, theirs).wall(0.3))
-    });
-    duels.into_iter().collect()
-}
-
-/// As an operand of ours.
-fn remote(path: &Path) -> OsString {
-    OsString::from(format!("{HOST}:{}", path.display()))
-}
-
-/// Whether the copy is one; a side that loses some would be measured as a fast one.
-fn check_copy(command: Command, file: &Path, copy: &Path) -> Result<(), Failure> {
-    finish(command)?;
-    let mut cmp = Command::new("cmp");
-    shell::capture_ok(cmp.arg(file).arg(copy)).map(|_| ())
 }
 
 /// Whether all of the file arrives; a side that loses some would be measured as a fast one.
@@ -279,11 +187,25 @@ pub(super) struct Duel<'a> {
     /// What no client can beat, measured in each turn as well; else it is the server's CPU time spread over the cores.
     best: Option<Side<'a>>,
     goal: Goal,
+    /// Where a pair takes minutes there are no more than this.
+    most_pairs: u32,
 }
 
 impl<'a> Duel<'a> {
     fn new(work: &'static str, ours: Side<'a>, peer: Side<'a>) -> Self {
-        Self { work, ours, peer, best: None, goal: Goal::default() }
+        Self { work, ours, peer, best: None, goal: Goal::default(), most_pairs: u32::MAX }
+    }
+
+    /// A pair takes so long that few have to do.
+    fn pairs_at_most(mut self, most: u32) -> Self {
+        self.most_pairs = most;
+        self
+    }
+
+    /// The goal for the wall time in seconds, whatever the peer takes.
+    fn seconds(mut self, most: f64) -> Self {
+        self.goal.seconds = Some(most);
+        self
     }
 
     /// No client can be faster than this one, which does less than the work.
@@ -319,7 +241,7 @@ impl<'a> Duel<'a> {
     pub(super) fn fight(&self, server: &Server, cores: usize, pairs: NonZeroU32) -> Result<Line, Failure> {
         self.warm_up()?;
         let mut rounds = Vec::new();
-        for _ in 0..pairs.get() {
+        for _ in 0..pairs.get().min(self.most_pairs) {
             let (ours, peer) = (self.ours.measure(server)?, self.peer.measure(server)?);
             let best = self.best.as_ref().map(|best| best.measure(server)).transpose()?;
             let floor = best.map_or(ours.server / cores.max(1) as f64, |best| best.wall);
@@ -344,6 +266,7 @@ struct Round {
 struct Goal {
     wall: Option<f64>,
     cpu: Option<f64>,
+    seconds: Option<f64>,
 }
 
 /// A row of the table.
@@ -395,7 +318,11 @@ impl Line {
             };
             Some(format!("{name} ≤ {most:.2}: {verdict}"))
         });
-        let text = parts.collect::<Vec<_>>().join("; ");
+        let seconds = self.goal.seconds.map(|most| {
+            let verdict = if self.spent[0].wall <= most { "met" } else { "missed" };
+            format!("wall ≤ {most:.1} s: {verdict}")
+        });
+        let text = parts.chain(seconds).collect::<Vec<_>>().join("; ");
         if text.is_empty() { "–".into() } else { text }
     }
 }
@@ -450,6 +377,15 @@ mod tests {
         let goal = |wall| Line::of(&duel, &[round(wall, 0.9)]).unwrap().goal_text();
         assert_eq!(goal(0.88), "wall ≤ 0.40: met by the floor; CPU ≤ 0.40: missed");
         assert_eq!(goal(0.89), "wall ≤ 0.40: missed; CPU ≤ 0.40: missed");
+    }
+
+    #[test]
+    fn a_goal_in_seconds_is_ours_alone() {
+        let goal = |most| {
+            let duel = Duel::new("work", idle("ours"), idle("peer")).seconds(most);
+            Line::of(&duel, &[round(1.5, 0.9)]).unwrap().goal_text()
+        };
+        assert_eq!([goal(1.5), goal(1.4)], ["wall ≤ 1.5 s: met", "wall ≤ 1.4 s: missed"]);
     }
 
     #[test]

@@ -104,8 +104,8 @@ impl Server {
     }
 
     /// A file of so many bytes, in memory where the system has a file system there.
-    pub(super) fn file(&self, size: u64) -> Result<PathBuf, Failure> {
-        let path = self.folder.join("data");
+    pub(super) fn file(&self, name: &str, size: u64) -> Result<PathBuf, Failure> {
+        let path = self.folder.join(name);
         let written = File::create(&path).and_then(|file| {
             let mut file = BufWriter::with_capacity(1 << 20, file);
             let counted: Vec<u8> = (0..=u8::MAX).cycle().take(1 << 16).collect();
@@ -122,8 +122,8 @@ impl Server {
     }
 
     /// A directory with so many files of so many bytes, where [`file`](Self::file) is.
-    pub(super) fn files(&self, count: u32, bytes: usize) -> Result<PathBuf, Failure> {
-        let path = self.folder.join("many");
+    pub(super) fn files(&self, name: &str, count: u32, bytes: usize) -> Result<PathBuf, Failure> {
+        let path = self.folder.join(name);
         let content: Vec<u8> = (0..=u8::MAX).cycle().take(bytes).collect();
         let written = fs::create_dir_all(&path).and_then(|()| {
             (0..count).try_for_each(|n| fs::write(path.join(format!("file-{n:04}")), &content))
