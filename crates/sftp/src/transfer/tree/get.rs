@@ -86,6 +86,8 @@ struct Get<'a> {
     asking: usize,
     writing: usize,
     fetching: usize,
+    /// Small files that have come and are not written yet.
+    unwritten: usize,
     /// Of small files that were asked for and are not written yet.
     bytes: u64,
     /// Where the tree begins on the server.
@@ -115,6 +117,7 @@ impl<'a> Get<'a> {
             asking: 0,
             writing: 0,
             fetching: 0,
+            unwritten: 0,
             bytes: 0,
             top: Bytes::new(),
             targets: HashMap::new(),
@@ -157,7 +160,7 @@ impl<'a> Get<'a> {
             self.jobs.push(Box::pin(jobs::write(batch)));
         }
         while self.asking < room.files
-            && self.asking + self.fetching < room.together
+            && self.at_once() < room.together
             && let Some(found) = self.found.pop_front()
         {
             let size = found.attributes.size().unwrap_or(0);
@@ -179,7 +182,7 @@ impl<'a> Get<'a> {
         }
         self.begin_to_compare();
         while self.fetching < room.large
-            && self.asking + self.fetching < room.together
+            && self.at_once() < room.together
             && let Some(found) = self.large.pop_front()
         {
             self.fetching += 1;
@@ -207,6 +210,11 @@ impl<'a> Get<'a> {
         if self.listing == 0 && self.waiting.is_empty() && self.doubtful.is_empty() && self.comparing == 0 {
             self.tree.meter.expect_no_more();
         }
+    }
+
+    /// Files that are under way, in any of their steps.
+    fn at_once(&self) -> usize {
+        self.asking + self.fetching + self.unwritten
     }
 
     /// # Errors

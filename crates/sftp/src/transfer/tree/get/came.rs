@@ -36,6 +36,7 @@ impl Get<'_> {
                     changed: fetched.changed,
                     counted: fetched.counted,
                 };
+                self.unwritten += 1;
                 self.came.push(Came { note, wanted });
             }
             Ok(None) => {
@@ -57,6 +58,7 @@ impl Get<'_> {
         let written = written?;
         for (note, written) in notes.into_iter().zip(written) {
             self.bytes -= note.size;
+            self.unwritten -= 1;
             match written {
                 Ok(()) => {
                     note.counted.done();
