@@ -11,6 +11,7 @@ mod drop_safety;
 mod entries;
 mod files;
 mod here;
+mod killed;
 mod listings;
 mod local;
 mod opening;

@@ -21,7 +21,7 @@ const PART: &str = ".app.rustle-part";
 const SIZE: usize = 300_000;
 
 /// A server of the files in `root`, where an account's command makes SHA-256.
-fn hashing(root: &Path) -> Builder {
+pub(crate) fn hashing(root: &Path) -> Builder {
     lying(root, usize::MAX)
 }
 

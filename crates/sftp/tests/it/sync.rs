@@ -12,12 +12,10 @@ use crate::support::{finish, open, serve};
 
 #[cfg(unix)]
 mod disk;
-mod ends;
-#[cfg(unix)]
-mod killed;
+pub(crate) mod ends;
 
 /// All files below a directory of this side.
-fn files(top: &Path) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn files(top: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut waiting = vec![top.to_owned()];
     while let Some(directory) = waiting.pop() {

@@ -1,4 +1,4 @@
-//! OpenSSH's server, killed at many places of a synchronisation.
+//! OpenSSH's server, killed at many places of a transfer.
 
 use std::path::Path;
 use std::pin::Pin;
@@ -11,11 +11,15 @@ use rustle_sftp::Sftp;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::process::{Child, ChildStdout, Command};
 
-use super::ends::{fresh, is_temporary, stale};
-use super::files;
+use super::{Case, OLD, Sides, next};
+use crate::here::content;
+use crate::sync::ends::{fresh, is_temporary, stale};
+use crate::sync::files;
 
 const SERVERS: [&str; 3] =
     ["/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server", "/usr/lib/ssh/sftp-server"];
+
+const SKIPPED: &str = "skipped: no sftp-server of OpenSSH is installed";
 
 /// What the server says, counted; after so many bytes it is killed, and what it had said is read no further.
 struct Counted {
@@ -67,19 +71,60 @@ async fn sync(sftp: &Sftp, from: &Path, to: &Path) -> rustle_sftp::Result<()> {
     summary.failures.into_iter().next().map_or(Ok(()), |failure| Err(failure.error))
 }
 
+fn installed() -> Option<&'static str> {
+    SERVERS.into_iter().find(|program| Path::new(program).exists())
+}
+
+#[tokio::test]
+async fn a_server_that_is_killed_leaves_the_old_file_or_the_new_one() {
+    let Some(program) = installed() else { return println!("{SKIPPED}") };
+    killed_at(50, Case::Put, program).await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_killed_leaves_a_part_that_does_no_harm() {
+    let Some(program) = installed() else { return println!("{SKIPPED}") };
+    killed_at(50, Case::PutResumed, program).await;
+}
+
+async fn killed_at(points: usize, case: Case, program: &str) {
+    let bytes = content(super::SIZE);
+    let (mut total, mut state, mut interrupted) = (None, 0x9e37_79b9_u64, 0);
+    for point in 0..=points {
+        let sides = Sides::new(&bytes);
+        let there = sides.there.path("app");
+        let after = total.map(|total| 1 + next(&mut state) % total);
+        let (mut child, sftp, seen) = start(program, after).await;
+        if let Ok(sftp) = sftp {
+            interrupted += usize::from(sides.transfer(&sftp, case, &there).await.is_err());
+            sftp.close().await;
+        }
+        total.get_or_insert(seen.load(Ordering::Relaxed));
+        child.wait().await.unwrap();
+        let what = format!("{case:?} {point}, killed after {after:?}");
+        let target = sides.there.read("app");
+        assert!(target == bytes || target == OLD, "{what}: neither the old file nor the new one");
+        let (_child, sftp, _) = start(program, None).await;
+        let sftp = sftp.unwrap();
+        // Without a command for a hash, the last 32 MiB of a part are moved again: all of this one.
+        sides.transfer(&sftp, case, &there).await.unwrap();
+        assert!(sides.there.read("app") == bytes, "{what}");
+        let part = sides.there.names_now().into_iter().find(|name| name.ends_with(".rustle-part"));
+        assert_eq!(part, None, "{what}");
+        sftp.close().await;
+    }
+    assert!(interrupted > points / 2, "only {interrupted} were interrupted");
+}
+
 #[tokio::test]
 async fn a_server_that_is_killed_leaves_old_files_or_new_ones() {
-    let Some(program) = SERVERS.into_iter().find(|program| Path::new(program).exists()) else {
-        eprintln!("skipped: no sftp-server of OpenSSH is installed");
-        return;
-    };
+    let Some(program) = installed() else { return println!("{SKIPPED}") };
     let (mut total, mut state, mut interrupted) = (None, 0x9e37_79b9_u64, 0);
     for point in 0..=50 {
         let folder = tempfile::tempdir().unwrap();
         let (from, to) = (folder.path().join("from"), folder.path().join("to"));
         let (new, before) = (fresh(&from), stale(&to));
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let after = total.map(|total| 1 + (state >> 33) % total);
+        let after = total.map(|total| 1 + next(&mut state) % total);
         let (mut child, sftp, seen) = start(program, after).await;
         if let Ok(sftp) = sftp {
             interrupted += usize::from(sync(&sftp, &from, &to).await.is_err());
