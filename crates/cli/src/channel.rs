@@ -51,12 +51,14 @@ pub(crate) async fn with_more_connections<T>(
     let setup = connect::settings_for(&person, host, None, &mut signals, printer).await?;
     let session = connect::connect(&setup, &mut signals, printer).await?;
     let target = session.target();
-    let further = Further::of(&session, &setup, &person, wanted);
+    let mut further = Further::none();
     let opening =
         async { Ok(Box::pin(open(&session, means)).await.map_err(|error| Failure::sftp(&error, target))?) };
     let outcome = match signals.unless_interrupted(opening).await {
         Ok(files) => {
             say_what_is_missing(&files, target, printer);
+            // By now the server has answered often enough to tell how far away it is.
+            further = Further::of(&session, &setup, &person, wanted);
             let done = tokio::select! {
                 done = work(&files, target, &further, printer) => done,
                 signal = signals.next() => Err(Stop::Midway(signal.exit_code())),

@@ -341,12 +341,6 @@ impl Unauthenticated {
         match result {
             Ok(success) => {
                 tracing::debug!(target, method = success.method, "authenticated");
-                let round_trip = if self.timings.connect.is_zero() {
-                    // No TCP connect told it; a quarter of the handshake is nearer than nothing.
-                    (self.timings.handshake / 4).min(Duration::from_secs(1))
-                } else {
-                    self.timings.connect
-                };
                 Ok(Session::start(SessionParts {
                     connection: self.transport.into_connection(),
                     target,
@@ -357,7 +351,6 @@ impl Unauthenticated {
                     peer: self.peer,
                     timings: self.timings,
                     authentication: started.elapsed(),
-                    round_trip,
                     below: self.below,
                     trust: self.trust,
                 }))

@@ -114,19 +114,14 @@ pub(crate) struct Listener {
 }
 
 /// Starts the connection's task. It lets go of what is below the connection when that is gone, however it ended.
-pub(crate) fn start(
-    connection: Arc<Connection>,
-    round_trip: Duration,
-    below: Option<Below>,
-    listener: Option<Listener>,
-) -> Tasks {
+pub(crate) fn start(connection: Arc<Connection>, below: Option<Below>, listener: Option<Listener>) -> Tasks {
     let (tasks, receiver) = Tasks::new();
-    let orphans = Orphans::new(Arc::clone(&connection), round_trip);
+    let orphans = Orphans::new(Arc::clone(&connection));
     // Owner: the connection; the sessions, channels and children on it hold the other end. Ends: when the
     // connection is gone, at the latest `GRACE_OF_DROP` and `GOODBYE` after the last of them was dropped. Waited for: by
     // `Session::close`, through the connection being gone.
     tokio::spawn(async move {
-        drive(connection, orphans, receiver, round_trip, listener).await;
+        drive(connection, orphans, receiver, listener).await;
         if let Some(below) = below {
             below.let_go();
         }
@@ -138,7 +133,6 @@ async fn drive(
     connection: Arc<Connection>,
     orphans: Orphans,
     mut tasks: mpsc::UnboundedReceiver<(Task, Option<Leaving>)>,
-    round_trip: Duration,
     mut listener: Option<Listener>,
 ) {
     let mut work = FuturesUnordered::<BoxFuture<'static, ()>>::new();
@@ -160,7 +154,7 @@ async fn drive(
                 let connection = Arc::clone(&connection);
                 work.push(Box::pin(async move {
                     // A connection that went away needs no new keys.
-                    let _ = connection.rekey(round_trip).await;
+                    let _ = connection.rekey().await;
                 }));
             }
             keys = connection.host_keys_announced(), if listener.is_some() && close_by.is_none() => {

@@ -81,19 +81,13 @@ pub(crate) enum Ending {
 pub(crate) struct Orphans {
     connection: Arc<Connection>,
     kills: Arc<Semaphore>,
-    round_trip: Duration,
     /// Learned: this server takes signals without an effect.
     signals_ignored: Arc<AtomicBool>,
 }
 
 impl Orphans {
-    pub(crate) fn new(connection: Arc<Connection>, round_trip: Duration) -> Self {
-        Self {
-            connection,
-            kills: Arc::new(Semaphore::new(KILLS_AT_ONCE)),
-            round_trip,
-            signals_ignored: Arc::default(),
-        }
+    pub(crate) fn new(connection: Arc<Connection>) -> Self {
+        Self { connection, kills: Arc::new(Semaphore::new(KILLS_AT_ONCE)), signals_ignored: Arc::default() }
     }
 
     /// Ends a channel whose output nobody wants any more.
@@ -112,7 +106,13 @@ impl Orphans {
             Ending::EndOfInput => {
                 channel.intake().drop_stream(Stream::Err);
                 let _ = channel.eof().await;
-                ended_within(channel, AFTER_KILL + self.round_trip * 2, None, Reading::ForReport).await;
+                ended_within(
+                    channel,
+                    AFTER_KILL + self.connection.round_trip() * 2,
+                    None,
+                    Reading::ForReport,
+                )
+                .await;
                 Ended::Confirmed
             }
             Ending::HangUp | Ending::Close => Ended::Confirmed,
@@ -141,7 +141,7 @@ impl Orphans {
         }
         let by_signal =
             if self.signals_ignored.load(Ordering::Relaxed) { Duration::ZERO } else { AFTER_SIGNAL };
-        let answered = self.round_trip * 2;
+        let answered = self.connection.round_trip() * 2;
         if ended_within(channel, by_signal + answered, group, reading).await {
             return Ended::Confirmed;
         }

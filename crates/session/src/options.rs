@@ -111,7 +111,8 @@ impl TransportOptions {
         &self.client_version
     }
 
-    /// The window of every channel in bytes, given the round trip of the TCP connect.
+    /// The window of every channel in bytes, given the round trip: the time in which TCP connected, or in which the
+    /// server then said who it is, whichever took longer. A server that is slow to speak seems further away than it is.
     ///
     /// Unless set, it is what 1 Gb/s needs over that round trip, from 2 MiB (what OpenSSH grants) to 32 MiB.
     /// A connection may have that much in flight for each open channel.

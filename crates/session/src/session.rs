@@ -64,7 +64,6 @@ struct Inner {
     peer: Option<SocketAddr>,
     timings: ConnectTimings,
     authentication: Duration,
-    round_trip: Duration,
     below: Option<Below>,
     established: Instant,
     channels_opened: AtomicU64,
@@ -83,7 +82,6 @@ pub(crate) struct SessionParts {
     pub(crate) peer: Option<SocketAddr>,
     pub(crate) timings: ConnectTimings,
     pub(crate) authentication: Duration,
-    pub(crate) round_trip: Duration,
     pub(crate) below: Option<Below>,
     pub(crate) trust: Arc<dyn HostTrust>,
 }
@@ -109,7 +107,8 @@ pub struct Stats {
     pub channels_open: usize,
     /// Channels opened since the beginning.
     pub channels_opened: u64,
-    /// The round trip of the TCP connect, or an estimate where the stream was not dialled.
+    /// The shortest time in which the server answered so far: a login's question, the opening of a channel,
+    /// [`Session::ping`]. What stands between (a relay, a load balancer) answers none of these.
     pub round_trip: Duration,
     /// Time since authentication.
     pub age: Duration,
@@ -123,11 +122,11 @@ impl Session {
             let person = parts.options.person_timeout();
             Listener { trust, host_key, person }
         });
-        let tasks = driver::start(Arc::clone(&connection), parts.round_trip, parts.below.clone(), listener);
+        let tasks = driver::start(Arc::clone(&connection), parts.below.clone(), listener);
         let span = tracing::debug_span!("ssh", target = parts.target);
         Self {
             inner: Arc::new(Inner {
-                orphans: Orphans::new(Arc::clone(&connection), parts.round_trip),
+                orphans: Orphans::new(Arc::clone(&connection)),
                 connection,
                 tasks,
                 target: parts.target,
@@ -138,7 +137,6 @@ impl Session {
                 peer: parts.peer,
                 timings: parts.timings,
                 authentication: parts.authentication,
-                round_trip: parts.round_trip,
                 below: parts.below,
                 established: Instant::now(),
                 channels_opened: AtomicU64::new(0),
@@ -246,7 +244,7 @@ impl Session {
     /// The exchange goes on or has not begun.
     pub async fn rekey(&self) -> Result<()> {
         let exchange = async {
-            match self.inner.connection.rekey(self.inner.round_trip).await {
+            match self.inner.connection.rekey().await {
                 Ok(()) => Ok(()),
                 Err(Gone) => Err(self.gone_error("rekey").await),
             }
@@ -371,7 +369,7 @@ impl Session {
             rekeys: counters.rekeys,
             channels_open: counters.channels_open,
             channels_opened: self.inner.channels_opened.load(Ordering::Relaxed),
-            round_trip: self.inner.round_trip,
+            round_trip: self.inner.connection.round_trip(),
             age: self.inner.established.elapsed(),
         }
     }

@@ -7,7 +7,7 @@ use russh::keys::agent::AgentIdentity;
 use russh::{MethodSet, Signer};
 use secrecy::{ExposeSecret, SecretString};
 use ssh_key::HashAlg;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::auth::agent::AgentBinding;
 use crate::auth::offer::Offer;
@@ -25,25 +25,29 @@ const SIG_ALGS_WAIT: Duration = Duration::from_millis(100);
 
 impl Wire for Transport {
     async fn auth_none(&mut self, user: &str) -> Result<AuthReply, Lost> {
+        let asked = Instant::now();
         let reply = self.handle.authenticate_none(user).await;
-        self.auth_reply(reply).await
+        self.auth_reply(reply, asked).await
     }
 
     async fn auth_password(&mut self, user: &str, password: &SecretString) -> Result<AuthReply, Lost> {
         // The base wants a `String` of its own, and wipes it; what it writes to its packet buffer it does not.
+        let asked = Instant::now();
         let reply = self.handle.authenticate_password(user, password.expose_secret()).await;
-        self.auth_reply(reply).await
+        self.auth_reply(reply, asked).await
     }
 
     async fn auth_keyboard_start(&mut self, user: &str) -> Result<KeyboardReply, Lost> {
+        let asked = Instant::now();
         let reply = self.handle.authenticate_keyboard_interactive_start(user, None).await;
-        self.keyboard_reply(reply).await
+        self.keyboard_reply(reply, asked).await
     }
 
     async fn auth_keyboard_respond(&mut self, answers: &[SecretString]) -> Result<KeyboardReply, Lost> {
         let answers = answers.iter().map(|answer| answer.expose_secret().to_owned()).collect();
+        let asked = Instant::now();
         let reply = self.handle.authenticate_keyboard_interactive_respond(answers).await;
-        self.keyboard_reply(reply).await
+        self.keyboard_reply(reply, asked).await
     }
 
     async fn auth_key(
@@ -54,6 +58,7 @@ impl Wire for Transport {
         signer: &mut dyn Sign,
     ) -> Result<KeyReply, Lost> {
         let mut signer = Adapter(signer);
+        let asked = Instant::now();
         // All keys go through a signer of ours: the base signs with its own only after it has committed to
         // the attempt (a failure ends the connection), and would sign RSA certificates with SHA-1.
         let reply = match offer {
@@ -66,7 +71,7 @@ impl Wire for Transport {
             }
         };
         match reply {
-            Ok(result) => self.result(result).await.map(KeyReply::Answered),
+            Ok(result) => self.result(result, asked).await.map(KeyReply::Answered),
             Err(SignerError::NotSigned(why)) => Ok(KeyReply::NotSigned(why)),
             Err(SignerError::Gone) => Err(self.lost().await),
         }
@@ -95,14 +100,19 @@ pub(super) fn binding(handle: &Handle<Handler>) -> Option<AgentBinding> {
 }
 
 impl Transport {
-    async fn auth_reply(&self, reply: Result<AuthResult, russh::Error>) -> Result<AuthReply, Lost> {
+    async fn auth_reply(
+        &self,
+        reply: Result<AuthResult, russh::Error>,
+        asked: Instant,
+    ) -> Result<AuthReply, Lost> {
         match reply {
-            Ok(result) => self.result(result).await,
+            Ok(result) => self.result(result, asked).await,
             Err(_) => Err(self.lost().await),
         }
     }
 
-    async fn result(&self, result: AuthResult) -> Result<AuthReply, Lost> {
+    async fn result(&self, result: AuthResult, asked: Instant) -> Result<AuthReply, Lost> {
+        self.shared.round_trip.answered(asked.elapsed());
         match result {
             AuthResult::Success => Ok(AuthReply::Success),
             AuthResult::Failure { remaining_methods, partial_success } => {
@@ -114,7 +124,11 @@ impl Transport {
     async fn keyboard_reply(
         &self,
         reply: Result<KeyboardInteractiveAuthResponse, russh::Error>,
+        asked: Instant,
     ) -> Result<KeyboardReply, Lost> {
+        if reply.is_ok() {
+            self.shared.round_trip.answered(asked.elapsed());
+        }
         match reply {
             Ok(KeyboardInteractiveAuthResponse::Success) => Ok(KeyboardReply::Done(AuthReply::Success)),
             Ok(KeyboardInteractiveAuthResponse::Failure { remaining_methods, partial_success }) => {

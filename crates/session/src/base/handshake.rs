@@ -38,6 +38,9 @@ pub(crate) struct HostKeyQuestion {
 
 /// Exchanges keys with the peer and asks `trusted` about its host key; a no, or an error there, ends it.
 ///
+/// `connect` is what it took to reach the peer, or something before it. The window of the channels is fitted to that and
+/// to the time in which the peer says who it is, whichever is longer: nothing on the way can say that for it.
+///
 /// The clock stands still while `trusted` works, since that may ask a person.
 ///
 /// # Cancel safety
@@ -46,7 +49,7 @@ pub(crate) async fn handshake<F, T>(
     io: Box<dyn Io>,
     algorithms: &Algorithms,
     options: &TransportOptions,
-    round_trip: Duration,
+    connect: Duration,
     clock: &NetworkClock,
     trusted: F,
 ) -> Result<Transport>
@@ -57,9 +60,14 @@ where
     let control = WireControl::new();
     let cut = CutOnDrop(Arc::clone(&control));
     let shared = Shared::new(Arc::clone(&control), options);
-    let wire = Wire::new(io, Arc::clone(&control), options.write_deadline());
+    let mut wire = Wire::new(io, Arc::clone(&control), options.write_deadline());
+    let greeted = clock.run(wire.greet(options.client_version())).await;
+    let greeted = match greeted {
+        Ok(greeted) => greeted.map_err(|error| explain(&error.into(), &control.preface(), &shared))?,
+        Err(_) => return Err(silent(&control.preface(), options.connect_timeout())),
+    };
     let (ask, mut asked) = mpsc::channel(1);
-    let config = config(algorithms, options, round_trip)?;
+    let config = config(algorithms, options, greeted.max(connect))?;
     // Boxed: the base's handshake alone is many kilobytes of future, in everybody's stack otherwise.
     let mut connecting =
         Box::pin(client::connect_stream(config, wire, Handler::new(Arc::clone(&shared), ask)));

@@ -15,6 +15,7 @@ mod intake;
 pub(crate) mod keys;
 mod negotiate;
 mod rekey;
+mod round_trip;
 mod shared;
 mod wire;
 
@@ -126,6 +127,7 @@ impl Connection {
         // The originator is for the server's logs; ssh sends its own for a forward and these for stdio.
         const ORIGINATOR: &str = "127.0.0.1";
         let _opening = Opening::new(&self.shared.opening);
+        let start = tokio::time::Instant::now();
         let opened = match open {
             Open::Session => self.handle.channel_open_session().await,
             Open::DirectTcpip { host, port } => {
@@ -134,7 +136,10 @@ impl Connection {
             Open::DirectStreamlocal { path } => self.handle.channel_open_direct_streamlocal(path).await,
         };
         match opened {
-            Ok(channel) => Ok(Channel::new(channel, Arc::clone(&self.shared))),
+            Ok(channel) => {
+                self.shared.round_trip.answered(start.elapsed());
+                Ok(Channel::new(channel, Arc::clone(&self.shared)))
+            }
             Err(russh::Error::ChannelOpenFailure(reason)) => {
                 Err(NotOpened::Refused(self.shared.refusal(refusal_code(&reason)).await))
             }
@@ -183,8 +188,18 @@ impl Connection {
     pub(crate) async fn ping(&self) -> Result<Duration, Gone> {
         let start = tokio::time::Instant::now();
         self.handle.send_ping().await.map_err(|_| Gone)?;
+        let took = start.elapsed();
         // The base answers a lost connection with success.
-        if self.is_gone() { Err(Gone) } else { Ok(start.elapsed()) }
+        if self.is_gone() {
+            return Err(Gone);
+        }
+        self.shared.round_trip.answered(took);
+        Ok(took)
+    }
+
+    /// The shortest time in which the server has answered so far.
+    pub(crate) fn round_trip(&self) -> Duration {
+        self.shared.round_trip.shortest()
     }
 
     /// The host keys that the server announces after authentication (OpenSSH PROTOCOL 2.5), in wire form; never, where it
@@ -226,8 +241,8 @@ impl Connection {
     ///
     /// # Cancel safety
     /// The exchange goes on or has not begun; nothing is held back after a drop.
-    pub(crate) async fn rekey(&self, round_trip: Duration) -> Result<(), Gone> {
-        rekey::rekey(&self.handle, &self.shared, round_trip).await
+    pub(crate) async fn rekey(&self) -> Result<(), Gone> {
+        rekey::rekey(&self.handle, &self.shared).await
     }
 
     pub(crate) fn counters(&self) -> Counters {

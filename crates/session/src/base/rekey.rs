@@ -32,19 +32,15 @@ const ASKED_WITHIN: Duration = Duration::from_millis(100);
 /// How long the base may take to write its `KEXINIT` once asked.
 const KEXINIT_WITHIN: Duration = Duration::from_secs(2);
 
-pub(super) async fn rekey(
-    handle: &Handle<Handler>,
-    shared: &Shared,
-    round_trip: Duration,
-) -> Result<(), Gone> {
+pub(super) async fn rekey(handle: &Handle<Handler>, shared: &Shared) -> Result<(), Gone> {
     let control = &*shared.control;
-    // The TCP round trip says little behind a proxy or in a long queue; how long the server takes to answer now
-    // is how long what it has sent may take to arrive.
+    // The shortest answer says little in a long queue; how long the server takes to answer now is how long what it has
+    // sent may take to arrive.
     let asked = Instant::now();
     if let Ok(Err(_)) = tokio::time::timeout(LONGEST_ANSWER, handle.send_ping()).await {
         return Err(Gone);
     }
-    let silence = (round_trip * 2).max(asked.elapsed()).max(SHORTEST_SILENCE);
+    let silence = (shared.round_trip.shortest() * 2).max(asked.elapsed()).max(SHORTEST_SILENCE);
     let keeping_back = Held::new(control);
     drain(control, silence).await;
     let before = shared.rekeys();

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use crate::algorithms::Negotiated;
 use crate::base::inbound::Inbound;
 use crate::base::intake::Intake;
+use crate::base::round_trip::RoundTrip;
 use crate::base::wire::{CutReason, WireControl};
 use crate::base::{CloseReason, Gone};
 use crate::options::{BufferLimits, TransportOptions};
@@ -42,6 +43,7 @@ pub(crate) struct Shared {
     /// Channels that were asked for and not answered yet.
     pub(super) opening: AtomicUsize,
     pub(super) inbound: Inbound,
+    pub(super) round_trip: RoundTrip,
 }
 
 #[derive(Default)]
@@ -77,6 +79,7 @@ impl Shared {
             channels_open: AtomicUsize::new(0),
             opening: AtomicUsize::new(0),
             inbound: Inbound::default(),
+            round_trip: RoundTrip::new(),
         })
     }
 

@@ -5,6 +5,7 @@
 //! connection when the peer takes nothing for the write deadline, and turns every use into an error once it was cut.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,9 +14,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::sync::Notify;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 
 /// What can carry a connection: a TCP socket, a duplex pipe, another connection's channel.
@@ -175,6 +176,8 @@ pub(crate) struct Wire {
     incoming: BytesMut,
     burst: usize,
     outgoing: BytesMut,
+    /// What was said ahead of the base, which says it again.
+    greeted: BytesMut,
     write_deadline: Duration,
     stuck: Option<Pin<Box<Sleep>>>,
     closing: Option<Pin<Box<Sleep>>>,
@@ -188,10 +191,43 @@ impl Wire {
             incoming: BytesMut::new(),
             burst: 0,
             outgoing: BytesMut::new(),
+            greeted: BytesMut::new(),
             write_deadline,
             stuck: None,
             closing: None,
         }
+    }
+
+    /// Sends this side's identification (RFC 4253 section 4.2: without waiting for the peer's) and waits for the first
+    /// that the peer says, or its end; gives the time between. The base's own identification is then dropped.
+    ///
+    /// # Cancel safety
+    /// Dropped, the stream is good for nothing more.
+    pub(crate) async fn greet(&mut self, identification: &str) -> io::Result<Duration> {
+        let line = format!("{identification}\r\n");
+        let begun = Instant::now();
+        self.write_all(line.as_bytes()).await?;
+        self.flush().await?;
+        self.greeted = BytesMut::from(line.as_bytes());
+        poll_fn(|cx| {
+            let hold = self.check(cx)?;
+            if let Poll::Ready(Err(error)) = self.drive_out(cx, hold) {
+                return Poll::Ready(Err(error));
+            }
+            self.fill(cx)
+        })
+        .await?;
+        Ok(begun.elapsed())
+    }
+
+    /// How much of this was said ahead; it is not said again.
+    fn drop_greeting(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let length = self.greeted.len().min(bytes.len());
+        if self.greeted[..length] != bytes[..length] {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the identification has changed"));
+        }
+        self.greeted.advance(length);
+        Ok(length)
     }
 
     /// Registers the task and reports a cut; `Ok(true)` means that outbound bytes are held back.
@@ -316,6 +352,9 @@ impl AsyncWrite for Wire {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         let hold = this.check(cx)?;
+        if !this.greeted.is_empty() {
+            return Poll::Ready(this.drop_greeting(buf));
+        }
         if let Poll::Ready(Err(error)) = this.drive_out(cx, hold) {
             return Poll::Ready(Err(error));
         }
@@ -400,101 +439,4 @@ fn cut_error() -> io::Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-    use super::*;
-
-    fn wire(capacity: usize, deadline: Duration) -> (Wire, Arc<WireControl>, tokio::io::DuplexStream) {
-        let (near, far) = tokio::io::duplex(capacity);
-        let control = WireControl::new();
-        (Wire::new(Box::new(near), Arc::clone(&control), deadline), control, far)
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_write_larger_than_the_socket_goes_out_while_reading() {
-        let (mut wire, control, mut far) = wire(1024, Duration::from_secs(30));
-        let data = vec![7u8; 200_000];
-        wire.write_all(&data).await.unwrap();
-        let peer = async {
-            let mut got = vec![0; data.len()];
-            far.read_exact(&mut got).await.unwrap();
-            far.write_all(b"done").await.unwrap();
-            got
-        };
-        let mut reply = [0; 4];
-        let (got, read) = tokio::join!(peer, wire.read_exact(&mut reply));
-        read.unwrap();
-        assert_eq!(got, data);
-        assert_eq!(&reply, b"done");
-        assert_eq!((control.sent(), control.received()), (200_000, 4));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_peer_that_takes_nothing_ends_the_stream_at_the_write_deadline() {
-        let (mut wire, control, _far) = wire(1024, Duration::from_secs(7));
-        let start = tokio::time::Instant::now();
-        wire.write_all(&[0; 5000]).await.unwrap();
-        let error = wire.read_u8().await.unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::ConnectionAborted);
-        assert_eq!(start.elapsed().as_secs(), 7);
-        assert_eq!(control.cut_reason(), Some(CutReason::WriteDeadline(Duration::from_secs(7))));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_full_write_buffer_makes_the_writer_wait_but_not_for_ever() {
-        let (mut wire, _control, _far) = wire(1024, Duration::from_secs(7));
-        let error = wire.write_all(&vec![0; WRITE_BUFFER_LIMIT + 5000]).await.unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::ConnectionAborted);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn two_peers_that_only_write_do_not_wait_for_each_other() {
-        let (near, far) = tokio::io::duplex(64 * 1024);
-        let make = |io| Wire::new(Box::new(io), WireControl::new(), Duration::from_secs(30));
-        let (mut left, mut right) = (make(near), make(far));
-        // Each side writes more than socket and write buffer hold before it reads at all.
-        let bulk = vec![1u8; WRITE_BUFFER_LIMIT + 1024 * 1024];
-        let mut heard = (vec![0; bulk.len()], vec![0; bulk.len()]);
-        let near = async {
-            left.write_all(&bulk).await?;
-            left.read_exact(&mut heard.0).await
-        };
-        let far = async {
-            right.write_all(&bulk).await?;
-            right.read_exact(&mut heard.1).await
-        };
-        let (near, far) = tokio::join!(near, far);
-        near.unwrap();
-        far.unwrap();
-        assert!(heard.0 == bulk && heard.1 == bulk);
-    }
-
-    #[tokio::test]
-    async fn a_cut_wakes_a_waiting_reader() {
-        let (mut wire, control, _far) = wire(1024, Duration::from_secs(30));
-        let mut buf = [0; 1];
-        let (error, ()) = tokio::join!(wire.read_exact(&mut buf), async { control.cut(CutReason::Aborted) });
-        assert_eq!(error.unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
-        assert!(wire.write_all(b"x").await.is_err());
-        wire.shutdown().await.unwrap();
-        drop(wire);
-        assert!(control.gone().is_cancelled());
-    }
-
-    #[tokio::test]
-    async fn held_bytes_go_out_in_one_piece_after_release() {
-        let (mut wire, control, mut far) = wire(1024, Duration::from_secs(30));
-        control.hold();
-        wire.write_all(b"first").await.unwrap();
-        wire.write_all(b"second").await.unwrap();
-        wire.flush().await.unwrap();
-        assert_eq!(control.held_bytes(), 11);
-        assert_eq!(control.sent(), 0);
-        control.release();
-        wire.flush().await.unwrap();
-        let mut got = [0; 11];
-        far.read_exact(&mut got).await.unwrap();
-        assert_eq!(&got, b"firstsecond");
-    }
-}
+mod tests;

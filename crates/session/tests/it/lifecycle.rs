@@ -6,7 +6,7 @@ use rustle_session::{
     AgentSource, CloseReason, Connector, Credentials, ErrorKind, PinnedHostKey, SecretString, Target,
     TransportOptions, danger,
 };
-use rustle_testserver::{HostKeyKind, Method, TestServer, User};
+use rustle_testserver::{HostKeyKind, Method, Network, Reply, TestServer, User};
 
 use crate::known_hosts_file::Files;
 use crate::support::{close_and_check, connector, credentials, login, login_in_memory, server, server_shows};
@@ -31,6 +31,29 @@ async fn a_session_knows_what_it_is_connected_to() {
     let start = Instant::now();
     let round_trip = session.ping().await.unwrap();
     assert!(!round_trip.is_zero() && round_trip <= start.elapsed(), "{round_trip:?}");
+    close_and_check(session, server).await;
+}
+
+/// TCP connects at once to what stands in front of a server far away.
+#[tokio::test(start_paused = true)]
+async fn the_round_trip_is_that_to_the_server_and_not_to_what_stands_between() {
+    const BYTES: usize = 20_000_000;
+    let round_trip = Duration::from_secs(1);
+    let server = server()
+        .network(Network::new().round_trip(round_trip))
+        .command("flood", Reply::stdout(vec![b'x'; BYTES]))
+        .start()
+        .await
+        .unwrap();
+    let session = login_in_memory(&server, TransportOptions::default()).await;
+    let logged_in = session.stats().round_trip;
+    assert!(logged_in >= round_trip && logged_in <= round_trip * 2, "{logged_in:?}");
+    let start = tokio::time::Instant::now();
+    assert_eq!(session.output("flood").await.unwrap().stdout.len(), BYTES);
+    // A window of 2 MiB would take ten of them.
+    assert!(start.elapsed() < round_trip * 5, "{:?}", start.elapsed());
+    let answered = session.stats().round_trip;
+    assert!(answered >= round_trip && answered < round_trip * 11 / 10, "{answered:?}");
     close_and_check(session, server).await;
 }
 
