@@ -2,11 +2,12 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use rustle_sftp_proto::{Answer, ExtendedRequest, Framer, Handle, Request, Requests, ServerLimits};
+use rustle_sftp_proto::{Answer, Asked, ExtendedRequest, Framer, Handle, Request, Requests, ServerLimits};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
@@ -48,7 +49,6 @@ async fn run(stream: Stream, mut queue: mpsc::UnboundedReceiver<Job>) {
     let Stream { link: Link { mut incoming, mut outgoing, mut far }, framer, shared, patience } = stream;
     let table = Table::new(&framer);
     let over = {
-        let write = send(&mut queue, &mut outgoing, &table, &shared);
         let read = receive(&mut incoming, framer, &table, &shared);
         let listen = async {
             far.listen().await;
@@ -56,14 +56,21 @@ async fn run(stream: Stream, mut queue: mpsc::UnboundedReceiver<Job>) {
         };
         let both = async {
             tokio::pin!(read);
-            tokio::select! {
-                over = &mut read => over,
-                written = write => match written {
-                    // Nothing more will be asked: what is unanswered is waited for, for a moment at least.
-                    Ok(()) => tokio::time::timeout(LAST_ANSWERS, read).await.unwrap_or(Over::Ended),
-                    Err(error) => Over::Lost(error),
-                },
+            let written = tokio::select! {
+                over = &mut read => return over,
+                written = send(&mut queue, &mut outgoing, &table, &shared) => written,
+            };
+            if let Err(error) = written {
+                return Over::Lost(error);
             }
+            // Nothing more will be asked: what is unanswered is waited for, for a moment at least.
+            let last = async {
+                tokio::select! {
+                    over = &mut read => over,
+                    error = finish(&mut outgoing, &table) => Over::Lost(error),
+                }
+            };
+            tokio::time::timeout(LAST_ANSWERS, last).await.unwrap_or(Over::Ended)
         };
         tokio::select! {
             over = both => over,
@@ -133,6 +140,9 @@ struct Table {
     /// Handles that were opened for nobody, to be closed.
     strays: Mutex<VecDeque<Handle>>,
     stray: Notify,
+    /// Unanswered requests that open something, and one of them having been answered.
+    opening: AtomicUsize,
+    opened: Notify,
     asked: Notify,
     heard: Mutex<Instant>,
 }
@@ -150,6 +160,8 @@ impl Table {
             requests: Mutex::new(Requests::new(framer.limits().clone())),
             strays: Mutex::default(),
             stray: Notify::new(),
+            opening: AtomicUsize::new(0),
+            opened: Notify::new(),
             asked: Notify::new(),
             heard: Mutex::new(Instant::now()),
         }
@@ -163,7 +175,12 @@ impl Table {
             self.asked.notify_one();
         }
         match requests.begin_into(request, wanted, out) {
-            Ok(payload) => Some(payload),
+            Ok(payload) => {
+                if Asked::of(request).opens() {
+                    self.opening.fetch_add(1, Ordering::Relaxed);
+                }
+                Some(payload)
+            }
             Err((error, wanted)) => {
                 if let Wanted::By(waiter) = wanted {
                     let _ = waiter.tell(Err(Failure::new(ErrorKind::InvalidArgument, error.to_string())));
@@ -202,6 +219,16 @@ impl Table {
         lock(&self.strays).push_back(handle);
         self.stray.notify_one();
     }
+
+    fn strays(&self) -> Vec<Request> {
+        lock(&self.strays).drain(..).map(|handle| Request::Close { handle }).collect()
+    }
+
+    /// A request that opens something was answered, and what nobody took of it is among the strays.
+    fn has_opened(&self) {
+        self.opening.fetch_sub(1, Ordering::Relaxed);
+        self.opened.notify_one();
+    }
 }
 
 /// Sends what is handed over, until all who could are gone.
@@ -219,10 +246,8 @@ async fn send(
             count = queue.recv_many(&mut batch, BATCH) => count > 0,
             () = table.stray.notified() => true,
         };
-        let strays: Vec<_> =
-            lock(&table.strays).drain(..).map(|handle| Job::Tell(Request::Close { handle })).collect();
         let mut ends = !goes_on;
-        for job in batch.drain(..).chain(strays) {
+        for job in batch.drain(..).chain(table.strays().into_iter().map(Job::Tell)) {
             let (request, wanted) = match job {
                 Job::Ask { request, waiter } if waiter.is_gone() && !must_be_sent(&request) => continue,
                 Job::Ask { request, waiter } => (request, Wanted::By(waiter)),
@@ -248,8 +273,33 @@ async fn send(
         if ends {
             queue.close();
             shared.fail(Failure::new(ErrorKind::Disconnected, "the SFTP channel was closed on this side"));
-            return outgoing.finish().await;
+            return Ok(());
         }
+    }
+}
+
+/// Ends what is sent, once all that is still being opened for somebody who has gone has been closed: the channel may be one
+/// of a session that lives on. Comes back only with an error.
+async fn finish(outgoing: &mut Outgoing, table: &Table) -> io::Error {
+    let ended = async {
+        let mut head = BytesMut::new();
+        loop {
+            for stray in table.strays() {
+                table.begin(&stray, Wanted::Nobody, &mut head);
+            }
+            if !head.is_empty() {
+                outgoing.send(head.split().freeze()).await?;
+                outgoing.flush().await?;
+            }
+            if table.opening.load(Ordering::Relaxed) == 0 {
+                return outgoing.finish().await;
+            }
+            table.opened.notified().await;
+        }
+    };
+    match ended.await {
+        Ok(()) => std::future::pending().await,
+        Err(error) => error,
     }
 }
 
@@ -277,6 +327,7 @@ async fn receive(incoming: &mut Incoming, mut framer: Framer, table: &Table, sha
 fn take(framer: &mut Framer, table: &Table, shared: &Shared) -> Result<(), rustle_sftp_proto::Error> {
     while let Some(packet) = framer.next_segmented()? {
         let answered = lock(&table.requests).answer(packet)?;
+        let opens = answered.request.opens();
         match answered.waiter {
             Wanted::By(waiter) => {
                 // Nobody waits for it any more: what was opened for them is closed.
@@ -286,6 +337,9 @@ fn take(framer: &mut Framer, table: &Table, shared: &Shared) -> Result<(), rustl
             }
             Wanted::Limits => shared.set_limits(limits_of(answered.reply, framer)),
             Wanted::Nobody => {}
+        }
+        if opens {
+            table.has_opened();
         }
     }
     Ok(())

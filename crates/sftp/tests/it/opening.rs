@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use rustle_sftp::{ErrorKind, Extension, Sftp};
-use rustle_sftp_proto::{ClientPacket, Framer, Hello, Limits, Reply, Request, ServerPacket, StatusCode};
+use rustle_sftp::{ErrorKind, Extension, File, Sftp};
+use rustle_sftp_proto::{
+    ClientPacket, Framer, Handle, Hello, Limits, Reply, Request, ServerPacket, StatusCode,
+};
 use rustle_sftp_proto::{ExtendedRequest, Extension as Announced, ServerLimits};
 use rustle_testserver::TestServer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
@@ -182,4 +184,47 @@ async fn the_server_s_end_fails_whoever_waits() {
     let sftp = open(&server).await;
     server.cut_all(rustle_testserver::Cut::Fin);
     assert_eq!(sftp.limits().await.unwrap_err().kind(), ErrorKind::Disconnected);
+}
+
+/// A client that was dropped while it opened a file, after the server has heard of that, and the request's number.
+async fn dropped_while_it_opens() -> (Scripted, u32) {
+    let (sftp, mut server) = opened(async |server| server.greet(Hello::new()).await).await;
+    let sftp = sftp.unwrap();
+    let id = {
+        let opening = std::pin::pin!(File::open(&sftp, "/f"));
+        tokio::select! {
+            _ = opening => panic!("nobody has answered"),
+            heard = server.heard() => match heard {
+                Some(ClientPacket::Request { id, request: Request::Open { .. } }) => id,
+                other => panic!("{other:?}"),
+            },
+        }
+    };
+    (server, id)
+}
+
+#[tokio::test]
+async fn what_was_opened_for_a_client_that_is_gone_is_closed_before_the_channel_ends() {
+    let (mut server, id) = dropped_while_it_opens().await;
+    server.say(ServerPacket::Reply { id, reply: Reply::Handle(Handle::new("h")) }).await;
+    let Some(ClientPacket::Request { request, .. }) = server.heard().await else {
+        panic!("the channel ended")
+    };
+    assert_eq!(request, Request::Close { handle: Handle::new("h") });
+    assert!(server.heard().await.is_none());
+}
+
+#[tokio::test]
+async fn a_file_that_could_not_be_opened_for_a_client_that_is_gone_ends_the_channel() {
+    let (mut server, id) = dropped_while_it_opens().await;
+    server.say(ServerPacket::Reply { id, reply: StatusCode::NO_SUCH_FILE.into() }).await;
+    assert!(server.heard().await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_never_says_what_it_opened_does_not_keep_the_channel() {
+    let (mut server, _) = dropped_while_it_opens().await;
+    let begun = tokio::time::Instant::now();
+    assert!(server.heard().await.is_none());
+    assert!(begun.elapsed() <= Duration::from_secs(6), "{:?}", begun.elapsed());
 }
