@@ -34,3 +34,4 @@ mod sftp_client;
 mod sftp_servers;
 mod slow_reader;
 mod terminals;
+mod without_sftp;

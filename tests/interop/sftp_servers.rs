@@ -1,4 +1,4 @@
-//! Servers with SFTP that others wrote, and the frame of the tests that have to pass at each of them.
+//! Servers that others wrote, with SFTP and without, and the frame of the tests that have to pass at each of them.
 //!
 //! Each serves the whole file system of this machine with the rights of the suite's ordinary account: a path is the same
 //! there and here, and what the account may not do is refused. Dropbear lets in by password, the others by a key.
@@ -58,12 +58,21 @@ enum Running {
 /// Runs a test at each of the servers in turn, within three minutes. A failure names the one. Where the suite is not
 /// prepared, and in the pass that logs in as root, it says so and passes.
 pub(crate) fn at_each_sftp_server(test: impl AsyncFn(&SftpServer)) {
+    at_each(&Software::ALL, test);
+}
+
+/// The same at those that run commands and serve no SFTP.
+pub(crate) fn at_each_server_without_sftp(test: impl AsyncFn(&SftpServer)) {
+    at_each(&Software::WITHOUT_SFTP, test);
+}
+
+fn at_each(all: &[Software], test: impl AsyncFn(&SftpServer)) {
     interop_within(DEADLINE, async move |interop| {
         if !interop.is_pass_of_account() {
             return;
         }
-        for software in Software::ALL {
-            if let Some(server) = SftpServer::start(software, &interop) {
+        for software in all {
+            if let Some(server) = SftpServer::start(*software, &interop) {
                 test(&server).await;
             }
         }
@@ -77,9 +86,13 @@ impl SftpServer {
         println!("at {software:?}");
         let site = Site::new(interop);
         let (port, running) = match software {
-            Software::OpensshProgram => openssh::start(&site, interop, Some(interop.sftp_server()?)),
-            Software::OpensshInternal => openssh::start(&site, interop, None),
+            Software::OpensshProgram => {
+                openssh::start(&site, interop, &openssh::Sftp::Program(interop.sftp_server()?))
+            }
+            Software::OpensshInternal => openssh::start(&site, interop, &openssh::Sftp::Internal),
+            Software::OpensshWithoutSftp => openssh::start(&site, interop, &openssh::Sftp::Nothing),
             Software::Dropbear => dropbear::start(&site, interop.dropbear()?),
+            Software::DropbearWithoutSftp => dropbear::start_without_sftp(&site, interop.dropbear()?),
             Software::Proftpd => proftpd::start(&site, interop.proftpd()?),
             Software::Asyncssh => libraries::start_python(&site, "asyncssh_server.py", interop.python()?),
             Software::Paramiko => libraries::start_python(&site, "paramiko_server.py", interop.python()?),
@@ -111,7 +124,9 @@ impl SftpServer {
     /// By what.
     pub(crate) fn proof(&self) -> Proof<'_> {
         match self.software {
-            Software::Dropbear => Proof::Password(self.site.account.password()),
+            Software::Dropbear | Software::DropbearWithoutSftp => {
+                Proof::Password(self.site.account.password())
+            }
             _ => Proof::Key(&self.site.login_key),
         }
     }

@@ -46,7 +46,7 @@ pub struct SshdBuilder {
     lines: String,
     authorized: String,
     host_key: Option<KeyFile>,
-    sftp: String,
+    sftp: Option<String>,
 }
 
 impl Sshd {
@@ -57,7 +57,7 @@ impl Sshd {
             lines: String::new(),
             authorized: String::new(),
             host_key: None,
-            sftp: "internal-sftp".to_owned(),
+            sftp: Some("internal-sftp".to_owned()),
         }
     }
 
@@ -143,7 +143,13 @@ impl SshdBuilder {
     /// # Panics
     /// Where its path is no text.
     pub fn sftp_by(mut self, program: &Path) -> Self {
-        self.sftp = program.to_str().expect("a path that is text").to_owned();
+        self.sftp = Some(program.to_str().expect("a path that is text").to_owned());
+        self
+    }
+
+    /// Has nothing serve SFTP: the subsystem is refused.
+    pub fn without_sftp(mut self) -> Self {
+        self.sftp = None;
         self
     }
 
@@ -172,13 +178,13 @@ impl SshdBuilder {
 
     fn config_text(&self, folder: &Scratch, host_key: &KeyFile, port: u16) -> String {
         let path = folder.path().display();
+        let sftp =
+            self.sftp.as_ref().map(|program| format!("Subsystem sftp {program}\n")).unwrap_or_default();
         format!(
             "{}Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nPidFile {path}/sshd.pid\n\
-             AuthorizedKeysFile {path}/authorized_keys\nSetEnv HOME={path}/home\n{DEFAULTS}\
-             Subsystem sftp {}\n",
+             AuthorizedKeysFile {path}/authorized_keys\nSetEnv HOME={path}/home\n{DEFAULTS}{sftp}",
             self.lines,
             host_key.path().display(),
-            self.sftp,
         )
     }
 }

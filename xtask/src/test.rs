@@ -6,11 +6,21 @@ use std::time::Instant;
 
 use crate::ci::budget::Budgets;
 use crate::outcome::{Failure, Outcome};
-use crate::shell;
 use crate::soak::Scale;
+use crate::{apt, shell};
+
+/// What hosts without SFTP are made of in the tests of files: BusyBox's programs, two login shells, and `scp`.
+const PACKAGES: [&str; 4] = ["busybox-static", "fish", "tcsh", "openssh-client"];
 
 /// Builds and runs all of it. On CI the budget for the tests holds too.
 pub(crate) fn run(scale: Scale) -> Result<Outcome, Failure> {
+    if cfg!(target_os = "linux") {
+        for package in apt::ensure(&PACKAGES)? {
+            println!(
+                "not here as a Debian package: {package}; tests that need it say that they are left out"
+            );
+        }
+    }
     let started = Instant::now();
     let mut tally = Tally::default();
     let mut tests = shell::cargo();

@@ -46,7 +46,9 @@ impl Scp {
         let scp = Self { session: session.clone(), shell };
         let asked = tokio::time::timeout(WITHIN, async {
             let mut talk = Talk::start("open", b"", scp.command("open", "-t", b".")?).await?;
-            talk.hear_anything().await
+            let heard = talk.hear_anything().await;
+            talk.over().await;
+            heard
         });
         match asked.await {
             Ok(heard) => heard.map(|()| scp),

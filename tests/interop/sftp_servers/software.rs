@@ -20,6 +20,10 @@ pub(crate) enum Software {
     /// The library for Node.js, with files by a program of the suite's. It answers in any order, and takes the two paths
     /// of SYMLINK in the order of the draft from a client that does not call itself OpenSSH.
     Ssh2,
+    /// OpenSSH's `sshd`, which has no subsystem.
+    OpensshWithoutSftp,
+    /// dropbear, where there is no `sftp-server`.
+    DropbearWithoutSftp,
 }
 
 /// What becomes of a file under a name that is not UTF-8.
@@ -34,7 +38,7 @@ pub(crate) enum OddNames {
 }
 
 impl Software {
-    /// Each of them.
+    /// Each that serves SFTP.
     pub(crate) const ALL: [Self; 7] = [
         Self::OpensshProgram,
         Self::OpensshInternal,
@@ -45,9 +49,12 @@ impl Software {
         Self::Ssh2,
     ];
 
+    /// Each that does not, and runs commands.
+    pub(crate) const WITHOUT_SFTP: [Self; 2] = [Self::OpensshWithoutSftp, Self::DropbearWithoutSftp];
+
     /// Whether it runs commands beside SFTP.
     pub(crate) fn runs_commands(self) -> bool {
-        matches!(self, Self::OpensshProgram | Self::OpensshInternal | Self::Dropbear)
+        !matches!(self, Self::Proftpd | Self::Asyncssh | Self::Paramiko | Self::Ssh2)
     }
 
     /// Which extensions it announces. paramiko's `check-file` is by MD5 and SHA-1.
@@ -73,7 +80,7 @@ impl Software {
                     | Extension::CheckFile
             ),
             Self::Paramiko => extension == Extension::CheckFile,
-            Self::Ssh2 => false,
+            Self::Ssh2 | Self::OpensshWithoutSftp | Self::DropbearWithoutSftp => false,
         }
     }
 

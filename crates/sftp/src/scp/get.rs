@@ -31,59 +31,72 @@ impl Scp {
         refuse("get", remote, &Options { atomic: false, ..options.clone() })?;
         let way = if options.preserve { "-p -f" } else { "-f" };
         let mut talk = Talk::start("get", remote, self.command("get", way, remote)?).await?;
-        talk.agree().await?;
-        let mut attributes = Attributes::new();
-        let (mode, length, name) = loop {
-            match talk.hear().await? {
-                Record::Times { modified, accessed } if options.preserve => {
-                    attributes = attributes.with_times(accessed, modified);
-                    talk.agree().await?;
-                }
-                Record::File { mode, length, name } => break (mode, length, name),
-                other => return Err(talk.unexpected(&other)),
-            }
-        };
-        // The name decides nothing here. A server that sends another than was asked for sends something else.
-        let asked = remote.rsplit(|byte| matches!(byte, b'/' | b':')).next().unwrap_or_default();
-        if name != asked {
-            let text = format!("`scp` sent a file {}, which was not asked for", Shown::of(&name));
-            return Err(talk.error(ErrorKind::InvalidName, text));
-        }
-        let attributes = attributes.with_permissions(mode);
-        let placing = if options.atomic { Placing::Atomic } else { Placing::InPlace };
-        let new = new_mode(&attributes, options);
-        let target = match options.no_follow {
-            false => Target::create(local, placing, new).await?,
-            true => Target::create_inside(local, placing, new).await?,
-        };
-        let mut writer = target.writer(Writing::default())?;
-        meter.expect(Some(length));
-        meter.expect_no_more();
-        let counted = meter.file(remote.clone(), Some(length));
-        let limiter = options.limiter();
-        talk.agree().await?;
-        let mut moved = 0;
-        while moved < length {
-            let data = talk.data(length - moved).await?;
-            let bytes = data.len() as u64;
-            if let Some(limiter) = &limiter {
-                limiter.take(bytes).await;
-            }
-            writer.write(moved, [data]).await?;
-            moved += bytes;
-            counted.moved(bytes);
-        }
-        // Where reading failed over there, what came instead has the right length.
-        talk.consent().await?;
-        writer.finish(false).await?;
-        talk.agree().await?;
-        talk.finish().await?;
-        let durability = if options.atomic { Durability::Synced } else { Durability::Lazy };
-        let finish = Finish { preserved: preserved(&attributes, options), durability, length: Some(length) };
-        target.commit(finish).await?;
-        counted.done();
-        Ok(summary(begun, length, options))
+        let length = fetch(&mut talk, remote, local, options, meter).await;
+        talk.over().await;
+        Ok(summary(begun, length?, options))
     }
+}
+
+/// The one file that is sent; how long it is.
+async fn fetch(
+    talk: &mut Talk,
+    remote: &Bytes,
+    local: PathBuf,
+    options: &Options,
+    meter: &Meter,
+) -> Result<u64> {
+    talk.agree().await?;
+    let mut attributes = Attributes::new();
+    let (mode, length, name) = loop {
+        match talk.hear().await? {
+            Record::Times { modified, accessed } if options.preserve => {
+                attributes = attributes.with_times(accessed, modified);
+                talk.agree().await?;
+            }
+            Record::File { mode, length, name } => break (mode, length, name),
+            other => return Err(talk.unexpected(&other)),
+        }
+    };
+    // The name decides nothing here. A server that sends another than was asked for sends something else.
+    let asked = remote.rsplit(|byte| matches!(byte, b'/' | b':')).next().unwrap_or_default();
+    if name != asked {
+        let text = format!("`scp` sent a file {}, which was not asked for", Shown::of(&name));
+        return Err(talk.error(ErrorKind::InvalidName, text));
+    }
+    let attributes = attributes.with_permissions(mode);
+    let placing = if options.atomic { Placing::Atomic } else { Placing::InPlace };
+    let new = new_mode(&attributes, options);
+    let target = match options.no_follow {
+        false => Target::create(local, placing, new).await?,
+        true => Target::create_inside(local, placing, new).await?,
+    };
+    let mut writer = target.writer(Writing::default())?;
+    meter.expect(Some(length));
+    meter.expect_no_more();
+    let counted = meter.file(remote.clone(), Some(length));
+    let limiter = options.limiter();
+    talk.agree().await?;
+    let mut moved = 0;
+    while moved < length {
+        let data = talk.data(length - moved).await?;
+        let bytes = data.len() as u64;
+        if let Some(limiter) = &limiter {
+            limiter.take(bytes).await;
+        }
+        writer.write(moved, [data]).await?;
+        moved += bytes;
+        counted.moved(bytes);
+    }
+    // Where reading failed over there, what came instead has the right length.
+    talk.consent().await?;
+    writer.finish(false).await?;
+    talk.agree().await?;
+    talk.finish().await?;
+    let durability = if options.atomic { Durability::Synced } else { Durability::Lazy };
+    let finish = Finish { preserved: preserved(&attributes, options), durability, length: Some(length) };
+    target.commit(finish).await?;
+    counted.done();
+    Ok(length)
 }
 
 pub(super) fn summary(begun: Instant, length: u64, options: &Options) -> Summary {

@@ -109,25 +109,38 @@ impl Talk {
     }
 
     /// Nothing more is said on this side, and nothing more may come.
-    pub(super) async fn finish(mut self) -> Result<()> {
+    pub(super) async fn finish(&mut self) -> Result<()> {
+        self.say_no_more().await;
+        loop {
+            match self.records.next() {
+                Ok(None) => {}
+                Ok(Some(Record::Error { text })) => return Err(self.told(&text)),
+                Ok(Some(other)) => return Err(self.unexpected(&other)),
+                Err(broken) => return Err(self.broken(&broken)),
+            }
+            if !self.more().await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits until the process is gone, whatever came of it: dropbear before 2024.86 closes a channel that has no command yet
+    /// when the process of another one ends, which would be that of the next file.
+    pub(super) async fn over(mut self) {
+        self.say_no_more().await;
+        let gone = async {
+            while let Ok(Some(_)) = self.stdout.chunk().await {}
+            self.child.wait().await
+        };
+        if let Err(_) | Ok(Err(_)) = tokio::time::timeout(LAST_WORDS, gone).await {
+            tracing::debug!("the end of `scp` was not seen");
+        }
+    }
+
+    async fn say_no_more(&mut self) {
         if let Err(error) = tokio::io::AsyncWriteExt::shutdown(&mut self.stdin).await {
             tracing::debug!(%error, "the end of the conversation was not taken");
         }
-        match self.records.next() {
-            Ok(None) => {}
-            Ok(Some(Record::Error { text })) => return Err(self.told(&text)),
-            Ok(Some(other)) => return Err(self.unexpected(&other)),
-            Err(broken) => return Err(self.broken(&broken)),
-        }
-        while self.more().await? {
-            match self.records.next() {
-                Ok(Some(Record::Error { text })) => return Err(self.told(&text)),
-                Ok(Some(other)) => return Err(self.unexpected(&other)),
-                Ok(None) => {}
-                Err(broken) => return Err(self.broken(&broken)),
-            }
-        }
-        Ok(())
     }
 
     async fn more(&mut self) -> Result<bool> {

@@ -53,6 +53,26 @@ impl Host {
         Some(Self { path: folder.path().to_owned(), _programs: Some(folder), ..Self::new() })
     }
 
+    /// This machine's programs, but those that a BSD and macOS have with other options and other words: those are scripts here
+    /// that know no options but theirs.
+    fn bsd() -> Option<Self> {
+        let same = COMMON.iter().filter(|name| **name != "wc").chain(&["readlink"]);
+        let same: Vec<_> = same.map(|name| (*name, *name)).collect();
+        let host = Self::with_programs(&same)?;
+        for (name, script, real) in
+            [("stat", BSD_STAT, "stat"), ("wc", BSD_WC, "wc"), ("sha256", BSD_SHA256, "sha256sum")]
+        {
+            let text = host.home.path().join(name);
+            std::fs::write(&text, script.replace("REAL", found(real)?.to_str().unwrap())).unwrap();
+            // Another process writes what is run: a copy of our own descriptor, in a process that a test beside this one is
+            // just starting, would make it "text file busy".
+            let install =
+                std::process::Command::new("install").args(["-m", "755"]).arg(text).arg(&host.path).status();
+            assert!(install.unwrap().success());
+        }
+        Some(host)
+    }
+
     /// Where relative paths begin.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
@@ -164,9 +184,6 @@ impl Host {
 /// Each kind of host that this machine can be; what it lacks is said.
 #[allow(clippy::print_stderr, reason = "a test says what it leaves out")]
 pub(crate) fn hosts() -> Vec<(&'static str, Arc<Host>)> {
-    const COMMON: [&str; 14] = [
-        "sh", "cat", "ls", "mkdir", "rmdir", "rm", "mv", "ln", "chmod", "chown", "touch", "dd", "wc", "head",
-    ];
     let plain: Vec<_> = COMMON.iter().map(|name| (*name, *name)).collect();
     let busybox: Vec<_> = COMMON
         .iter()
@@ -180,6 +197,7 @@ pub(crate) fn hosts() -> Vec<(&'static str, Arc<Host>)> {
         ("POSIX programs alone", Host::with_programs(&plain)),
         ("POSIX programs behind bash as sh", Host::with_programs(&bash)),
         ("BusyBox", Host::with_programs(&busybox)),
+        ("a BSD's programs", Host::bsd()),
         ("fish as login shell", Host::with_shell("fish")),
         ("tcsh as login shell", Host::with_shell("tcsh")),
     ];
@@ -192,6 +210,33 @@ pub(crate) fn hosts() -> Vec<(&'static str, Arc<Host>)> {
         })
         .collect()
 }
+
+/// What POSIX has.
+const COMMON: [&str; 14] =
+    ["sh", "cat", "ls", "mkdir", "rmdir", "rm", "mv", "ln", "chmod", "chown", "touch", "dd", "wc", "head"];
+
+/// `stat [-L] -f FORMAT FILE`: `%p` is the mode with the kind in octal, `%z` the length, `%a` and `%m` times.
+const BSD_STAT: &str = r#"#!/bin/sh
+link=
+while getopts Lf: option
+do case $option in L) link=-L;; f) format=$OPTARG;; *) echo "usage: stat [-FLnq] [-f format]" >&2; exit 1;; esac
+done
+shift $((OPTIND - 1))
+known=$(REAL $link -c "%f %s %u %g %X %Y" -- "$1") || exit 1
+set -- $known
+mode=$(printf "%o" "0x$1")
+case $format in
+%p) echo "$mode";;
+"o%p %z %u %g %a %m") echo "o$mode $2 $3 $4 $5 $6";;
+*) echo "stat: $format: bad format" >&2; exit 1;;
+esac
+"#;
+
+/// Numbers come behind blanks.
+const BSD_WC: &str = "#!/bin/sh\n[ \"$*\" = -c ] || exit 1\nprintf '%8d\\n' \"$(REAL -c)\"\n";
+
+/// `-q` is nothing but the hash.
+const BSD_SHA256: &str = "#!/bin/sh\n[ \"$*\" = -q ] || exit 1\nset -- $(REAL)\necho \"$1\"\n";
 
 pub(crate) async fn files_of(server: &TestServer) -> Files {
     Files::open(&login(server).await).await.unwrap()

@@ -79,6 +79,10 @@ async fn what_a_host_lacks_is_said() {
         let files = files_of(&server).await;
         let lacks = files.lacks();
         assert!(lacks.contains(&Lack::Resume) && lacks.contains(&Lack::OpenFiles), "{name}");
+        if name.contains("BSD") {
+            use Lack::{OpenFiles, Resume, SafeRename, Storing};
+            assert_eq!(lacks, [OpenFiles, Resume, Storing, SafeRename], "its stat and its sha256 are used");
+        }
         let plain = name.starts_with("POSIX");
         for lack in [Lack::Times, Lack::Links, Lack::Verify, Lack::Storing, Lack::SafeRename] {
             if plain || name.starts_with("GNU") {
