@@ -60,12 +60,6 @@ impl Asked {
         self.extension
     }
 
-    /// Whether its answer is a handle, which somebody has to close.
-    #[must_use]
-    pub fn opens(&self) -> bool {
-        self.expected == Expected::Handle
-    }
-
     pub(crate) fn expected(&self) -> Expected {
         self.expected
     }

@@ -2,12 +2,11 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use rustle_sftp_proto::{Answer, Asked, ExtendedRequest, Framer, Handle, Request, Requests, ServerLimits};
+use rustle_sftp_proto::{Answer, ExtendedRequest, Framer, Handle, Request, Requests, ServerLimits};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
@@ -140,10 +139,9 @@ struct Table {
     /// Handles that were opened for nobody, to be closed.
     strays: Mutex<VecDeque<Handle>>,
     stray: Notify,
-    /// Unanswered requests that open something, and one of them having been answered.
-    opening: AtomicUsize,
-    opened: Notify,
     asked: Notify,
+    /// Nothing is unanswered.
+    settled: Notify,
     heard: Mutex<Instant>,
 }
 
@@ -160,9 +158,8 @@ impl Table {
             requests: Mutex::new(Requests::new(framer.limits().clone())),
             strays: Mutex::default(),
             stray: Notify::new(),
-            opening: AtomicUsize::new(0),
-            opened: Notify::new(),
             asked: Notify::new(),
+            settled: Notify::new(),
             heard: Mutex::new(Instant::now()),
         }
     }
@@ -175,12 +172,7 @@ impl Table {
             self.asked.notify_one();
         }
         match requests.begin_into(request, wanted, out) {
-            Ok(payload) => {
-                if Asked::of(request).opens() {
-                    self.opening.fetch_add(1, Ordering::Relaxed);
-                }
-                Some(payload)
-            }
+            Ok(payload) => Some(payload),
             Err((error, wanted)) => {
                 if let Wanted::By(waiter) = wanted {
                     let _ = waiter.tell(Err(Failure::new(ErrorKind::InvalidArgument, error.to_string())));
@@ -220,14 +212,12 @@ impl Table {
         self.stray.notify_one();
     }
 
-    fn strays(&self) -> Vec<Request> {
-        lock(&self.strays).drain(..).map(|handle| Request::Close { handle }).collect()
+    fn is_settled(&self) -> bool {
+        lock(&self.requests).outstanding() == 0
     }
 
-    /// A request that opens something was answered, and what nobody took of it is among the strays.
-    fn has_opened(&self) {
-        self.opening.fetch_sub(1, Ordering::Relaxed);
-        self.opened.notify_one();
+    fn strays(&self) -> Vec<Request> {
+        lock(&self.strays).drain(..).map(|handle| Request::Close { handle }).collect()
     }
 }
 
@@ -278,8 +268,11 @@ async fn send(
     }
 }
 
-/// Ends what is sent, once all that is still being opened for somebody who has gone has been closed: the channel may be one
-/// of a session that lives on. Comes back only with an error.
+/// Ends what is sent, once all that was asked for is answered and what was opened for somebody who has gone is closed.
+///
+/// The server may end as soon as it sees the end, and leave undone what came before it: OpenSSH's does. A temporary file
+/// would not be removed, nor a file be renamed. And the channel may be one of a session that lives on, with handles that
+/// its server keeps. Comes back only with an error.
 async fn finish(outgoing: &mut Outgoing, table: &Table) -> io::Error {
     let ended = async {
         let mut head = BytesMut::new();
@@ -291,10 +284,10 @@ async fn finish(outgoing: &mut Outgoing, table: &Table) -> io::Error {
                 outgoing.send(head.split().freeze()).await?;
                 outgoing.flush().await?;
             }
-            if table.opening.load(Ordering::Relaxed) == 0 {
+            if table.is_settled() {
                 return outgoing.finish().await;
             }
-            table.opened.notified().await;
+            table.settled.notified().await;
         }
     };
     match ended.await {
@@ -327,7 +320,6 @@ async fn receive(incoming: &mut Incoming, mut framer: Framer, table: &Table, sha
 fn take(framer: &mut Framer, table: &Table, shared: &Shared) -> Result<(), rustle_sftp_proto::Error> {
     while let Some(packet) = framer.next_segmented()? {
         let answered = lock(&table.requests).answer(packet)?;
-        let opens = answered.request.opens();
         match answered.waiter {
             Wanted::By(waiter) => {
                 // Nobody waits for it any more: what was opened for them is closed.
@@ -338,8 +330,9 @@ fn take(framer: &mut Framer, table: &Table, shared: &Shared) -> Result<(), rustl
             Wanted::Limits => shared.set_limits(limits_of(answered.reply, framer)),
             Wanted::Nobody => {}
         }
-        if opens {
-            table.has_opened();
+        if table.is_settled() {
+            // Behind the strays, of which it may be the last.
+            table.settled.notify_one();
         }
     }
     Ok(())
@@ -415,6 +408,34 @@ mod tests {
         }
         tags.sort_unstable();
         assert_eq!(tags, (0..10).collect::<Vec<_>>());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_is_not_sent_before_all_that_was_asked_for_is_answered() {
+        use rustle_sftp_proto::{Hello, Reply, ServerPacket, Status, StatusCode};
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+        let (near, mut far) = tokio::io::duplex(64 * 1024);
+        let hello = ServerPacket::Version(Hello::new()).encode().unwrap().to_bytes();
+        far.write_all(&hello).await.unwrap();
+        let (reader, writer) = tokio::io::split(near);
+        let sftp = crate::Sftp::over(reader, writer).await.unwrap();
+        sftp.engine().tell(Request::Remove { path: Bytes::from_static(b"/temporary") });
+        drop(sftp);
+        let mut heard = BytesMut::new();
+        while !heard.ends_with(b"/temporary") {
+            assert!(far.read_buf(&mut heard).await.unwrap() > 0, "the end before the request");
+        }
+        // Its number stands behind its kind, with the path's length between it and the path.
+        let number = heard.len() - b"/temporary".len() - 8;
+        let id = u32::from_be_bytes(heard[number..number + 4].try_into().unwrap());
+        let end = far.read_buf(&mut heard);
+        let soon = tokio::time::timeout(Duration::from_secs(1), end).await;
+        assert!(soon.is_err(), "the end came before the answer");
+        let reply = Reply::Status(Status::new(StatusCode::OK, ""));
+        let done = ServerPacket::Reply { id, reply };
+        far.write_all(&done.encode().unwrap().to_bytes()).await.unwrap();
+        assert_eq!(far.read_buf(&mut heard).await.unwrap(), 0, "the end");
     }
 
     #[test]

@@ -87,6 +87,40 @@ async fn a_server_that_is_killed_leaves_a_part_that_does_no_harm() {
     killed_at(50, Case::PutResumed, program).await;
 }
 
+/// It ends when it sees the end of its input, and leaves undone what it had read before.
+#[tokio::test]
+async fn a_put_that_is_dropped_with_its_channel_leaves_no_temporary_file() {
+    let Some(program) = installed() else { return println!("{SKIPPED}") };
+    let folder = tempfile::tempdir().unwrap();
+    let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+    std::fs::write(&from, content(super::SIZE)).unwrap();
+    std::fs::create_dir(&to).unwrap();
+    for polls in 0..60 {
+        let (mut child, sftp, _) = start(program, None).await;
+        let sftp = sftp.unwrap();
+        let put = sftp.put(&from, to.join("app").as_os_str().as_encoded_bytes()).atomic();
+        let mut put = Box::pin(put.into_future());
+        let mut left = polls;
+        std::future::poll_fn(|cx| {
+            if left == 0 || put.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            left -= 1;
+            Poll::Pending
+        })
+        .await;
+        drop(put);
+        match polls % 2 {
+            0 => drop(sftp),
+            _ => sftp.close().await,
+        }
+        child.wait().await.unwrap();
+        let names = std::fs::read_dir(&to).unwrap().map(|entry| entry.unwrap().file_name());
+        let left: Vec<_> = names.filter(|name| is_temporary(&name.to_string_lossy())).collect();
+        assert_eq!(left.len(), 0, "dropped after {polls} polls: {left:?}");
+    }
+}
+
 async fn killed_at(points: usize, case: Case, program: &str) {
     let bytes = content(super::SIZE);
     let (mut total, mut state, mut interrupted) = (None, 0x9e37_79b9_u64, 0);
