@@ -338,12 +338,16 @@ fn take(framer: &mut Framer, table: &Table, shared: &Shared) -> Result<(), rustl
     Ok(())
 }
 
-/// The server's limits, within what this side reads; a server that has none, or says 0, is taken for one that never said.
+/// The server's limits, within what this side reads; a server that has none, or says 0, is taken for one that never said. One
+/// that takes a few bytes at a time is taken to mean more: the requests of a small file would fill the memory.
 fn limits_of(answer: Answer, framer: &Framer) -> ServerLimits {
     let Answer::Extended(body) = answer else { return NO_LIMITS };
     let Ok(said) = ServerLimits::decode(body) else { return NO_LIMITS };
     let ours = framer.limits().max_packet().saturating_sub(ROUND_DATA) as u64;
-    let within = |value: u64, otherwise: u64, most: u64| if value == 0 { otherwise } else { value.min(most) };
+    let within = |value: u64, otherwise: u64, most: u64| match value {
+        0 => otherwise,
+        value => value.clamp(LEAST_DATA, most),
+    };
     ServerLimits {
         max_packet: within(said.max_packet, NO_LIMITS.max_packet, u64::from(u32::MAX)),
         max_read: within(said.max_read, NO_LIMITS.max_read, ours),
@@ -372,6 +376,9 @@ const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
 /// What a packet holds beside its data, at most (OpenSSH's allowance).
 const ROUND_DATA: usize = 1024;
+
+/// No packet need hold less data.
+const LEAST_DATA: u64 = 512;
 
 /// No server needs to be sent more at once, whatever it says it takes.
 const LARGEST_WRITE: u64 = 1024 * 1024;
@@ -445,6 +452,9 @@ mod tests {
         let limits = limits_of(Answer::Extended(said.encode()), &framer);
         assert_eq!((limits.max_read, limits.max_write), (255 * 1024, 32 * 1024));
         assert_eq!((limits.max_packet, limits.max_handles), (34_000, 7));
+        let tiny = ServerLimits { max_packet: 1, max_read: 1, max_write: 2, max_handles: 1 };
+        let limits = limits_of(Answer::Extended(tiny.encode()), &framer);
+        assert_eq!((limits.max_read, limits.max_write), (512, 512));
         assert_eq!(limits_of(Answer::Extended(Bytes::from_static(b"short")), &framer), NO_LIMITS);
     }
 }

@@ -20,8 +20,9 @@ impl Sftp {
     ///
     /// Up to 256 files are removed at once, and up to 16 directories listed, so that the round trips of a large tree
     /// overlap. What somebody else removes meanwhile is fine; what somebody adds is removed too, unless it comes
-    /// again and again. In memory are the names of files under way and of at most 65 536 directories, twice as many in
-    /// trees that are as deep; a listing that finds more is taken up again later.
+    /// again and again. In memory are the names of files under way and of at most 65 536 directories (a path counts once
+    /// for each kibibyte that it has), twice as many in trees that are as deep; a listing that finds more is taken up
+    /// again later.
     ///
     /// The protocol names files by paths alone: somebody who may write in this tree, and exchanges a directory for a
     /// link between its listing and its turn, has the link's target emptied. Where such a one exists, make the tree
@@ -50,9 +51,11 @@ impl Sftp {
 struct Removal<'a> {
     sftp: &'a Sftp,
     directories: Vec<Option<Directory>>,
-    /// As many as may be known at once, and as many more as the depth of the tree has called for.
+    /// As many as may be known at once, and as many more as the depth of the tree has called for; a path counts once for
+    /// each kibibyte.
     most: usize,
     more: usize,
+    known: usize,
     /// Places in `directories` that are free again.
     free: Vec<usize>,
     /// Directories that are to be listed, the last found first: so the tree is removed from its leaves.
@@ -75,8 +78,8 @@ struct Directory {
     left: usize,
     /// How often it was listed.
     passes: usize,
-    /// Whether this pass left entries, since too much waited.
-    cut_short: bool,
+    /// How much room the least of the directories needs that this pass left out.
+    lacks: Option<usize>,
 }
 
 enum Event {
@@ -89,7 +92,7 @@ enum Event {
     },
     Removed {
         directory: usize,
-        result: Result<()>,
+        result: Result<Found>,
     },
     DirectoryRemoved {
         directory: usize,
@@ -97,11 +100,29 @@ enum Event {
     },
 }
 
+/// What an entry was that is to be removed.
+enum Found {
+    Removed,
+    /// A directory, which the listing did not say.
+    Directory(Bytes),
+}
+
+impl Directory {
+    fn below(path: Bytes, above: Option<usize>) -> Self {
+        Self { path, above, left: 1, passes: 0, lacks: None }
+    }
+
+    fn weight(&self) -> usize {
+        weight(&self.path)
+    }
+}
+
 impl<'a> Removal<'a> {
     fn new(sftp: &'a Sftp, path: Bytes, most: usize) -> Self {
-        let root = Directory { path, above: None, left: 1, passes: 0, cut_short: false };
+        let root = Directory::below(path, None);
         Self {
             sftp,
+            known: root.weight(),
             directories: vec![Some(root)],
             most,
             more: 0,
@@ -131,8 +152,13 @@ impl<'a> Removal<'a> {
                 }
                 Event::Removed { directory, result } => {
                     self.removing -= 1;
-                    result?;
-                    self.one_less(directory);
+                    match result? {
+                        Found::Removed => self.one_less(directory),
+                        Found::Directory(path) => {
+                            self.enter(directory, path);
+                            self.one_less(directory);
+                        }
+                    }
                 }
                 Event::DirectoryRemoved { directory, result } => {
                     self.removing -= 1;
@@ -175,9 +201,19 @@ impl<'a> Removal<'a> {
                 self.under_way.push(Box::pin(some_entries(directory, listing)));
             }
         }
-        // Each may need no more room than there is.
-        let ready = self.crowded.len().min(self.room());
-        self.waiting.extend(self.crowded.drain(self.crowded.len() - ready..));
+        let mut room = self.room();
+        while let Some(&directory) = self.crowded.last() {
+            let lacks = self.found(directory).and_then(|found| found.lacks).unwrap_or(0);
+            if lacks > room {
+                break;
+            }
+            room -= lacks;
+            self.crowded.pop();
+            if let Some(found) = self.found(directory) {
+                found.lacks = None;
+            }
+            self.waiting.push(directory);
+        }
         while self.listing < MOST_LISTINGS
             && let Some(directory) = self.waiting.pop()
         {
@@ -210,18 +246,7 @@ impl<'a> Removal<'a> {
         }
         for entry in entries {
             if entry.metadata().is_dir() {
-                let room = self.room();
-                match self.found(directory) {
-                    Some(found) if room == 0 => found.cut_short = true,
-                    Some(found) => {
-                        found.left += 1;
-                        let (path, above) = (entry.path_in_full(), Some(directory));
-                        let below = Directory { path, above, left: 1, passes: 0, cut_short: false };
-                        let at = self.keep(below);
-                        self.waiting.push(at);
-                    }
-                    None => {}
-                }
+                self.enter(directory, entry.path_in_full());
             } else if let Some(found) = self.found(directory) {
                 found.left += 1;
                 self.names.push((directory, entry));
@@ -240,6 +265,19 @@ impl<'a> Removal<'a> {
         Ok(())
     }
 
+    /// A directory in a directory is to be removed, or found again where there is no room for it now.
+    fn enter(&mut self, above: usize, path: Bytes) {
+        let (needed, room) = (weight(&path), self.room());
+        let Some(found) = self.found(above) else { return };
+        if needed <= room {
+            found.left += 1;
+            let at = self.keep(Directory::below(path, Some(above)));
+            self.waiting.push(at);
+        } else {
+            found.lacks = Some(found.lacks.map_or(needed, |lacks| lacks.min(needed)));
+        }
+    }
+
     /// One thing less in a directory; when nothing is left, its turn has come.
     fn one_less(&mut self, directory: usize) {
         let sftp = self.sftp;
@@ -248,8 +286,7 @@ impl<'a> Removal<'a> {
         if found.left > 0 {
             return;
         }
-        if found.cut_short {
-            found.cut_short = false;
+        if found.lacks.is_some() {
             found.left = 1;
             self.crowded.push(directory);
             return;
@@ -279,12 +316,13 @@ impl<'a> Removal<'a> {
             }
             return Err(explain(engine, error, Doing::RemoveDirectory { path: &found.path }).await);
         }
-        let above = found.above;
+        let (above, weight) = (found.above, found.weight());
         if let Some(place) = self.directories.get_mut(directory) {
             *place = None;
             self.free.push(directory);
+            self.known -= weight;
             // What was taken in beyond the bound goes first, so that it is never more than the tree is deep.
-            self.more = self.more.saturating_sub(1);
+            self.more = self.more.saturating_sub(weight);
         }
         if let Some(above) = above {
             self.one_less(above);
@@ -294,8 +332,7 @@ impl<'a> Removal<'a> {
 
     /// How many directories more may be known.
     fn room(&self) -> usize {
-        let known = self.directories.len() - self.free.len();
-        (self.most + self.more).saturating_sub(known)
+        (self.most + self.more).saturating_sub(self.known)
     }
 
     fn found(&mut self, directory: usize) -> Option<&mut Directory> {
@@ -303,6 +340,7 @@ impl<'a> Removal<'a> {
     }
 
     fn keep(&mut self, directory: Directory) -> usize {
+        self.known += directory.weight();
         match self.free.pop() {
             Some(at) => {
                 self.directories[at] = Some(directory);
@@ -332,26 +370,26 @@ async fn some_entries(directory: usize, mut listing: Box<ReadDir>) -> Event {
 
 /// Removes what is no directory, as far as the listing says. A server that does not say what it is may find that it
 /// is one.
-async fn remove(sftp: &Sftp, entry: &DirEntry) -> Result<()> {
+async fn remove(sftp: &Sftp, entry: &DirEntry) -> Result<Found> {
     let path = entry.path_in_full();
     let Err(error) = sftp.engine().done("remove", Request::Remove { path: path.clone() }).await else {
-        return Ok(());
+        return Ok(Found::Removed);
     };
     if error.kind() == ErrorKind::NotFound {
-        return Ok(());
+        return Ok(Found::Removed);
     }
     if entry.metadata().kind().is_none()
         && let Ok(found) = sftp.symlink_metadata(&path).await
         && found.is_dir()
     {
-        return remove_tree(sftp, path).await;
+        return Ok(Found::Directory(path));
     }
     Err(explain(sftp.engine(), error, Doing::RemoveFile { path: &path }).await)
 }
 
-/// On the heap, since it leads back here.
-fn remove_tree(sftp: &Sftp, path: Bytes) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>> {
-    Box::pin(sftp.remove_dir_all(path))
+/// How much of the room for directories one with this path takes.
+fn weight(path: &Bytes) -> usize {
+    path.len() / 1024 + 1
 }
 
 const MOST_REMOVALS: usize = 256;
@@ -400,6 +438,20 @@ mod tests {
         let (server, sftp) = served(files).await;
         Removal::new(&sftp, "/t".into(), 6).run().await.unwrap();
         assert!(!sftp.exists("/t").await.unwrap() && sftp.exists("/kept").await.unwrap());
+        sftp.close().await;
+        server.stop().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn long_paths_take_more_room_and_are_removed_all_the_same() {
+        let name = "n".repeat(200);
+        let mut files = rustle_testserver::Sftp::memory();
+        for directory in 0..3 {
+            files = files.directory_entry(format!("/t/{directory}/{}", [name.as_str(); 12].join("/")));
+        }
+        let (server, sftp) = served(files).await;
+        Removal::new(&sftp, "/t".into(), 40).run().await.unwrap();
+        assert!(!sftp.exists("/t").await.unwrap());
         sftp.close().await;
         server.stop().await.unwrap();
     }

@@ -19,7 +19,7 @@ use crate::local::driver::off_thread;
 use crate::local::preserve::{Preserved, set_mode};
 use crate::local::tree::Links;
 use crate::local::whole::{ranges_of, sha256_by};
-use crate::local::writer::{Writer, Writing};
+use crate::local::writer::{self, Writer, Writing};
 use crate::local::{positional, refused};
 
 const OPERATION: &str = "write local file";
@@ -224,7 +224,10 @@ impl Target {
     /// # Cancel safety
     /// Dropped, it is removed nevertheless.
     pub(crate) async fn abort(mut self) -> Result<(), Error> {
-        let Some(temporary) = self.temporary.take() else { return Ok(()) };
+        let Some(temporary) = self.temporary.take() else {
+            // A network's file system may say only now that there was no room.
+            return writer::close(self.file).map_err(|error| refused(OPERATION, &self.path, error));
+        };
         let shown = temporary.path().to_owned();
         off_thread(OPERATION, &shown, move || temporary.remove()).await
     }
@@ -292,7 +295,10 @@ impl Target {
     /// [`Target::commit`], on a thread that may block.
     pub(super) fn commit_here(mut self, finish: &Finish) -> Result<(), Error> {
         self.complete(finish).map_err(|error| refused(OPERATION, &self.path, error))?;
-        let Some(temporary) = self.temporary.take() else { return Ok(()) };
+        let Some(temporary) = self.temporary.take() else {
+            // A network's file system may say only now that there was no room.
+            return writer::close(self.file).map_err(|error| refused(OPERATION, &self.path, error));
+        };
         // Opened before, since what fails now has changed nothing.
         let directory = match finish.durability {
             Durability::Lazy => None,

@@ -24,8 +24,8 @@ pub(crate) struct Writing {
 /// A file that is written on a thread of its own.
 ///
 /// What [`Writer::write`] takes is collected to batches, and at most 4 MiB wait in memory, unless asked otherwise; then
-/// `write` waits. A piece counts with its own length: whoever passes on a slice keeps all of the memory that it is cut
-/// from alive until it is written.
+/// `write` waits. A piece counts with its own length: whoever passes on a slice of 4 KiB or more keeps all of the memory
+/// that it is cut from alive until it is written. Smaller ones are copied.
 ///
 /// The first thing that cannot be written is told by the next call, and by [`Writer::finish`] in any case. Dropped
 /// without `finish`, what waits is not written, and nothing is told.
@@ -166,6 +166,7 @@ impl Writer {
     }
 
     fn stage(&mut self, offset: u64, piece: Bytes) {
+        let piece = without_its_packet(piece);
         let length = piece.len() as u64;
         self.end = self.end.max(offset.saturating_add(length));
         if piece.is_empty() || (self.leaves_holes && is_hole(&piece)) {
@@ -272,7 +273,7 @@ fn finish(file: File, length: Option<u64>, synced: bool) -> std::io::Result<()> 
 
 /// NFS and quotas tell what became of writes when a file is closed.
 #[cfg(unix)]
-fn close(file: File) -> std::io::Result<()> {
+pub(super) fn close(file: File) -> std::io::Result<()> {
     match nix::unistd::close(file) {
         // It is closed nevertheless on all systems but HP-UX.
         Ok(()) | Err(nix::errno::Errno::EINTR) => Ok(()),
@@ -282,9 +283,14 @@ fn close(file: File) -> std::io::Result<()> {
 
 /// Windows tells with the write.
 #[cfg(windows)]
-fn close(file: File) -> std::io::Result<()> {
+pub(super) fn close(file: File) -> std::io::Result<()> {
     drop(file);
     Ok(())
+}
+
+/// A few bytes of a packet must not keep all of it: a server could have a byte in each.
+pub(crate) fn without_its_packet(piece: Bytes) -> Bytes {
+    if piece.len() < 4096 { Bytes::copy_from_slice(&piece) } else { piece }
 }
 
 /// Worth leaving out: a block of every usual file system is 4 KiB or less.
@@ -312,6 +318,16 @@ mod tests {
     fn nothing_is_written_any_more_for_a_writer_that_was_dropped() {
         assert_eq!(written(false), b"data");
         assert_eq!(written(true), b"");
+    }
+
+    #[test]
+    fn a_byte_of_a_packet_does_not_keep_it() {
+        let packet = Bytes::from(vec![7; 32 * 1024]);
+        let kept = [without_its_packet(packet.slice(..1)), without_its_packet(packet.slice(9..4104))];
+        assert!(packet.is_unique());
+        assert_eq!(kept.map(|piece| piece.len()), [1, 4095]);
+        let large = without_its_packet(packet.slice(..4096));
+        assert_eq!(large.as_ptr(), packet.as_ptr());
     }
 
     #[tokio::test]

@@ -12,6 +12,7 @@ mod entries;
 mod files;
 mod here;
 mod killed;
+mod liars;
 mod listings;
 mod local;
 mod opening;

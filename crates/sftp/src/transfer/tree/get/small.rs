@@ -6,6 +6,7 @@ use rustle_sftp_proto::{Answer, Attributes, OpenFlags, Request, StatusCode};
 use crate::engine::Pending;
 use crate::error::{Error, ErrorKind, Result};
 use crate::explain::{Doing, explained};
+use crate::local::writer::without_its_packet;
 use crate::transfer::progress::FileMeter;
 use crate::transfer::tree::Tree;
 
@@ -71,7 +72,7 @@ pub(super) async fn fetch(tree: &Tree<'_>, remote: &Bytes, size: u64) -> Result<
 async fn data(pending: Pending, remote: &Bytes) -> Result<Option<Vec<Bytes>>> {
     match pending.answer("read").await.map_err(|error| error.at(remote))? {
         Answer::Data(data) if data.is_empty() => Ok(None),
-        Answer::Data(data) => Ok(Some(data.into_pieces().collect())),
+        Answer::Data(data) => Ok(Some(data.into_pieces().map(without_its_packet).collect())),
         Answer::Status(status) if status.code() == StatusCode::EOF => Ok(None),
         answer => Err(crate::engine::refused("read", answer).at(remote)),
     }

@@ -1,0 +1,82 @@
+//! Servers that answer as no honest one does.
+
+use std::future::Future;
+
+use bytes::Bytes;
+use rustle_sftp::{ErrorKind, Sftp};
+use rustle_sftp_proto::{
+    Attributes, ClientPacket, Framer, Handle, Hello, Limits, NameEntry, Reply, Request, ServerPacket, Status,
+    StatusCode,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+
+/// Does work at a server that answers so.
+async fn at<T>(answer: impl FnMut(Request) -> Reply, work: impl AsyncFnOnce(Sftp) -> T) -> T {
+    let (near, far) = tokio::io::duplex(64 * 1024);
+    let work = async {
+        let (reader, writer) = tokio::io::split(near);
+        work(Sftp::over(reader, writer).await.unwrap()).await
+    };
+    tokio::select! {
+        done = work => done,
+        () = serve(far, answer) => panic!("the client hung up"),
+    }
+}
+
+async fn serve(mut stream: DuplexStream, mut answer: impl FnMut(Request) -> Reply) {
+    let mut framer = Framer::new(Limits::default());
+    loop {
+        while let Some(packet) = framer.next_packet().unwrap() {
+            let packet = match ClientPacket::decode(packet, framer.limits()).unwrap() {
+                ClientPacket::Init(_) => ServerPacket::Version(Hello::new()),
+                ClientPacket::Request { id, request } => ServerPacket::Reply { id, reply: answer(request) },
+            };
+            stream.write_all(&packet.encode().unwrap().to_bytes()).await.unwrap();
+        }
+        let mut bytes = vec![0; 4096];
+        let count = stream.read(&mut bytes).await.unwrap();
+        if count == 0 {
+            return;
+        }
+        framer.push(Bytes::from(bytes).slice(..count));
+    }
+}
+
+/// Runs on a thread with so much stack as a runtime's threads have.
+fn on_a_thread<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+    let run = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work);
+    std::thread::Builder::new().stack_size(2 * 1024 * 1024).spawn(run).unwrap().join().unwrap()
+}
+
+#[test]
+fn directories_without_an_end_that_no_listing_calls_so_are_an_error() {
+    const MOST: usize = 8000;
+    let mut removed = 0;
+    let mut listed = true;
+    let answer = move |request| match request {
+        Request::OpenDir { .. } => {
+            listed = false;
+            Reply::Handle(Handle::new("h"))
+        }
+        Request::ReadDir { .. } if !listed => {
+            listed = true;
+            Reply::Name(vec![NameEntry::new("d", Bytes::new(), Attributes::new())])
+        }
+        Request::ReadDir { .. } => Reply::Status(Status::from(StatusCode::EOF)),
+        Request::Remove { .. } => {
+            removed += 1;
+            // Some way further down than any stack reaches.
+            let code = if removed < MOST { StatusCode::FAILURE } else { StatusCode::PERMISSION_DENIED };
+            Reply::Status(Status::from(code))
+        }
+        Request::Lstat { .. } if removed < MOST => {
+            Reply::Attributes(Attributes::new().with_permissions(0o040_755))
+        }
+        Request::Lstat { .. } => Reply::Attributes(Attributes::new().with_permissions(0o100_644)),
+        _ => Reply::Status(Status::from(StatusCode::OK)),
+    };
+    let error = on_a_thread(async move {
+        at(answer, async |sftp: Sftp| sftp.remove_dir_all("/t").await.unwrap_err()).await
+    });
+    assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
+}
