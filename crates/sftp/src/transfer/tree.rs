@@ -2,6 +2,7 @@
 
 mod account;
 mod compare;
+mod comparing;
 mod directories;
 mod extra;
 mod get;

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use rustle_sftp_proto::{Attributes, FileKind, Request};
 
@@ -22,6 +23,7 @@ use crate::path::join;
 use crate::read_dir::DirEntry;
 use crate::transfer::names;
 use crate::transfer::tree::account::Account;
+use crate::transfer::tree::comparing::{Candidate as _, Compares, Comparing, compare};
 use crate::transfer::tree::directories::{Directories, Directory};
 use crate::transfer::tree::extra::Extra;
 use crate::transfer::tree::listing::Listing;
@@ -94,9 +96,7 @@ struct Get<'a> {
     top: Bytes,
     /// What the target has in directories that are being listed, where it is compared.
     targets: HashMap<usize, Targets>,
-    /// Files of which only the content can tell whether they are the same.
-    doubtful: Vec<Found>,
-    comparing: usize,
+    comparing: Comparing<Found>,
     /// What only the target has.
     extra: Extra<PathBuf>,
     account: Account,
@@ -121,8 +121,7 @@ impl<'a> Get<'a> {
             bytes: 0,
             top: Bytes::new(),
             targets: HashMap::new(),
-            doubtful: Vec::new(),
-            comparing: 0,
+            comparing: Comparing::default(),
             extra: Extra::default(),
             account,
         }
@@ -207,7 +206,7 @@ impl<'a> Get<'a> {
         {
             self.jobs.push(Box::pin(jobs::list(listing)));
         }
-        if self.listing == 0 && self.waiting.is_empty() && self.doubtful.is_empty() && self.comparing == 0 {
+        if self.listing == 0 && self.waiting.is_empty() && self.comparing.is_idle() {
             self.tree.meter.expect_no_more();
         }
     }
@@ -260,10 +259,7 @@ impl<'a> Get<'a> {
                 }
                 self.one_less(found.directory);
             }
-            Event::Compared { files, equal } => {
-                self.comparing -= 1;
-                self.take_compared(files, equal)?;
-            }
+            Event::Compared(compared) => self.take_compared(compared)?,
             Event::Fetched { found, fetched } => {
                 self.asking -= 1;
                 self.fetched(found, fetched)?;
@@ -348,14 +344,6 @@ impl<'a> Get<'a> {
         Ok(())
     }
 
-    fn queue(&mut self, found: Found) {
-        self.tree.meter.expect(found.attributes.size());
-        match found.attributes.size() {
-            Some(size) if self.tree.is_small(size) => self.found.push_back(found),
-            _ => self.large.push_back(found),
-        }
-    }
-
     fn looked(&mut self, found: Found, looked: Result<(Attributes, Option<Bytes>)>) -> Result<()> {
         let (attributes, real) = match looked {
             Ok(looked) => looked,
@@ -406,7 +394,45 @@ impl<'a> Get<'a> {
         Ok(())
     }
 
-    /// One thing less is to be done in a directory. Done itself, it is one less in the directory that it is in.
+    /// # Errors
+    /// The channel is over, and this error comes from that.
+    fn fail(&mut self, path: &[u8], error: Error) -> Result<()> {
+        if self.tree.sftp.is_closed() {
+            return Err(error);
+        }
+        self.account.fail(path, error);
+        Ok(())
+    }
+}
+
+impl<'a> Compares<'a> for Get<'a> {
+    type File = Found;
+
+    fn tree(&self) -> &'a Tree<'a> {
+        self.tree
+    }
+
+    fn account(&mut self) -> &mut Account {
+        &mut self.account
+    }
+
+    fn comparing(&mut self) -> &mut Comparing<Found> {
+        &mut self.comparing
+    }
+
+    fn begin_batch(&mut self, files: Vec<Found>) {
+        self.jobs.push(Box::pin(compare(self.tree, files).map(Event::Compared)));
+    }
+
+    fn queue(&mut self, found: Found) {
+        self.tree.meter.expect(found.attributes.size());
+        match found.attributes.size() {
+            Some(size) if self.tree.is_small(size) => self.found.push_back(found),
+            _ => self.large.push_back(found),
+        }
+    }
+
+    /// Done itself, a directory is one thing less in the one that it is in.
     fn one_less(&mut self, number: usize) {
         let mut next = Some(number);
         while let Some(number) = next.take_if(|number| self.directories.one_less(*number)) {
@@ -419,13 +445,9 @@ impl<'a> Get<'a> {
         }
     }
 
-    /// # Errors
-    /// The channel is over, and this error comes from that.
-    fn fail(&mut self, path: &[u8], error: Error) -> Result<()> {
-        if self.tree.sftp.is_closed() {
-            return Err(error);
-        }
-        self.account.fail(path, error);
+    fn failed(&mut self, found: &Found, error: Error) -> Result<()> {
+        self.fail(&found.remote, error)?;
+        self.one_less(found.directory);
         Ok(())
     }
 }

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use rustle_sftp_proto::FileKind;
 
@@ -21,6 +22,7 @@ use crate::local::whole::Small;
 use crate::path::join;
 use crate::transfer::names;
 use crate::transfer::tree::account::Account;
+use crate::transfer::tree::comparing::{Candidate as _, Compares, Comparing, compare};
 use crate::transfer::tree::directories::{Directories, Directory};
 use crate::transfer::tree::extra::Extra;
 use crate::transfer::tree::report::TreeSummary;
@@ -85,9 +87,7 @@ struct Put<'a> {
     top: Bytes,
     /// What the target has in directories that are being listed, where it is compared.
     targets: HashMap<usize, Targets>,
-    /// Files of which only the content can tell whether they are the same.
-    doubtful: Vec<Found>,
-    comparing: usize,
+    comparing: Comparing<Found>,
     /// What only the target has.
     extra: Extra<Bytes>,
     account: Account,
@@ -112,8 +112,7 @@ impl<'a> Put<'a> {
             bytes: 0,
             top: Bytes::new(),
             targets: HashMap::new(),
-            doubtful: Vec::new(),
-            comparing: 0,
+            comparing: Comparing::default(),
             extra: Extra::default(),
             account,
         }
@@ -183,7 +182,7 @@ impl<'a> Put<'a> {
         {
             self.jobs.push(Box::pin(jobs::list(number, listing)));
         }
-        if self.listing == 0 && self.waiting.is_empty() && self.doubtful.is_empty() && self.comparing == 0 {
+        if self.listing == 0 && self.waiting.is_empty() && self.comparing.is_idle() {
             self.tree.meter.expect_no_more();
         }
     }
@@ -260,10 +259,7 @@ impl<'a> Put<'a> {
                     Err(error) => self.failed(&found, error)?,
                 }
             }
-            Event::Compared { files, equal } => {
-                self.comparing -= 1;
-                self.take_compared(files, equal)?;
-            }
+            Event::Compared(compared) => self.take_compared(compared)?,
             Event::Read { batch, read } => {
                 self.reading -= 1;
                 self.read(batch, read)?;
@@ -335,14 +331,6 @@ impl<'a> Put<'a> {
         Ok(())
     }
 
-    fn queue(&mut self, found: Found) {
-        self.tree.meter.expect(Some(found.details.length()));
-        match self.tree.is_small(found.details.length()) {
-            true => self.found.push_back(found),
-            false => self.large.push_back(found),
-        }
-    }
-
     fn directory(&mut self, found: Found, real: Option<Bytes>) -> Result<()> {
         let above = found.directory;
         let real = real.or_else(|| {
@@ -388,7 +376,50 @@ impl<'a> Put<'a> {
         Ok(())
     }
 
-    /// One thing less is to be done in a directory. Done itself, it is one less in the directory that it is in.
+    fn directory_failed(&mut self, number: usize, error: Error) -> Result<()> {
+        let path = self.directories.at(number).map(|found| found.local.clone()).unwrap_or_default();
+        self.fail(path.as_os_str().as_encoded_bytes(), error)
+    }
+
+    /// # Errors
+    /// The channel is over, and this error comes from that.
+    fn fail(&mut self, path: &[u8], error: Error) -> Result<()> {
+        if self.tree.sftp.is_closed() {
+            return Err(error);
+        }
+        self.account.fail(path, error);
+        Ok(())
+    }
+}
+
+impl<'a> Compares<'a> for Put<'a> {
+    type File = Found;
+
+    fn tree(&self) -> &'a Tree<'a> {
+        self.tree
+    }
+
+    fn account(&mut self) -> &mut Account {
+        &mut self.account
+    }
+
+    fn comparing(&mut self) -> &mut Comparing<Found> {
+        &mut self.comparing
+    }
+
+    fn begin_batch(&mut self, files: Vec<Found>) {
+        self.jobs.push(Box::pin(compare(self.tree, files).map(Event::Compared)));
+    }
+
+    fn queue(&mut self, found: Found) {
+        self.tree.meter.expect(Some(found.details.length()));
+        match self.tree.is_small(found.details.length()) {
+            true => self.found.push_back(found),
+            false => self.large.push_back(found),
+        }
+    }
+
+    /// Done itself, a directory is one thing less in the one that it is in.
     fn one_less(&mut self, number: usize) {
         let mut next = Some(number);
         while let Some(number) = next.take_if(|number| self.directories.one_less(*number)) {
@@ -405,21 +436,6 @@ impl<'a> Put<'a> {
     fn failed(&mut self, found: &Found, error: Error) -> Result<()> {
         self.fail(found.local.as_os_str().as_encoded_bytes(), error)?;
         self.one_less(found.directory);
-        Ok(())
-    }
-
-    fn directory_failed(&mut self, number: usize, error: Error) -> Result<()> {
-        let path = self.directories.at(number).map(|found| found.local.clone()).unwrap_or_default();
-        self.fail(path.as_os_str().as_encoded_bytes(), error)
-    }
-
-    /// # Errors
-    /// The channel is over, and this error comes from that.
-    fn fail(&mut self, path: &[u8], error: Error) -> Result<()> {
-        if self.tree.sftp.is_closed() {
-            return Err(error);
-        }
-        self.account.fail(path, error);
         Ok(())
     }
 }

@@ -5,6 +5,7 @@ use crate::local::target::{Durability, Finish, Placing};
 use crate::local::whole::Wanted;
 use crate::transfer::get as whole;
 use crate::transfer::tree::account::Ends;
+use crate::transfer::tree::comparing::Compares as _;
 use crate::transfer::tree::get::Get;
 use crate::transfer::tree::get::jobs::{Came, Found, Note};
 use crate::transfer::tree::get::small::Fetched;

@@ -15,7 +15,8 @@ use crate::transfer::get as whole;
 use crate::transfer::progress::FileMeter;
 use crate::transfer::summary::Summary;
 use crate::transfer::tree::account::Ends;
-use crate::transfer::tree::compare::{self, Both};
+use crate::transfer::tree::compare::Both;
+use crate::transfer::tree::comparing::{Candidate, Compared};
 use crate::transfer::tree::directories::Directory;
 use crate::transfer::tree::get::small::{self, Fetched};
 use crate::transfer::tree::listing::Listing;
@@ -35,8 +36,29 @@ pub(super) struct Found {
     pub(super) there: Option<There>,
 }
 
-impl Found {
-    pub(super) fn ends(&self) -> Ends<'_> {
+impl Candidate for Found {
+    fn directory(&self) -> usize {
+        self.directory
+    }
+
+    fn length(&self) -> Option<u64> {
+        self.attributes.size()
+    }
+
+    fn modified(&self) -> Option<u32> {
+        self.attributes.modified()
+    }
+
+    fn there(&self) -> Option<There> {
+        self.there
+    }
+
+    fn both(&self) -> Both {
+        let length = self.attributes.size().unwrap_or(0);
+        Both { local: self.local.clone(), remote: self.remote.clone(), length }
+    }
+
+    fn ends(&self) -> Ends<'_> {
         Ends { source: &self.remote, destination: self.local.as_os_str().as_encoded_bytes() }
     }
 }
@@ -77,10 +99,7 @@ pub(super) enum Event {
         found: Found,
         linked: Result<Linked>,
     },
-    Compared {
-        files: Vec<Found>,
-        equal: Vec<Result<Option<bool>>>,
-    },
+    Compared(Compared<Found>),
     Fetched {
         found: Found,
         fetched: Result<Option<Fetched>>,
@@ -119,17 +138,6 @@ pub(super) async fn targets(tree: &Tree<'_>, local: PathBuf) -> Result<Option<Ta
         Some(_) => Targets::here(local::list_all(local).await?).map(Some),
         None => Ok(None),
     }
-}
-
-/// Holds the content of files against that of the target's.
-pub(super) async fn compare(tree: &Tree<'_>, files: Vec<Found>) -> Event {
-    let both = |found: &Found| Both {
-        local: found.local.clone(),
-        remote: found.remote.clone(),
-        length: found.attributes.size().unwrap_or(0),
-    };
-    let equal = compare::compare(tree.sftp, &files.iter().map(both).collect::<Vec<_>>()).await;
-    Event::Compared { files, equal }
 }
 
 pub(super) async fn list(mut listing: Listing) -> Event {

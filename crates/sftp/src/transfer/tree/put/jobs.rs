@@ -16,7 +16,8 @@ use crate::transfer::put as whole;
 use crate::transfer::summary::Summary;
 use crate::transfer::temporary::Temporary;
 use crate::transfer::tree::account::Ends;
-use crate::transfer::tree::compare::{self, Both};
+use crate::transfer::tree::compare::Both;
+use crate::transfer::tree::comparing::{Candidate, Compared};
 use crate::transfer::tree::directories::Directory;
 use crate::transfer::tree::put::small;
 use crate::transfer::tree::rules::There;
@@ -34,8 +35,29 @@ pub(super) struct Found {
     pub(super) there: Option<There>,
 }
 
-impl Found {
-    pub(super) fn ends(&self) -> Ends<'_> {
+impl Candidate for Found {
+    fn directory(&self) -> usize {
+        self.directory
+    }
+
+    fn length(&self) -> Option<u64> {
+        Some(self.details.length())
+    }
+
+    fn modified(&self) -> Option<u32> {
+        self.details.modified()
+    }
+
+    fn there(&self) -> Option<There> {
+        self.there
+    }
+
+    fn both(&self) -> Both {
+        let length = self.details.length();
+        Both { local: self.local.clone(), remote: self.remote.clone(), length }
+    }
+
+    fn ends(&self) -> Ends<'_> {
         Ends { source: self.local.as_os_str().as_encoded_bytes(), destination: &self.remote }
     }
 }
@@ -60,10 +82,7 @@ pub(super) enum Event {
         found: Found,
         linked: Result<Linked>,
     },
-    Compared {
-        files: Vec<Found>,
-        equal: Vec<Result<Option<bool>>>,
-    },
+    Compared(Compared<Found>),
     Read {
         batch: Vec<Found>,
         read: Result<Vec<Result<Small>>>,
@@ -110,17 +129,6 @@ pub(super) async fn targets(tree: &Tree<'_>, directory: &Directory) -> Result<Op
         }
         listed => listed.map(Some),
     }
-}
-
-/// Holds the content of files against that of the target's.
-pub(super) async fn compare(tree: &Tree<'_>, files: Vec<Found>) -> Event {
-    let both = |found: &Found| Both {
-        local: found.local.clone(),
-        remote: found.remote.clone(),
-        length: found.details.length(),
-    };
-    let equal = compare::compare(tree.sftp, &files.iter().map(both).collect::<Vec<_>>()).await;
-    Event::Compared { files, equal }
 }
 
 /// The same, for the directory that all others are in.

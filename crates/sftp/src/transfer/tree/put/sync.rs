@@ -5,15 +5,13 @@ mod remove;
 use bytes::Bytes;
 use futures_util::stream::StreamExt;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::local::details::Kind;
 use crate::path::join;
-use crate::transfer::tree::IN_PLACE;
 use crate::transfer::tree::extra::{Extraneous, below};
 use crate::transfer::tree::put::Put;
-use crate::transfer::tree::put::jobs::{self, Found};
 use crate::transfer::tree::report::TreeSummary;
-use crate::transfer::tree::rules::{There, Verdict};
+use crate::transfer::tree::rules::There;
 
 impl Put<'_> {
     /// What the target has at a path in this directory; `None` for a path that is left alone.
@@ -22,65 +20,6 @@ impl Put<'_> {
         let name = remote.rsplit(|byte| *byte == b'/').next().unwrap_or(remote);
         let there = self.targets.get_mut(&number).and_then(|targets| targets.take(name));
         (!rules.excludes(below(&self.top, remote), kind == Kind::Directory)).then_some(there)
-    }
-
-    /// The file, where it is known that it has to be sent.
-    pub(super) fn compared(&mut self, found: Found) -> Result<Option<Found>> {
-        let Some(rules) = &self.tree.rules else { return Ok(Some(found)) };
-        match rules.judge(Some(found.details.length()), found.details.modified(), found.there) {
-            Verdict::Same => {
-                self.account.unchanged(found.ends());
-                self.one_less(found.directory);
-            }
-            Verdict::Taken => {
-                let error = Error::new(ErrorKind::AlreadyExists, "sync", IN_PLACE).at(&found.remote);
-                self.failed(&found, error)?;
-            }
-            Verdict::Doubtful => self.doubtful.push(found),
-            Verdict::Move => return Ok(self.unless_dry(found)),
-        }
-        Ok(None)
-    }
-
-    /// Where nothing is to be changed, it is only told.
-    fn unless_dry(&mut self, found: Found) -> Option<Found> {
-        if !self.tree.is_dry() {
-            return Some(found);
-        }
-        self.account.file(found.ends(), found.details.length());
-        self.one_less(found.directory);
-        None
-    }
-
-    pub(super) fn begin_to_compare(&mut self) {
-        while self.comparing < COMPARING && !self.doubtful.is_empty() {
-            let files = self.doubtful.split_off(self.doubtful.len().saturating_sub(TOGETHER));
-            self.comparing += 1;
-            self.jobs.push(Box::pin(jobs::compare(self.tree, files)));
-        }
-    }
-
-    pub(super) fn take_compared(
-        &mut self,
-        files: Vec<Found>,
-        equal: Vec<Result<Option<bool>>>,
-    ) -> Result<()> {
-        for (found, equal) in files.into_iter().zip(equal) {
-            match equal {
-                Ok(Some(true)) => {
-                    self.account.unchanged(found.ends());
-                    self.one_less(found.directory);
-                }
-                Ok(equal) => {
-                    self.account.summary.uncompared += u64::from(equal.is_none());
-                    if let Some(found) = self.unless_dry(found) {
-                        self.queue(found);
-                    }
-                }
-                Err(error) => self.failed(&found, error)?,
-            }
-        }
-        Ok(())
     }
 
     /// A directory was listed to its end: what of the target it did not name is extraneous.
@@ -126,11 +65,6 @@ impl Put<'_> {
         Ok(self.account.summary)
     }
 }
-
-/// Files whose content is compared with one command, and how many such commands there are at once: OpenSSH grants ten
-/// channels, and a disk is busy with less.
-const TOGETHER: usize = 64;
-const COMPARING: usize = 2;
 
 /// What is removed at once: as many round trips as overlap usefully.
 const REMOVING: usize = 64;

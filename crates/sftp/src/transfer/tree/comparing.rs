@@ -1,0 +1,137 @@
+//! What is done with a file that the target may have already, in either direction.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::transfer::tree::account::{Account, Ends};
+use crate::transfer::tree::compare::{self, Both};
+use crate::transfer::tree::rules::{There, Verdict};
+use crate::transfer::tree::{IN_PLACE, Tree};
+
+/// A file of the source.
+pub(super) trait Candidate {
+    /// The directory that it is in.
+    fn directory(&self) -> usize;
+    fn length(&self) -> Option<u64>;
+    fn modified(&self) -> Option<u32>;
+    /// What the target has in its place, where that is compared.
+    fn there(&self) -> Option<There>;
+    fn both(&self) -> Both;
+    fn ends(&self) -> Ends<'_>;
+}
+
+/// Files of which only the content can tell whether they are the same.
+pub(super) struct Comparing<F> {
+    doubtful: Vec<F>,
+    /// Batches of them that are being compared.
+    under_way: usize,
+}
+
+/// Files that were compared, and of each whether it is the same.
+pub(super) struct Compared<F> {
+    files: Vec<F>,
+    equal: Vec<Result<Option<bool>>>,
+}
+
+/// A tree that is moved in one direction.
+pub(super) trait Compares<'a> {
+    type File: Candidate;
+
+    fn tree(&self) -> &'a Tree<'a>;
+    fn account(&mut self) -> &mut Account;
+    fn comparing(&mut self) -> &mut Comparing<Self::File>;
+    /// Begins to [`compare`] these, of which [`take_compared`](Self::take_compared) is told.
+    fn begin_batch(&mut self, files: Vec<Self::File>);
+    /// It has to be moved.
+    fn queue(&mut self, found: Self::File);
+    /// One thing less is to be done in a directory.
+    fn one_less(&mut self, number: usize);
+    /// # Errors
+    /// The channel is over, and this error comes from that.
+    fn failed(&mut self, found: &Self::File, error: Error) -> Result<()>;
+
+    /// The file, where it is known that it has to be moved.
+    fn compared(&mut self, found: Self::File) -> Result<Option<Self::File>> {
+        let Some(rules) = &self.tree().rules else { return Ok(Some(found)) };
+        match rules.judge(found.length(), found.modified(), found.there()) {
+            Verdict::Same => {
+                self.account().unchanged(found.ends());
+                self.one_less(found.directory());
+            }
+            Verdict::Taken => {
+                let error = Error::new(ErrorKind::AlreadyExists, "sync", IN_PLACE).at(&found.both().remote);
+                self.failed(&found, error)?;
+            }
+            Verdict::Doubtful => self.comparing().doubtful.push(found),
+            Verdict::Move => return Ok(self.unless_dry(found)),
+        }
+        Ok(None)
+    }
+
+    /// Where nothing is to be changed, it is only told.
+    fn unless_dry(&mut self, found: Self::File) -> Option<Self::File> {
+        if !self.tree().is_dry() {
+            return Some(found);
+        }
+        self.account().file(found.ends(), found.length().unwrap_or(0));
+        self.one_less(found.directory());
+        None
+    }
+
+    fn begin_to_compare(&mut self) {
+        while let Some(files) = self.comparing().batch() {
+            self.begin_batch(files);
+        }
+    }
+
+    fn take_compared(&mut self, compared: Compared<Self::File>) -> Result<()> {
+        self.comparing().under_way -= 1;
+        for (found, equal) in compared.files.into_iter().zip(compared.equal) {
+            match equal {
+                Ok(Some(true)) => {
+                    self.account().unchanged(found.ends());
+                    self.one_less(found.directory());
+                }
+                Ok(equal) => {
+                    self.account().summary.uncompared += u64::from(equal.is_none());
+                    if let Some(found) = self.unless_dry(found) {
+                        self.queue(found);
+                    }
+                }
+                Err(error) => self.failed(&found, error)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<F> Comparing<F> {
+    pub(super) fn is_idle(&self) -> bool {
+        self.doubtful.is_empty() && self.under_way == 0
+    }
+
+    /// The next files to be compared, if there are any and they may be now.
+    fn batch(&mut self) -> Option<Vec<F>> {
+        if self.under_way >= AT_ONCE || self.doubtful.is_empty() {
+            return None;
+        }
+        self.under_way += 1;
+        Some(self.doubtful.split_off(self.doubtful.len().saturating_sub(TOGETHER)))
+    }
+}
+
+impl<F> Default for Comparing<F> {
+    fn default() -> Self {
+        Self { doubtful: Vec::new(), under_way: 0 }
+    }
+}
+
+/// Holds the content of files against that of the target's.
+pub(super) async fn compare<F: Candidate>(tree: &Tree<'_>, files: Vec<F>) -> Compared<F> {
+    let both: Vec<Both> = files.iter().map(F::both).collect();
+    let equal = compare::compare(tree.sftp, &both).await;
+    Compared { files, equal }
+}
+
+/// Files whose content is compared with one command, and how many such commands there are at once: OpenSSH grants ten
+/// channels, and a disk is busy with less.
+const TOGETHER: usize = 64;
+const AT_ONCE: usize = 2;
