@@ -2,6 +2,7 @@
 
 pub(crate) mod fetch;
 pub(crate) mod get;
+pub(crate) mod hashes;
 pub(crate) mod lane;
 pub(crate) mod marks;
 pub(crate) mod names;

@@ -40,7 +40,7 @@ pub(crate) async fn get(
         false => Target::create(local, placing(options), mode).await?,
         true => Target::create_inside(local, placing(options), mode).await?,
     };
-    let there = Remote { sftp, path: &remote, file: Some(&file) };
+    let there = Remote { sftp, path: &remote, file: Some(&file), hashes: options.hashes.as_ref() };
     let resumed = judged(there, &target, attributes.size(), options).await?;
     if let Resumed::Anew { .. } = resumed {
         target.begin_anew().await?;
@@ -130,7 +130,7 @@ pub(crate) async fn get(
         true => {
             let living = channels.iter().find(|(sftp, _)| !sftp.is_closed());
             let (sftp, file) = living.map_or((sftp, None), |(sftp, file)| (sftp, Some(file)));
-            let there = Remote { sftp, path: &remote, file };
+            let there = Remote { sftp, path: &remote, file, hashes: options.hashes.as_ref() };
             match verify::compare(there, Here::Made(&target), length).await {
                 Err(error) if error.kind() == ErrorKind::Mismatch => {
                     // Nothing can be made of it, resumed or not.

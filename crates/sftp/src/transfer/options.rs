@@ -2,6 +2,7 @@
 
 use std::num::{NonZeroU64, NonZeroUsize};
 
+use crate::transfer::hashes::Hashes;
 use crate::transfer::others::Others;
 use crate::transfer::rate::Limit;
 use crate::transfer::window::Bounds;
@@ -28,6 +29,8 @@ pub(crate) struct Options {
     /// Files of a tree that may be under way together.
     pub(crate) at_once: Option<NonZeroUsize>,
     pub(crate) others: Others,
+    /// Where several files ask for what the server's have.
+    pub(crate) hashes: Option<Hashes>,
     /// What keeps the rate, where several files share it.
     pub(crate) shared: Option<Limit>,
     pub(crate) scope: Scope,

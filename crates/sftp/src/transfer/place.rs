@@ -75,7 +75,7 @@ impl Place {
         }
         if options.resume {
             let temporary = Temporary::to_resume(sftp, &target);
-            let (file, resumed) = part(sftp, temporary.path(), source, new).await?;
+            let (file, resumed) = part(sftp, temporary.path(), source, new, options).await?;
             let leaves_holes = false;
             return Ok(Self { file, temporary: Some(temporary), attributes, resumed, leaves_holes });
         }
@@ -115,7 +115,7 @@ async fn in_place(
         return Ok((open(empty).await?, Resumed::NotAsked));
     }
     let file = open(OpenFlags::READ | OpenFlags::WRITE | OpenFlags::CREATE).await?;
-    match judged(sftp, remote, &file, source).await? {
+    match judged(sftp, remote, &file, source, options).await? {
         anew @ Resumed::Anew { .. } => {
             // Not only the length: of a part that keeps bytes of another file, a later attempt may find blocks equal.
             file.close("close").await.map_err(|error| error.at(remote))?;
@@ -133,7 +133,13 @@ async fn is_empty(file: &OpenHandle) -> bool {
 }
 
 /// The part that an earlier attempt left, or a new one.
-async fn part(sftp: &Sftp, path: &Bytes, source: Source<'_>, new: u32) -> Result<(OpenHandle, Resumed)> {
+async fn part(
+    sftp: &Sftp,
+    path: &Bytes,
+    source: Source<'_>,
+    new: u32,
+    options: &Options,
+) -> Result<(OpenHandle, Resumed)> {
     let engine = sftp.engine();
     let both_ways = OpenFlags::READ | OpenFlags::WRITE;
     let refused = match create(engine, path, both_ways, new).await {
@@ -160,7 +166,7 @@ async fn part(sftp: &Sftp, path: &Bytes, source: Source<'_>, new: u32) -> Result
     if let Some(open_to) = there.permissions() {
         own(engine, &file, path, if new == PRIVATE { PRIVATE } else { open_to & 0o777 }).await?;
     }
-    match judged(sftp, path, &file, source).await? {
+    match judged(sftp, path, &file, source, options).await? {
         anew @ Resumed::Anew { .. } => {
             file.close("close").await.map_err(|error| error.at(path))?;
             let removed = engine.done("remove", Request::Remove { path: path.clone() }).await;
@@ -198,14 +204,20 @@ async fn own(engine: &Engine, file: &OpenHandle, path: &Bytes, mode: u32) -> Res
     }
 }
 
-async fn judged(sftp: &Sftp, path: &Bytes, file: &OpenHandle, source: Source<'_>) -> Result<Resumed> {
+async fn judged(
+    sftp: &Sftp,
+    path: &Bytes,
+    file: &OpenHandle,
+    source: Source<'_>,
+    options: &Options,
+) -> Result<Resumed> {
     let asked = Request::Fstat { handle: file.handle().clone() };
     let there = sftp.engine().attributes("fstat", asked).await.map_err(|error| error.at(path))?;
     let Some(found) = there.size() else {
         let why = "the server does not say how long it is".to_owned();
         return Ok(Resumed::Anew { found: 0, why });
     };
-    let remote = Remote { sftp, path, file: Some(file) };
+    let remote = Remote { sftp, path, file: Some(file), hashes: options.hashes.as_ref() };
     let here = Here::Source(source.path);
     Both { remote, here, found, source: source.details.length() }.judge().await
 }

@@ -125,7 +125,8 @@ pub(crate) async fn put(
     let verified = match options.verify {
         true => {
             let path = temporary.as_ref().map_or(&remote, Temporary::path);
-            let there = Remote { sftp: &sftp, path, file: channels.first().map(|(_, file)| file) };
+            let file = channels.first().map(|(_, file)| file);
+            let there = Remote { sftp: &sftp, path, file, hashes: options.hashes.as_ref() };
             let compared = match reader.sha256() {
                 Some(sha256) => verify::has(there, length, sha256).await,
                 // Only the rest was read.

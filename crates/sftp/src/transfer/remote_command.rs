@@ -18,26 +18,30 @@ pub(crate) async fn sha256(session: &Session, path: &[u8], length: u64) -> Resul
         session.line(line).no_stdin().timeout(time_for(length)).output_limit(MOST_OUTPUT).output().await;
     let output = output.map_err(|error| format!("the command for it could not be run: {error}"))?;
     if output.status.code() == Some(MISSING) {
-        return Err("the server has neither check-file nor a program for SHA-256".into());
+        return Err(LACKING.into());
     }
     if !output.status.success() {
         return Err(format!("the command for it failed: {}", output.status));
     }
     let mut lines = output.stdout.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
-    let there: Option<u64> = lines.next().and_then(|line| std::str::from_utf8(line).ok()?.parse().ok());
-    if there.is_none_or(|there| there < length) {
-        return Err("commands of the account see another file than SFTP does".into());
-    }
-    lines.next().and_then(hash_in).ok_or_else(|| "the command for it printed no SHA-256".into())
+    let (there, hash) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+    seen_in(there, hash, length).map(|seen| seen.sha256)
 }
 
-/// The SHA-256 of each of some files, as many of them as a command line takes with each command; `None` for one that the
-/// account sees otherwise than SFTP does, or not at all, and for all where there is no program for it.
-pub(crate) async fn sha256_of_each(session: &Session, files: &[(Bytes, u64)]) -> Vec<Option<[u8; 32]>> {
-    let mut hashes = Vec::with_capacity(files.len());
-    while hashes.len() < files.len() {
-        let (mut line, mut taken, mut total) = (b"for f in".to_vec(), Vec::new(), 0u64);
-        for (path, length) in &files[hashes.len()..] {
+/// A file as commands of the account see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) length: u64,
+    /// Of as many of its first bytes as were asked about.
+    pub(crate) sha256: [u8; 32],
+}
+
+/// As [`sha256`] for each of some files, as many of them as a command line takes with each command.
+pub(crate) async fn sha256_of_each(session: &Session, files: &[(Bytes, u64)]) -> Vec<Result<Seen, String>> {
+    let mut seen = Vec::with_capacity(files.len());
+    while seen.len() < files.len() {
+        let (mut line, mut taken, mut total) = (b"set --".to_vec(), Vec::new(), 0u64);
+        for (path, length) in &files[seen.len()..] {
             // What cannot be quoted is no path that a shell takes.
             let Ok(quoted) = quote::quote(Shell::Posix, path) else { break };
             if !taken.is_empty() && line.len() + quoted.len() > LONGEST_LINE {
@@ -45,30 +49,51 @@ pub(crate) async fn sha256_of_each(session: &Session, files: &[(Bytes, u64)]) ->
             }
             line.push(b' ');
             line.extend_from_slice(&quoted);
+            line.extend_from_slice(format!(" {length}").as_bytes());
             taken.push(*length);
             total = total.saturating_add(*length);
         }
         if taken.is_empty() {
-            hashes.push(None);
+            seen.push(Err("no shell takes its path".into()));
             continue;
         }
-        line.extend_from_slice(format!("; do {EACH}; done").as_bytes());
-        let command = [CHOICE.as_bytes(), b"; ", &line].concat();
+        let command = [CHOICE.as_bytes(), b"; ", &line, b"; ", EACH.as_bytes()].concat();
         let running = session.line(command).no_stdin().timeout(time_for(total)).output_limit(MOST_OUTPUT);
-        let said = running.output().await.ok().filter(|output| output.status.success());
-        let lines: Vec<&[u8]> = match &said {
-            Some(output) => output.stdout.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).collect(),
-            None => Vec::new(),
-        };
-        // Something that prints more, a start-up file for one, says nothing that could be relied on.
-        let is_whole = lines.len() == 2 * taken.len() + 1;
-        hashes.extend(taken.iter().enumerate().map(|(number, length)| {
-            let two = lines.get(2 * number..2 * number + 2).filter(|_| is_whole)?;
-            let there: u64 = str::from_utf8(two[0]).ok()?.parse().ok()?;
-            (there == *length).then(|| hash_in(two[1]))?
-        }));
+        match running.output().await {
+            Err(error) => {
+                let why = format!("the command for it could not be run: {error}");
+                seen.extend(taken.iter().map(|_| Err(why.clone())));
+            }
+            Ok(output) if output.status.code() == Some(MISSING) => {
+                seen.extend(taken.iter().map(|_| Err(LACKING.into())));
+            }
+            Ok(output) => {
+                let lines: Vec<&[u8]> =
+                    output.stdout.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).collect();
+                // Something that prints more, a start-up file for one, says nothing that could be relied on.
+                let is_whole = output.status.success() && lines.len() == 2 * taken.len() + 1;
+                seen.extend(taken.iter().enumerate().map(|(number, length)| {
+                    match lines.get(2 * number..2 * number + 2).filter(|_| is_whole) {
+                        Some(two) => seen_in(two[0], two[1], *length),
+                        None => Err(format!(
+                            "the command for it failed, or printed something else: {}",
+                            output.status
+                        )),
+                    }
+                }));
+            }
+        }
     }
-    hashes
+    seen
+}
+
+fn seen_in(length: &[u8], hash: &[u8], asked: u64) -> Result<Seen, String> {
+    let there: Option<u64> = str::from_utf8(length).ok().and_then(|length| length.parse().ok());
+    match (there.filter(|there| *there >= asked), hash_in(hash)) {
+        (None, _) => Err("commands of the account see another file than SFTP does".into()),
+        (_, None) => Err("the command for it printed no SHA-256".into()),
+        (Some(length), Some(sha256)) => Ok(Seen { length, sha256 }),
+    }
 }
 
 /// A minute, and as long as a slow disk takes for it: some servers run a menu in place of the command.
@@ -105,8 +130,14 @@ elif command -v sha256 >/dev/null 2>&1; then h='sha256 -q'; \
 elif command -v openssl >/dev/null 2>&1; then h='openssl dgst -sha256'; \
 else exit 97; fi";
 
-/// Two lines for each file, whatever is there.
-const EACH: &str = "wc -c 2>/dev/null <\"$f\" || echo -; $h 2>/dev/null <\"$f\" || echo -";
+/// Two lines for each file, whatever is there: of one that cannot be read, the first is no number.
+const EACH: &str = "\
+while [ $# -gt 1 ]; do f=$1; n=$2; shift 2; \
+wc -c 2>/dev/null <\"$f\" || echo -; \
+head -c \"$n\" 2>/dev/null <\"$f\" | $h || echo -; done";
+
+/// What is said where the script exits with [`MISSING`].
+const LACKING: &str = "the server has neither check-file nor a program for SHA-256";
 
 /// Linux takes 128 KiB in one argument, and others in all.
 const LONGEST_LINE: usize = 48 * 1024;

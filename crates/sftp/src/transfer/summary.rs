@@ -30,6 +30,13 @@ pub struct Summary {
     pub channels: usize,
 }
 
+impl Summary {
+    /// Whether an earlier attempt had moved all of it.
+    pub(crate) fn is_all_there(&self) -> bool {
+        self.moved == 0 && self.length > 0 && self.resumed.from() == self.length
+    }
+}
+
 /// What a transfer made of the part that an earlier attempt had left.
 ///
 /// ```

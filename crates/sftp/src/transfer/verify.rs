@@ -13,6 +13,7 @@ use crate::local::target::Target;
 use crate::local::whole;
 use crate::sftp::Sftp;
 use crate::shown::Shown;
+use crate::transfer::hashes::Hashes;
 use crate::transfer::remote_command;
 use crate::transfer::summary::Verified;
 
@@ -22,6 +23,8 @@ pub(crate) struct Remote<'a> {
     pub(crate) sftp: &'a Sftp,
     pub(crate) path: &'a Bytes,
     pub(crate) file: Option<&'a OpenHandle>,
+    /// Where it is asked for together with others.
+    pub(crate) hashes: Option<&'a Hashes>,
 }
 
 /// A file of this side, as it can be asked about.
@@ -71,7 +74,10 @@ impl Remote<'_> {
         let absolute =
             self.sftp.engine().path("realpath", Request::RealPath { path: self.path.clone() }).await;
         let path = absolute.map_err(|error| error.at(self.path))?;
-        Ok(remote_command::sha256(session, &path, length).await)
+        Ok(match self.hashes {
+            Some(hashes) => hashes.ask(session, path, length).await.map(|seen| seen.sha256),
+            None => remote_command::sha256(session, &path, length).await,
+        })
     }
 
     /// What the server's own extension says of its first `length` bytes, if it has it.

@@ -10,7 +10,11 @@ use rustle_testserver::{Fault, SftpEntry, SftpFault, SftpRequest, TestServer};
 use crate::support::{finish, open, serve, serve_with};
 
 mod hostile;
+#[cfg(unix)]
+mod resumed;
 mod told;
+#[cfg(unix)]
+mod verified;
 
 type Tree = BTreeMap<String, Option<Vec<u8>>>;
 

@@ -53,6 +53,13 @@ pub enum Outcome<'a> {
         /// How long it is.
         bytes: u64,
     },
+    /// A file is whole that an earlier attempt had begun.
+    Resumed {
+        /// How long it is.
+        bytes: u64,
+        /// How many of them were there, proved, and not moved again.
+        from: u64,
+    },
     /// A link was made, or was there with the same text.
     Link,
     /// It was the same already.
@@ -131,7 +138,13 @@ impl Account {
     /// A file was moved by itself.
     pub(super) fn alone(&mut self, ends: Ends<'_>, moved: &Summary) {
         self.summary.count(moved);
-        self.tell(ends.source, Some(ends.destination), Outcome::File { bytes: moved.length });
+        let (bytes, from) = (moved.length, moved.resumed.from());
+        let outcome = match from {
+            0 => Outcome::File { bytes },
+            _ if moved.is_all_there() => Outcome::Unchanged,
+            _ => Outcome::Resumed { bytes, from },
+        };
+        self.tell(ends.source, Some(ends.destination), outcome);
     }
 
     pub(super) fn link(&mut self, ends: Ends<'_>) {

@@ -9,7 +9,7 @@ use rustle_sftp_proto::{Attributes, Extension, OpenFlags, Request};
 use crate::error::Result;
 use crate::local::whole;
 use crate::sftp::Sftp;
-use crate::transfer::remote_command;
+use crate::transfer::tree::Tree;
 use crate::transfer::verify::Remote;
 
 /// A file that both sides have.
@@ -27,8 +27,8 @@ pub(super) struct Both {
 ///
 /// # Errors
 /// For each by itself: a file of this side cannot be read.
-pub(super) async fn compare(sftp: &Sftp, files: &[Both]) -> Vec<Result<Option<bool>>> {
-    let (here, there) = futures_util::join!(hashes_here(files), hashes_there(sftp, files));
+pub(super) async fn compare(tree: &Tree<'_>, files: &[Both]) -> Vec<Result<Option<bool>>> {
+    let (here, there) = futures_util::join!(hashes_here(files), hashes_there(tree, files));
     let equal = here.into_iter().zip(there).map(|(here, there)| Ok((here?, there)));
     equal.map(|both| both.map(|(here, there)| there.map(|there| here == there))).collect()
 }
@@ -42,34 +42,36 @@ async fn hashes_here(files: &[Both]) -> Vec<Result<[u8; 32]>> {
     hashes
 }
 
-async fn hashes_there(sftp: &Sftp, files: &[Both]) -> Vec<Option<[u8; 32]>> {
+async fn hashes_there(tree: &Tree<'_>, files: &[Both]) -> Vec<Option<[u8; 32]>> {
+    let sftp = tree.sftp;
     if sftp.engine().has(Extension::CheckFile) {
         return join_all(files.iter().map(|file| by_extension(sftp, file))).await;
     }
-    let Some(session) = sftp.session() else { return vec![None; files.len()] };
+    let (Some(session), Some(hashes)) = (sftp.session(), &tree.options.hashes) else {
+        return vec![None; files.len()];
+    };
     // A command may begin elsewhere than SFTP does, which absolute paths make up for.
     let engine = sftp.engine();
     let asked: Vec<_> =
         files.iter().map(|file| engine.submit(Request::RealPath { path: file.remote.clone() })).collect();
     let absolute = join_all(asked.into_iter().map(|asked| asked.path("realpath"))).await;
-    let named: Vec<_> = absolute
+    // All are asked before any is waited for.
+    let asked: Vec<_> = absolute
         .into_iter()
         .zip(files)
-        .enumerate()
-        .filter_map(|(number, (path, file))| Some((number, path.ok()?, file.length)))
+        .map(|(path, file)| Some((hashes.ask(session, path.ok()?, file.length), file.length)))
         .collect();
-    let wanted: Vec<_> = named.iter().map(|(_, path, length)| (path.clone(), *length)).collect();
-    let mut hashes = vec![None; files.len()];
-    for ((number, ..), hash) in named.iter().zip(remote_command::sha256_of_each(session, &wanted).await) {
-        hashes[*number] = hash;
-    }
-    hashes
+    join_all(asked.into_iter().map(async |asked| {
+        let (asked, length) = asked?;
+        asked.await.ok().filter(|seen| seen.length == length).map(|seen| seen.sha256)
+    }))
+    .await
 }
 
 async fn by_extension(sftp: &Sftp, file: &Both) -> Option<[u8; 32]> {
     let opening =
         Request::Open { path: file.remote.clone(), flags: OpenFlags::READ, attributes: Attributes::new() };
     let opened = sftp.engine().handle("open", opening).await.ok()?;
-    let remote = Remote { sftp, path: &file.remote, file: Some(&opened) };
+    let remote = Remote { sftp, path: &file.remote, file: Some(&opened), hashes: None };
     remote.check_file(file.length).await
 }

@@ -127,7 +127,7 @@ impl<F> Default for Comparing<F> {
 /// Holds the content of files against that of the target's.
 pub(super) async fn compare<F: Candidate>(tree: &Tree<'_>, files: Vec<F>) -> Compared<F> {
     let both: Vec<Both> = files.iter().map(F::both).collect();
-    let equal = compare::compare(tree.sftp, &both).await;
+    let equal = compare::compare(tree, &both).await;
     Compared { files, equal }
 }
 

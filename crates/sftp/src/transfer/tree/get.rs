@@ -174,7 +174,10 @@ impl<'a> Get<'a> {
                 }
                 Some(FileKind::File) => {
                     self.bytes += size;
-                    Box::pin(jobs::fetch(tree, found, size))
+                    match tree.is_proved() {
+                        true => boxed(jobs::fetch_alone(tree, found)),
+                        false => boxed(jobs::fetch(tree, found, size)),
+                    }
                 }
                 _ => Box::pin(jobs::look(tree, found)),
             });
@@ -269,7 +272,13 @@ impl<'a> Get<'a> {
                 self.written(notes, written)?;
             }
             Event::Moved { found, moved } => {
-                self.fetching -= 1;
+                match found.attributes.size().filter(|size| self.tree.is_small_and_proved(*size)) {
+                    Some(size) => {
+                        self.asking -= 1;
+                        self.bytes -= size;
+                    }
+                    None => self.fetching -= 1,
+                }
                 match moved {
                     Ok(moved) => self.account.alone(found.ends(), &moved),
                     Err(error) => self.fail(&found.remote, error)?,

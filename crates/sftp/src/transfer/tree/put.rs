@@ -146,7 +146,15 @@ impl<'a> Put<'a> {
                 LinkPolicy::Follow | LinkPolicy::Skip => Box::pin(jobs::look(found)),
             });
         }
-        while self.reading < READERS && self.ready.len() < AT_ONCE {
+        while tree.is_proved()
+            && self.sending < room.files
+            && self.sending + self.sending_alone < room.together
+            && let Some(found) = self.next_small()
+        {
+            self.sending += 1;
+            self.jobs.push(Box::pin(jobs::send_alone(tree, found)));
+        }
+        while !tree.is_proved() && self.reading < READERS && self.ready.len() < AT_ONCE {
             let batch = self.batch();
             if batch.is_empty() {
                 break;
@@ -191,17 +199,21 @@ impl<'a> Put<'a> {
     fn batch(&mut self) -> Vec<Found> {
         let mut batch = Vec::new();
         while batch.len() < AT_ONCE
-            && let Some(found) = self.found.pop_front()
+            && let Some(found) = self.next_small()
         {
-            let length = found.details.length();
-            if self.bytes > 0 && self.bytes + length > self.tree.room.bytes as u64 {
-                self.found.push_front(found);
-                break;
-            }
-            self.bytes += length;
             batch.push(found);
         }
         batch
+    }
+
+    /// The next small file, as far as there is room for what it holds.
+    fn next_small(&mut self) -> Option<Found> {
+        let has_room = |found: &mut Found| {
+            self.bytes == 0 || self.bytes + found.details.length() <= self.tree.room.bytes as u64
+        };
+        let found = self.found.pop_front_if(has_room)?;
+        self.bytes += found.details.length();
+        Some(found)
     }
 
     /// # Errors
@@ -276,7 +288,14 @@ impl<'a> Put<'a> {
                 }
             }
             Event::Moved { found, moved } => {
-                self.sending_alone -= 1;
+                let length = found.details.length();
+                match self.tree.is_small_and_proved(length) {
+                    true => {
+                        self.sending -= 1;
+                        self.bytes -= length;
+                    }
+                    false => self.sending_alone -= 1,
+                }
                 match moved {
                     Ok(moved) => {
                         self.account.alone(found.ends(), &moved);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::error::Error;
-use crate::transfer::summary::{Summary, Verified};
+use crate::transfer::summary::{Proof, Resumed, Summary, Verified};
 
 /// What came of the transfer of a directory.
 ///
@@ -25,14 +25,24 @@ use crate::transfer::summary::{Summary, Verified};
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct TreeSummary {
-    /// Files that were moved whole.
+    /// Files that were moved, or completed.
     pub files: u64,
     /// Directories that were made or merged into, the one asked for among them.
     pub directories: u64,
     /// Links that were made, or were there with the same text.
     pub links: u64,
-    /// The bytes of the files that were moved.
+    /// The bytes of the files that were moved, less those that were [`found`](Self::found).
     pub bytes: u64,
+    /// Of the files that were moved, those that went on behind a part that an earlier attempt had left, where
+    /// [`resume`](crate::TreeTransfer::resume) was asked for.
+    pub resumed: u64,
+    /// Of those that were resumed, the ones of which the server let only samples be compared ([`Proof::Samples`]).
+    pub sampled: u64,
+    /// Of the files that were moved, those of which there was something that is not known to be their beginning: it was
+    /// not used.
+    pub anew: u64,
+    /// Bytes that were there, proved, and not moved again, where `resume` was asked for.
+    pub found: u64,
     /// What was left out by its kind: links by policy, and devices, pipes and sockets always.
     pub skipped: Vec<Skipped>,
     /// What could not be moved, in the order in which that came out.
@@ -45,7 +55,8 @@ pub struct TreeSummary {
     /// Files that were written to while they were read: what arrived may be of two versions. Only files of more than
     /// 128 KiB, or with `verify`, are looked at again; a smaller one of this side that changes is a failure.
     pub changed: u64,
-    /// Files and links that were the same already, where the target was compared ([`TreeSync`](crate::TreeSync)).
+    /// Files and links that were the same already, where the target was compared ([`TreeSync`](crate::TreeSync)), and files
+    /// that were proved to be, where [`resume`](crate::TreeTransfer::resume) was asked for.
     pub unchanged: u64,
     /// What only the target had, and was removed: a directory counts as one.
     pub removed: u64,
@@ -114,8 +125,22 @@ impl TreeSummary {
 
     /// A file was moved by itself.
     pub(super) fn count(&mut self, moved: &Summary) {
-        self.files += 1;
-        self.bytes += moved.length;
+        let from = moved.resumed.from();
+        match &moved.resumed {
+            Resumed::From { .. } if moved.is_all_there() => self.unchanged += 1,
+            Resumed::From { proof, .. } => {
+                self.files += 1;
+                self.resumed += 1;
+                self.sampled += u64::from(*proof == Proof::Samples);
+            }
+            Resumed::Anew { .. } => {
+                self.files += 1;
+                self.anew += 1;
+            }
+            Resumed::NotAsked | Resumed::NothingFound => self.files += 1,
+        }
+        self.bytes += moved.length.saturating_sub(from);
+        self.found += from;
         self.changed += u64::from(moved.changed);
         self.unverified += u64::from(matches!(moved.verified, Verified::Impossible(_)));
     }

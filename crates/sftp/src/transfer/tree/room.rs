@@ -32,14 +32,14 @@ impl Room {
         // Some are left to whoever uses the channel beside this.
         let ours = (handles - handles / 8).min(MOST_HANDLES);
         let listings = (ours / 8).clamp(1, MOST_LISTINGS);
-        // Each verified file may be a command on a channel of its own, of which OpenSSH grants ten (MaxSessions).
-        let large = if options.verify { 4 } else { 2 }.min((ours / 4).max(1));
+        let large = LARGE.min((ours / 4).max(1));
+        let files = if options.verify || options.resume { MOST_PROVED } else { MOST_FILES };
         // With a limit, no more than it lets through in a second.
         let limit =
             options.limit.map_or(usize::MAX, |limit| usize::try_from(limit.get()).unwrap_or(usize::MAX));
         let within = |most: u64| usize::try_from(most).unwrap_or(usize::MAX).clamp(1, SMALL);
         Self {
-            files: ours.saturating_sub(listings + large).clamp(1, MOST_FILES),
+            files: ours.saturating_sub(listings + large).clamp(1, files),
             large,
             listings,
             together: options.at_once.map_or(usize::MAX, NonZeroUsize::get),
@@ -52,6 +52,13 @@ impl Room {
 
 /// More round trips than these overlap nowhere: at 50 ms they are 2500 files a second.
 const MOST_FILES: usize = 256;
+
+/// Of files of which each is a transfer of its own: each has a thread and an open file on this side, of which macOS gives a
+/// process 256. It is twice what one command hashes, so that others are moved meanwhile.
+const MOST_PROVED: usize = 128;
+
+/// Large files that are under way together: one fills a link but for its beginning and end.
+const LARGE: usize = 2;
 
 const MOST_HANDLES: usize = 320;
 

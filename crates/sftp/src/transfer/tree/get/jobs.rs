@@ -15,6 +15,7 @@ use crate::transfer::get as whole;
 use crate::transfer::progress::FileMeter;
 use crate::transfer::summary::Summary;
 use crate::transfer::tree::account::Ends;
+use crate::transfer::tree::already::{Side, already};
 use crate::transfer::tree::compare::Both;
 use crate::transfer::tree::comparing::{Candidate, Compared};
 use crate::transfer::tree::directories::Directory;
@@ -218,10 +219,13 @@ pub(super) async fn write(came: Vec<Came>) -> Event {
     Event::Written { notes, written }
 }
 
-/// Fetches a file that goes alone.
+/// Fetches a file as a transfer of its own.
 pub(super) async fn fetch_alone(tree: &Tree<'_>, found: Found) -> Event {
     let (remote, local) = (found.remote.clone(), found.local.clone());
-    let moved = Box::pin(whole::get(tree.sftp, remote, local, tree.options, tree.meter)).await;
+    let moved = match already(tree, &found, Side::Here).await {
+        None => Box::pin(whole::get(tree.sftp, remote, local, tree.options, tree.meter)).await,
+        Some(there) => Ok(there),
+    };
     Event::Moved { found, moved }
 }
 

@@ -16,6 +16,7 @@ use crate::transfer::put as whole;
 use crate::transfer::summary::Summary;
 use crate::transfer::temporary::Temporary;
 use crate::transfer::tree::account::Ends;
+use crate::transfer::tree::already::{Side, already};
 use crate::transfer::tree::compare::Both;
 use crate::transfer::tree::comparing::{Candidate, Compared};
 use crate::transfer::tree::directories::Directory;
@@ -219,10 +220,13 @@ pub(super) async fn send(tree: &Tree<'_>, found: Found, data: Bytes) -> Event {
     Event::Sent { found, sent }
 }
 
-/// Sends a file that goes alone.
+/// Sends a file as a transfer of its own.
 pub(super) async fn send_alone(tree: &Tree<'_>, found: Found) -> Event {
     let (remote, local) = (found.remote.clone(), found.local.clone());
-    let moved = Box::pin(whole::put(tree.sftp, local, remote, tree.options, tree.meter)).await;
+    let moved = match already(tree, &found, Side::There).await {
+        None => Box::pin(whole::put(tree.sftp, local, remote, tree.options, tree.meter)).await,
+        Some(there) => Ok(there),
+    };
     Event::Moved { found, moved }
 }
 

@@ -1,0 +1,100 @@
+//! Trees whose files are compared on both sides at the end, by few commands.
+
+use rustle_sftp::{ErrorKind, Sftp};
+use rustle_testserver::{Call, Exit, Sftp as Files, TestServer};
+
+use super::{bytes, plant, small, tree, whole};
+use crate::here::Here;
+use crate::support::{finish, open, serve_with};
+
+/// The whole disk over SFTP, and a shell.
+async fn serving() -> (TestServer, Sftp) {
+    let server = serve_with(TestServer::builder().shell().sftp(Files::directory("/"))).await;
+    let sftp = open(&server).await;
+    (server, sftp)
+}
+
+fn text(here: &Here, name: &str) -> Vec<u8> {
+    here.path(name).into_os_string().into_encoded_bytes()
+}
+
+#[tokio::test]
+async fn many_files_are_compared_with_few_commands() {
+    let (server, sftp) = serving().await;
+    let mut planted = small(300);
+    planted.insert("large".into(), Some(bytes(3, 700_000)));
+    planted.insert("it's\n odd".into(), Some(bytes(4, 10)));
+    planted.insert("empty".into(), Some(Vec::new()));
+    for atomic in [false, true] {
+        let here = Here::new();
+        plant(&here.path("from"), &planted);
+        let before = server.record().commands().len();
+        let (put, get) = (
+            sftp.put_dir(here.path("from"), text(&here, "there")),
+            sftp.get_dir(text(&here, "there"), here.path("back")),
+        );
+        let (put, get) = if atomic { (put.atomic(), get.atomic()) } else { (put, get) };
+        for summary in [put.verify().await.unwrap(), get.verify().await.unwrap()] {
+            whole(&summary, &planted);
+            assert_eq!((summary.unverified, summary.resumed, summary.anew), (0, 0, 0), "{summary:#?}");
+        }
+        assert!(tree(&here.path("there")) == planted && tree(&here.path("back")) == planted);
+        // Both ways together: one for each file were 606.
+        let commands = server.record().commands().len() - before;
+        assert!(commands <= 60, "{commands}");
+    }
+    finish(sftp, server).await;
+}
+
+/// Runs the command, and says something else of a file called `bad`.
+async fn lying(mut call: Call) -> Exit {
+    let line = String::from_utf8(call.command().to_vec()).unwrap();
+    // What is asked about stands behind `set --`, each path with a length.
+    let asked = line.split_once("set -- ").unwrap().1.split(';').next().unwrap();
+    // One that is sent has another name until it is proved.
+    let is_bad = |path: &str| path.trim_matches('\'').ends_with("/bad") || path.contains("/.bad.rustle-");
+    let bad = asked.split(' ').step_by(2).position(is_bad);
+    let output = std::process::Command::new("sh").arg("-c").arg(&line).output().unwrap();
+    assert!(output.status.success());
+    let mut lines: Vec<String> =
+        String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect();
+    if let Some(bad) = bad {
+        lines[2 * bad + 1] = format!("{}  -", "ab".repeat(32));
+    }
+    match call.stdout().send(format!("{}\n", lines.join("\n"))).await {
+        Ok(()) => Exit::SUCCESS,
+        Err(_) => Exit::Silent,
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_differs_is_a_failure_of_its_own_and_takes_no_place() {
+    let server = serve_with(TestServer::builder().command_fn("*", lying).sftp(Files::directory("/"))).await;
+    let sftp = open(&server).await;
+    let mut planted = small(100);
+    planted.insert("bad".into(), Some(bytes(1, 5000)));
+    let here = Here::new();
+    plant(&here.path("from"), &planted);
+    let put = sftp.put_dir(here.path("from"), text(&here, "there")).atomic().verify().await.unwrap();
+    let get = sftp.get_dir(text(&here, "from"), here.path("back")).atomic().verify().await.unwrap();
+    planted.remove("bad");
+    for (summary, target) in [(put, "there"), (get, "back")] {
+        let failed: Vec<_> = summary.failures.iter().map(|failure| failure.error.kind()).collect();
+        assert_eq!((summary.files, &failed[..]), (100, &[ErrorKind::Mismatch][..]), "{summary:#?}");
+        assert!(summary.failures[0].path.ends_with(b"/bad"));
+        assert!(tree(&here.path(target)) == planted, "{target}");
+    }
+    finish(sftp, server).await;
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_say_it_is_asked_seldom_and_each_file_counts() {
+    let server = serve_with(TestServer::builder().sftp(Files::directory("/"))).await;
+    let sftp = open(&server).await;
+    let here = Here::new();
+    plant(&here.path("from"), &small(100));
+    let summary = sftp.put_dir(here.path("from"), text(&here, "there")).verify().await.unwrap();
+    whole(&summary, &small(100));
+    assert_eq!(summary.unverified, 100);
+    finish(sftp, server).await;
+}
