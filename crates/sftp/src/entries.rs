@@ -7,7 +7,6 @@ use std::time::SystemTime;
 use crate::error::{Error, ErrorKind, Result};
 use crate::explain::{Doing, explained};
 use crate::metadata::{Metadata, SetMetadata};
-use crate::options::LinkOrder;
 use crate::path::checked;
 use crate::sftp::Sftp;
 
@@ -184,7 +183,7 @@ impl Sftp {
     /// Makes a symbolic link that reads `target`, which need not exist and is relative to where the link is.
     ///
     /// The protocol has the two in an order that OpenSSH reversed, and nearly everybody after it. Which one the server
-    /// follows is told by [`SftpBuilder::link_order`](crate::SftpBuilder::link_order).
+    /// follows is known by what it calls itself, or told by [`SftpBuilder::link_order`](crate::SftpBuilder::link_order).
     ///
     /// # Errors
     /// [`ErrorKind::AlreadyExists`], [`ErrorKind::NotFound`] where the directory of the link is missing.
@@ -194,9 +193,9 @@ impl Sftp {
     pub async fn symlink(&self, target: impl AsRef<[u8]>, link: impl AsRef<[u8]>) -> Result<()> {
         let (target, link) = (checked("symlink", target)?, checked("symlink", link)?);
         // The codec names the two as OpenSSH orders them.
-        let request = match self.link_order() {
-            LinkOrder::OpenSsh => Request::Symlink { target, link: link.clone() },
-            LinkOrder::Draft => Request::Symlink { target: link.clone(), link: target },
+        let request = match self.link_first() {
+            false => Request::Symlink { target, link: link.clone() },
+            true => Request::Symlink { target: link.clone(), link: target },
         };
         let made = self.engine().done("symlink", request).await;
         explained(self.engine(), made, Doing::MakeLink { link: &link }).await

@@ -33,8 +33,11 @@ pub struct SftpBuilder {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum LinkOrder {
-    /// The target, then the link: OpenSSH's (its `PROTOCOL`, section 4.1), a mistake that was kept.
+    /// By what the server calls itself: [`Draft`](Self::Draft) for those known to want that from a client which does not
+    /// call itself OpenSSH, and [`OpenSsh`](Self::OpenSsh) for all others, known or not.
     #[default]
+    Detected,
+    /// The target, then the link: OpenSSH's (its `PROTOCOL`, section 4.1), a mistake that was kept.
     OpenSsh,
     /// The link, then its target, as draft-ietf-secsh-filexfer-02 says in section 6.10.
     Draft,
@@ -67,10 +70,16 @@ impl SftpBuilder {
         self
     }
 
-    /// In which order the server takes the two paths of a symbolic link. OpenSSH's unless set, which nearly all
-    /// servers follow. The protocol does not tell, and a server that has the other order makes a link of the wrong
-    /// name. asyncssh's is one: it follows OpenSSH's order for clients that call themselves OpenSSH, and the draft's
-    /// for all others.
+    /// In which order the server takes the two paths of a symbolic link. [`LinkOrder::Detected`] unless set.
+    ///
+    /// The protocol does not tell, and a server that has the other order makes a link of the wrong name. OpenSSH's order
+    /// is what nearly all servers follow, since they are tried with its `sftp`: paramiko's, Go's, Apache MINA's, and
+    /// whatever starts OpenSSH's `sftp-server`, as dropbear does. AsyncSSH's and ssh2's for Node.js follow it for clients
+    /// that call themselves OpenSSH and the draft for all others, this one among them: they are told by what they call
+    /// themselves. WinSCP, libssh and those two as clients take every server for one that follows the draft unless it
+    /// calls itself OpenSSH, which is wrong for most of the others; OpenSSH's own and Go's never follow the draft.
+    ///
+    /// Over a stream nobody says what the server is, and detection gives OpenSSH's order.
     pub fn link_order(mut self, order: LinkOrder) -> Self {
         self.link_order = order;
         self
@@ -106,7 +115,16 @@ impl SftpBuilder {
     }
 
     async fn begin(&self, link: Link, session: Option<Session>) -> Result<Sftp> {
-        Ok(Sftp::new(Engine::start(link, self).await?, self.link_order, session))
+        Ok(Sftp::new(Engine::start(link, self).await?, self.clone(), session))
+    }
+
+    /// Whether a server that calls itself this has the link before its target.
+    pub(crate) fn link_first(&self, identification: Option<&str>) -> bool {
+        match self.link_order {
+            LinkOrder::Detected => identification.is_some_and(adapts_to_the_client),
+            LinkOrder::OpenSsh => false,
+            LinkOrder::Draft => true,
+        }
     }
 
     pub(crate) fn opening(&self) -> Duration {
@@ -122,5 +140,44 @@ impl SftpBuilder {
     }
 }
 
+/// Whether it follows the draft unless the client calls itself OpenSSH. The software is what stands behind the second
+/// hyphen (RFC 4253, section 4.2).
+fn adapts_to_the_client(identification: &str) -> bool {
+    let software = identification.splitn(3, '-').nth(2).unwrap_or_default();
+    ADAPT_TO_THE_CLIENT.iter().any(|name| software.starts_with(name))
+}
+
+const ADAPT_TO_THE_CLIENT: [&str; 2] = ["AsyncSSH_", "ssh2js"];
+
 const OPEN: Duration = Duration::from_secs(30);
 const ANSWER: Duration = Duration::from_secs(300);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_order_of_a_link_s_paths_goes_by_what_the_server_calls_itself() {
+        let builder = SftpBuilder::default();
+        for identification in [
+            "SSH-2.0-OpenSSH_10.2",
+            "SSH-2.0-dropbear_2025.88",
+            "SSH-2.0-paramiko_3.5.0",
+            "SSH-2.0-Go",
+            "SSH-2.0-APACHE-SSHD-2.15.0",
+            "SSH-2.0-not AsyncSSH_2.0",
+            "SSH-2.0-",
+            "",
+        ] {
+            assert!(!builder.link_first(Some(identification)), "{identification}");
+            let told = builder.clone().link_order(LinkOrder::Draft);
+            assert!(told.link_first(Some(identification)), "{identification}");
+        }
+        for identification in ["SSH-2.0-AsyncSSH_2.21.1", "SSH-2.0-ssh2js1.17.0srv"] {
+            assert!(builder.link_first(Some(identification)), "{identification}");
+            let told = builder.clone().link_order(LinkOrder::OpenSsh);
+            assert!(!told.link_first(Some(identification)), "{identification}");
+        }
+        assert!(!builder.link_first(None));
+    }
+}

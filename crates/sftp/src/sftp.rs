@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::options::{LinkOrder, SftpBuilder};
+use crate::options::SftpBuilder;
 
 /// An SFTP channel.
 ///
@@ -28,14 +28,15 @@ use crate::options::{LinkOrder, SftpBuilder};
 #[derive(Clone)]
 pub struct Sftp {
     engine: Engine,
-    link_order: LinkOrder,
+    /// How it was set up, for channels that are opened beside it.
+    builder: SftpBuilder,
     /// The connection, where it is known: for what a channel alone cannot do.
     session: Option<Session>,
 }
 
 impl Sftp {
-    pub(crate) fn new(engine: Engine, link_order: LinkOrder, session: Option<Session>) -> Self {
-        Self { engine, link_order, session }
+    pub(crate) fn new(engine: Engine, builder: SftpBuilder, session: Option<Session>) -> Self {
+        Self { engine, builder, session }
     }
 
     /// Other timeouts or limits than the usual.
@@ -106,8 +107,13 @@ impl Sftp {
         &self.engine
     }
 
-    pub(crate) fn link_order(&self) -> LinkOrder {
-        self.link_order
+    /// Whether the server has a symbolic link before its target.
+    pub(crate) fn link_first(&self) -> bool {
+        self.builder.link_first(self.session.as_ref().map(Session::server_version).as_deref())
+    }
+
+    pub(crate) fn options(&self) -> &SftpBuilder {
+        &self.builder
     }
 
     pub(crate) fn session(&self) -> Option<&Session> {

@@ -100,11 +100,16 @@ async fn every_bare_failure_about_a_name_is_explained() {
 
 #[tokio::test]
 async fn links_are_made_and_read_in_either_order_of_the_protocol() {
-    for (theirs, ours) in [
-        (rustle_testserver::LinkOrder::OpenSsh, LinkOrder::OpenSsh),
-        (rustle_testserver::LinkOrder::Draft, LinkOrder::Draft),
+    use rustle_testserver::LinkOrder as Theirs;
+    for (theirs, identification, ours) in [
+        (Theirs::OpenSsh, "SSH-2.0-AsyncSSH_2.21.1", LinkOrder::OpenSsh),
+        (Theirs::Draft, "SSH-2.0-OpenSSH_10.2", LinkOrder::Draft),
+        (Theirs::OpenSsh, "SSH-2.0-OpenSSH_10.2", LinkOrder::Detected),
+        (Theirs::Draft, "SSH-2.0-AsyncSSH_2.21.1", LinkOrder::Detected),
+        (Theirs::Draft, "SSH-2.0-ssh2js1.17.0srv", LinkOrder::default()),
     ] {
-        let server = serve(tree().link_order(theirs)).await;
+        let files = tree().link_order(theirs);
+        let server = serve_with(TestServer::builder().identification(identification).sftp(files)).await;
         let sftp = Sftp::builder().link_order(ours).open(&login(&server).await).await.unwrap();
         sftp.symlink("../f", "/full/l").await.unwrap();
         assert_eq!(sftp.read_link("/full/l").await.unwrap(), "../f");
