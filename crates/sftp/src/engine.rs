@@ -3,14 +3,15 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use rustle_sftp_proto::{
-    Answer, Attributes, ExtendedRequest, Extension, Framer, Handle, Hello, NameEntry, Opening, Request,
-    ServerLimits, StatusCode,
+    Answer, Attributes, ExtendedRequest, Extension, Framer, Handle, Hello, Opening, Request, ServerLimits,
+    StatusCode,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -33,6 +34,8 @@ pub(crate) struct Shared {
     /// Read and write sizes that the server takes, once it has answered.
     limits: watch::Sender<Option<ServerLimits>>,
     ended: watch::Sender<bool>,
+    /// Files and directories that are open on this channel.
+    handles: AtomicUsize,
 }
 
 /// Why a channel is over; each waiter is told.
@@ -96,6 +99,7 @@ impl Engine {
             failure: OnceLock::new(),
             limits: watch::Sender::new((!asks).then_some(NO_LIMITS)),
             ended: watch::Sender::new(false),
+            handles: AtomicUsize::new(0),
         });
         let queue = driver::start(Stream {
             link,
@@ -147,15 +151,6 @@ impl Engine {
     /// Asks for attributes.
     pub(crate) async fn attributes(&self, operation: &'static str, request: Request) -> Result<Attributes> {
         self.submit(request).attributes(operation).await
-    }
-
-    /// Asks for the next names; `None` at the end of them.
-    pub(crate) async fn names(
-        &self,
-        operation: &'static str,
-        request: Request,
-    ) -> Result<Option<Vec<NameEntry>>> {
-        self.submit(request).names(operation).await
     }
 
     /// Asks for one path.
@@ -213,6 +208,16 @@ impl Engine {
             Ok(limits) = limits.wait_for(Option::is_some) => Ok((*limits).unwrap_or(NO_LIMITS)),
             _ = ended.wait_for(|ended| *ended) => Err(self.shared.failure().error("limits")),
         }
+    }
+
+    /// How many files and directories are open on this channel.
+    pub(crate) fn handles(&self) -> usize {
+        self.shared.handles.load(Ordering::Relaxed)
+    }
+
+    /// How many may be, as far as the server has said by now; 0 where it has not.
+    pub(crate) fn max_handles(&self) -> u64 {
+        self.shared.limits.borrow().map_or(0, |limits| limits.max_handles)
     }
 
     /// Resolves when the channel is over.
@@ -321,7 +326,10 @@ impl Pending {
     /// A handle, which closes itself.
     pub(crate) async fn handle(self, engine: &Engine, operation: &'static str) -> Result<OpenHandle> {
         match self.answer(operation).await? {
-            Answer::Handle(handle) => Ok(OpenHandle { handle, engine: engine.clone(), closed: false }),
+            Answer::Handle(handle) => {
+                engine.shared.handles.fetch_add(1, Ordering::Relaxed);
+                Ok(OpenHandle { handle, engine: engine.clone(), closed: false })
+            }
             other => Err(refused(operation, other)),
         }
     }
@@ -341,15 +349,6 @@ impl Pending {
                 Some(entry) => Ok(entry.name().clone()),
                 None => Err(Error::new(ErrorKind::Protocol, operation, "the server answered no path")),
             },
-            other => Err(refused(operation, other)),
-        }
-    }
-
-    /// The next names; `None` at the end of them.
-    pub(crate) async fn names(self, operation: &'static str) -> Result<Option<Vec<NameEntry>>> {
-        match self.answer(operation).await? {
-            Answer::Names(names) => Ok(Some(names)),
-            Answer::Status(status) if status.code() == StatusCode::EOF => Ok(None),
             other => Err(refused(operation, other)),
         }
     }
@@ -392,6 +391,7 @@ impl OpenHandle {
 
 impl Drop for OpenHandle {
     fn drop(&mut self) {
+        self.engine.shared.handles.fetch_sub(1, Ordering::Relaxed);
         if !self.closed {
             self.engine.tell(Request::Close { handle: self.handle.clone() });
         }

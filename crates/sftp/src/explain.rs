@@ -4,6 +4,8 @@
 //! about the path, and about its file system where it has `statvfs@openssh.com`, shows which. All that is asked is
 //! asked at once, and only after a failure.
 
+use std::fmt;
+
 use bytes::Bytes;
 use rustle_sftp_proto::{ExtendedRequest, Extension, FileKind, FileSystem, Request, StatusCode};
 
@@ -89,6 +91,12 @@ pub(crate) async fn explain(engine: &Engine, error: Error, doing: Doing<'_>) -> 
     if let Some((kind, text)) = in_the_way(doing, kind) {
         return error.explained(kind, text);
     }
+    let crowd = Crowd::on(engine).filter(|_| doing.opens());
+    if let Some(crowd) = crowd
+        && crowd.is_all()
+    {
+        return error.explained(ErrorKind::TooManyOpenFiles, crowd.to_string());
+    }
     if doing.needs_room() {
         if let Some((kind, text)) = file_system.and_then(|file_system| exhausted(doing, &file_system)) {
             return error.explained(kind, text);
@@ -99,9 +107,39 @@ pub(crate) async fn explain(engine: &Engine, error: Error, doing: Doing<'_>) -> 
             return error.explained(ErrorKind::Unsupported, "the two names are on different file systems");
         }
         let asked = if engine.has(Extension::StatVfs) { "" } else { NOT_ASKED };
-        return error.with_hint(format!("{}{asked}", doing.suspects()));
+        let crowd = crowd.map(|crowd| format!("; {crowd}")).unwrap_or_default();
+        return error.with_hint(format!("{}{asked}{crowd}", doing.suspects()));
     }
-    error
+    match crowd {
+        Some(crowd) => error.with_hint(format!("the server may have too many files open: {crowd}")),
+        None => error,
+    }
+}
+
+/// How much this client holds open itself, where that is much.
+#[derive(Clone, Copy)]
+struct Crowd {
+    open: usize,
+    /// As the server says; 0 where it does not.
+    most: u64,
+}
+
+impl Crowd {
+    fn on(engine: &Engine) -> Option<Self> {
+        let crowd = Self { open: engine.handles(), most: engine.max_handles() };
+        (crowd.open >= MANY || crowd.is_all()).then_some(crowd)
+    }
+
+    fn is_all(&self) -> bool {
+        self.most > 0 && self.open as u64 >= self.most
+    }
+}
+
+impl fmt::Display for Crowd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} files and directories are open on this channel", self.open)?;
+        if self.most > 0 { write!(f, ", and the server allows {}", self.most) } else { Ok(()) }
+    }
 }
 
 impl Doing<'_> {
@@ -141,6 +179,11 @@ impl Doing<'_> {
     /// Whether a full or read-only file system may be why.
     fn needs_room(&self) -> bool {
         !matches!(self, Self::Open { .. } | Self::ReadLink { .. } | Self::List { .. })
+    }
+
+    /// Whether what the server has open already may be why.
+    fn opens(&self) -> bool {
+        matches!(self, Self::Open { .. } | Self::Create { .. } | Self::List { .. })
     }
 
     fn makes_a_name(&self) -> bool {
@@ -247,6 +290,10 @@ async fn file_system_of(engine: &Engine, path: Option<Bytes>) -> Option<FileSyst
     let request = ExtendedRequest::StatVfs { path: path? };
     decoded(engine.extended("statvfs", request).await.ok()?).ok()
 }
+
+/// So many open files are worth a word where another cannot be opened: systems start processes with room for 256 (macOS)
+/// or 1024 (Linux), of which a server needs some itself, and some servers set less.
+const MANY: usize = 64;
 
 const NOT_ASKED: &str = "; the server cannot be asked, as it does not have statvfs@openssh.com";
 

@@ -126,15 +126,21 @@ async fn a_thousand_files_are_open_at_once() {
 }
 
 #[tokio::test]
-async fn too_many_open_files_are_an_error_that_says_what_it_may_be() {
-    let server = serve(Tree::memory().file("/f", "x").max_handles(3)).await;
+async fn too_many_open_files_are_named_where_the_server_says_how_many_it_allows() {
+    let server = serve(Tree::memory().file("/f", "x").directory_entry("/d").max_handles(3)).await;
     let sftp = open(&server).await;
     let mut files = Vec::new();
     for _ in 0..3 {
         files.push(File::open(&sftp, "/f").await.unwrap());
     }
-    let error = File::create(&sftp, "/g").await.unwrap_err();
-    assert!(error.hint().unwrap().contains("too many files open"), "{error:?}");
+    for error in [
+        File::open(&sftp, "/f").await.unwrap_err(),
+        File::create(&sftp, "/g").await.unwrap_err(),
+        sftp.read_dir("/d").await.map(|_| ()).unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::TooManyOpenFiles, "{error}");
+        assert!(error.is_retryable() && error.to_string().contains("the server allows 3"), "{error}");
+    }
     drop(files.pop());
     no_more_than(&server, 2).await;
     sftp.write("/g", "x").await.unwrap();
@@ -190,4 +196,34 @@ async fn without_fsync_it_is_said_that_nothing_is_known() {
     assert!(!file.can_sync());
     assert_eq!(file.sync_all().await.unwrap_err().kind(), ErrorKind::Unsupported);
     finish_with(file, sftp, server).await;
+}
+
+#[tokio::test]
+async fn too_many_open_files_are_suspected_where_the_server_says_nothing() {
+    let files = Tree::memory().file("/f", "x").max_handles(100);
+    let server = serve(files.extensions::<&str>([])).await;
+    let sftp = open(&server).await;
+    let mut held = Vec::new();
+    for _ in 0..100 {
+        held.push(File::open(&sftp, "/f").await.unwrap());
+    }
+    for error in [File::open(&sftp, "/f").await.unwrap_err(), File::create(&sftp, "/new").await.unwrap_err()]
+    {
+        assert_eq!(error.kind(), ErrorKind::Failure, "{error}");
+        let hint = error.hint().unwrap();
+        assert!(hint.contains("too many files open") && hint.contains("100 files"), "{hint}");
+    }
+    drop(held);
+    finish(sftp, server).await;
+}
+
+#[tokio::test]
+async fn open_files_are_not_suspected_where_there_are_few() {
+    let refused = Fault::sftp(SftpRequest::Open, SftpFault::status(4, "Failure"));
+    let files = Tree::memory().file("/f", "x");
+    let server = serve_with(TestServer::builder().sftp(files).fault(refused)).await;
+    let sftp = open(&server).await;
+    let error = File::open(&sftp, "/f").await.unwrap_err();
+    assert_eq!((error.kind(), error.hint()), (ErrorKind::Failure, None), "{error}");
+    finish(sftp, server).await;
 }
