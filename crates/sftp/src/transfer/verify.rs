@@ -129,7 +129,7 @@ pub(crate) async fn compare(remote: Remote<'_>, here: Here<'_>, length: u64) -> 
         Ok(_) => {
             let text = format!(
                 "it has another SHA-256 than {}",
-                Shown::of(here.path().as_os_str().as_encoded_bytes())
+                Shown::of_local(here.path().as_os_str().as_encoded_bytes())
             );
             Err(Error::new(ErrorKind::Mismatch, "verify", text).at(remote.path))
         }

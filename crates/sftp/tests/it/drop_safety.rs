@@ -3,9 +3,6 @@
 //! Each operation is polled n times, n = 0, 1, 2 … until it completes, and then dropped: as soon as it suspends, and
 //! again when what it waited for is there. That is done with a server that has all extensions and with one that has none.
 
-use std::future::poll_fn;
-use std::pin::pin;
-use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -14,7 +11,7 @@ use rustle_sftp::{File, OpenOptions, Result, SetMetadata, Sftp};
 use rustle_testserver::Sftp as Tree;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 
-use crate::support::{finish, open, serve};
+use crate::support::{When, dropped, finish, open, serve};
 
 /// An operation, and what it does with a client whose tree [`reset`] has made.
 struct Operation {
@@ -155,33 +152,6 @@ async fn try_all(tree: Tree, operations: &[Operation]) {
         }
     }
     finish(sftp, server).await;
-}
-
-/// When a future is dropped that was polled so many times.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum When {
-    /// As soon as it suspends.
-    Suspended,
-    /// When it would be polled again.
-    Woken,
-}
-
-/// Polls it so many times; says whether it completed.
-async fn dropped<T>(future: impl Future<Output = T>, polls: usize, when: When) -> bool {
-    let mut future = pin!(future);
-    let mut done = 0;
-    poll_fn(|cx| {
-        if done == polls {
-            return Poll::Ready(false);
-        }
-        done += 1;
-        match future.as_mut().poll(cx) {
-            Poll::Ready(_) => Poll::Ready(true),
-            Poll::Pending if done == polls && when == When::Suspended => Poll::Ready(false),
-            Poll::Pending => Poll::Pending,
-        }
-    })
-    .await
 }
 
 /// The tree that the operations work on, as it was.

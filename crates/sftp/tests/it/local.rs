@@ -151,7 +151,12 @@ async fn a_disk_of_this_side_that_fills_up_is_named_and_the_old_file_stays() {
     let atomic = sftp.get("/there", &path).atomic().await;
     let left = (names(here.path()), fs::read(&path).unwrap());
     let in_place = sftp.get("/there", &path).await;
-    assert!(run("umount", &[]));
+    // What was being written when it failed may be open for a moment more.
+    let begun = std::time::Instant::now();
+    while !run("umount", &[]) {
+        assert!(begun.elapsed() < Duration::from_secs(60), "a file is still open");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     for result in [atomic, in_place] {
         let error = result.unwrap_err();
         assert_local(&error, &path, "the file system of this side is full");

@@ -1,5 +1,8 @@
 //! What the tests share: a server with files, a login, and a client.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use rustle_session::{Connector, Credentials, PinnedHostKey, SecretString, Session, Target};
@@ -46,4 +49,31 @@ pub(crate) async fn no_handles(server: &TestServer) {
     let none = server.wait_until(|record| record.handles_open() == 0, Duration::from_secs(60)).await;
     assert!(none.is_ok(), "{:#?}", server.record());
     server.assert_no_handles_open();
+}
+
+/// When a future is dropped that was polled so many times.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum When {
+    /// As soon as it suspends.
+    Suspended,
+    /// When it would be polled again.
+    Woken,
+}
+
+/// Polls it so many times; says whether it completed.
+pub(crate) async fn dropped<T>(future: impl Future<Output = T>, polls: usize, when: When) -> bool {
+    let mut future = pin!(future);
+    let mut done = 0;
+    poll_fn(|cx| {
+        if done == polls {
+            return Poll::Ready(false);
+        }
+        done += 1;
+        match future.as_mut().poll(cx) {
+            Poll::Ready(_) => Poll::Ready(true),
+            Poll::Pending if done == polls && when == When::Suspended => Poll::Ready(false),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
 }

@@ -1,27 +1,11 @@
 //! What is dropped leaves no temporary file and no process.
 
 use std::fs;
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use crate::commands::host::{Host, files_of};
-
-/// Polls a transfer so many times, and drops it; says whether it completed.
-async fn dropped<T>(future: impl Future<Output = T>, polls: usize) -> bool {
-    let mut future = pin!(future);
-    let mut done = 0;
-    poll_fn(|cx| {
-        if done == polls {
-            return Poll::Ready(false);
-        }
-        done += 1;
-        future.as_mut().poll(cx).map(|_| true)
-    })
-    .await
-}
+use crate::support::{When, dropped};
 
 #[tokio::test]
 async fn a_put_that_is_dropped_leaves_the_old_file_or_the_new_one_and_no_process() {
@@ -32,7 +16,8 @@ async fn a_put_that_is_dropped_leaves_the_old_file_or_the_new_one_and_no_process
     fs::write(here.path(), vec![7; 700_000]).unwrap();
     for polls in (0..).step_by(3) {
         fs::write(host.folder().join("file"), "old").unwrap();
-        let finished = dropped(files.put(here.path(), "file").atomic().into_future(), polls).await;
+        let finished =
+            dropped(files.put(here.path(), "file").atomic().into_future(), polls, When::Woken).await;
         let none = server.wait_until(|record| record.channels_open() == 0, Duration::from_secs(60)).await;
         assert!(none.is_ok(), "after {polls} polls a command runs on");
         host.settles_at(&["file"]).await;

@@ -1,17 +1,15 @@
 //! Synchronisations that end early: cut off, or dropped.
 
 use std::collections::BTreeMap;
-use std::future::{IntoFuture as _, poll_fn};
+use std::future::IntoFuture as _;
 use std::path::Path;
-use std::pin::pin;
-use std::task::Poll;
 use std::time::Duration;
 
 use rustle_sftp::Sftp;
 use rustle_testserver::{Cut, Fault, Sftp as Files, TestServer};
 
 use super::{files, old};
-use crate::support::{finish, login, no_handles, open, serve_with};
+use crate::support::{When, dropped, finish, login, no_handles, open, serve_with};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
@@ -137,23 +135,6 @@ async fn a_sync_from_a_server_that_is_cut_leaves_old_files_or_new_ones() {
     cut_at(50, Way::From).await;
 }
 
-/// Polls it so many times, and drops it; says whether it completed.
-async fn dropped<T>(future: impl Future<Output = T>, polls: usize) -> bool {
-    let mut future = pin!(future);
-    let mut done = 0;
-    poll_fn(|cx| {
-        if done == polls {
-            return Poll::Ready(false);
-        }
-        done += 1;
-        match future.as_mut().poll(cx) {
-            Poll::Ready(_) => Poll::Ready(true),
-            Poll::Pending => Poll::Pending,
-        }
-    })
-    .await
-}
-
 /// Waits for what is done here behind the back of a dropped transfer.
 async fn no_temporary(top: &Path) {
     let begun = std::time::Instant::now();
@@ -185,10 +166,10 @@ async fn trees_that_are_dropped_at_any_point_leave_no_handle_and_no_temporary_fi
             let before = stale(&target);
             let local = here.path().join(if kind % 2 == 0 { "src" } else { "dst" });
             let ended = match kind {
-                0 => dropped(sftp.put_dir(&local, "/dst").atomic().into_future(), polls).await,
-                1 => dropped(sftp.get_dir("/src", &local).atomic().into_future(), polls).await,
-                2 => dropped(sftp.sync_to(&local, "/dst").delete().into_future(), polls).await,
-                _ => dropped(sftp.sync_from("/src", &local).delete().into_future(), polls).await,
+                0 => dropped(sftp.put_dir(&local, "/dst").atomic().into_future(), polls, When::Woken).await,
+                1 => dropped(sftp.get_dir("/src", &local).atomic().into_future(), polls, When::Woken).await,
+                2 => dropped(sftp.sync_to(&local, "/dst").delete().into_future(), polls, When::Woken).await,
+                _ => dropped(sftp.sync_from("/src", &local).delete().into_future(), polls, When::Woken).await,
             };
             // Behind an answer, whatever was asked for has been done.
             sftp.home().await.unwrap();
