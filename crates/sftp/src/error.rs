@@ -199,6 +199,15 @@ impl Error {
         self
     }
 
+    /// Says what to do beside what an inner layer said.
+    pub(crate) fn and_hint(mut self, hint: String) -> Self {
+        self.inner.hint = Some(match self.inner.hint.take() {
+            Some(said) => format!("{said}; {hint}"),
+            None => hint,
+        });
+        self
+    }
+
     /// Attaches the cause.
     pub(crate) fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.inner.source = Some(source.into());
@@ -268,7 +277,9 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.inner.operation)?;
         if let Some(path) = &self.inner.path {
-            write!(f, " {}", Shown::of(path))?;
+            let shown =
+                if self.inner.kind == ErrorKind::Local { Shown::of_local(path) } else { Shown::of(path) };
+            write!(f, " {shown}")?;
         }
         write!(f, ": {}", self.inner.message)
     }

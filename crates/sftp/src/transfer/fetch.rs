@@ -10,6 +10,7 @@ use crate::sftp::Sftp;
 use crate::transfer::lane::{Lane, Lanes, Outcome};
 use crate::transfer::marks::Marks;
 use crate::transfer::resume::SPAN;
+use crate::transfer::stripe::Stripes;
 use crate::transfer::witness::{Testimony, Witness};
 
 /// Reads ranges of a file over its lanes, in whatever order they come.
@@ -49,15 +50,16 @@ impl Fetch {
     /// The next part that has come, with where it belongs. `None` when all has.
     ///
     /// # Errors
-    /// The server refused to read, or the last lane is lost.
+    /// The server refused to read, or the last lane is lost and none was being opened.
     pub(crate) async fn next(&mut self) -> Result<Option<(u64, Segments)>> {
         loop {
+            self.lanes.one_left("read", &self.witness).await?;
             self.fill();
             let worth = |_: &Range<u64>, answer: &Answer| match answer {
                 Answer::Data(data) => u32::try_from(data.len()).unwrap_or(u32::MAX),
                 _ => 0,
             };
-            let Some(outcome) = self.lanes.next("read", worth).await? else { return Ok(None) };
+            let Some(outcome) = self.lanes.next(worth).await else { return Ok(None) };
             let (range, answer) = match outcome {
                 Outcome::Answered(range, answer) => (range, answer),
                 Outcome::Lost(range) => {
@@ -108,8 +110,9 @@ impl Fetch {
         self.witness.testimony()
     }
 
-    pub(crate) fn add(&mut self, lane: Lane) {
-        self.lanes.add(lane);
+    /// Lanes that join when they are open.
+    pub(crate) fn join(&mut self, stripes: Stripes) {
+        self.lanes.join(stripes);
     }
 
     /// Sends as many requests as have room.

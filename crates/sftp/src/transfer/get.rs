@@ -63,13 +63,10 @@ pub(crate) async fn get(
     let mut fetch = Fetch::new(vec![Lane::new(sftp, file, bounds)], from, expected);
     let same = Same::Read(attributes.clone(), fetch.testimony());
     let again = Reopened { path: remote.clone(), flags: OpenFlags::READ, same };
-    let mut stripes = Stripes::open(helpers, &again, bounds);
+    fetch.join(Stripes::open(sftp, helpers, &again, bounds));
     drop(again);
     let mut moved = 0;
     loop {
-        while let Some(lane) = stripes.ready() {
-            fetch.add(lane);
-        }
         let (offset, data) = match fetch.next().await {
             Ok(Some(came)) => came,
             Ok(None) => break,
@@ -91,7 +88,6 @@ pub(crate) async fn get(
         counted.moved(bytes);
         writer.write(offset, data.into_pieces()).await?;
     }
-    drop(stripes);
     let length = fetch.end();
     let channels: Vec<(Sftp, OpenHandle)> = fetch.into_channels().collect();
     // Asked while the rest is written: a file that was cut or written to meanwhile shows it here, on each channel.

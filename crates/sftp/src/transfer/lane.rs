@@ -9,7 +9,9 @@ use tokio::time::Instant;
 use crate::engine::{Arrived, Failure, OpenHandle};
 use crate::error::{Error, Result};
 use crate::sftp::Sftp;
+use crate::transfer::stripe::Stripes;
 use crate::transfer::window::{Bounds, Sent, Window};
+use crate::transfer::witness::Witness;
 
 /// One channel's copy of the open file, and what is under way on it.
 pub(crate) struct Lane {
@@ -22,6 +24,8 @@ pub(crate) struct Lane {
 /// Requests under way on several lanes, of which each has a note of what it was for.
 pub(crate) struct Lanes<N> {
     lanes: Vec<Lane>,
+    /// More of them, which are being opened.
+    stripes: Stripes,
     /// Where the next request is looked for room, so that all lanes are used.
     turn: usize,
     asked: Vec<Option<Asked<N>>>,
@@ -42,7 +46,7 @@ struct Asked<N> {
 /// What became of a request.
 pub(crate) enum Outcome<N> {
     Answered(N, Answer),
-    /// Its lane is lost, and others are left: it may be asked for again.
+    /// Its lane is lost: it may be asked for again, on another.
     Lost(N),
 }
 
@@ -57,6 +61,7 @@ impl<N> Lanes<N> {
         let (sender, receiver) = mpsc::unbounded_channel();
         Self {
             lanes,
+            stripes: Stripes::none(),
             turn: 0,
             asked: Vec::new(),
             vacant: Vec::new(),
@@ -68,8 +73,9 @@ impl<N> Lanes<N> {
         }
     }
 
-    pub(crate) fn add(&mut self, lane: Lane) {
-        self.lanes.push(lane);
+    /// Lanes that join these when they are open.
+    pub(crate) fn join(&mut self, stripes: Stripes) {
+        self.stripes = stripes;
     }
 
     /// How many requests are unanswered.
@@ -79,6 +85,9 @@ impl<N> Lanes<N> {
 
     /// The lane that has room for a request of up to `most` bytes, and how many of them it should be for.
     pub(crate) fn room(&mut self, most: u64) -> Option<(usize, u32)> {
+        while let Some(lane) = self.stripes.ready() {
+            self.lanes.push(lane);
+        }
         for step in 0..self.lanes.len() {
             let index = (self.turn + step) % self.lanes.len();
             let lane = &self.lanes[index];
@@ -117,18 +126,11 @@ impl<N> Lanes<N> {
     /// The next answer, in the order in which they come. `None` when nothing is under way.
     ///
     /// `worth` says how many bytes an answer moved, for the window.
-    ///
-    /// # Errors
-    /// The last lane is lost.
-    pub(crate) async fn next(
-        &mut self,
-        operation: &'static str,
-        worth: impl Fn(&N, &Answer) -> u32,
-    ) -> Result<Option<Outcome<N>>> {
+    pub(crate) async fn next(&mut self, worth: impl Fn(&N, &Answer) -> u32) -> Option<Outcome<N>> {
         loop {
             let arrived = match self.arrived.pop_front() {
                 Some(arrived) => arrived,
-                None if self.under_way == 0 => return Ok(None),
+                None if self.under_way == 0 => return None,
                 None => {
                     self.receiver.recv_many(&mut self.batch, BATCH).await;
                     self.arrived.extend(self.batch.drain(..));
@@ -143,22 +145,38 @@ impl<N> Lanes<N> {
                 Ok(answer) => {
                     let bytes = worth(&asked.note, &answer);
                     lane.window.on_answer(Instant::now().into_std(), &asked.sent, bytes);
-                    return Ok(Some(Outcome::Answered(asked.note, answer)));
+                    return Some(Outcome::Answered(asked.note, answer));
                 }
                 Err(failure) => {
                     lane.window.on_lost(&asked.sent);
                     lane.lost.get_or_insert(failure);
-                    self.check(operation)?;
-                    return Ok(Some(Outcome::Lost(asked.note)));
+                    return Some(Outcome::Lost(asked.note));
                 }
             }
         }
     }
 
+    /// Where no lane is left, waits for one that is being opened. What those who open it are to be shown moves no more
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// None is left, and none was being opened or could be.
+    pub(crate) async fn one_left(&mut self, operation: &'static str, witness: &Witness) -> Result<()> {
+        if !self.is_lost() {
+            return Ok(());
+        }
+        witness.rests(true);
+        if let Some(lane) = self.stripes.wait().await {
+            self.lanes.push(lane);
+            witness.rests(false);
+        }
+        self.check(operation)
+    }
+
     /// # Errors
     /// No lane is left.
     pub(crate) fn check(&self, operation: &'static str) -> Result<()> {
-        if self.lanes.iter().any(|lane| lane.lost.is_none()) {
+        if !self.is_lost() {
             return Ok(());
         }
         Err(self.lanes.iter().find_map(|lane| lane.lost.as_ref()).map_or_else(
@@ -171,6 +189,10 @@ impl<N> Lanes<N> {
             },
             |failure| failure.error(operation),
         ))
+    }
+
+    fn is_lost(&self) -> bool {
+        self.lanes.iter().all(|lane| lane.lost.is_some())
     }
 
     /// The first channel that is still there.

@@ -86,10 +86,11 @@ impl Place {
                 Ok(Self { file, temporary, attributes, resumed, leaves_holes: true })
             }
             Err(error) => {
+                let doing = Doing::Create { path: temporary.path(), existing: Existing::Refused };
+                let error = temporary.named_in(explain(engine, error, doing).await);
                 // It was not made here, so it is not removed here.
                 temporary.keep();
-                let doing = Doing::Create { path: temporary.path(), existing: Existing::Refused };
-                Err(explain(engine, error, doing).await)
+                Err(error)
             }
         }
     }

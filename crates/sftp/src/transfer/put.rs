@@ -1,6 +1,6 @@
 //! A file to the server.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -9,6 +9,7 @@ use rustle_sftp_proto::{Attributes, ExtendedRequest, Extension, OpenFlags, Reque
 use crate::engine::OpenHandle;
 use crate::error::{ErrorKind, Result};
 use crate::explain::{Doing, explained};
+use crate::local::details::Details;
 use crate::local::reader::{Piece, Plan, Reader};
 use crate::local::writer::is_hole;
 use crate::sftp::Sftp;
@@ -39,7 +40,7 @@ pub(crate) async fn put(
     let mut reader = Reader::open(local.clone(), first).await?;
     let details = *reader.details();
     let source = Source { path: &local, details: &details };
-    let place = Place::open(sftp, &remote, source, options).await?;
+    let mut place = Place::open(sftp, &remote, source, options).await?;
     let from = place.resumed.from();
     if options.resume {
         let plan = if from == 0 { with_hash(plan, options) } else { plan.range(from..u64::MAX) };
@@ -48,125 +49,158 @@ pub(crate) async fn put(
         let plan = with_hash(plan, options).skip_holes();
         reader = Reader::open(local.clone(), plan.expect(details.stamp())).await?;
     }
-
-    if options.scope == Scope::Alone {
-        meter.expect(Some(details.length()));
-        meter.expect_no_more();
-    }
-    let counted = meter.file(remote.clone(), Some(details.length()));
-    let limiter = options.limiter();
-    counted.found(from);
-    let helpers = carriers(sftp, Direction::Up, details.length().saturating_sub(from), options);
-    let bounds = options.bounds(limits.max_write, 1 + helpers.len());
-    let mut temporary = place.temporary;
-    let mut store = Store::new(vec![Lane::new(sftp, place.file, bounds)], from);
-    let again = match &temporary {
-        Some(temporary) => {
-            Reopened { path: temporary.path().clone(), flags: OpenFlags::WRITE, same: Same::Name }
-        }
-        // By now the name may be another file's.
-        None => {
-            let same = Same::Written(store.testimony());
-            Reopened { path: remote.clone(), flags: OpenFlags::READ | OpenFlags::WRITE, same }
-        }
+    // Behind all that is open on the server: whatever fails, the handles are closed before it is removed.
+    let mut temporary = place.temporary.take();
+    let most_request = limits.max_write;
+    let sending = Sending {
+        begun,
+        sftp,
+        local: &local,
+        remote: &remote,
+        options,
+        details,
+        reader,
+        place,
+        most_request,
     };
-    let mut stripes = Stripes::open(helpers, &again, bounds);
-    drop(again);
-    let (mut length, mut told) = (from, 0);
-    let leaves_zeros = options.sparse && place.leaves_holes;
-    while let Some(piece) = reader.next().await? {
-        while let Some(lane) = stripes.ready() {
-            store.add(lane);
+    let sent = sending.all(&mut temporary, meter).await;
+    match &temporary {
+        Some(left) => sent.map_err(|error| left.named_in(error)),
+        None => sent,
+    }
+}
+
+/// A file of which both sides are open.
+struct Sending<'a> {
+    begun: Instant,
+    sftp: &'a Sftp,
+    local: &'a Path,
+    remote: &'a Bytes,
+    options: &'a Options,
+    details: Details,
+    reader: Reader,
+    place: Place,
+    most_request: u64,
+}
+
+impl Sending<'_> {
+    /// Sends it, and has it take its place.
+    async fn all(self, temporary: &mut Option<Temporary>, meter: &Meter) -> Result<Summary> {
+        let Self { begun, sftp, local, remote, options, details, mut reader, place, most_request } = self;
+        let (engine, from) = (sftp.engine(), place.resumed.from());
+        if options.scope == Scope::Alone {
+            meter.expect(Some(details.length()));
+            meter.expect_no_more();
         }
-        let (offset, data) = match piece {
-            Piece::Block(block) if !(leaves_zeros && is_hole(block.data())) => {
-                (block.offset(), block.into_bytes())
+        let counted = meter.file(remote.clone(), Some(details.length()));
+        let limiter = options.limiter();
+        counted.found(from);
+        let helpers = carriers(sftp, Direction::Up, details.length().saturating_sub(from), options);
+        let bounds = options.bounds(most_request, 1 + helpers.len());
+        let mut store = Store::new(vec![Lane::new(sftp, place.file, bounds)], from);
+        let again = match &*temporary {
+            Some(temporary) => {
+                Reopened { path: temporary.path().clone(), flags: OpenFlags::WRITE, same: Same::Name }
             }
-            hole => {
-                let range = hole.range();
-                // Its last byte makes it what it is to be where nothing stands behind it.
-                let left_out = range.end - u64::from(range.end == details.length());
-                store.leave_out(range.start..left_out);
-                counted.found(left_out - range.start);
-                (left_out, Bytes::from_static(if left_out < range.end { &[0] } else { &[] }))
+            // By now the name may be another file's.
+            None => {
+                let same = Same::Written(store.testimony());
+                Reopened { path: remote.clone(), flags: OpenFlags::READ | OpenFlags::WRITE, same }
             }
         };
-        let bytes = data.len() as u64;
-        length = offset + bytes;
-        if data.is_empty() {
-            continue;
-        }
-        if let Some(limiter) = &limiter {
-            limiter.take(bytes).await;
-        }
-        let written = store.write(offset, data).await;
-        explained(engine, written, Doing::Write { path: &remote, bytes }).await?;
-        counted.moved(store.stored() - told);
-        told = store.stored();
-        if let (Some(temporary), Some(left)) = (&mut temporary, store.channel()) {
-            temporary.stay_with(left);
-        }
-    }
-    drop(stripes);
-    let doing = Doing::Write { path: &remote, bytes: BLOCK as u64 };
-    let written = store.finish().await;
-    explained(engine, written, doing).await?;
-    let moved = store.stored();
-    counted.moved(moved - told);
-    // Declared behind the temporary file: whatever fails below, the handles are closed before it is removed.
-    let mut channels: Vec<(Sftp, OpenHandle)> = store.into_channels().collect();
-    let count = channels.len();
-    // Any of them may have been lost on the way.
-    let sftp = channels.first().map_or(sftp, |(first, _)| first).clone();
-    let engine = sftp.engine();
-    if let Some(temporary) = &mut temporary {
-        temporary.stay_with(&sftp);
-    }
-    let verified = match options.verify {
-        true => {
-            let path = temporary.as_ref().map_or(&remote, Temporary::path);
-            let file = channels.first().map(|(_, file)| file);
-            let there = Remote { sftp: &sftp, path, file, hashes: options.hashes.as_ref() };
-            let compared = match reader.sha256() {
-                Some(sha256) => verify::has(there, length, sha256).await,
-                // Only the rest was read.
-                None => verify::compare(there, Here::Source(&local), length).await,
+        store.join(Stripes::open(sftp, helpers, &again, bounds));
+        drop(again);
+        let (mut length, mut told) = (from, 0);
+        let leaves_zeros = options.sparse && place.leaves_holes;
+        while let Some(piece) = reader.next().await? {
+            let (offset, data) = match piece {
+                Piece::Block(block) if !(leaves_zeros && is_hole(block.data())) => {
+                    (block.offset(), block.into_bytes())
+                }
+                hole => {
+                    let range = hole.range();
+                    // Its last byte makes it what it is to be where nothing stands behind it.
+                    let left_out = range.end - u64::from(range.end == details.length());
+                    store.leave_out(range.start..left_out);
+                    counted.found(left_out - range.start);
+                    (left_out, Bytes::from_static(if left_out < range.end { &[0] } else { &[] }))
+                }
             };
-            if compared.as_ref().is_err_and(|error| error.kind() == ErrorKind::Mismatch) {
-                channels.clear();
-                temporary.take().into_iter().for_each(Temporary::discard);
+            let bytes = data.len() as u64;
+            length = offset + bytes;
+            if data.is_empty() {
+                continue;
             }
-            compared?
-        }
-        false => Verified::NotAsked,
-    };
-    // The first handle speaks for the file; the others are of channels that helped to fill it.
-    for (_, helper) in channels.drain(1.min(channels.len())..) {
-        match helper.close("close").await {
-            // What it wrote was answered, as that of one which was lost before.
-            Err(error) if error.kind() == ErrorKind::Disconnected => {
-                tracing::info!(%error, "a transfer ends without a channel that helped");
+            if let Some(limiter) = &limiter {
+                limiter.take(bytes).await;
             }
-            closed => explained(engine, closed, doing).await?,
+            let written = store.write(offset, data).await;
+            if let (Some(temporary), Some(left)) = (temporary.as_mut(), store.channel()) {
+                temporary.stay_with(left);
+            }
+            explained(engine, written, Doing::Write { path: remote, bytes }).await?;
+            counted.moved(store.stored() - told);
+            told = store.stored();
         }
+        let doing = Doing::Write { path: remote, bytes: BLOCK as u64 };
+        let written = store.finish().await;
+        explained(engine, written, doing).await?;
+        let moved = store.stored();
+        counted.moved(moved - told);
+        let mut channels: Vec<(Sftp, OpenHandle)> = store.into_channels().collect();
+        let count = channels.len();
+        // Any of them may have been lost on the way.
+        let sftp = channels.first().map_or(sftp, |(first, _)| first).clone();
+        let engine = sftp.engine();
+        if let Some(temporary) = temporary {
+            temporary.stay_with(&sftp);
+        }
+        let verified = match options.verify {
+            true => {
+                let path = temporary.as_ref().map_or(remote, Temporary::path);
+                let file = channels.first().map(|(_, file)| file);
+                let there = Remote { sftp: &sftp, path, file, hashes: options.hashes.as_ref() };
+                let compared = match reader.sha256() {
+                    Some(sha256) => verify::has(there, length, sha256).await,
+                    // Only the rest was read.
+                    None => verify::compare(there, Here::Source(local), length).await,
+                };
+                if compared.as_ref().is_err_and(|error| error.kind() == ErrorKind::Mismatch) {
+                    channels.clear();
+                    temporary.take().into_iter().for_each(Temporary::discard);
+                }
+                compared?
+            }
+            false => Verified::NotAsked,
+        };
+        // The first handle speaks for the file; the others are of channels that helped to fill it.
+        for (_, helper) in channels.drain(1.min(channels.len())..) {
+            match helper.close("close").await {
+                // What it wrote was answered, as that of one which was lost before.
+                Err(error) if error.kind() == ErrorKind::Disconnected => {
+                    tracing::info!(%error, "a transfer ends without a channel that helped");
+                }
+                closed => explained(engine, closed, doing).await?,
+            }
+        }
+        if let Some((_, file)) = channels.pop() {
+            let ended = end(file, place.attributes.clone(), options).await;
+            explained(engine, ended, doing).await?;
+        }
+        if let Some(temporary) = temporary.take() {
+            temporary.take_place().await?;
+        }
+        counted.done();
+        Ok(Summary {
+            length,
+            moved,
+            duration: begun.elapsed(),
+            resumed: place.resumed,
+            verified,
+            changed: false,
+            channels: count,
+        })
     }
-    if let Some((_, file)) = channels.pop() {
-        let ended = end(file, place.attributes.clone(), options).await;
-        explained(engine, ended, doing).await?;
-    }
-    if let Some(temporary) = temporary {
-        temporary.take_place().await?;
-    }
-    counted.done();
-    Ok(Summary {
-        length,
-        moved,
-        duration: begun.elapsed(),
-        resumed: place.resumed,
-        verified,
-        changed: false,
-        channels: count,
-    })
 }
 
 /// Gives the file what it is to have, has it stored where it will take a place, and closes it. A handle means something on

@@ -11,6 +11,7 @@ use crate::sftp::Sftp;
 use crate::transfer::lane::{Lane, Lanes, Outcome};
 use crate::transfer::marks::Marks;
 use crate::transfer::resume::SPAN;
+use crate::transfer::stripe::Stripes;
 use crate::transfer::witness::{Testimony, Witness};
 
 /// Writes parts of a file over its lanes.
@@ -36,8 +37,9 @@ impl Store {
         Self { lanes: Lanes::new(lanes), stored: 0, done, witness: Witness::new() }
     }
 
-    pub(crate) fn add(&mut self, lane: Lane) {
-        self.lanes.add(lane);
+    /// Lanes that join when they are open.
+    pub(crate) fn join(&mut self, stripes: Stripes) {
+        self.lanes.join(stripes);
     }
 
     /// How many bytes the server has said it wrote.
@@ -49,10 +51,11 @@ impl Store {
     /// a refusal of an earlier part comes out here.
     ///
     /// # Errors
-    /// The server refused to write, or the last lane is lost.
+    /// The server refused to write, or the last lane is lost and none was being opened.
     pub(crate) async fn write(&mut self, offset: u64, data: Bytes) -> Result<()> {
         let mut again = vec![Part { offset, data }];
         while let Some(part) = again.pop() {
+            self.lanes.one_left("write", &self.witness).await?;
             let end = part.offset.saturating_add(part.data.len() as u64);
             let room = if end <= self.reach() { self.lanes.room(part.data.len() as u64) } else { None };
             match room {
@@ -129,7 +132,7 @@ impl Store {
     /// Waits for one answer; what was on a lane that is lost comes back.
     async fn settle(&mut self) -> Result<Option<Part>> {
         let worth = |part: &Part, _: &Answer| u32::try_from(part.data.len()).unwrap_or(u32::MAX);
-        match self.lanes.next("write", worth).await? {
+        match self.lanes.next(worth).await {
             Some(Outcome::Answered(part, Answer::Status(status))) if status.code() == StatusCode::OK => {
                 let bytes = part.data.len() as u64;
                 self.stored += bytes;

@@ -11,6 +11,7 @@ use rustle_session::Session;
 use rustle_sftp_proto::{Attributes, OpenFlags, Request};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::options::SftpBuilder;
 use crate::sftp::Sftp;
 use crate::transfer::lane::Lane;
 use crate::transfer::options::Options;
@@ -21,6 +22,7 @@ use crate::transfer::witness::{Length, Testimony, another};
 /// Lanes that are being opened while the transfer goes on without them.
 pub(crate) struct Stripes {
     opening: FuturesUnordered<BoxFuture<'static, Result<Lane>>>,
+    patience: Duration,
 }
 
 /// Which window a channel has in this direction.
@@ -101,33 +103,57 @@ fn usual(direction: Direction, round_trip: Duration) -> usize {
 }
 
 impl Stripes {
-    /// Begins to open a channel on each, and the file there.
-    pub(crate) fn open(carriers: Vec<Carrier>, file: &Reopened, bounds: Bounds) -> Self {
-        let opening = carriers.into_iter().map(|on| open(on, file.clone(), bounds).boxed());
-        Self { opening: opening.collect() }
+    pub(crate) fn none() -> Self {
+        Self { opening: FuturesUnordered::new(), patience: Duration::ZERO }
+    }
+
+    /// Begins to open a channel on each, set up as the first one was, and the file there.
+    pub(crate) fn open(first: &Sftp, carriers: Vec<Carrier>, file: &Reopened, bounds: Bounds) -> Self {
+        let options = first.options();
+        let opening = carriers.into_iter().map(|on| open(on, options.clone(), file.clone(), bounds).boxed());
+        Self { opening: opening.collect(), patience: options.opening() }
     }
 
     /// A lane that is open by now. One that is refused is done without: there will be as many as there are.
     pub(crate) fn ready(&mut self) -> Option<Lane> {
         // Looked at whenever a block is done, which is often enough.
         while !self.opening.is_empty() {
-            match self.opening.next().now_or_never()?? {
-                Ok(lane) => return Some(lane),
-                Err(error) => tracing::info!(%error, "a transfer goes on with the channels that it has"),
+            if let Some(lane) = accepted(self.opening.next().now_or_never()??) {
+                return Some(lane);
             }
         }
         None
     }
+
+    /// The next lane, for a transfer that has none left. `None` where all are refused, or none is open within the time
+    /// that a channel may take: whoever makes a connection for it may take any.
+    pub(crate) async fn wait(&mut self) -> Option<Lane> {
+        let opened = async {
+            while let Some(opened) = self.opening.next().await {
+                if let Some(lane) = accepted(opened) {
+                    return Some(lane);
+                }
+            }
+            None
+        };
+        tokio::time::timeout(self.patience, opened).await.ok().flatten()
+    }
 }
 
-async fn open(on: Carrier, file: Reopened, bounds: Bounds) -> Result<Lane> {
+fn accepted(opened: Result<Lane>) -> Option<Lane> {
+    opened
+        .inspect_err(|error| tracing::info!(%error, "a transfer goes on with the channels that it has"))
+        .ok()
+}
+
+async fn open(on: Carrier, options: SftpBuilder, file: Reopened, bounds: Bounds) -> Result<Lane> {
     let session = match on {
         Carrier::Own(session) => session,
         Carrier::Other(other) => other.session().await.ok_or_else(|| {
             Error::new(ErrorKind::Disconnected, "open", "the other connection could not be made")
         })?,
     };
-    let sftp = Sftp::open(&session).await?;
+    let sftp = options.open(&session).await?;
     let Reopened { path, flags, same } = file;
     let opening = Request::Open { path, flags, attributes: Attributes::new() };
     let file = sftp.engine().handle("open", opening).await?;

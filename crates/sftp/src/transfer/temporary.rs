@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::sftp::Sftp;
+use crate::shown::Shown;
 
 /// A file under a name of its own beside the one that it is for. Dropped, it is removed, unless it is kept.
 pub(crate) struct Temporary {
@@ -57,11 +58,30 @@ impl Temporary {
     /// `posix-rename@openssh.com`.
     ///
     /// # Errors
-    /// The server refused; the temporary file is removed then, unless it is kept.
+    /// The server refused; the temporary file is removed then, unless it is kept. Or it is lost; the error says what it
+    /// has still.
     pub(crate) async fn take_place(mut self) -> Result<()> {
-        self.sftp.rename(&self.path, &self.target).await?;
-        self.stays = true;
-        Ok(())
+        match self.sftp.rename(&self.path, &self.target).await {
+            Ok(()) => {
+                self.stays = true;
+                Ok(())
+            }
+            Err(error) => Err(self.named_in(error)),
+        }
+    }
+
+    /// What ended the transfer, with this file's name where the server cannot be told any more to remove it.
+    pub(crate) fn named_in(&self, error: Error) -> Error {
+        if !self.sftp.is_closed() {
+            return error;
+        }
+        let path = Shown::of(&self.path);
+        error.and_hint(match self.stays {
+            true => {
+                format!("what the server has of it is {path} there, where an attempt with resume goes on")
+            }
+            false => format!("what the server has of it may still be there as {path}, which can be removed"),
+        })
     }
 }
 

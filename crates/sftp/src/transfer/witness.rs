@@ -21,15 +21,25 @@ use crate::sftp::Sftp;
 
 /// What a transfer knows of its file.
 pub(crate) struct Witness {
-    known: watch::Sender<Option<Known>>,
+    seen: watch::Sender<Seen>,
     reach: Arc<AtomicU64>,
 }
 
 /// What somebody who opened the file again may ask it.
 #[derive(Clone)]
 pub(crate) struct Testimony {
-    known: watch::Receiver<Option<Known>>,
+    seen: watch::Receiver<Seen>,
     reach: Arc<AtomicU64>,
+}
+
+/// What has been moved.
+#[derive(Default)]
+struct Seen {
+    /// How often something was.
+    times: u64,
+    last: Option<Known>,
+    /// Nothing is moved until one who opened the file again takes that up.
+    rests: bool,
 }
 
 /// Bytes that are in the file.
@@ -50,18 +60,24 @@ pub(crate) enum Length {
 
 impl Witness {
     pub(crate) fn new() -> Self {
-        Self { known: watch::Sender::new(None), reach: Arc::new(AtomicU64::new(0)) }
+        Self { seen: watch::Sender::new(Seen::default()), reach: Arc::new(AtomicU64::new(0)) }
     }
 
     pub(crate) fn testimony(&self) -> Testimony {
-        Testimony { known: self.known.subscribe(), reach: Arc::clone(&self.reach) }
+        Testimony { seen: self.seen.subscribe(), reach: Arc::clone(&self.reach) }
     }
 
     /// These bytes are in the file by now. `data` is only called where somebody asks.
     pub(crate) fn saw(&self, offset: u64, data: impl FnOnce(usize) -> Bytes) {
-        if self.known.receiver_count() > 0 {
-            self.known.send_replace(Some(Known { offset, data: data(ENOUGH) }));
+        if self.seen.receiver_count() > 0 {
+            let last = Some(Known { offset, data: data(ENOUGH) });
+            self.seen.send_modify(|seen| *seen = Seen { times: seen.times + 1, last, rests: seen.rests });
         }
+    }
+
+    /// Whether nobody is left who moves any of it.
+    pub(crate) fn rests(&self, rests: bool) {
+        self.seen.send_modify(|seen| seen.rests = rests);
     }
 
     /// The file may be so long from now on.
@@ -73,15 +89,24 @@ impl Witness {
 impl Testimony {
     /// Waits for bytes that are moved from now on, and looks for them in what was opened again.
     ///
+    /// Where nothing is moved any more, those that were last do for a file that is read: a file is as good a copy of it
+    /// whenever it got the name. They do not for one that is written, since another may have begun alike.
+    ///
     /// # Errors
-    /// [`ErrorKind::Changed`] where they are not there, and whatever the channel has to say.
+    /// [`ErrorKind::Changed`] where they are not there, [`ErrorKind::Disconnected`] where there are none, and whatever the
+    /// channel has to say.
     pub(crate) async fn hear(&mut self, sftp: &Sftp, file: &OpenHandle, length: Length) -> Result<()> {
         let limits = sftp.limits().await?;
-        self.known.mark_unchanged();
+        let before = self.seen.borrow().times;
+        let seen = self.seen.wait_for(|seen| seen.rests || seen.times > before).await;
         let over = |_| Error::new(ErrorKind::Changed, "open", "the transfer ended meanwhile");
-        self.known.changed().await.map_err(over)?;
-        let Some(Known { offset, data }) = self.known.borrow_and_update().clone() else {
-            return Err(another());
+        let known = seen.map_err(over).map(|seen| {
+            let suffices = seen.times > before || length == Length::Stays;
+            seen.last.clone().filter(|_| suffices)
+        })?;
+        let Some(Known { offset, data }) = known else {
+            let text = "the channels that could have shown which file it is are lost";
+            return Err(Error::new(ErrorKind::Disconnected, "open", text));
         };
         let end = offset.saturating_add(data.len() as u64);
         let blocks = Blocks { handle: file, limits };

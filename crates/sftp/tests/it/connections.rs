@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use rustle_session::Session;
-use rustle_sftp::{Sftp, Summary, Transfer};
-use rustle_testserver::{Fault, Network, TestServer};
+use rustle_sftp::{ErrorKind, Sftp, Summary, Transfer};
+use rustle_testserver::{Fault, Network, SftpFault, SftpRequest, TestServer};
 use tokio::time::timeout;
 
 use crate::here::{Here, content};
@@ -162,6 +162,136 @@ async fn a_transfer_dropped_after_its_first_channel_was_lost_leaves_no_temporary
     })
     .await;
     server.stop().await.unwrap();
+}
+
+/// The first connection is lost while the only other channel is still being opened.
+#[tokio::test]
+async fn the_last_channel_s_loss_waits_for_one_that_is_being_opened() {
+    for way in WAYS {
+        let (here, bytes) = (Here::new(), content(LENGTH));
+        here.file("from", &bytes);
+        let files = rustle_testserver::Sftp::memory().file("/got", bytes.clone());
+        let late =
+            Fault::withhold_channel_open().on_connection(2).nth(1).for_time(Duration::from_millis(700));
+        let server = serve_with(TestServer::builder().sftp(files).network(slow()).fault(late)).await;
+        let (first, second) = (login(&server).await, login(&server).await);
+        let sftp = Sftp::open(&first).await.unwrap();
+        let transfer = match way {
+            Way::Get => sftp.get("/got", here.path("back")).channels(NonZeroUsize::MIN),
+            Way::PutInPlace | Way::PutAtomic => transfer(way, &sftp, &here),
+        };
+        let loss = async {
+            carries(&first, 1_000_000).await;
+            while server.faults_fired() < 1 {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            first.abort();
+        };
+        let both = Box::pin(async { tokio::join!(transfer.also_over(&second).into_future(), loss) });
+        let (moved, ()) = within(both).await;
+        let sftp = Sftp::open(&second).await.unwrap();
+        match way {
+            Way::Get => {
+                assert_eq!(moved.unwrap().channels, 1);
+                assert!(here.read("back") == bytes);
+            }
+            Way::PutAtomic => {
+                assert_eq!(moved.unwrap().channels, 1);
+                assert!(sftp.read("/there").await.unwrap() == bytes);
+            }
+            // Nobody can show any more that the name is still the file's.
+            Way::PutInPlace => {
+                let error = moved.map(|_| "it went on").unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Disconnected, "{error}");
+            }
+        }
+        none_open(&server).await;
+        sftp.close().await;
+        server.stop().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_channel_that_is_never_opened_is_waited_for_no_longer_than_one_may_take() {
+    let (here, bytes) = (Here::new(), content(LENGTH));
+    let files = rustle_testserver::Sftp::memory().file("/there", bytes);
+    let never = Fault::withhold_channel_open().on_connection(2).nth(1);
+    let server = serve_with(TestServer::builder().sftp(files).network(slow()).fault(never)).await;
+    let (first, second) = (login(&server).await, login(&server).await);
+    let soon = Sftp::builder().open_timeout(Duration::from_secs(3));
+    let sftp = soon.open(&first).await.unwrap();
+    let get = transfer(Way::Get, &sftp, &here).also_over(&second).into_future();
+    let loss = async {
+        carries(&first, 1_000_000).await;
+        first.abort();
+    };
+    // Far less than the time that a channel may take unless something else was said.
+    let both = Box::pin(async { tokio::join!(get, loss) });
+    let (got, ()) = timeout(Duration::from_secs(25), both).await.expect("it waits for ever");
+    assert_eq!(got.unwrap_err().kind(), ErrorKind::Disconnected);
+    second.abort();
+    none_open(&server).await;
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn channels_that_help_have_the_time_limits_of_the_first() {
+    let (here, bytes) = (Here::new(), content(LENGTH));
+    let from = here.file("from", &bytes);
+    // The second OPEN is that of the channel which is to help.
+    let unanswered = Fault::sftp(SftpRequest::Open, SftpFault::lose_reply()).nth(2);
+    let files = rustle_testserver::Sftp::memory();
+    let server = serve_with(TestServer::builder().sftp(files).fault(unanswered)).await;
+    let session = login(&server).await;
+    let sftp = Sftp::builder().answer_timeout(Duration::from_secs(4)).open(&session).await.unwrap();
+    let slowly = std::num::NonZeroU64::new(100_000).unwrap();
+    let put = sftp.put(from, "/there").channels(NonZeroUsize::new(2).unwrap()).limit(slowly);
+    let given_up = async {
+        while server.faults_fired() < 1 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        server.wait_until(|record| record.channels_open() == 1, DEADLINE).await.unwrap();
+    };
+    tokio::select! {
+        ended = Box::pin(put.into_future()) => panic!("it was not so slow: {ended:?}"),
+        () = given_up => {}
+    }
+    sftp.close().await;
+    session.abort();
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_lost_connection_leaves_on_the_server_is_named() {
+    for resumed in [false, true] {
+        let (here, bytes) = (Here::new(), content(LENGTH));
+        let from = here.file("from", &bytes);
+        let server = serve(Way::PutAtomic, b"").await;
+        let (first, second) = (login(&server).await, login(&server).await);
+        let sftp = Sftp::open(&first).await.unwrap();
+        let put = sftp.put(from, "/there").atomic().channels(NonZeroUsize::MIN);
+        let put = if resumed { put.resume() } else { put };
+        let loss = async {
+            carries(&first, 1_000_000).await;
+            first.abort();
+        };
+        let both = Box::pin(async { tokio::join!(put.into_future(), loss) });
+        let (put, ()) = within(both).await;
+        let error = put.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Disconnected, "{error}");
+        none_open(&server).await;
+        let sftp = Sftp::open(&second).await.unwrap();
+        let left = sftp.read_dir("/").await.unwrap().next_entry().await.unwrap().unwrap();
+        let name = String::from_utf8(left.name().to_vec()).unwrap();
+        let hint = error.hint().unwrap();
+        assert!(
+            name.starts_with(".there.rustle-") && hint.contains(&format!("\"/{name}\"")),
+            "{name}: {hint}"
+        );
+        assert_eq!(hint.contains("resume"), resumed, "{hint}");
+        sftp.close().await;
+        server.stop().await.unwrap();
+    }
 }
 
 #[tokio::test]
