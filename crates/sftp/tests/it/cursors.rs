@@ -71,10 +71,10 @@ async fn seeks_go_where_they_are_told_and_reads_see_what_was_written() {
 
 #[tokio::test]
 async fn what_is_appended_stays_in_order() {
-    let server = serve(Tree::memory().file("/f", "begin").max_write(10)).await;
+    let server = serve(Tree::memory().file("/f", "begin").max_write(512)).await;
     let sftp = open(&server).await;
     let mut cursor = OpenOptions::new().append().open(&sftp, "/f").await.unwrap().cursor();
-    let bytes = content(1005);
+    let bytes = content(50_005);
     cursor.write_all(&bytes).await.unwrap();
     cursor.flush().await.unwrap();
     cursor.shutdown().await.unwrap();
