@@ -5,6 +5,8 @@ use std::io;
 
 use serde::Serialize;
 
+use crate::printer::Printer;
+
 /// The exit code of this program's own failures, as ssh's.
 pub(crate) const FAILED: u8 = 255;
 
@@ -19,8 +21,21 @@ pub(crate) enum Stop {
     Failed(Failure),
     /// Without a word: a reader that went away, a signal.
     Quietly(u8),
-    /// The same, by a signal while files were moved: what is just being done to one of this side is waited for.
+    /// The same, while files were moved: what is just being done to one of this side is waited for.
     Midway(u8),
+}
+
+impl Stop {
+    /// The same, where files are being moved.
+    pub(crate) fn midway(self, printer: &mut Printer) -> Self {
+        match self {
+            Self::Failed(failure) => {
+                printer.failure(&failure);
+                Self::Midway(FAILED)
+            }
+            Self::Quietly(code) | Self::Midway(code) => Self::Midway(code),
+        }
+    }
 }
 
 /// One error.

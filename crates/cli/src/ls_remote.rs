@@ -16,6 +16,9 @@ use self::row::{Entry, Row};
 /// More names are not sorted here: a listing without an end must not fill the memory.
 const MOST: usize = 1 << 20;
 
+/// Nor more bytes of them.
+const MOST_BYTES: usize = 256 * 1024 * 1024;
+
 /// Lists, and returns the exit code.
 ///
 /// # Cancel safety
@@ -31,7 +34,7 @@ pub(crate) async fn run(plan: &ListPlan, printer: &mut Printer) -> Result<u8, St
                 }
             }
             Trouble::TooMany => {
-                let message = format!("the directory has more than {MOST} entries");
+                let message = format!("the directory has more than {MOST} entries, or 256 MiB of names");
                 Failure::new(ErrorKind::Failure.code(), message)
                     .at(target)
                     .hint("list a part of it with a pattern")
@@ -72,7 +75,7 @@ impl From<rustle_sftp::Error> for Trouble {
 async fn listing(plan: &ListPlan, files: &Files) -> Result<Listing, Trouble> {
     let found = remote_path::matches(files, &plan.path).await?;
     if !found.entries.is_empty() || !found.refused.is_empty() {
-        let row = |path: &[u8], metadata: &Metadata| Row::new(path.to_vec(), path.to_vec(), metadata.clone());
+        let row = |path: &[u8], metadata: &Metadata| Row::new(path.to_vec(), path.to_vec(), metadata);
         let rows = found.entries.iter().map(|entry| row(entry.path(), entry.metadata())).collect();
         return Ok(Listing { rows, refused: found.refused });
     }
@@ -86,18 +89,19 @@ async fn listing(plan: &ListPlan, files: &Files) -> Result<Listing, Trouble> {
         other => other?,
     };
     if !metadata.is_dir() {
-        return Ok(Listing::of(vec![Row::new(path.clone(), path, metadata)]));
+        return Ok(Listing::of(vec![Row::new(path.clone(), path, &metadata)]));
     }
     let mut entries = files.read_dir(&path).await?;
-    let (mut rows, mut refused) = (Vec::new(), Vec::new());
+    let (mut rows, mut refused, mut bytes) = (Vec::new(), Vec::new(), 0);
     loop {
-        if rows.len() + refused.len() == MOST {
+        if rows.len() + refused.len() == MOST || bytes > MOST_BYTES {
             return Err(Trouble::TooMany);
         }
         let entry = match entries.next_entry().await {
             Ok(Some(entry)) => entry,
             Ok(None) => break,
             Err(error) if error.kind() == ErrorKind::InvalidName => {
+                bytes += error.path().map_or(0, <[u8]>::len);
                 refused.push(error);
                 continue;
             }
@@ -106,7 +110,9 @@ async fn listing(plan: &ListPlan, files: &Files) -> Result<Listing, Trouble> {
         if entry.name().starts_with(b".") && !plan.all {
             continue;
         }
-        rows.push(Row::new(entry.name().to_vec(), entry.path().to_vec(), entry.metadata().clone()));
+        let row = Row::new(entry.name().to_vec(), entry.path().to_vec(), entry.metadata());
+        bytes += row.bytes();
+        rows.push(row);
     }
     rows.sort_by(|one, other| one.name().cmp(other.name()));
     Ok(Listing { rows, refused })

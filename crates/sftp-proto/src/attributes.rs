@@ -83,6 +83,20 @@ impl Attributes {
         self
     }
 
+    /// Without extended attributes: decoded ones are slices of the packet that they came in, and keep it.
+    ///
+    /// ```
+    /// use rustle_sftp_proto::Attributes;
+    ///
+    /// let attributes = Attributes::new().with_size(7).with_extended("mime@example.org", "text/plain");
+    /// assert_eq!(attributes.without_extended(), Attributes::new().with_size(7));
+    /// ```
+    #[must_use]
+    pub fn without_extended(mut self) -> Self {
+        self.extended = Vec::new();
+        self
+    }
+
     /// The size in bytes.
     #[must_use]
     pub fn size(&self) -> Option<u64> {

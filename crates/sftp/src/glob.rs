@@ -31,6 +31,7 @@ impl Sftp {
         Ok(Glob {
             sftp: self.clone(),
             pattern,
+            waiting_bytes: begin.path.len(),
             waiting: vec![begin],
             looking: FuturesUnordered::new(),
             ready: VecDeque::new(),
@@ -69,6 +70,8 @@ pub struct Glob {
     sftp: Sftp,
     pattern: Arc<Pattern>,
     waiting: Vec<Waiting>,
+    /// Of the paths that wait.
+    waiting_bytes: usize,
     looking: FuturesUnordered<BoxFuture<'static, Batch>>,
     ready: VecDeque<Result<GlobEntry>>,
 }
@@ -134,21 +137,28 @@ impl Glob {
     /// ```
     ///
     /// # Errors
-    /// The channel is over; more than 2^20 paths and errors: they are all kept, and a listing may be without an end.
+    /// The channel is over; more than 2^20 paths and errors, or 256 MiB of paths: they are all kept, and a listing may be
+    /// without an end.
     ///
     /// # Cancel safety
     /// Nothing is changed by it.
     pub async fn matches(mut self) -> Result<Matches> {
-        let mut matches = Matches::default();
+        let (mut matches, mut bytes) = (Matches::default(), 0);
         while let Some(found) = self.next().await {
             match found {
-                Ok(entry) => matches.entries.push(entry),
+                Ok(entry) => {
+                    bytes += entry.path.len();
+                    matches.entries.push(entry);
+                }
                 // It would be told of each directory that waits.
                 Err(error) if self.sftp.is_closed() => return Err(error),
-                Err(error) => matches.refused.push(error),
+                Err(error) => {
+                    bytes += error.path().map_or(0, <[u8]>::len);
+                    matches.refused.push(error);
+                }
             }
-            if matches.entries.len() + matches.refused.len() > MOST_SORTED {
-                let text = format!("more than {MOST_SORTED} paths fit the pattern");
+            if matches.entries.len() + matches.refused.len() > MOST_SORTED || bytes > MOST_BYTES {
+                let text = format!("more than {MOST_SORTED} paths fit the pattern, or 256 MiB of them");
                 return Err(Error::new(ErrorKind::Failure, "glob", text));
             }
         }
@@ -160,6 +170,7 @@ impl Glob {
         while self.looking.len() < MOST_LISTINGS
             && let Some(directory) = self.waiting.pop()
         {
+            self.waiting_bytes -= directory.path.len();
             self.looking.push(Box::pin(look(self.sftp.clone(), Arc::clone(&self.pattern), directory)));
         }
     }
@@ -180,11 +191,14 @@ impl Stream for Glob {
                 self.looking.push(Box::pin(some_of(sftp, pattern, listing, places)));
             }
             self.ready.extend(batch.found);
+            self.waiting_bytes += batch.below.iter().map(|below| below.path.len()).sum::<usize>();
             self.waiting.append(&mut batch.below);
-            if self.waiting.len() > MOST_WAITING {
+            if self.waiting.len() > MOST_WAITING || self.waiting_bytes > MOST_BYTES {
                 self.waiting.clear();
+                self.waiting_bytes = 0;
                 self.looking.clear();
-                let text = format!("more than {MOST_WAITING} directories wait to be listed");
+                let text =
+                    format!("more than {MOST_WAITING} directories wait to be listed, or 256 MiB of paths");
                 self.ready.push_back(Err(Error::new(ErrorKind::Failure, "glob", text)));
             }
         }
@@ -286,7 +300,7 @@ async fn take(sftp: &Sftp, pattern: &Pattern, places: &[usize], entry: &DirEntry
             || entry.metadata().is_dir()
             || is_link && sftp.metadata(entry.path_in_full()).await.is_ok_and(|followed| followed.is_dir());
         if is_wanted {
-            batch.found.push(Ok(GlobEntry { path: entry.path(), metadata: entry.metadata().clone() }));
+            batch.found.push(Ok(GlobEntry { path: entry.path(), metadata: entry.metadata().to_keep() }));
         }
     }
     if !next.is_empty() && (entry.metadata().is_dir() || is_link) {
@@ -304,6 +318,10 @@ const MOST_WAITING: usize = 1_000_000;
 
 /// Paths that are kept to be sorted, as many as the entries that a listing of the command line may have.
 const MOST_SORTED: usize = 1 << 20;
+
+/// Of paths that are kept, in either way: 64 bytes of a path would do for as many as there may be, and a server may list
+/// names of 32 KiB.
+const MOST_BYTES: usize = 256 * 1024 * 1024;
 
 /// How many entries are taken together: one answer of OpenSSH's.
 const TOGETHER: usize = 100;

@@ -97,7 +97,13 @@ impl Metadata {
         self.attributes.modified().and_then(time)
     }
 
-    /// As the protocol has it, with the extended attributes of the server, if it sends any.
+    /// Without the extended attributes of the server, which keep the packet that they came in: for those who keep many.
+    pub(crate) fn to_keep(&self) -> Self {
+        Self { attributes: self.attributes.clone().without_extended() }
+    }
+
+    /// As the protocol has it, with the extended attributes of the server, if it sends any; what was found by a pattern
+    /// has none.
     #[must_use]
     pub fn attributes(&self) -> &Attributes {
         &self.attributes

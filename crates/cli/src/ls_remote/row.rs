@@ -1,5 +1,7 @@
 //! One file of a listing, for people and for programs.
 
+use std::time::SystemTime;
+
 use rustle_sftp::{FileKind, Metadata};
 use serde::Serialize;
 
@@ -9,7 +11,13 @@ use crate::names::{Shown, text_or_base64};
 pub(super) struct Row {
     name: Vec<u8>,
     path: Vec<u8>,
-    metadata: Metadata,
+    kind: Option<FileKind>,
+    mode: Option<u32>,
+    permissions: Option<u32>,
+    uid: Option<u32>,
+    gid: Option<u32>,
+    length: Option<u64>,
+    modified: Option<SystemTime>,
 }
 
 /// Names and paths that are not UTF-8 stand in the `_base64` field instead; null is what the server does not say.
@@ -33,8 +41,23 @@ pub(super) struct Entry<'a> {
 }
 
 impl Row {
-    pub(super) fn new(name: Vec<u8>, path: Vec<u8>, metadata: Metadata) -> Self {
-        Self { name, path, metadata }
+    pub(super) fn new(name: Vec<u8>, path: Vec<u8>, metadata: &Metadata) -> Self {
+        Self {
+            name,
+            path,
+            kind: metadata.kind(),
+            mode: metadata.mode(),
+            permissions: metadata.permissions(),
+            uid: metadata.uid(),
+            gid: metadata.gid(),
+            length: metadata.len(),
+            modified: metadata.modified(),
+        }
+    }
+
+    /// What it keeps, as far as the server says how much.
+    pub(super) fn bytes(&self) -> usize {
+        self.name.len() + self.path.len()
     }
 
     pub(super) fn name(&self) -> &[u8] {
@@ -44,7 +67,7 @@ impl Row {
     pub(super) fn entry(&self) -> Entry<'_> {
         let (name, name_base64) = text_or_base64(&self.name);
         let (path, path_base64) = text_or_base64(&self.path);
-        let kind = self.metadata.kind().map(|kind| match kind {
+        let kind = self.kind.map(|kind| match kind {
             FileKind::File => "file",
             FileKind::Directory => "directory",
             FileKind::Symlink => "symlink",
@@ -56,11 +79,11 @@ impl Row {
             path,
             path_base64,
             kind,
-            bytes: self.metadata.len(),
-            permissions: self.metadata.permissions().map(|bits| format!("{bits:04o}")),
-            uid: self.metadata.uid(),
-            gid: self.metadata.gid(),
-            modified: self.metadata.modified().map(utc),
+            bytes: self.length,
+            permissions: self.permissions.map(|bits| format!("{bits:04o}")),
+            uid: self.uid,
+            gid: self.gid,
+            modified: self.modified.map(utc),
         }
     }
 
@@ -69,11 +92,11 @@ impl Row {
         let unknown = || "?".to_owned();
         let number = |id: Option<u32>| id.map_or_else(unknown, |id| id.to_string());
         [
-            self.metadata.mode().map_or_else(unknown, mode),
-            number(self.metadata.uid()),
-            number(self.metadata.gid()),
-            self.metadata.len().map_or_else(unknown, |bytes| bytes.to_string()),
-            self.metadata.modified().map_or_else(unknown, utc),
+            self.mode.map_or_else(unknown, mode),
+            number(self.uid),
+            number(self.gid),
+            self.length.map_or_else(unknown, |bytes| bytes.to_string()),
+            self.modified.map_or_else(unknown, utc),
         ]
     }
 }

@@ -116,6 +116,8 @@ pub(super) async fn to_here(
         };
         // Where the file could not even be looked for, that is what is said.
         let destination = is_there.and(destination);
+        // The host chooses the name in a directory; another destination is what was typed, a link too.
+        let name = if is_directory { name } else { Name::Typed };
         jobs.push(Job { source: Place::There(source), destination, name, kind });
     }
     Ok(each_by_itself(jobs))

@@ -97,7 +97,9 @@ pub(crate) async fn told<F: Future<Output = rustle_sftp::Result<TreeSummary>>>(
         tokio::select! {
             // What is known is said before the end is.
             biased;
-            Some(news) = news.recv() => bars.suspend(|| say(news, report, printer))?,
+            Some(news) = news.recv() => {
+                bars.suspend(|| say(news, report, printer)).map_err(|stop| stop.midway(printer))?;
+            }
             moved = &mut work => break moved,
         }
     };

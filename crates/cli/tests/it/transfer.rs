@@ -344,3 +344,21 @@ async fn a_connection_that_is_lost_fails_every_file_that_is_left_by_name() {
     assert_eq!(names, ["one"]);
     host.server.stop().await.unwrap();
 }
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_that_was_named_as_the_destination_is_followed_whatever_named_the_source() {
+    let files = Sftp::memory().file("/srv/app-1.tar", "new");
+    let host = Host::with(TestServer::builder().builtins().sftp(files)).await;
+    for options in [&[][..], &["--atomic"]] {
+        host.write("app", "old");
+        let latest = host.path("latest");
+        let _ = std::fs::remove_file(&latest);
+        std::os::unix::fs::symlink("app", &latest).unwrap();
+        let ran = host.run(&[&["get"][..], options, &["web:/srv/app-*.tar", &latest]].concat()).await;
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        assert_eq!(std::fs::read_link(&latest).unwrap(), std::path::Path::new("app"));
+        assert_eq!(std::fs::read_to_string(host.path("app")).unwrap(), "new");
+    }
+    host.server.stop().await.unwrap();
+}

@@ -140,3 +140,29 @@ async fn what_only_files_can_have_is_refused_for_directories_before_anything_is_
     assert!(ran.stderr.contains("hint: -r moves directories"), "{}", ran.stderr);
     host.server.stop().await.unwrap();
 }
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_goes_away_in_the_middle_leaves_no_temporary_file() {
+    use tokio::io::{AsyncBufReadExt, BufReader};
+
+    let mut files = Sftp::memory();
+    for number in 0..2000 {
+        files = files.file(format!("/many/{number}"), vec![b'x'; 3000]);
+    }
+    let host = serving(files).await;
+    let password = host.path("password");
+    let options = ["-r", "--atomic", "--format", "json", "--password-file", &password];
+    let mut command = host.command(&[&["get"][..], &options, &["web:/many/.", &host.path("here")]].concat());
+    let mut child =
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).await.unwrap();
+    assert!(line.starts_with('{'), "{line}");
+    let ran = crate::host::wait(child).await;
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(255), ""));
+    let names = std::fs::read_dir(host.path("here")).unwrap().map(|entry| entry.unwrap().file_name());
+    let left: Vec<_> = names.filter(|name| name.to_string_lossy().starts_with('.')).collect();
+    assert!(left.is_empty(), "{left:?}");
+    host.server.stop().await.unwrap();
+}

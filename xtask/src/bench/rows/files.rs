@@ -1,7 +1,8 @@
 //! Rows about files over SFTP, near and over a long link.
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::rc::Rc;
@@ -54,7 +55,7 @@ fn large_file<'a>(server: &'a Server, programs: &'a Programs<'a>) -> Result<Vec<
             let ours =
                 Side::program("`rustle-connect`", move || programs.shipped_transfer(options, &from, &to));
             let theirs = Side::program("`sftp`", move || embedded::sftp_of(server, &batch));
-            Ok(Duel::new(title, ours, theirs))
+            Ok(Duel::new(title, ours, theirs).at_best(as_output(programs, way, &file)))
         };
         let (of_one, of_own): (&[&str], &[&str]) = match way {
             "get" => (&["get", "--connections", "1"], &["get"]),
@@ -176,6 +177,25 @@ fn small_files_far<'a>(
         Ok(Duel::new(title, ours, theirs).wall(0.03).pairs_at_most(FEW))
     });
     duels.into_iter().collect()
+}
+
+/// The same bytes as a command's plain output, written to a file, or as its input: what any transfer over one connection
+/// takes at least.
+fn as_output<'a>(programs: &'a Programs<'a>, way: &str, file: &Path) -> Side<'a> {
+    let (from, to) = (file.to_owned(), file.with_extension("plain"));
+    let gets = way == "get";
+    Side::new("`rustle-connect exec HOST cat`", move || {
+        let opened = |result: io::Result<File>| result.map_err(|error| Failure::new(error.to_string()));
+        let mut command = match gets {
+            true => programs.shipped(&format!("cat {}", from.display())),
+            false => programs.shipped(&format!("cat > {}", to.display())),
+        };
+        match gets {
+            true => command.stdout(opened(File::create(&to))?),
+            false => command.stdin(opened(File::open(&from))?),
+        };
+        finish(command)
+    })
 }
 
 /// Where each side puts copies of this folder.
