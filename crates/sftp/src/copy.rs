@@ -7,6 +7,7 @@ use crate::blocks::WINDOW;
 use crate::error::{Error, ErrorKind, Result};
 use crate::explain::{Doing, explained};
 use crate::file::{File, OpenOptions};
+use crate::files::{Far, Files, beyond_scp};
 use crate::metadata::{Metadata, SetMetadata};
 use crate::path::checked;
 use crate::sftp::Sftp;
@@ -55,6 +56,24 @@ impl Sftp {
         };
         finish(target, &what, &before, copied).await?;
         Ok(copied)
+    }
+}
+
+impl Files {
+    /// Copies a file's content and permissions on the server, or through here; see [`Sftp::copy`]. By commands it is the work
+    /// of `cp`.
+    ///
+    /// # Errors
+    /// As [`Sftp::copy`].
+    ///
+    /// # Cancel safety
+    /// Dropped, the copy has any part of the content.
+    pub async fn copy(&self, from: impl AsRef<[u8]>, to: impl AsRef<[u8]>) -> Result<u64> {
+        match &self.far {
+            Far::Sftp(sftp) => sftp.copy(from, to).await,
+            Far::Commands(commands) => commands.copy(from.as_ref(), to.as_ref()).await,
+            Far::Scp(_) => Err(beyond_scp()),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Files of a host, by whatever means it has.
 
 mod lack;
+pub(crate) mod space;
 
 use std::fmt;
 use std::path::Path;
@@ -19,6 +20,7 @@ use crate::sftp::Sftp;
 use crate::transfer::Transfer;
 
 pub use crate::files::lack::{Lack, Means};
+pub use crate::files::space::Space;
 
 /// Files of a host: by SFTP, where that is switched off by plain commands of its shell, and where it has no shell either by
 /// scp's own protocol.
@@ -44,7 +46,7 @@ pub use crate::files::lack::{Lack, Means};
 /// ```
 #[derive(Clone)]
 pub struct Files {
-    far: Far,
+    pub(crate) far: Far,
     /// Why it is not SFTP, where nobody wished that.
     refusal: Option<Arc<Error>>,
 }
@@ -432,7 +434,7 @@ impl Files {
     }
 }
 
-fn beyond_scp() -> Error {
+pub(crate) fn beyond_scp() -> Error {
     Error::new(
         ErrorKind::Unsupported,
         "files",

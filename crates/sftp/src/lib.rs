@@ -56,7 +56,7 @@ pub use rustle_sftp_proto::{Attributes, Extension, FileKind, FileSystem, ServerL
 
 pub use crate::error::{Error, ErrorKind, Result};
 pub use crate::file::{File, FileCursor, OpenOptions};
-pub use crate::files::{Entries, Files, Lack, Means};
+pub use crate::files::{Entries, Files, Lack, Means, Space};
 pub use crate::glob::{Glob, GlobEntry, Matches};
 pub use crate::metadata::{Metadata, SetMetadata};
 pub use crate::options::{LinkOrder, SftpBuilder};

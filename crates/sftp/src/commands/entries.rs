@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use crate::commands::{Commands, Of, entry_operand, operand, script, stat};
 use crate::error::{Error, ErrorKind, Result};
+use crate::files::space::{self, Space};
 use crate::metadata::{Metadata, SetMetadata};
 use crate::path::{checked, join};
 
@@ -62,6 +63,13 @@ impl Commands {
         self.change("mkdir", script::MAKE_DIR, path).await
     }
 
+    /// Makes a directory, or finds one there. Of `mode`, what the mask leaves.
+    pub(crate) async fn merge_dir(&self, path: &[u8], mode: u32) -> Result<()> {
+        let parameters = (entry_operand("mkdir", path)?, format!("{mode:o}").into_bytes());
+        let of = Of { operation: "mkdir", path };
+        self.run(of, script::MERGE_DIR, &[&parameters.0, &parameters.1]).await.map(drop)
+    }
+
     pub(crate) async fn create_dir_all(&self, path: &[u8]) -> Result<()> {
         self.change("mkdir", script::MAKE_DIRS, path).await
     }
@@ -88,6 +96,26 @@ impl Commands {
         let script = script::rename(self.programs());
         let of = Of { operation: "rename", path: from };
         self.run(of, &script, &[&parameters.0, &parameters.1]).await.map(drop)
+    }
+
+    /// Content and permissions.
+    pub(crate) async fn copy(&self, from: &[u8], to: &[u8]) -> Result<u64> {
+        let parameters = (operand("copy", from)?, operand("copy", to)?);
+        let mode = self.metadata(from).await?.permissions();
+        let of = Of { operation: "copy", path: to };
+        let length = self.run(of, script::COPY, &[&parameters.0, &parameters.1]).await?;
+        if let Some(mode) = mode {
+            self.set_metadata(to, &SetMetadata::new().permissions(mode)).await?;
+        }
+        let length = std::str::from_utf8(&length).ok().and_then(|text| text.trim().parse().ok());
+        length.ok_or_else(|| nonsense(of))
+    }
+
+    pub(crate) async fn space(&self, path: &[u8]) -> Result<Space> {
+        let of = Of { operation: "df", path };
+        let answer = self.run(of, script::SPACE, &[&operand("df", path)?]).await?;
+        let lines = answer.split(|byte| *byte == b'\n').skip(1);
+        lines.into_iter().find_map(space::read_df).ok_or_else(|| nonsense(of))
     }
 
     pub(crate) async fn hard_link(&self, original: &[u8], link: &[u8]) -> Result<()> {

@@ -58,7 +58,7 @@ fn by_text(stderr: &[u8]) -> Option<(ErrorKind, &'static str)> {
     TEXTS.iter().find(|(text, ..)| has(text)).map(|(_, kind, message)| (*kind, *message))
 }
 
-const TEXTS: [(&str, ErrorKind, &str); 9] = [
+const TEXTS: [(&str, ErrorKind, &str); 11] = [
     ("read-only file system", ErrorKind::ReadOnly, "the file system is read-only"),
     ("no space left on device", ErrorKind::NoSpace, "the file system is full"),
     ("quota exceeded", ErrorKind::NoSpace, "the quota of the account is used up"),
@@ -67,6 +67,8 @@ const TEXTS: [(&str, ErrorKind, &str); 9] = [
     ("file name too long", ErrorKind::InvalidName, "the file system does not take a name as long as this"),
     ("filename too long", ErrorKind::InvalidName, "the file system does not take a name as long as this"),
     ("directory not empty", ErrorKind::DirectoryNotEmpty, "the directory is not empty"),
+    ("the same file", ErrorKind::InvalidArgument, "it is the same file"),
+    ("are identical", ErrorKind::InvalidArgument, "it is the same file"),
     ("not found", ErrorKind::Unsupported, "the server lacks a program for this"),
 ];
 

@@ -15,7 +15,7 @@ use crate::local::target::{Durability, Finish, Placing, Target};
 use crate::local::writer::Writing;
 use crate::metadata::Metadata;
 use crate::transfer::get::{new_mode, preserved};
-use crate::transfer::options::Options;
+use crate::transfer::options::{Options, Scope};
 use crate::transfer::progress::Meter;
 use crate::transfer::remote_command::hash_in;
 use crate::transfer::summary::{Resumed, Summary, Verified};
@@ -72,8 +72,10 @@ impl Commands {
             true => Target::create_inside(local, placing, mode).await?,
         };
         let mut writer = target.writer(Writing::default())?;
-        meter.expect(before.len());
-        meter.expect_no_more();
+        if options.scope == Scope::Alone {
+            meter.expect(before.len());
+            meter.expect_no_more();
+        }
         let counted = meter.file(remote.clone(), before.len());
         let limiter = options.limiter();
         let mut length = 0;

@@ -82,9 +82,14 @@ impl Listing {
     async fn more(&mut self) -> Result<bool> {
         let of = Of { operation: LIST, path: &self.path };
         let Some((_, stdout)) = &mut self.running else { return Ok(false) };
-        match next_chunk(stdout, of).await? {
-            Some(bytes) => self.held.extend_from_slice(&bytes),
-            None => return Ok(false),
+        match next_chunk(stdout, of).await {
+            Ok(Some(bytes)) => self.held.extend_from_slice(&bytes),
+            Ok(None) => return Ok(false),
+            Err(error) => {
+                // It is told once.
+                self.running = None;
+                return Err(error);
+            }
         }
         Ok(true)
     }

@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::local::details::Details;
 use crate::local::reader::{Piece, Plan, Reader};
 use crate::local::whole;
-use crate::transfer::options::Options;
+use crate::transfer::options::{Options, Scope};
 use crate::transfer::progress::Meter;
 use crate::transfer::summary::{Resumed, Summary, Verified};
 use crate::transfer::temporary::beside;
@@ -45,8 +45,10 @@ impl Commands {
         let parameters: Vec<&[u8]> = parameters.iter().map(|parameter| &parameter[..]).collect();
         let mut child = self.start(of, &script::put(self.programs()), &parameters).await?;
         let counted = meter.file(remote.clone(), Some(length));
-        meter.expect(Some(length));
-        meter.expect_no_more();
+        if options.scope == Scope::Alone {
+            meter.expect(Some(length));
+            meter.expect_no_more();
+        }
         let limiter = options.limiter();
         let mut stdin = child.take_stdin();
         while let Some(piece) = reader.next().await? {

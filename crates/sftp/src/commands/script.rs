@@ -48,10 +48,22 @@ if [ "$5" ];then TZ=UTC0;export TZ;touch -c -a -t "$5" "$1"&&touch -c -m -t "$6"
 pub(super) const MAKE_DIR: &str =
     r#"if mkdir "$1";then exit 0;fi;if [ -e "$1" ]||[ -L "$1" ];then exit 63;fi;p "$1""#;
 
+/// One that may be there. The second parameter are the permissions of a new one before the mask.
+pub(super) const MERGE_DIR: &str = r#"u=$(umask);if mkdir -m "$(printf "%o" $((0$2&~0$u)))" "$1";then exit 0;fi;
+if [ -d "$1" ];then exit 0;fi;if [ -e "$1" ]||[ -L "$1" ];then exit 65;fi;p "$1""#;
+
 pub(super) const MAKE_DIRS: &str = r#"if mkdir -p "$1";then exit 0;fi;
 if [ -e "$1" ]||[ -L "$1" ];then exit 63;fi;d=$1;while u;do
 if [ -d "$d" ];then if [ -w "$d" ]&&[ -x "$d" ];then exit 69;fi;exit 62;fi;
 if [ -e "$d" ]||[ -L "$d" ];then exit 65;fi;case $d in /|.)exit 61;;esac;done"#;
+
+/// What there is keeps its own permissions, which are set afterwards. Prints the length of the copy.
+pub(super) const COPY: &str = r#"f "$1";if [ -d "$1" ];then exit 64;fi;[ -f "$1" ]||exit 67;[ -r "$1" ]||exit 62;
+if [ -d "$2" ];then exit 64;fi;if [ -e "$2" ]&&[ ! -f "$2" ];then exit 67;fi;
+cp "$1" "$2"||{ if [ -e "$2" ];then if [ -w "$2" ];then exit 69;fi;exit 62;fi;p "$2";};n "$2""#;
+
+/// A header, and a line about the file system: its name, blocks of 1024 bytes in all, used and available, and more.
+pub(super) const SPACE: &str = r#"f "$1";df -P -k "$1"||exit 69"#;
 
 pub(super) const REMOVE: &str = r#"t "$1";if [ -d "$1" ]&&[ ! -L "$1" ];then exit 64;fi;rm -f "$1"||p "$1""#;
 

@@ -14,7 +14,7 @@ use crate::scp::wire::Record;
 use crate::scp::{IMPOSSIBLE, Scp, refuse};
 use crate::shown::Shown;
 use crate::transfer::get::{new_mode, preserved};
-use crate::transfer::options::Options;
+use crate::transfer::options::{Options, Scope};
 use crate::transfer::progress::Meter;
 use crate::transfer::summary::{Resumed, Summary, Verified};
 
@@ -71,8 +71,10 @@ async fn fetch(
         true => Target::create_inside(local, placing, new).await?,
     };
     let mut writer = target.writer(Writing::default())?;
-    meter.expect(Some(length));
-    meter.expect_no_more();
+    if options.scope == Scope::Alone {
+        meter.expect(Some(length));
+        meter.expect_no_more();
+    }
     let counted = meter.file(remote.clone(), Some(length));
     let limiter = options.limiter();
     talk.agree().await?;

@@ -11,7 +11,7 @@ use crate::scp::get::summary;
 use crate::scp::talk::Talk;
 use crate::scp::{Scp, refuse};
 use crate::transfer::names::for_server;
-use crate::transfer::options::Options;
+use crate::transfer::options::{Options, Scope};
 use crate::transfer::progress::Meter;
 use crate::transfer::summary::Summary;
 
@@ -65,8 +65,10 @@ async fn send(
     let head = [format!("C{mode:04o} {length} ").as_bytes(), name, b"\n"].concat();
     talk.say(head.into()).await?;
     talk.consent().await?;
-    meter.expect(Some(length));
-    meter.expect_no_more();
+    if options.scope == Scope::Alone {
+        meter.expect(Some(length));
+        meter.expect_no_more();
+    }
     let counted = meter.file(remote.clone(), Some(length));
     let limiter = options.limiter();
     // What becomes of the file is told before it is said to be whole: where this side fails, the far side is not told

@@ -8,6 +8,7 @@ mod directories;
 mod extra;
 mod get;
 mod listing;
+mod plain;
 mod put;
 mod report;
 mod room;
@@ -33,6 +34,7 @@ pub use self::rules::Compare;
 use self::rules::Rules;
 pub use self::sync::TreeSync;
 use crate::error::Result;
+use crate::files::Far;
 use crate::path::checked;
 use crate::sftp::Sftp;
 use crate::transfer::hashes::Hashes;
@@ -78,7 +80,7 @@ use crate::transfer::rate::Limit;
 #[derive(Debug)]
 #[must_use = "nothing happens until it is awaited"]
 pub struct TreeTransfer {
-    sftp: Sftp,
+    far: Far,
     way: Way,
     options: Options,
     links: LinkPolicy,
@@ -134,8 +136,14 @@ impl Sftp {
     }
 
     fn tree_transfer(&self, way: Way) -> TreeTransfer {
-        TreeTransfer {
-            sftp: self.clone(),
+        TreeTransfer::new(Far::Sftp(self.clone()), way)
+    }
+}
+
+impl TreeTransfer {
+    fn new(far: Far, way: Way) -> Self {
+        Self {
+            far,
             way,
             options: Options { scope: Scope::InTree, no_follow: true, ..Options::default() },
             links: LinkPolicy::default(),
@@ -145,9 +153,7 @@ impl Sftp {
             listener: None,
         }
     }
-}
 
-impl TreeTransfer {
     /// Each file takes its place when it is whole; see [`Transfer::atomic`](crate::Transfer::atomic). The tree as a whole does
     /// not.
     pub fn atomic(mut self) -> Self {
@@ -254,7 +260,8 @@ impl TreeTransfer {
     }
 
     async fn run(self) -> Result<TreeSummary> {
-        let Self { sftp, way, mut options, links, keep_out, rules, watcher, listener } = self;
+        let Far::Sftp(sftp) = self.far.clone() else { return plain::run(self).await };
+        let Self { far: _, way, mut options, links, keep_out, rules, watcher, listener } = self;
         let (hashes, questions) = Hashes::new();
         options.hashes = Some(hashes);
         let begun = Instant::now();

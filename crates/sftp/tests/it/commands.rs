@@ -6,3 +6,4 @@ mod opening;
 mod operations;
 mod scp;
 mod transfers;
+mod trees;

@@ -62,15 +62,28 @@ impl Host {
         for (name, script, real) in
             [("stat", BSD_STAT, "stat"), ("wc", BSD_WC, "wc"), ("sha256", BSD_SHA256, "sha256sum")]
         {
-            let text = host.home.path().join(name);
-            std::fs::write(&text, script.replace("REAL", found(real)?.to_str().unwrap())).unwrap();
-            // Another process writes what is run: a copy of our own descriptor, in a process that a test beside this one is
-            // just starting, would make it "text file busy".
-            let install =
-                std::process::Command::new("install").args(["-m", "755"]).arg(text).arg(&host.path).status();
-            assert!(install.unwrap().success());
+            host.add(name, &script.replace("REAL", found(real)?.to_str().unwrap()));
         }
         Some(host)
+    }
+
+    /// What POSIX has, and a `find` that can print what it knows, but prints this.
+    pub(crate) fn with_listing(listing: &[u8]) -> Self {
+        let host = Self::with_programs(&COMMON.map(|name| (name, name))).unwrap();
+        let file = host.home.path().join("listing");
+        std::fs::write(&file, listing).unwrap();
+        host.add("find", &format!("#!/bin/sh\n[ \"$1\" = / ] || /bin/cat '{}'\n", file.display()));
+        host
+    }
+
+    /// One more program, where this machine's own are not its programs.
+    fn add(&self, name: &str, script: &str) {
+        let text = self.home.path().join(name);
+        std::fs::write(&text, script).unwrap();
+        // Another process writes what is run: a copy of our own descriptor, in a process that a test beside this one is
+        // just starting, would make it "text file busy".
+        let mut install = std::process::Command::new("install");
+        assert!(install.args(["-m", "755"]).arg(text).arg(&self.path).status().unwrap().success());
     }
 
     /// Where relative paths begin.
@@ -212,8 +225,10 @@ pub(crate) fn hosts() -> Vec<(&'static str, Arc<Host>)> {
 }
 
 /// What POSIX has.
-const COMMON: [&str; 14] =
-    ["sh", "cat", "ls", "mkdir", "rmdir", "rm", "mv", "ln", "chmod", "chown", "touch", "dd", "wc", "head"];
+const COMMON: [&str; 16] = [
+    "sh", "cat", "ls", "mkdir", "rmdir", "rm", "mv", "ln", "chmod", "chown", "touch", "dd", "wc", "head",
+    "cp", "df",
+];
 
 /// `stat [-L] -f FORMAT FILE`: `%p` is the mode with the kind in octal, `%z` the length, `%a` and `%m` times.
 const BSD_STAT: &str = r#"#!/bin/sh
@@ -237,6 +252,32 @@ const BSD_WC: &str = "#!/bin/sh\n[ \"$*\" = -c ] || exit 1\nprintf '%8d\\n' \"$(
 
 /// `-q` is nothing but the hash.
 const BSD_SHA256: &str = "#!/bin/sh\n[ \"$*\" = -q ] || exit 1\nset -- $(REAL)\necho \"$1\"\n";
+
+/// A test at each of them.
+pub(crate) async fn at_each_host(work: impl AsyncFn(&'static str, &Host, &Files)) {
+    for (name, host) in hosts() {
+        let server = host.serve().await;
+        let files = files_of(&server).await;
+        work(name, &host, &files).await;
+        drop(files);
+        server.stop().await.unwrap();
+    }
+}
+
+/// Names that quoting, options, listings and substitutions could spoil, and one with every byte that a name can have.
+pub(crate) fn odd_names() -> Vec<Vec<u8>> {
+    let all: Vec<u8> = (1..=255).filter(|byte| *byte != b'/').collect();
+    let mut names: Vec<Vec<u8>> = [
+        "-rf", "--", " ", "a b", "line\n", "\n", "*", "$HOME", "`id`", "'\"\\", "~", "...", ".x", "..x", "!",
+        "-", "\\n", "\\0",
+    ]
+    .iter()
+    .map(|name| name.as_bytes().to_vec())
+    .collect();
+    names.push(b"caf\xe9".to_vec());
+    names.push(all);
+    names
+}
 
 pub(crate) async fn files_of(server: &TestServer) -> Files {
     Files::open(&login(server).await).await.unwrap()

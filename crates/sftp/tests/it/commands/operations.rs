@@ -7,34 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use rustle_sftp::{ErrorKind, Files, Lack, SetMetadata};
+use rustle_sftp::{ErrorKind, Lack, SetMetadata};
 
-use crate::commands::host::{Host, files_of, hosts};
-
-async fn at_each_host(work: impl AsyncFn(&'static str, &Host, &Files)) {
-    for (name, host) in hosts() {
-        let server = host.serve().await;
-        let files = files_of(&server).await;
-        work(name, &host, &files).await;
-        drop(files);
-        server.stop().await.unwrap();
-    }
-}
-
-/// Names that quoting, options, listings and substitutions could spoil, and one with every byte that a name can have.
-fn odd_names() -> Vec<Vec<u8>> {
-    let all: Vec<u8> = (1..=255).filter(|byte| *byte != b'/').collect();
-    let mut names: Vec<Vec<u8>> = [
-        "-rf", "--", " ", "a b", "line\n", "\n", "*", "$HOME", "`id`", "'\"\\", "~", "...", ".x", "..x", "!",
-        "-", "\\n", "\\0",
-    ]
-    .iter()
-    .map(|name| name.as_bytes().to_vec())
-    .collect();
-    names.push(b"caf\xe9".to_vec());
-    names.push(all);
-    names
-}
+use crate::commands::host::{Host, at_each_host, files_of, odd_names};
 
 #[tokio::test]
 async fn names_with_every_byte_are_written_listed_read_and_removed() {
@@ -153,6 +128,46 @@ async fn directories_and_links_are_made_moved_and_removed() {
         files.remove_dir_all("dir").await.unwrap();
         assert_eq!(host.names(), ["kept"], "{name}");
         assert_eq!(fs::read(at("kept/file")).unwrap(), b"kept", "{name}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_copy_has_the_content_and_the_permissions_and_is_made_of_nothing_else_than_a_file() {
+    at_each_host(async |name, host, files| {
+        let at = |path: &str| host.folder().join(path);
+        fs::create_dir(at("dir")).unwrap();
+        fs::write(at("-from\n"), vec![7; 100_000]).unwrap();
+        fs::set_permissions(at("-from\n"), fs::Permissions::from_mode(0o751)).unwrap();
+        fs::write(at("there"), vec![1; 200_000]).unwrap();
+        for to in ["new", "there", "dir/-to"] {
+            assert_eq!(files.copy("-from\n", to).await.unwrap(), 100_000, "{name}: {to}");
+            assert!(fs::read(at(to)).unwrap() == vec![7; 100_000], "{name}: {to}");
+            assert_eq!(fs::metadata(at(to)).unwrap().permissions().mode() & 0o7777, 0o751, "{name}: {to}");
+        }
+        for (from, to, expected) in [
+            ("none", "x", ErrorKind::NotFound),
+            ("dir", "x", ErrorKind::IsADirectory),
+            ("new", "dir", ErrorKind::IsADirectory),
+            ("new", "none/x", ErrorKind::NotFound),
+            ("new", "./new", ErrorKind::InvalidArgument),
+        ] {
+            let error = files.copy(from, to).await.unwrap_err();
+            assert_eq!(error.kind(), expected, "{name}: {from} to {to}: {error}");
+        }
+        assert!(!at("dir/new").exists() && fs::read(at("new")).unwrap().len() == 100_000, "{name}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_room_of_a_file_system_is_known() {
+    at_each_host(async |name, host, files| {
+        let space = files.space(".").await.unwrap();
+        let there = rustix::fs::statvfs(host.folder()).unwrap();
+        assert_eq!(space.total, there.f_blocks * there.f_frsize, "{name}");
+        assert!(space.available <= space.total, "{name}: {space:?}");
+        assert_eq!(files.space("none").await.unwrap_err().kind(), ErrorKind::NotFound, "{name}");
     })
     .await;
 }
