@@ -19,7 +19,7 @@ pub(crate) async fn expanded(files: &Files, typed: &[u8]) -> rustle_sftp::Result
 }
 
 /// What a pattern fits; nothing for a path that is no pattern. What cannot be listed is told beside what was found.
-/// Only with SFTP is a pattern looked for: by other means all is taken as a name, which [`no_patterns`] says.
+/// scp's protocol lists nothing: there all is taken as a name, which [`no_patterns`] says.
 ///
 /// # Errors
 /// The connection is lost, or too much fits, or as [`expanded`].
@@ -27,9 +27,9 @@ pub(crate) async fn expanded(files: &Files, typed: &[u8]) -> rustle_sftp::Result
 /// # Cancel safety
 /// Nothing is changed by it.
 pub(crate) async fn matches(files: &Files, typed: &[u8]) -> rustle_sftp::Result<Matches> {
-    let Some(sftp) = files.sftp().filter(|_| typed.iter().any(is_special)) else {
+    if files.means() == Means::Scp || !typed.iter().any(is_special) {
         return Ok(Matches::default());
-    };
+    }
     let (home, rest) = home(files, typed).await?;
     // In a home's own name nothing is special.
     let mut pattern = Vec::with_capacity(home.len() + rest.len());
@@ -40,7 +40,7 @@ pub(crate) async fn matches(files: &Files, typed: &[u8]) -> rustle_sftp::Result<
         pattern.push(byte);
     }
     pattern.extend_from_slice(rest);
-    sftp.glob(pattern)?.matches().await
+    files.glob(pattern)?.matches().await
 }
 
 async fn home<'a>(files: &Files, typed: &'a [u8]) -> rustle_sftp::Result<(Bytes, &'a [u8])> {
@@ -53,9 +53,8 @@ async fn home<'a>(files: &Files, typed: &'a [u8]) -> rustle_sftp::Result<(Bytes,
 
 /// Why what looks like a pattern was not found, where that is why.
 pub(crate) fn no_patterns(files: &Files, typed: &[u8]) -> Option<&'static str> {
-    let looks_like_one = files.means() != Means::Sftp && typed.iter().any(is_special);
-    looks_like_one
-        .then_some("without SFTP, patterns are taken as names: list the directory, and name the files")
+    let looks_like_one = files.means() == Means::Scp && typed.iter().any(is_special);
+    looks_like_one.then_some("scp's protocol lists nothing, so patterns are taken as names: name the files")
 }
 
 fn is_special(byte: &u8) -> bool {

@@ -14,9 +14,10 @@ use futures_util::stream::{FuturesUnordered, Stream, StreamExt};
 
 use self::pattern::{Component, Pattern};
 use crate::error::{Error, ErrorKind, Result};
+use crate::files::{Entries, Files};
 use crate::metadata::Metadata;
 use crate::path::{checked, join};
-use crate::read_dir::{DirEntry, ReadDir};
+use crate::read_dir::DirEntry;
 use crate::sftp::Sftp;
 
 impl Sftp {
@@ -25,11 +26,22 @@ impl Sftp {
     /// # Errors
     /// [`ErrorKind::InvalidName`] for a NUL, [`ErrorKind::InvalidArgument`] for `..` behind a `**`.
     pub fn glob(&self, pattern: impl AsRef<[u8]>) -> Result<Glob> {
+        Files::from(self.clone()).glob(pattern)
+    }
+}
+
+impl Files {
+    /// Finds the paths that fit a pattern; see [`Glob`]. Nothing is asked for before the stream is polled. By commands, one
+    /// directory is listed after the other.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidName`] for a NUL, [`ErrorKind::InvalidArgument`] for `..` behind a `**`.
+    pub fn glob(&self, pattern: impl AsRef<[u8]>) -> Result<Glob> {
         let pattern = checked("glob", pattern)?;
         let pattern = Arc::new(Pattern::new(&pattern)?);
         let begin = Waiting { path: Bytes::from_static(pattern.root()), places: pattern.at(0) };
         Ok(Glob {
-            sftp: self.clone(),
+            files: self.clone(),
             pattern,
             waiting_bytes: begin.path.len(),
             waiting: vec![begin],
@@ -67,7 +79,7 @@ impl Sftp {
 /// ```
 #[must_use = "a stream does nothing unless it is polled"]
 pub struct Glob {
-    sftp: Sftp,
+    files: Files,
     pattern: Arc<Pattern>,
     waiting: Vec<Waiting>,
     /// Of the paths that wait.
@@ -103,7 +115,7 @@ struct Waiting {
 struct Batch {
     found: Vec<Result<GlobEntry>>,
     below: Vec<Waiting>,
-    rest: Option<(ReadDir, Vec<usize>)>,
+    rest: Option<(Entries, Vec<usize>)>,
 }
 
 impl Glob {
@@ -151,7 +163,7 @@ impl Glob {
                     matches.entries.push(entry);
                 }
                 // It would be told of each directory that waits.
-                Err(error) if self.sftp.is_closed() => return Err(error),
+                Err(error) if self.is_over(&error) => return Err(error),
                 Err(error) => {
                     bytes += error.path().map_or(0, <[u8]>::len);
                     matches.refused.push(error);
@@ -166,12 +178,22 @@ impl Glob {
         Ok(matches)
     }
 
+    /// Whether nothing more will be found behind this error.
+    fn is_over(&self, error: &Error) -> bool {
+        match self.files.sftp() {
+            Some(sftp) => sftp.is_closed(),
+            None => error.kind() == ErrorKind::Disconnected,
+        }
+    }
+
     fn begin(&mut self) {
-        while self.looking.len() < MOST_LISTINGS
+        // By commands, each is a process.
+        let most = if self.files.sftp().is_some() { MOST_LISTINGS } else { 1 };
+        while self.looking.len() < most
             && let Some(directory) = self.waiting.pop()
         {
             self.waiting_bytes -= directory.path.len();
-            self.looking.push(Box::pin(look(self.sftp.clone(), Arc::clone(&self.pattern), directory)));
+            self.looking.push(Box::pin(look(self.files.clone(), Arc::clone(&self.pattern), directory)));
         }
     }
 }
@@ -187,8 +209,8 @@ impl Stream for Glob {
             self.begin();
             let Some(mut batch) = ready!(self.looking.poll_next_unpin(cx)) else { return Poll::Ready(None) };
             if let Some((listing, places)) = batch.rest.take() {
-                let (sftp, pattern) = (self.sftp.clone(), Arc::clone(&self.pattern));
-                self.looking.push(Box::pin(some_of(sftp, pattern, listing, places)));
+                let (files, pattern) = (self.files.clone(), Arc::clone(&self.pattern));
+                self.looking.push(Box::pin(some_of(files, pattern, listing, places)));
             }
             self.ready.extend(batch.found);
             self.waiting_bytes += batch.below.iter().map(|below| below.path.len()).sum::<usize>();
@@ -226,30 +248,30 @@ impl GlobEntry {
 }
 
 /// Lists a directory, or asks for the one name in it that is wanted.
-async fn look(sftp: Sftp, pattern: Arc<Pattern>, directory: Waiting) -> Batch {
+async fn look(files: Files, pattern: Arc<Pattern>, directory: Waiting) -> Batch {
     let Waiting { path, places } = directory;
     if let [place] = places[..]
         && let Some(Component::Plain(name)) = pattern.component(place)
     {
-        return named(&sftp, &pattern, join(&path, name), place + 1).await;
+        return named(&files, &pattern, join(&path, name), place + 1).await;
     }
     if places.iter().all(|place| pattern.is_end(*place)) {
-        return named(&sftp, &pattern, path, usize::MAX).await;
+        return named(&files, &pattern, path, usize::MAX).await;
     }
-    match sftp.read_dir(&path).await {
-        Ok(listing) => some_of(sftp, pattern, listing, places).await,
+    match files.read_dir(&path).await {
+        Ok(listing) => some_of(files, pattern, listing, places).await,
         Err(error) => Batch { found: failed(error).into_iter().map(Err).collect(), ..Batch::default() },
     }
 }
 
 /// The path of a name that needs no listing. What is behind it is looked at whether it is there or not.
-async fn named(sftp: &Sftp, pattern: &Pattern, path: Bytes, place: usize) -> Batch {
+async fn named(files: &Files, pattern: &Pattern, path: Bytes, place: usize) -> Batch {
     if !pattern.is_end(place) {
         return Batch { below: vec![Waiting { path, places: pattern.at(place) }], ..Batch::default() };
     }
     let there = match pattern.wants_directories() {
-        true => sftp.metadata(&path).await,
-        false => sftp.symlink_metadata(&path).await,
+        true => files.metadata(&path).await,
+        false => files.symlink_metadata(&path).await,
     };
     let found = match there {
         Ok(metadata) if pattern.wants_directories() && !metadata.is_dir() => None,
@@ -260,11 +282,11 @@ async fn named(sftp: &Sftp, pattern: &Pattern, path: Bytes, place: usize) -> Bat
 }
 
 /// Takes the next entries of a listing.
-async fn some_of(sftp: Sftp, pattern: Arc<Pattern>, mut listing: ReadDir, places: Vec<usize>) -> Batch {
+async fn some_of(files: Files, pattern: Arc<Pattern>, mut listing: Entries, places: Vec<usize>) -> Batch {
     let mut batch = Batch::default();
     for _ in 0..TOGETHER {
-        match listing.next().await {
-            Some(Ok(entry)) => take(&sftp, &pattern, &places, &entry, &mut batch).await,
+        match listing.next_entry().await.transpose() {
+            Some(Ok(entry)) => take(&files, &pattern, &places, &entry, &mut batch).await,
             Some(Err(error)) => batch.found.extend(failed(error).map(Err)),
             None => return batch,
         }
@@ -273,7 +295,7 @@ async fn some_of(sftp: Sftp, pattern: Arc<Pattern>, mut listing: ReadDir, places
     batch
 }
 
-async fn take(sftp: &Sftp, pattern: &Pattern, places: &[usize], entry: &DirEntry, batch: &mut Batch) {
+async fn take(files: &Files, pattern: &Pattern, places: &[usize], entry: &DirEntry, batch: &mut Batch) {
     let (mut fits, mut next) = (false, Vec::new());
     for &place in places {
         match pattern.component(place) {
@@ -298,7 +320,7 @@ async fn take(sftp: &Sftp, pattern: &Pattern, places: &[usize], entry: &DirEntry
     if fits {
         let is_wanted = !pattern.wants_directories()
             || entry.metadata().is_dir()
-            || is_link && sftp.metadata(entry.path_in_full()).await.is_ok_and(|followed| followed.is_dir());
+            || is_link && files.metadata(entry.path_in_full()).await.is_ok_and(|followed| followed.is_dir());
         if is_wanted {
             batch.found.push(Ok(GlobEntry { path: entry.path(), metadata: entry.metadata().to_keep() }));
         }

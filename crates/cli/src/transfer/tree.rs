@@ -5,7 +5,7 @@ mod bars;
 use std::future::IntoFuture;
 use std::pin::pin;
 
-use rustle_sftp::{ErrorKind, FileKind, Files, Outcome, TreeEvent, TreeSummary, TreeTransfer};
+use rustle_sftp::{FileKind, Files, Outcome, TreeEvent, TreeSummary, TreeTransfer};
 use tokio::sync::mpsc;
 
 use self::bars::Bars;
@@ -110,17 +110,12 @@ pub(crate) async fn told<F: Future<Output = rustle_sftp::Result<TreeSummary>>>(
 }
 
 fn begin(job: &Job, files: &Files) -> Result<TreeTransfer, Failure> {
-    let Some(sftp) = files.sftp() else {
-        let message = format!("directories are moved by SFTP alone, and this goes by {}", files.means());
-        return Err(Failure::new(ErrorKind::Unsupported.code(), message)
-            .hint("name the files, or let the account use SFTP"));
-    };
     match (&job.source, job.destination.as_ref().map_err(Failure::clone)?) {
         (Place::There(remote), Place::Here(local)) => match job.name {
-            Name::Typed => Ok(sftp.get_dir(remote, local)),
-            Name::Listed => Ok(sftp.get_dir(remote, local).no_follow()),
+            Name::Typed => Ok(files.get_dir(remote, local)),
+            Name::Listed => Ok(files.get_dir(remote, local).no_follow()),
         },
-        (Place::Here(local), Place::There(remote)) => Ok(sftp.put_dir(local, remote)),
+        (Place::Here(local), Place::There(remote)) => Ok(files.put_dir(local, remote)),
         (Place::Here(_), Place::Here(_)) | (Place::There(_), Place::There(_)) => {
             Err(Failure::new(USAGE, "both paths are on the same side"))
         }

@@ -41,9 +41,8 @@ async fn what_commands_cannot_do_is_a_failure_before_anything_is_done() {
     std::fs::create_dir(host.server.directory().join("srv")).unwrap();
     for (arguments, said) in [
         (&["put", "--resume", &host.path("up"), "web:x"][..], "does not go on from a part"),
-        (&["get", "-r", "web:srv", &host.path("down")], "directories are moved by SFTP alone"),
-        (&["get", "web:*.gz", &host.path("down")], "patterns are taken as names"),
-        (&["ls-remote", "web:s*"], "patterns are taken as names"),
+        (&["get", "-O", "web:*.gz", &host.path("down")], "patterns are taken as names"),
+        (&["sync", &host.path(""), "web:srv"], "directories are made equal by SFTP"),
     ] {
         let ran = host.run(arguments).await;
         assert_eq!(ran.code, Some(255), "{arguments:?}");
@@ -52,6 +51,32 @@ async fn what_commands_cannot_do_is_a_failure_before_anything_is_done() {
     assert!(
         !host.server.directory().join("x").exists() && !std::path::Path::new(&host.path("down")).exists()
     );
+    host.server.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn directories_and_patterns_work_by_commands_as_well() {
+    let host = serving().await;
+    std::fs::create_dir_all(host.path("tree/below")).unwrap();
+    for name in ["one.gz", "two.gz", "below/it's", "other"] {
+        host.write(&format!("tree/{name}"), name);
+    }
+    let ran = host.run(&["put", "-r", "--preserve", &host.path("tree"), "web:srv"]).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_eq!(there(&host, "srv/below/it's"), "below/it's");
+    let ran = host.run(&["ls-remote", "web:srv/*.gz"]).await;
+    assert_eq!((ran.code, ran.stdout()), (Some(0), "srv/one.gz\nsrv/two.gz\n"), "{}", ran.stderr);
+    std::fs::create_dir(host.path("down")).unwrap();
+    let ran = host.run(&["get", "web:srv/*.gz", &host.path("down")]).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let ran = host.run(&["get", "-r", "web:srv", &host.path("down")]).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    for (path, content) in [("one.gz", "one.gz"), ("srv/below/it's", "below/it's"), ("srv/other", "other")] {
+        assert_eq!(std::fs::read_to_string(host.path(&format!("down/{path}"))).unwrap(), content);
+    }
+    assert!(!std::path::Path::new(&host.path("down/other")).exists());
+    let ran = host.run(&["get", "web:none*", &host.path("down")]).await;
+    assert!(ran.code == Some(255) && ran.stderr.contains("no such file"), "{}", ran.stderr);
     host.server.stop().await.unwrap();
 }
 

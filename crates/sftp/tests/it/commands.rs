@@ -4,6 +4,7 @@ mod drops;
 mod host;
 mod opening;
 mod operations;
+mod patterns;
 mod scp;
 mod transfers;
 mod trees;
