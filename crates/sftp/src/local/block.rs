@@ -20,14 +20,12 @@ pub(crate) struct Block {
 pub(super) struct Pool {
     free: Mutex<Vec<Vec<u8>>>,
     most_free: usize,
-    headroom: usize,
 }
 
 #[derive(Debug)]
 struct Buffer {
     // All of it was written to once, so that no length of it needs to be cleared again.
     memory: Vec<u8>,
-    start: usize,
     end: usize,
     pool: Arc<Pool>,
 }
@@ -43,31 +41,18 @@ impl Block {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.buffer.end - self.buffer.start
+        self.buffer.end
     }
 
     /// The data. Its memory is filled again once the last slice of it is dropped.
     pub(crate) fn into_bytes(self) -> Bytes {
         Bytes::from_owner(self.buffer)
     }
-
-    /// `head` and the data behind it in one piece. Without a copy where `head` fits into the headroom that the reader
-    /// was asked for; a longer one costs a copy of both.
-    pub(crate) fn with_head(mut self, head: &[u8]) -> Bytes {
-        match self.buffer.start.checked_sub(head.len()) {
-            Some(start) => {
-                self.buffer.memory[start..self.buffer.start].copy_from_slice(head);
-                self.buffer.start = start;
-                self.into_bytes()
-            }
-            None => Bytes::from([head, self.data()].concat()),
-        }
-    }
 }
 
 impl Pool {
-    pub(super) fn new(most_free: usize, headroom: usize) -> Arc<Self> {
-        Arc::new(Self { free: Mutex::default(), most_free, headroom })
+    pub(super) fn new(most_free: usize) -> Arc<Self> {
+        Arc::new(Self { free: Mutex::default(), most_free })
     }
 
     /// A block at `offset` of up to `size` bytes: `fill` puts them in and says how many there are.
@@ -77,12 +62,11 @@ impl Pool {
         size: usize,
         fill: impl FnOnce(&mut [u8]) -> Result<usize, E>,
     ) -> Result<Block, E> {
-        let whole = self.headroom + size;
         let freed = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let memory = freed.filter(|freed| freed.len() == whole).unwrap_or_else(|| vec![0; whole]);
-        let mut buffer = Buffer { memory, start: self.headroom, end: whole, pool: Arc::clone(self) };
-        let filled = fill(&mut buffer.memory[buffer.start..])?;
-        buffer.end = buffer.start + filled.min(size);
+        let memory = freed.filter(|freed| freed.len() == size).unwrap_or_else(|| vec![0; size]);
+        let mut buffer = Buffer { memory, end: size, pool: Arc::clone(self) };
+        let filled = fill(&mut buffer.memory)?;
+        buffer.end = filled.min(size);
         Ok(Block { offset, buffer })
     }
 
@@ -96,7 +80,7 @@ impl Pool {
 
 impl AsRef<[u8]> for Buffer {
     fn as_ref(&self) -> &[u8] {
-        &self.memory[self.start..self.end]
+        &self.memory[..self.end]
     }
 }
 
@@ -121,19 +105,8 @@ mod tests {
     }
 
     #[test]
-    fn a_head_goes_in_front_without_moving_the_data() {
-        let pool = Pool::new(1, 4);
-        let block = filled(&pool, b"data");
-        let place = block.data().as_ptr();
-        let frame = block.with_head(b"abc");
-        assert_eq!(frame, "abcdata");
-        assert_eq!(frame[3..].as_ptr(), place);
-        assert_eq!(filled(&pool, b"data").with_head(b"too long"), "too longdata");
-    }
-
-    #[test]
     fn a_buffer_is_filled_again_once_nobody_has_a_slice_of_it() {
-        let pool = Pool::new(1, 4);
+        let pool = Pool::new(1);
         let first = filled(&pool, b"data");
         let place = first.data().as_ptr();
         let slice = first.into_bytes().slice(1..2);
@@ -145,7 +118,7 @@ mod tests {
 
     #[test]
     fn no_more_buffers_stay_than_were_asked_for() {
-        let pool = Pool::new(2, 0);
+        let pool = Pool::new(2);
         drop([filled(&pool, b"a"), filled(&pool, b"b"), filled(&pool, b"c")]);
         assert_eq!(pool.free.lock().unwrap().len(), 2);
     }

@@ -77,10 +77,6 @@ impl Details {
 }
 
 impl Stamp {
-    pub(crate) fn length(&self) -> u64 {
-        self.length
-    }
-
     /// Whether both are of one file, whatever happened to it between them. Without an answer from the file system they
     /// are not known to be.
     pub(crate) fn is_same_file(&self, other: &Self) -> bool {

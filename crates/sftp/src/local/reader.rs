@@ -9,7 +9,6 @@ use std::mem;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
@@ -27,7 +26,6 @@ const OPERATION: &str = "read local file";
 pub(crate) struct Plan {
     range: Range<u64>,
     block: usize,
-    headroom: usize,
     batch: usize,
     skips_holes: bool,
     hashes: bool,
@@ -64,7 +62,6 @@ impl Piece {
 pub(crate) struct Reader {
     path: Arc<Path>,
     details: Details,
-    block: Arc<AtomicUsize>,
     news: mpsc::Receiver<News>,
     ready: VecDeque<Piece>,
     end: Option<End>,
@@ -90,7 +87,6 @@ impl Plan {
         Self {
             range: 0..u64::MAX,
             block: block.max(1),
-            headroom: 0,
             batch: 512 * 1024,
             skips_holes: false,
             hashes: false,
@@ -104,13 +100,8 @@ impl Plan {
         self
     }
 
-    /// So much room in front of each block.
-    pub(crate) fn headroom(mut self, bytes: usize) -> Self {
-        self.headroom = bytes;
-        self
-    }
-
     /// How much is read at a time; see [`Reader`] for what that means for memory.
+    #[cfg(test)]
     pub(crate) fn batch(mut self, bytes: usize) -> Self {
         self.batch = bytes;
         self
@@ -146,14 +137,13 @@ impl Reader {
     /// Dropped, the file is closed.
     pub(crate) async fn open(path: PathBuf, plan: Plan) -> Result<Self, Error> {
         let path: Arc<Path> = path.into();
-        let block = Arc::new(AtomicUsize::new(plan.block));
         // One batch waits here while the next is read.
         let (tell, mut news) = mpsc::channel(1);
-        let worker = Worker { path: Arc::clone(&path), block: Arc::clone(&block), plan, tell };
+        let worker = Worker { path: Arc::clone(&path), plan, tell };
         driver::start_worker(OPERATION, &path, move || worker.run())?;
         match news.recv().await {
             Some(News::Opened(details)) => {
-                Ok(Self { path, details, block, news, ready: VecDeque::new(), end: None })
+                Ok(Self { path, details, news, ready: VecDeque::new(), end: None })
             }
             Some(News::Failed(error)) => Err(error),
             Some(News::Pieces(_) | News::Ended(_)) | None => Err(driver::broken_off(OPERATION, &path)),
@@ -163,11 +153,6 @@ impl Reader {
     /// What the file was when it was opened.
     pub(crate) fn details(&self) -> &Details {
         &self.details
-    }
-
-    /// Blocks that are not read yet will have this size.
-    pub(crate) fn set_block(&self, bytes: usize) {
-        self.block.store(bytes.max(1), Ordering::Relaxed);
     }
 
     /// The next piece; `None` where the range or the file ends. A block is shorter than its size only at the end, and
@@ -206,7 +191,6 @@ impl Reader {
 /// The thread's side.
 struct Worker {
     path: Arc<Path>,
-    block: Arc<AtomicUsize>,
     plan: Plan,
     tell: mpsc::Sender<News>,
 }
@@ -250,7 +234,7 @@ impl Worker {
             }
             let mut at = extent.range.start;
             while at < extent.range.end {
-                let size = self.block.load(Ordering::Relaxed);
+                let size = self.plan.block;
                 let wanted = usize::try_from(extent.range.end - at).unwrap_or(usize::MAX).min(size);
                 // A last block that is short still has a buffer like the others, which can be used again.
                 let fill = |room: &mut [u8]| positional::read(&file, &mut room[..wanted], at);
@@ -298,7 +282,7 @@ impl<'a> Batch<'a> {
 
     fn new(worker: &'a Worker) -> Self {
         let plan = &worker.plan;
-        let pool = Pool::new((2 * plan.batch / plan.block).max(2), plan.headroom);
+        let pool = Pool::new((2 * plan.batch / plan.block).max(2));
         Self { worker, pool, pieces: Vec::new(), bytes: 0, goal: 1 }
     }
 

@@ -210,12 +210,6 @@ impl Target {
         off_thread(OPERATION, &shown, move || self.commit_here(&finish)).await
     }
 
-    /// Leaves what there is for a later transfer, and gives up the lock. Where nothing can be resumed, it is removed as
-    /// by [`Target::abort`].
-    pub(crate) fn keep(self) {
-        drop(self);
-    }
-
     /// Removes the temporary file, the part of a resumable transfer too. A file written in place stays as it is.
     ///
     /// # Errors

@@ -85,6 +85,7 @@ impl Default for Writing {
 
 impl Writing {
     /// At most so many bytes wait in memory, and one piece more.
+    #[cfg(test)]
     pub(crate) fn most(mut self, bytes: usize) -> Self {
         self.most = bytes;
         self

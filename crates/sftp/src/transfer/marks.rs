@@ -1,7 +1,6 @@
 //! Which bytes of a file are done, when its parts complete in any order.
 //!
-//! A transfer that goes on elsewhere, on another channel or another session, asks [`Marks::missing`] for what is left;
-//! one that resumes compares what [`samples`] chooses before it believes that a part is there.
+//! A transfer that resumes compares what [`samples`] chooses before it believes that a part is there.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -43,38 +42,6 @@ impl Marks {
         self.ranges.insert(start, end);
     }
 
-    /// These bytes are no longer done: what was found in their place was wrong.
-    pub(crate) fn unmark(&mut self, range: Range<u64>) {
-        if range.start >= range.end {
-            return;
-        }
-        let mut touched: Vec<(u64, u64)> =
-            self.ranges.range(range.start..range.end).map(|(&start, &end)| (start, end)).collect();
-        touched.extend(self.ranges.range(..range.start).next_back().map(|(&start, &end)| (start, end)));
-        for (start, end) in touched {
-            self.ranges.remove(&start);
-            if start < range.start {
-                self.ranges.insert(start, end.min(range.start));
-            }
-            if end > range.end {
-                self.ranges.insert(range.end, end);
-            }
-        }
-    }
-
-    /// Whether all of these bytes are done. So are those of an empty range.
-    pub(crate) fn contains(&self, range: &Range<u64>) -> bool {
-        if range.start >= range.end {
-            return true;
-        }
-        self.ranges.range(..=range.start).next_back().is_some_and(|(_, &end)| end >= range.end)
-    }
-
-    /// How many bytes are done.
-    pub(crate) fn total(&self) -> u64 {
-        self.ranges.iter().map(|(start, end)| end - start).sum()
-    }
-
     /// How many bytes are done from the beginning of the file without a gap.
     pub(crate) fn prefix(&self) -> u64 {
         self.ranges.get(&0).copied().unwrap_or(0)
@@ -83,26 +50,6 @@ impl Marks {
     /// What is done, in order, never touching.
     pub(crate) fn done(&self) -> impl Iterator<Item = Range<u64>> + '_ {
         self.ranges.iter().map(|(&start, &end)| start..end)
-    }
-
-    /// What is left of `whole`, in order, never touching.
-    pub(crate) fn missing(&self, whole: Range<u64>) -> impl Iterator<Item = Range<u64>> + '_ {
-        let reaching_in = self.ranges.range(..whole.start).next_back();
-        let mut at = reaching_in.map_or(whole.start, |(_, &end)| end.max(whole.start));
-        let mut inside = self.ranges.range(whole.start..whole.end.max(whole.start));
-        std::iter::from_fn(move || {
-            while at < whole.end {
-                let (gap, next) = match inside.next() {
-                    Some((&start, &end)) => (at..start, end),
-                    None => (at..whole.end, whole.end),
-                };
-                at = next;
-                if !gap.is_empty() {
-                    return Some(gap);
-                }
-            }
-            None
-        })
     }
 }
 
@@ -168,9 +115,7 @@ mod tests {
     fn the_ends_of_the_number_space_are_no_exception() {
         let mut marks = marked(&[u64::MAX - 1..u64::MAX, 0..1]);
         marks.mark(0..u64::MAX);
-        assert_eq!((marks.total(), marks.missing(0..u64::MAX).count()), (u64::MAX, 0));
-        marks.unmark(5..u64::MAX);
-        assert_eq!(marks.total(), 5);
+        assert_eq!((marks.prefix(), marks.done().count()), (u64::MAX, 1));
     }
 
     #[test]
@@ -194,29 +139,18 @@ mod tests {
         /// Against a set of single bytes.
         #[test]
         fn ranges_are_what_a_set_of_bytes_would_be(
-            steps in proptest::collection::vec((any::<bool>(), 0u64..60, 0u64..20), 0..40),
-            asked in (0u64..70, 0u64..70),
+            steps in proptest::collection::vec((0u64..60, 0u64..20), 0..40),
         ) {
             let (mut marks, mut model) = (Marks::new(), std::collections::BTreeSet::new());
-            for (adds, start, length) in steps {
-                if adds {
-                    marks.mark(start..start + length);
-                    model.extend(start..start + length);
-                } else {
-                    marks.unmark(start..start + length);
-                    model.retain(|byte| !(start..start + length).contains(byte));
-                }
+            for (start, length) in steps {
+                marks.mark(start..start + length);
+                model.extend(start..start + length);
                 let done: Vec<_> = marks.done().collect();
                 prop_assert!(done.windows(2).all(|pair| pair[0].end < pair[1].start));
             }
             prop_assert_eq!(marks.done().flatten().collect::<Vec<_>>(), model.iter().copied().collect::<Vec<_>>());
-            prop_assert_eq!(marks.total(), model.len() as u64);
-            let asked = asked.0..asked.1;
-            prop_assert_eq!(marks.contains(&asked), asked.clone().all(|byte| model.contains(&byte)));
-            let missing: Vec<_> = marks.missing(asked.clone()).collect();
-            prop_assert!(missing.windows(2).all(|pair| pair[0].end < pair[1].start));
-            let wanted: Vec<_> = asked.filter(|byte| !model.contains(byte)).collect();
-            prop_assert_eq!(missing.into_iter().flatten().collect::<Vec<_>>(), wanted);
+            let gap = (0..).find(|byte| !model.contains(byte));
+            prop_assert_eq!(Some(marks.prefix()), gap);
         }
 
         #[test]

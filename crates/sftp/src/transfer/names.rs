@@ -43,21 +43,6 @@ pub(crate) fn join(directory: &Path, name: &[u8]) -> Result<PathBuf, Error> {
     local_name(name).map(|name| directory.join(name))
 }
 
-/// The file at `relative`, a path of one or more names with `/` between them, somewhere below `directory`.
-///
-/// # Errors
-/// [`ErrorKind::InvalidName`] for a path that is absolute or empty, and for any part of it that [`join`] refuses.
-pub(crate) fn join_all(directory: &Path, relative: &[u8]) -> Result<PathBuf, Error> {
-    if relative.starts_with(b"/") {
-        return Err(Refusal::Absolute.about(relative));
-    }
-    let mut path = directory.to_owned();
-    for name in relative.split(|&byte| byte == b'/') {
-        path.push(component(name).map_err(|why| why.about(relative))?);
-    }
-    Ok(path)
-}
-
 /// What a file of this side is called on the server: the same bytes on Unix, UTF-8 elsewhere.
 ///
 /// # Errors
@@ -222,7 +207,6 @@ enum Refusal {
     Dots,
     Separator,
     Nul,
-    Absolute,
     NotUtf8,
     #[cfg_attr(unix, expect(dead_code, reason = "every name of Unix is bytes"))]
     NotUnicode,
@@ -248,7 +232,6 @@ impl fmt::Display for Refusal {
             Self::Dots => "it would lead to another directory",
             Self::Separator => "a name with `/` in it would lead to another directory",
             Self::Nul => "no file can have a NUL in its name",
-            Self::Absolute => "an absolute path would lead out of the directory",
             Self::NotUtf8 => "the name is not UTF-8, and on this system a file's name is Unicode",
             Self::NotUnicode => "the name is not Unicode, so the server cannot be told it",
             Self::Character(char) => {

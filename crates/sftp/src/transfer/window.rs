@@ -101,11 +101,13 @@ impl Window {
     }
 
     /// Bytes that may be in flight now. Never above the ceiling of the bounds.
+    #[cfg(test)]
     pub(crate) fn budget(&self) -> usize {
         self.budget
     }
 
     /// Bytes that are in flight.
+    #[cfg(test)]
     pub(crate) fn in_flight(&self) -> usize {
         self.in_flight
     }
@@ -120,12 +122,8 @@ impl Window {
         self.bounds.request_size(self.budget)
     }
 
-    /// Bytes per second that the link was seen to carry in the last rounds; nothing before the first answer.
-    pub(crate) fn rate(&self) -> Option<u64> {
-        Some(self.rounds.best()).filter(|&rate| rate > 0)
-    }
-
     /// The shortest time that a request took lately.
+    #[cfg(test)]
     pub(crate) fn round_trip(&self) -> Option<Duration> {
         self.shortest.map(|shortest| shortest.round_trip)
     }
@@ -286,12 +284,6 @@ impl Bounds {
     pub(crate) fn ceiling(mut self, bytes: usize) -> Self {
         self.ceiling = bytes.max(as_usize(self.least_request));
         self.floor = self.floor.min(self.ceiling);
-        self
-    }
-
-    /// Requests of at least this many bytes, as far as the server takes them.
-    pub(crate) fn least_request(mut self, bytes: u32) -> Self {
-        self.least_request = bytes.clamp(1, self.most_request);
         self
     }
 

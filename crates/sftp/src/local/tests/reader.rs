@@ -39,11 +39,11 @@ async fn rest(reader: &mut Reader) -> Result<(Vec<u8>, u64), crate::Error> {
 }
 
 #[tokio::test]
-async fn a_file_comes_whole_in_blocks_with_a_head_in_front() {
+async fn a_file_comes_whole_in_blocks() {
     let directory = directory();
     let data = pattern(3_000_001);
     let path = file_with(&directory, "a", &data);
-    let mut reader = Reader::open(path, Plan::new(64 * 1024).headroom(16).hash()).await.unwrap();
+    let mut reader = Reader::open(path, Plan::new(64 * 1024).hash()).await.unwrap();
     assert_eq!(reader.details().length(), data.len() as u64);
     assert_eq!(reader.sha256(), None);
     let mut at = 0;
@@ -52,30 +52,14 @@ async fn a_file_comes_whole_in_blocks_with_a_head_in_front() {
         let (offset, length) = (block.offset(), block.len());
         assert_eq!(offset, at as u64);
         let place = block.data().as_ptr();
-        let frame = block.with_head(b"twelve bytes");
-        assert_eq!(frame[12..].as_ptr(), place, "the data was copied");
-        assert_eq!(&frame[12..], &data[at..at + length]);
+        let bytes = block.into_bytes();
+        assert_eq!(bytes.as_ptr(), place, "the data was copied");
+        assert_eq!(bytes, &data[at..at + length]);
         at += length;
     }
     assert_eq!(at, data.len());
     assert_eq!(reader.sha256(), Some(Sha256::digest(&data).into()));
     assert!(reader.next().await.unwrap().is_none(), "the end stays the end");
-}
-
-#[tokio::test]
-async fn blocks_that_are_not_read_yet_take_a_new_size() {
-    let directory = directory();
-    let data = pattern(4_000_000);
-    let path = file_with(&directory, "a", &data);
-    let mut reader = Reader::open(path, Plan::new(32 * 1024)).await.unwrap();
-    reader.set_block(256 * 1024);
-    let (mut back, mut longest) = (Vec::new(), 0);
-    while let Some(Piece::Block(block)) = reader.next().await.unwrap() {
-        longest = longest.max(block.len());
-        back.extend_from_slice(block.data());
-    }
-    assert!(back == data);
-    assert_eq!(longest, 256 * 1024);
 }
 
 #[tokio::test]
@@ -272,7 +256,7 @@ proptest! {
     #[test]
     fn any_range_in_blocks_of_any_size_is_that_range(
         length in 0usize..20_000, start in 0u64..21_000, size in 0u64..21_000,
-        block in 1usize..5000, batch in 0usize..9000, headroom in 0usize..40,
+        block in 1usize..5000, batch in 0usize..9000,
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
@@ -280,7 +264,7 @@ proptest! {
             let data = pattern(length);
             let path = file_with(&directory, "a", &data);
             let range = start..start + size;
-            let plan = Plan::new(block).batch(batch).headroom(headroom).range(range.clone());
+            let plan = Plan::new(block).batch(batch).range(range.clone());
             let (back, _) = all(&path, plan).await.unwrap();
             let clip = |at: u64| usize::try_from(at).unwrap().min(length);
             let wanted = &data[clip(range.start)..clip(range.end)];

@@ -78,7 +78,7 @@ async fn a_part_that_is_kept_is_found_and_finished() {
     let target = Target::create(path.clone(), Placing::Resumable, 0o666).await.unwrap();
     assert_eq!(target.found(), 0);
     write(&target, "half").await;
-    target.keep();
+    drop(target);
     assert_eq!(names(directory.path()), [".a.rustle-part"]);
 
     let target = Target::create(path.clone(), Placing::Resumable, 0o666).await.unwrap();

@@ -55,10 +55,6 @@ impl Directories {
         self.place(number).map(|place| &place.directory)
     }
 
-    pub(super) fn at_mut(&mut self, number: usize) -> Option<&mut Directory> {
-        self.places.get_mut(number)?.as_mut().map(|place| &mut place.directory)
-    }
-
     /// One more thing is to be done in it.
     pub(super) fn one_more(&mut self, number: usize) {
         if let Some(Some(place)) = self.places.get_mut(number) {

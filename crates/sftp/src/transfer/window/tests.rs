@@ -44,7 +44,6 @@ impl Link {
 
 /// A transfer that always asks for as much as the window lets it.
 struct Flow {
-    start: Instant,
     now: Instant,
     window: Window,
     link: Link,
@@ -59,7 +58,6 @@ impl Flow {
         let start = Instant::now();
         let link = Link::new(start, rate, round_trip).with_jitter(jitter);
         Self {
-            start,
             now: start,
             window: Window::new(bounds),
             link,
@@ -222,13 +220,6 @@ fn an_answer_that_never_comes_gives_its_room_back() {
     window.on_lost(&second);
     assert_eq!(window.in_flight(), 0);
     assert!(window.admits(u32::MAX), "one request always may be sent");
-}
-
-#[test]
-fn bounds_of_a_transfer_keep_within_those_of_the_server() {
-    let window = Window::new(openssh().least_request(128 * 1024));
-    assert_eq!(window.request_size(), 128 * 1024);
-    assert_eq!(Window::new(Bounds::for_server(32_768).least_request(1 << 20)).request_size(), 32_768);
 }
 
 proptest! {
