@@ -129,6 +129,38 @@ fn names_are_listed_described_changed_moved_and_removed_by_commands() {
 }
 
 #[test]
+fn directories_patterns_and_copies_go_by_commands() {
+    let here = Scratch::new();
+    let from = here.join("from");
+    fs::create_dir_all(from.join("a/empty")).unwrap();
+    for (name, length) in [("one.gz", 1), ("a/two.gz", 70_000), ("a/it's\n", 0)] {
+        written(&from.join(name), length);
+    }
+    at_each_server_without_sftp(async |server| {
+        let (software, root, back) = (server.software(), server.root(), Scratch::new());
+        with_best(server, async |files| {
+            let there = root.join("there");
+            let put = files.put_dir(&from, bytes_of(&there)).preserve().atomic().await.unwrap();
+            assert!(put.is_complete() && (put.files, put.directories) == (3, 3), "{software:?}: {put:?}");
+            assert_eq!(mode_and_time(&there.join("a/two.gz")), (0o751, 1_500_000_000), "{software:?}");
+            let got = files.get_dir(bytes_of(&there), back.join("got")).preserve().verify().await.unwrap();
+            assert!(got.is_complete() && got.bytes == put.bytes, "{software:?}: {got:?}");
+            run(Command::new("diff").arg("-r").arg(&from).arg(back.join("got")));
+            assert_eq!(mode_and_time(&back.join("got/one.gz")), (0o751, 1_500_000_000), "{software:?}");
+            let found = files.glob([bytes_of(&there), b"/**/*.gz"].concat()).unwrap().sorted().await.unwrap();
+            let found: Vec<_> = found.iter().map(|entry| entry.path().clone()).collect();
+            let expected = ["a/two.gz", "one.gz"].map(|name| bytes_of(&there.join(name)).to_vec());
+            assert_eq!(found, expected, "{software:?}");
+            let (two, copy) = (there.join("a/two.gz"), there.join("copy"));
+            assert_eq!(files.copy(bytes_of(&two), bytes_of(&copy)).await.unwrap(), 70_000, "{software:?}");
+            assert!(fs::read(two).unwrap() == fs::read(copy).unwrap(), "{software:?}");
+            assert!(files.space(bytes_of(&there)).await.unwrap().total > 0, "{software:?}");
+        })
+        .await;
+    });
+}
+
+#[test]
 fn scp_s_protocol_moves_files_with_their_permissions_and_times() {
     let here = Scratch::new();
     at_each_server_without_sftp(async |server| {
