@@ -37,6 +37,11 @@ impl Others {
         self.0.push(Other { session: session.boxed().shared(), is_made: false });
     }
 
+    /// The one of this number, if it is worth it for so many bytes.
+    pub(crate) fn nth_worth(&self, number: usize, length: u64) -> Option<&Other> {
+        self.0.get(number).filter(|other| other.is_made || length >= WORTH_CONNECTING)
+    }
+
     /// Those that are worth it for so many bytes.
     pub(crate) fn worth(&self, length: u64) -> impl Iterator<Item = &Other> {
         self.0.iter().filter(move |other| other.is_made || length >= WORTH_CONNECTING)

@@ -12,6 +12,7 @@ mod plain;
 mod put;
 mod report;
 mod room;
+mod routes;
 mod rules;
 mod sync;
 mod targets;
@@ -25,6 +26,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::future::{Either, select};
+use rustle_session::Session;
 
 use self::account::{Account, Listener};
 pub use self::account::{Outcome, TreeEvent};
@@ -220,6 +222,60 @@ impl TreeTransfer {
     pub fn limit(mut self, bytes_per_second: NonZeroU64) -> Self {
         self.options.limit = Some(bytes_per_second);
         self.options.shared = Some(Limit::new(bytes_per_second));
+        self
+    }
+
+    /// Shares the work with another connection, to the same machine and the same account. A file goes over
+    /// whichever has the least under way, and one of 64 MiB or more over all together, as with
+    /// [`Transfer::also_over`](crate::Transfer::also_over), unless it may be [resumed](Self::resume). Directories and links
+    /// are made over the first connection, and its loss ends the transfer.
+    ///
+    /// Another one is help and nothing else. It has to show that it leads to the same files: for what is sent by finding a
+    /// file that is made in `remote` for it, for what is fetched by a file that is the same there, and by the length and time
+    /// of each. One that does not, that is refused or that is lost is done without; what it was moving is moved again.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use rustle_session::{Connector, Credentials, PinnedHostKey, SecretString, Target};
+    /// # use rustle_testserver::{TestServer, User};
+    /// # let files = rustle_testserver::Sftp::memory().file("/srv/www/index.html", "hi");
+    /// # let server = TestServer::builder().sftp(files).user(User::new("a").password("b")).start().await?;
+    /// # let target = Target::new("127.0.0.1")?.with_user("a")?.with_port(server.port())?;
+    /// # let connector = Connector::new(target).host_trust(PinnedHostKey::new(&server.host_key_fingerprint())?);
+    /// # let credentials = Credentials::new().password(SecretString::from("b"));
+    /// # let first = connector.connect_over(server.duplex()).await?.authenticate(&credentials).await?;
+    /// # let second = connector.connect_over(server.duplex()).await?.authenticate(&credentials).await?;
+    /// # let here = tempfile::tempdir()?;
+    /// use rustle_sftp::Sftp;
+    ///
+    /// let sftp = Sftp::open(&first).await?;
+    /// let summary = sftp.get_dir("/srv/www", here.path().join("www")).also_over(&second).await?;
+    /// # assert_eq!(summary.files, 1);
+    /// # sftp.close().await;
+    /// # server.stop().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn also_over(mut self, session: &Session) -> Self {
+        self.options.others.add(session.clone());
+        self
+    }
+
+    /// As [`also_over`](Self::also_over), with a connection that is made meanwhile, once files of 64 MiB or more together
+    /// were found; see [`Transfer::also_connecting`](crate::Transfer::also_connecting).
+    ///
+    /// ```no_run
+    /// # async fn example(sftp: rustle_sftp::Sftp, setup: rustle_session::HostSetup) -> rustle_sftp::Result<()> {
+    /// sftp.put_dir("site", "/srv/www").also_connecting(async move { setup.connect().await }).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn also_connecting(
+        mut self,
+        connecting: impl Future<Output = rustle_session::Result<Session>> + Send + 'static,
+    ) -> Self {
+        self.options.others.add_to_come(connecting);
         self
     }
 

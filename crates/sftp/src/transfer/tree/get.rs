@@ -11,7 +11,6 @@ use std::path::PathBuf;
 use std::pin::Pin;
 
 use bytes::Bytes;
-use futures_util::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use rustle_sftp_proto::{Attributes, FileKind, Request};
 
@@ -23,11 +22,12 @@ use crate::path::join;
 use crate::read_dir::DirEntry;
 use crate::transfer::names;
 use crate::transfer::tree::account::Account;
-use crate::transfer::tree::comparing::{Candidate as _, Compares, Comparing, compare};
+use crate::transfer::tree::comparing::{Candidate as _, Compares as _, Comparing};
 use crate::transfer::tree::directories::{Directories, Directory};
 use crate::transfer::tree::extra::Extra;
 use crate::transfer::tree::listing::Listing;
 use crate::transfer::tree::report::TreeSummary;
+use crate::transfer::tree::routes::Routes;
 use crate::transfer::tree::targets::Targets;
 use crate::transfer::tree::{IN_PLACE, LinkPolicy, Linked, Tree};
 
@@ -97,6 +97,7 @@ struct Get<'a> {
     /// What the target has in directories that are being listed, where it is compared.
     targets: HashMap<usize, Targets>,
     comparing: Comparing<Found>,
+    routes: Routes<'a>,
     /// What only the target has.
     extra: Extra<PathBuf>,
     account: Account,
@@ -122,6 +123,7 @@ impl<'a> Get<'a> {
             top: Bytes::new(),
             targets: HashMap::new(),
             comparing: Comparing::default(),
+            routes: Routes::new(tree),
             extra: Extra::default(),
             account,
         }
@@ -130,7 +132,11 @@ impl<'a> Get<'a> {
     async fn run(mut self) -> Result<TreeSummary> {
         loop {
             self.begin();
-            let Some(event) = self.jobs.next().await else { return self.conclude().await };
+            let event = tokio::select! {
+                event = self.jobs.next() => event,
+                () = self.routes.join() => continue,
+            };
+            let Some(event) = event else { return self.conclude().await };
             if let Err(error) = self.take(event) {
                 self.settle().await;
                 return Err(error);
@@ -174,9 +180,10 @@ impl<'a> Get<'a> {
                 }
                 Some(FileKind::File) => {
                     self.bytes += size;
+                    let route = self.routes.least();
                     match tree.is_proved() {
-                        true => boxed(jobs::fetch_alone(tree, found)),
-                        false => boxed(jobs::fetch(tree, found, size)),
+                        true => boxed(jobs::fetch_alone(tree, route, found)),
+                        false => boxed(jobs::fetch(tree, route, found, size)),
                     }
                 }
                 _ => Box::pin(jobs::look(tree, found)),
@@ -188,7 +195,8 @@ impl<'a> Get<'a> {
             && let Some(found) = self.large.pop_front()
         {
             self.fetching += 1;
-            self.jobs.push(Box::pin(jobs::fetch_alone(tree, found)));
+            let route = self.routes.for_large(found.attributes.size().unwrap_or(0));
+            self.jobs.push(Box::pin(jobs::fetch_alone(tree, route, found)));
         }
         let has_room = self.found.len() + self.large.len() < MOST_FOUND;
         if has_room && self.waiting.len() < MANY_WAITING {
@@ -263,16 +271,25 @@ impl<'a> Get<'a> {
                 self.one_less(found.directory);
             }
             Event::Compared(compared) => self.take_compared(compared)?,
-            Event::Fetched { found, fetched } => {
+            Event::Fetched { route, found, fetched } => {
                 self.asking -= 1;
-                self.fetched(found, fetched)?;
+                self.routes.done(&route);
+                match fetched {
+                    Err(error) if self.routes.is_lost(&route, &error) => {
+                        self.bytes -= found.attributes.size().unwrap_or(0);
+                        self.found.push_back(found);
+                    }
+                    fetched => self.fetched(found, fetched)?,
+                }
             }
             Event::Written { notes, written } => {
                 self.writing -= 1;
                 self.written(notes, written)?;
             }
-            Event::Moved { found, moved } => {
-                match found.attributes.size().filter(|size| self.tree.is_small_and_proved(*size)) {
+            Event::Moved { route, found, moved } => {
+                self.routes.done(&route);
+                let small = found.attributes.size().filter(|size| self.tree.is_small_and_proved(*size));
+                match small {
                     Some(size) => {
                         self.asking -= 1;
                         self.bytes -= size;
@@ -280,6 +297,10 @@ impl<'a> Get<'a> {
                     None => self.fetching -= 1,
                 }
                 match moved {
+                    Err(error) if self.routes.is_lost(&route, &error) => {
+                        if small.is_some() { &mut self.found } else { &mut self.large }.push_back(found);
+                        return Ok(());
+                    }
                     Ok(moved) => self.account.alone(found.ends(), &moved),
                     Err(error) => self.fail(&found.remote, error)?,
                 }
@@ -410,53 +431,6 @@ impl<'a> Get<'a> {
             return Err(error);
         }
         self.account.fail(path, error);
-        Ok(())
-    }
-}
-
-impl<'a> Compares<'a> for Get<'a> {
-    type File = Found;
-
-    fn tree(&self) -> &'a Tree<'a> {
-        self.tree
-    }
-
-    fn account(&mut self) -> &mut Account {
-        &mut self.account
-    }
-
-    fn comparing(&mut self) -> &mut Comparing<Found> {
-        &mut self.comparing
-    }
-
-    fn begin_batch(&mut self, files: Vec<Found>) {
-        self.jobs.push(Box::pin(compare(self.tree, files).map(Event::Compared)));
-    }
-
-    fn queue(&mut self, found: Found) {
-        self.tree.meter.expect(found.attributes.size());
-        match found.attributes.size() {
-            Some(size) if self.tree.is_small(size) => self.found.push_back(found),
-            _ => self.large.push_back(found),
-        }
-    }
-
-    /// Done itself, a directory is one thing less in the one that it is in.
-    fn one_less(&mut self, number: usize) {
-        let mut next = Some(number);
-        while let Some(number) = next.take_if(|number| self.directories.one_less(*number)) {
-            match self.directories.at(number) {
-                Some(directory) if self.tree.options.preserve && !self.tree.is_dry() => {
-                    self.jobs.push(Box::pin(jobs::finish(number, directory.clone())));
-                }
-                _ => next = self.directories.remove(number),
-            }
-        }
-    }
-
-    fn failed(&mut self, found: &Found, error: Error) -> Result<()> {
-        self.fail(&found.remote, error)?;
-        self.one_less(found.directory);
         Ok(())
     }
 }

@@ -10,7 +10,6 @@ use std::path::PathBuf;
 use std::pin::Pin;
 
 use bytes::Bytes;
-use futures_util::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use rustle_sftp_proto::FileKind;
 
@@ -22,10 +21,11 @@ use crate::local::whole::Small;
 use crate::path::join;
 use crate::transfer::names;
 use crate::transfer::tree::account::Account;
-use crate::transfer::tree::comparing::{Candidate as _, Compares, Comparing, compare};
+use crate::transfer::tree::comparing::{Candidate as _, Compares as _, Comparing};
 use crate::transfer::tree::directories::{Directories, Directory};
 use crate::transfer::tree::extra::Extra;
 use crate::transfer::tree::report::TreeSummary;
+use crate::transfer::tree::routes::Routes;
 use crate::transfer::tree::targets::Targets;
 use crate::transfer::tree::{IN_PLACE, LinkPolicy, Linked, Tree};
 
@@ -88,6 +88,7 @@ struct Put<'a> {
     /// What the target has in directories that are being listed, where it is compared.
     targets: HashMap<usize, Targets>,
     comparing: Comparing<Found>,
+    routes: Routes<'a>,
     /// What only the target has.
     extra: Extra<Bytes>,
     account: Account,
@@ -113,6 +114,7 @@ impl<'a> Put<'a> {
             top: Bytes::new(),
             targets: HashMap::new(),
             comparing: Comparing::default(),
+            routes: Routes::new(tree),
             extra: Extra::default(),
             account,
         }
@@ -121,7 +123,11 @@ impl<'a> Put<'a> {
     async fn run(mut self) -> Result<TreeSummary> {
         loop {
             self.begin();
-            let Some(event) = self.jobs.next().await else { return self.conclude().await };
+            let event = tokio::select! {
+                event = self.jobs.next() => event,
+                () = self.routes.join() => continue,
+            };
+            let Some(event) = event else { return self.conclude().await };
             self.take(event)?;
         }
     }
@@ -134,7 +140,8 @@ impl<'a> Put<'a> {
             && let Some((found, data)) = self.ready.pop_front()
         {
             self.sending += 1;
-            self.jobs.push(Box::pin(jobs::send(tree, found, data)));
+            let route = self.routes.least();
+            self.jobs.push(Box::pin(jobs::send(tree, route, found, data)));
         }
         while self.sending < room.files
             && self.sending + self.sending_alone < room.together
@@ -152,7 +159,8 @@ impl<'a> Put<'a> {
             && let Some(found) = self.next_small()
         {
             self.sending += 1;
-            self.jobs.push(Box::pin(jobs::send_alone(tree, found)));
+            let route = self.routes.least();
+            self.jobs.push(Box::pin(jobs::send_alone(tree, route, found)));
         }
         while !tree.is_proved() && self.reading < READERS && self.ready.len() < AT_ONCE {
             let batch = self.batch();
@@ -168,7 +176,8 @@ impl<'a> Put<'a> {
             && let Some(found) = self.large.pop_front()
         {
             self.sending_alone += 1;
-            self.jobs.push(Box::pin(jobs::send_alone(tree, found)));
+            let route = self.routes.for_large(found.details.length());
+            self.jobs.push(Box::pin(jobs::send_alone(tree, route, found)));
         }
         let has_room = self.found.len() + self.links.len() + self.large.len() < MOST_FOUND;
         if has_room && self.waiting.len() < MANY_WAITING {
@@ -276,10 +285,12 @@ impl<'a> Put<'a> {
                 self.reading -= 1;
                 self.read(batch, read)?;
             }
-            Event::Sent { found, sent } => {
+            Event::Sent { route, found, sent } => {
                 self.sending -= 1;
                 self.bytes -= found.details.length();
+                self.routes.done(&route);
                 match sent {
+                    Err(error) if self.routes.is_lost(&route, &error) => self.found.push_back(found),
                     Ok(()) => {
                         self.account.file(found.ends(), found.details.length());
                         self.one_less(found.directory);
@@ -287,9 +298,11 @@ impl<'a> Put<'a> {
                     Err(error) => self.failed(&found, error)?,
                 }
             }
-            Event::Moved { found, moved } => {
+            Event::Moved { route, found, moved } => {
                 let length = found.details.length();
-                match self.tree.is_small_and_proved(length) {
+                let is_small = self.tree.is_small_and_proved(length);
+                self.routes.done(&route);
+                match is_small {
                     true => {
                         self.sending -= 1;
                         self.bytes -= length;
@@ -297,6 +310,9 @@ impl<'a> Put<'a> {
                     false => self.sending_alone -= 1,
                 }
                 match moved {
+                    Err(error) if self.routes.is_lost(&route, &error) => {
+                        if is_small { &mut self.found } else { &mut self.large }.push_back(found);
+                    }
                     Ok(moved) => {
                         self.account.alone(found.ends(), &moved);
                         self.one_less(found.directory);
@@ -407,54 +423,6 @@ impl<'a> Put<'a> {
             return Err(error);
         }
         self.account.fail(path, error);
-        Ok(())
-    }
-}
-
-impl<'a> Compares<'a> for Put<'a> {
-    type File = Found;
-
-    fn tree(&self) -> &'a Tree<'a> {
-        self.tree
-    }
-
-    fn account(&mut self) -> &mut Account {
-        &mut self.account
-    }
-
-    fn comparing(&mut self) -> &mut Comparing<Found> {
-        &mut self.comparing
-    }
-
-    fn begin_batch(&mut self, files: Vec<Found>) {
-        self.jobs.push(Box::pin(compare(self.tree, files).map(Event::Compared)));
-    }
-
-    fn queue(&mut self, found: Found) {
-        self.tree.meter.expect(Some(found.details.length()));
-        match self.tree.is_small(found.details.length()) {
-            true => self.found.push_back(found),
-            false => self.large.push_back(found),
-        }
-    }
-
-    /// Done itself, a directory is one thing less in the one that it is in.
-    fn one_less(&mut self, number: usize) {
-        let mut next = Some(number);
-        while let Some(number) = next.take_if(|number| self.directories.one_less(*number)) {
-            match self.directories.at(number) {
-                Some(directory) if self.tree.options.preserve && !self.tree.is_dry() => {
-                    let job = jobs::finish(self.tree, number, directory.clone());
-                    self.jobs.push(Box::pin(job));
-                }
-                _ => next = self.directories.remove(number),
-            }
-        }
-    }
-
-    fn failed(&mut self, found: &Found, error: Error) -> Result<()> {
-        self.fail(found.local.as_os_str().as_encoded_bytes(), error)?;
-        self.one_less(found.directory);
         Ok(())
     }
 }

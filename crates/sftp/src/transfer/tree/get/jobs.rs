@@ -13,6 +13,7 @@ use crate::local::whole::{Wanted, write_small};
 use crate::read_dir::DirEntry;
 use crate::transfer::get as whole;
 use crate::transfer::progress::FileMeter;
+use crate::transfer::stripe::is_alike;
 use crate::transfer::summary::Summary;
 use crate::transfer::tree::account::Ends;
 use crate::transfer::tree::already::{Side, already};
@@ -21,9 +22,11 @@ use crate::transfer::tree::comparing::{Candidate, Compared};
 use crate::transfer::tree::directories::Directory;
 use crate::transfer::tree::get::small::{self, Fetched};
 use crate::transfer::tree::listing::Listing;
+use crate::transfer::tree::routes::Route;
 use crate::transfer::tree::rules::There;
 use crate::transfer::tree::targets::Targets;
 use crate::transfer::tree::{IN_PLACE, Linked, Tree};
+use crate::transfer::witness::another;
 
 /// Something in a directory of the server, and where it goes.
 pub(super) struct Found {
@@ -102,6 +105,7 @@ pub(super) enum Event {
     },
     Compared(Compared<Found>),
     Fetched {
+        route: Route,
         found: Found,
         fetched: Result<Option<Fetched>>,
     },
@@ -110,6 +114,7 @@ pub(super) enum Event {
         written: Result<Vec<Result<()>>>,
     },
     Moved {
+        route: Route,
         found: Found,
         moved: Result<Summary>,
     },
@@ -208,9 +213,10 @@ async fn relink(tree: &Tree<'_>, found: &Found, text: Bytes) -> Result<Linked> {
     Ok(Linked::Made)
 }
 
-pub(super) async fn fetch(tree: &Tree<'_>, found: Found, size: u64) -> Event {
-    let fetched = small::fetch(tree, &found.remote, size).await;
-    Event::Fetched { found, fetched }
+pub(super) async fn fetch(tree: &Tree<'_>, route: Route, found: Found, size: u64) -> Event {
+    let expected = route.is_another().then_some(&found.attributes);
+    let fetched = small::fetch(tree, &route.sftp, &found.remote, size, expected).await;
+    Event::Fetched { route, found, fetched }
 }
 
 pub(super) async fn write(came: Vec<Came>) -> Event {
@@ -220,13 +226,22 @@ pub(super) async fn write(came: Vec<Came>) -> Event {
 }
 
 /// Fetches a file as a transfer of its own.
-pub(super) async fn fetch_alone(tree: &Tree<'_>, found: Found) -> Event {
-    let (remote, local) = (found.remote.clone(), found.local.clone());
-    let moved = match already(tree, &found, Side::Here).await {
-        None => Box::pin(whole::get(tree.sftp, remote, local, tree.options, tree.meter)).await,
-        Some(there) => Ok(there),
+pub(super) async fn fetch_alone(tree: &Tree<'_>, route: Route, found: Found) -> Event {
+    let moved = async {
+        if let Some(there) = already(tree, &found, Side::Here).await {
+            return Ok(there);
+        }
+        if route.is_another() {
+            let asked = Request::Stat { path: found.remote.clone() };
+            if !is_alike(&found.attributes, &route.sftp.engine().attributes("stat", asked).await?) {
+                return Err(another());
+            }
+        }
+        let (remote, local) = (found.remote.clone(), found.local.clone());
+        Box::pin(whole::get(&route.sftp, remote, local, tree.options, tree.meter)).await
     };
-    Event::Moved { found, moved }
+    let moved = moved.await;
+    Event::Moved { route, found, moved }
 }
 
 /// Gives the directory what it is to have, now that all is in it.

@@ -7,8 +7,11 @@ use crate::engine::Pending;
 use crate::error::{Error, ErrorKind, Result};
 use crate::explain::{Doing, explained};
 use crate::local::writer::without_its_packet;
+use crate::sftp::Sftp;
 use crate::transfer::progress::FileMeter;
+use crate::transfer::stripe::is_alike;
 use crate::transfer::tree::Tree;
+use crate::transfer::witness::another;
 
 /// What a file holds.
 pub(super) struct Fetched {
@@ -21,8 +24,17 @@ pub(super) struct Fetched {
 
 /// Fetches a file that is thought to have `size` bytes, in two round trips: all of it is asked for at once, and whether it
 /// ends there. `None` where it does not: it is to be fetched as a large one.
-pub(super) async fn fetch(tree: &Tree<'_>, remote: &Bytes, size: u64) -> Result<Option<Fetched>> {
-    let engine = tree.sftp.engine();
+///
+/// # Errors
+/// [`ErrorKind::Changed`] where it is not as `expected`, among others.
+pub(super) async fn fetch(
+    tree: &Tree<'_>,
+    sftp: &Sftp,
+    remote: &Bytes,
+    size: u64,
+    expected: Option<&Attributes>,
+) -> Result<Option<Fetched>> {
+    let engine = sftp.engine();
     let opening =
         Request::Open { path: remote.clone(), flags: OpenFlags::READ, attributes: Attributes::new() };
     let opened = engine.handle("open", opening).await;
@@ -31,12 +43,19 @@ pub(super) async fn fetch(tree: &Tree<'_>, remote: &Bytes, size: u64) -> Result<
         let length = u32::try_from(end - offset).unwrap_or(u32::MAX);
         engine.submit(Request::Read { handle: file.handle().clone(), offset, length })
     };
+    let alike =
+        expected.map(|expected| (expected, engine.submit(Request::Fstat { handle: file.handle().clone() })));
     let counted = tree.meter.file(remote.clone(), Some(size));
     let step = tree.room.read as u64;
     let starts = (0..size).step_by(tree.room.read);
     let parts: Vec<_> = starts.map(|start| (start, (start + step).min(size))).collect();
     let asked: Vec<Pending> = parts.iter().map(|(start, end)| read(*start, *end)).collect();
     let beyond = read(size, size + step);
+    if let Some((expected, asked)) = alike
+        && !is_alike(expected, &asked.attributes("fstat").await?)
+    {
+        return Err(another());
+    }
     let mut fetched = Fetched { data: Vec::new(), length: 0, changed: false, counted };
     for ((start, end), mut pending) in parts.into_iter().zip(asked) {
         let mut at = start;

@@ -4,16 +4,71 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use rustle_sftp_proto::FileKind;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::local::tree as local;
 use crate::path::join;
 use crate::transfer::names;
+use crate::transfer::tree::Tree;
+use crate::transfer::tree::account::Account;
+use crate::transfer::tree::comparing::{Compares, Comparing, compare};
 use crate::transfer::tree::extra::{Extraneous, below, doubt};
 use crate::transfer::tree::get::Get;
+use crate::transfer::tree::get::jobs::{self, Event, Found};
 use crate::transfer::tree::report::TreeSummary;
+use crate::transfer::tree::routes::Proof;
 use crate::transfer::tree::rules::There;
+
+impl<'a> Compares<'a> for Get<'a> {
+    type File = Found;
+
+    fn tree(&self) -> &'a Tree<'a> {
+        self.tree
+    }
+
+    fn account(&mut self) -> &mut Account {
+        &mut self.account
+    }
+
+    fn comparing(&mut self) -> &mut Comparing<Found> {
+        &mut self.comparing
+    }
+
+    fn begin_batch(&mut self, files: Vec<Found>) {
+        self.jobs.push(Box::pin(compare(self.tree, files).map(Event::Compared)));
+    }
+
+    fn queue(&mut self, found: Found) {
+        let size = found.attributes.size().unwrap_or(0);
+        self.routes.found(size, || (size > 0).then(|| Proof::Read(found.remote.clone())));
+        self.tree.meter.expect(found.attributes.size());
+        match found.attributes.size() {
+            Some(size) if self.tree.is_small(size) => self.found.push_back(found),
+            _ => self.large.push_back(found),
+        }
+    }
+
+    /// Done itself, a directory is one thing less in the one that it is in.
+    fn one_less(&mut self, number: usize) {
+        let mut next = Some(number);
+        while let Some(number) = next.take_if(|number| self.directories.one_less(*number)) {
+            match self.directories.at(number) {
+                Some(directory) if self.tree.options.preserve && !self.tree.is_dry() => {
+                    self.jobs.push(Box::pin(jobs::finish(number, directory.clone())));
+                }
+                _ => next = self.directories.remove(number),
+            }
+        }
+    }
+
+    fn failed(&mut self, found: &Found, error: Error) -> Result<()> {
+        self.fail(&found.remote, error)?;
+        self.one_less(found.directory);
+        Ok(())
+    }
+}
 
 impl Get<'_> {
     /// What the target has under this name of a directory; `None` for a name that is left alone.

@@ -3,15 +3,71 @@
 mod remove;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use futures_util::stream::StreamExt;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::local::details::Kind;
 use crate::path::join;
+use crate::transfer::tree::Tree;
+use crate::transfer::tree::account::Account;
+use crate::transfer::tree::comparing::{Compares, Comparing, compare};
 use crate::transfer::tree::extra::{Extraneous, below};
 use crate::transfer::tree::put::Put;
+use crate::transfer::tree::put::jobs::{self, Event, Found};
 use crate::transfer::tree::report::TreeSummary;
+use crate::transfer::tree::routes::Proof;
 use crate::transfer::tree::rules::There;
+
+impl<'a> Compares<'a> for Put<'a> {
+    type File = Found;
+
+    fn tree(&self) -> &'a Tree<'a> {
+        self.tree
+    }
+
+    fn account(&mut self) -> &mut Account {
+        &mut self.account
+    }
+
+    fn comparing(&mut self) -> &mut Comparing<Found> {
+        &mut self.comparing
+    }
+
+    fn begin_batch(&mut self, files: Vec<Found>) {
+        self.jobs.push(Box::pin(compare(self.tree, files).map(Event::Compared)));
+    }
+
+    fn queue(&mut self, found: Found) {
+        let top = &self.top;
+        self.routes.found(found.details.length(), || Some(Proof::Written(top.clone())));
+        self.tree.meter.expect(Some(found.details.length()));
+        match self.tree.is_small(found.details.length()) {
+            true => self.found.push_back(found),
+            false => self.large.push_back(found),
+        }
+    }
+
+    /// Done itself, a directory is one thing less in the one that it is in.
+    fn one_less(&mut self, number: usize) {
+        let mut next = Some(number);
+        while let Some(number) = next.take_if(|number| self.directories.one_less(*number)) {
+            match self.directories.at(number) {
+                Some(directory) if self.tree.options.preserve && !self.tree.is_dry() => {
+                    let job = jobs::finish(self.tree, number, directory.clone());
+                    self.jobs.push(Box::pin(job));
+                }
+                _ => next = self.directories.remove(number),
+            }
+        }
+    }
+
+    fn failed(&mut self, found: &Found, error: Error) -> Result<()> {
+        self.fail(found.local.as_os_str().as_encoded_bytes(), error)?;
+        self.one_less(found.directory);
+        Ok(())
+    }
+}
 
 impl Put<'_> {
     /// What the target has at a path in this directory; `None` for a path that is left alone.
