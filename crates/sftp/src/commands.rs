@@ -8,6 +8,7 @@ mod entries;
 mod failure;
 mod get;
 mod listing;
+mod pace;
 mod probe;
 mod put;
 mod script;
@@ -19,12 +20,12 @@ use bytes::Bytes;
 use rustle_session::{Child, Command, Session, Shell};
 
 use crate::commands::failure::{failed, not_run};
-use crate::commands::probe::probe;
 use crate::error::{Error, ErrorKind, Result};
 use crate::path::checked;
+use crate::transfer::remote_command::time_for;
 
 pub(crate) use crate::commands::listing::Listing;
-pub(crate) use crate::commands::probe::Programs;
+pub(crate) use crate::commands::probe::{Programs, probe};
 
 /// A session whose account runs commands. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -45,8 +46,17 @@ impl Commands {
     /// # Cancel safety
     /// Dropped, what was started is ended.
     pub(crate) async fn open(session: &Session) -> Result<Result<Self, NoShell>> {
-        let found = probe(session).await?;
-        Ok(found.map(|(shell, programs)| Self { session: session.clone(), shell, programs }))
+        let answer = match probe(session).await? {
+            Ok(answer) => answer,
+            Err(none) => return Ok(Err(none)),
+        };
+        if let Some(text) = answer.printed {
+            let text = format!("something is printed in front of each command's output: {text}");
+            return Err(Error::new(ErrorKind::Unavailable, "open", text).with_hint(
+                "a start-up file of the account prints; let it do so only where there is a terminal",
+            ));
+        }
+        Ok(Ok(Self { session: session.clone(), shell: answer.shell, programs: answer.programs }))
     }
 
     pub(crate) fn shell(&self) -> Shell {
@@ -64,22 +74,37 @@ impl Commands {
 
     /// Runs a script to its end; gives what it printed.
     async fn run(&self, of: Of<'_>, body: &str, parameters: &[&[u8]]) -> Result<Bytes> {
-        self.run_with(of, body, parameters, Bytes::new()).await
+        self.run_for(of, body, parameters, Some(PATIENCE)).await
     }
 
-    /// As [`run`](Self::run), with this on its standard input.
-    async fn run_with(&self, of: Of<'_>, body: &str, parameters: &[&[u8]], input: Bytes) -> Result<Bytes> {
-        let command = self.command(body, parameters).timeout(PATIENCE).output_limit(MOST_OUTPUT);
-        let command = if input.is_empty() { command.no_stdin() } else { command.stdin(input) };
+    /// As [`run`](Self::run), for this long at most.
+    async fn run_for(
+        &self,
+        of: Of<'_>,
+        body: &str,
+        parameters: &[&[u8]],
+        most: Option<Duration>,
+    ) -> Result<Bytes> {
+        let command = self.command(body, parameters).no_stdin().output_limit(MOST_OUTPUT);
+        let command = match most {
+            Some(most) => command.timeout(most),
+            None => command,
+        };
         let output = command.output().await.map_err(|error| not_run(of, error))?;
         if output.interruption.is_some() {
-            let text = format!("the command did not end within {} s", PATIENCE.as_secs());
+            let most = most.map_or_else(|| "its time".into(), |most| format!("{} s", most.as_secs()));
+            let text = format!("the command did not end within {most}");
             return Err(Error::new(ErrorKind::Timeout, of.operation, text).at(of.path));
         }
         match output.status.success() {
             true => Ok(output.stdout),
             false => Err(failed(of, &output.status, &output.stderr)),
         }
+    }
+
+    /// As [`start`](Self::start), where it is told nothing.
+    async fn start_deaf(&self, of: Of<'_>, body: &str, parameters: &[&[u8]]) -> Result<Child> {
+        self.command(body, parameters).no_stdin().spawn().await.map_err(|error| not_run(of, error))
     }
 
     async fn start(&self, of: Of<'_>, body: &str, parameters: &[&[u8]]) -> Result<Child> {
@@ -99,7 +124,7 @@ struct Of<'a> {
 }
 
 /// A script for `sh`, whoever the login shell is that starts it.
-fn sh(session: &Session, shell: Shell, script: &str, parameters: &[&[u8]]) -> Command {
+pub(crate) fn sh(session: &Session, shell: Shell, script: &str, parameters: &[&[u8]]) -> Command {
     session.command("sh").shell(shell).arg("-c").arg(script).arg("sh").args(parameters)
 }
 
@@ -123,6 +148,11 @@ fn entry_operand(operation: &'static str, path: &[u8]) -> Result<Bytes> {
 
 /// As long as an SFTP server is waited for: a slow disk that is flushed takes minutes.
 const PATIENCE: Duration = Duration::from_secs(300);
+
+/// As [`PATIENCE`], where as many bytes are read or stored before anything is said.
+fn patience(length: u64) -> Duration {
+    PATIENCE + time_for(length)
+}
 
 /// What an operation on a name prints: a path, or a line about a file, and what start-up files add.
 const MOST_OUTPUT: u64 = 1024 * 1024;

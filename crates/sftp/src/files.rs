@@ -346,8 +346,9 @@ impl Files {
         either!(self, there => there.remove_dir_all(path), there.remove_dir_all(path.as_ref()))
     }
 
-    /// Gives a file another name, and replaces what has that name. By commands it is the work of `mv`, which copies
-    /// between file systems; see [`Lack::SafeRename`].
+    /// Gives a file another name, and replaces what has that name. By commands it is the work of `mv`; see
+    /// [`Lack::SafeRename`]. Between file systems it is an error of [`ErrorKind::Unsupported`], as with SFTP, but where the host
+    /// has no `stat` to show it: there `mv` copies, and is waited for as long as it takes.
     ///
     /// # Errors
     /// As [`Sftp::rename`].
@@ -391,7 +392,8 @@ impl Files {
         either!(self, there => there.read_link(path), there.read_link(path.as_ref()))
     }
 
-    /// The absolute path, without links, `.` and `..`; one that begins with `~` begins at the account's home.
+    /// The absolute path, without links, `.` and `..`; one that begins with `~` begins at the account's home, and one
+    /// that begins with `~NAME` at the home of that account.
     ///
     /// # Errors
     /// As [`Sftp::canonicalize`].
@@ -399,7 +401,14 @@ impl Files {
     /// # Cancel safety
     /// Nothing is changed by it.
     pub async fn canonicalize(&self, path: impl AsRef<[u8]>) -> Result<Bytes> {
-        either!(self, there => there.canonicalize(path), there.canonicalize(path.as_ref()))
+        match &self.far {
+            Far::Sftp(sftp) => sftp.canonicalize(path).await,
+            Far::Commands(commands) => commands.canonicalize(path.as_ref()).await,
+            Far::Scp(_) => {
+                let text = "scp's protocol does not say where homes are, nor where a path leads";
+                Err(Error::new(ErrorKind::Unsupported, "realpath", text).at(path.as_ref()))
+            }
+        }
     }
 
     /// The directory that relative paths begin at.

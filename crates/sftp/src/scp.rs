@@ -97,7 +97,7 @@ fn refuse(operation: &'static str, path: &[u8], options: &Options) -> Result<()>
 }
 
 /// Whether every shell takes the word as it stands, and a device's command line as well.
-fn is_bare(word: &[u8]) -> bool {
+pub(crate) fn is_bare(word: &[u8]) -> bool {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_./+,:-".contains(byte);
     let within = |byte: &u8| plain(byte) || b"@%=".contains(byte);
     word.first().is_some_and(plain) && word.iter().all(within)

@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::options::SftpBuilder;
+use crate::transfer::remote_command::Account;
 
 /// An SFTP channel.
 ///
@@ -30,13 +31,13 @@ pub struct Sftp {
     engine: Engine,
     /// How it was set up, for channels that are opened beside it.
     builder: SftpBuilder,
-    /// The connection, where it is known: for what a channel alone cannot do.
-    session: Option<Session>,
+    /// Whose it is, where the connection is known: for what a channel alone cannot do.
+    account: Option<Account>,
 }
 
 impl Sftp {
     pub(crate) fn new(engine: Engine, builder: SftpBuilder, session: Option<Session>) -> Self {
-        Self { engine, builder, session }
+        Self { engine, builder, account: session.map(Account::new) }
     }
 
     /// Other timeouts or limits than the usual.
@@ -109,7 +110,7 @@ impl Sftp {
 
     /// Whether the server has a symbolic link before its target.
     pub(crate) fn link_first(&self) -> bool {
-        self.builder.link_first(self.session.as_ref().map(Session::server_version).as_deref())
+        self.builder.link_first(self.session().map(Session::server_version).as_deref())
     }
 
     pub(crate) fn options(&self) -> &SftpBuilder {
@@ -117,7 +118,11 @@ impl Sftp {
     }
 
     pub(crate) fn session(&self) -> Option<&Session> {
-        self.session.as_ref()
+        self.account().map(Account::session)
+    }
+
+    pub(crate) fn account(&self) -> Option<&Account> {
+        self.account.as_ref()
     }
 }
 

@@ -26,10 +26,12 @@ pub(crate) mod witness;
 use std::future::{Future, IntoFuture};
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 
 use bytes::Bytes;
+use futures_util::future::{Either, select};
 use rustle_session::Session;
+use rustle_sftp_proto::Extension;
 
 use crate::error::Result;
 use crate::files::Far;
@@ -283,10 +285,12 @@ impl Transfer {
         let work = async {
             match (far, way) {
                 (Far::Sftp(sftp), Way::Get { remote, local }) => {
-                    Box::pin(get::get(&sftp, remote, local, &options, &meter)).await
+                    let got = get::get(&sftp, remote, local, &options, &meter);
+                    beside(&sftp, &options, Box::pin(got)).await
                 }
                 (Far::Sftp(sftp), Way::Put { local, remote }) => {
-                    Box::pin(put::put(&sftp, local, remote, &options, &meter)).await
+                    let put = put::put(&sftp, local, remote, &options, &meter);
+                    beside(&sftp, &options, Box::pin(put)).await
                 }
                 (Far::Commands(commands), Way::Get { remote, local }) => {
                     Box::pin(commands.get(&remote, local, &options, &meter)).await
@@ -312,5 +316,19 @@ impl IntoFuture for Transfer {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(self.run())
+    }
+}
+
+/// Finds out meanwhile what runs commands, where the transfer will have one make a hash.
+async fn beside(
+    sftp: &Sftp,
+    options: &Options,
+    transfer: impl Future<Output = Result<Summary>> + Unpin,
+) -> Result<Summary> {
+    let is_wanted = (options.verify || options.resume) && !sftp.has(Extension::CheckFile);
+    let Some(account) = sftp.account().filter(|_| is_wanted) else { return transfer.await };
+    match select(transfer, pin!(account.look_up())).await {
+        Either::Left((done, _)) => done,
+        Either::Right(((), transfer)) => transfer.await,
     }
 }

@@ -83,7 +83,9 @@ impl Commands {
     }
 
     pub(crate) async fn remove_dir_all(&self, path: &[u8]) -> Result<()> {
-        self.change("rmdir", script::REMOVE_TREE, path).await
+        let operand = entry_operand("rmdir", path)?;
+        // As long as it takes: a tree may have millions of names.
+        self.run_for(Of { operation: "rmdir", path }, script::REMOVE_TREE, &[&operand], None).await.map(drop)
     }
 
     async fn change(&self, operation: &'static str, script: &str, path: &[u8]) -> Result<()> {
@@ -95,7 +97,8 @@ impl Commands {
         let parameters = (entry_operand("rename", from)?, entry_operand("rename", to)?);
         let script = script::rename(self.programs());
         let of = Of { operation: "rename", path: from };
-        self.run(of, &script, &[&parameters.0, &parameters.1]).await.map(drop)
+        // Where `mv` has to copy, it writes under the name that counts: ended half-way, it would leave half a file there.
+        self.run_for(of, &script, &[&parameters.0, &parameters.1], None).await.map(drop)
     }
 
     /// Content and permissions.
@@ -103,7 +106,8 @@ impl Commands {
         let parameters = (operand("copy", from)?, operand("copy", to)?);
         let mode = self.metadata(from).await?.permissions();
         let of = Of { operation: "copy", path: to };
-        let length = self.run(of, script::COPY, &[&parameters.0, &parameters.1]).await?;
+        // As long as it takes: one that is ended half-way leaves half a file.
+        let length = self.run_for(of, script::COPY, &[&parameters.0, &parameters.1], None).await?;
         if let Some(mode) = mode {
             self.set_metadata(to, &SetMetadata::new().permissions(mode)).await?;
         }
@@ -145,30 +149,43 @@ impl Commands {
         let meant = match path {
             b"~" => Bytes::from_static(b"./"),
             [b'~', b'/', rest @ ..] => Bytes::from([b"./", rest].concat()),
-            [b'~', ..] => {
-                let text = "the home of another account cannot be asked for by commands";
-                return Err(Error::new(ErrorKind::Unsupported, "realpath", text).at(path));
-            }
+            [b'~', below @ ..] => return self.below_home(of, below).await,
             path => entry_operand("realpath", path)?,
         };
         let meant = entry_operand("realpath", &meant)?;
         let answer = self.run(of, &script::real(self.programs()), &[&meant]).await?;
-        let real = answer.strip_suffix(b"\n");
-        match real {
-            Some([b'w', b'\n', whole @ ..]) => Ok(Bytes::copy_from_slice(whole)),
-            Some([b'p', b'\n', parent @ ..]) => {
-                let name = meant.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-                Ok(join(parent, name))
-            }
-            _ => Err(nonsense(of)),
-        }
+        real(of, &answer, &meant)
     }
 
-    pub(crate) async fn write(&self, path: &[u8], content: Bytes) -> Result<()> {
-        let length = content.len().to_string();
-        let parameters = (operand("write", path)?, length.into_bytes());
-        let of = Of { operation: "write", path };
-        self.run_with(of, script::WRITE, &[&parameters.0, &parameters.1], content).await.map(drop)
+    /// What begins with another account's name, at whose home it begins.
+    async fn below_home(&self, of: Of<'_>, path: &[u8]) -> Result<Bytes> {
+        let end = path.iter().position(|byte| *byte == b'/').unwrap_or(path.len());
+        let (account, below) = path.split_at(end);
+        let is_letter = |byte: &u8| byte.is_ascii_alphabetic() || *byte == b'_';
+        let is_name = |byte: &u8| is_letter(byte) || byte.is_ascii_digit() || b".-".contains(byte);
+        if !(account.first().is_some_and(is_letter) && account.iter().all(is_name)) {
+            let text = "a name that no account has which commands could be asked for";
+            return Err(Error::new(ErrorKind::NotFound, of.operation, text).at(of.path));
+        }
+        let mut below = checked(of.operation, below)?;
+        while below.ends_with(b"/") {
+            below.truncate(below.len() - 1);
+        }
+        let script = [script::HOME_OF, &script::real(self.programs())].concat();
+        let answer = self.run(of, &script, &[account, &below]).await?;
+        real(of, &answer, &below)
+    }
+}
+
+/// What [`script::real`] says of this path.
+fn real(of: Of<'_>, answer: &[u8], path: &[u8]) -> Result<Bytes> {
+    match answer.strip_suffix(b"\n") {
+        Some([b'w', b'\n', whole @ ..]) => Ok(Bytes::copy_from_slice(whole)),
+        Some([b'p', b'\n', parent @ ..]) => {
+            let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+            Ok(join(parent, name))
+        }
+        _ => Err(nonsense(of)),
     }
 }
 

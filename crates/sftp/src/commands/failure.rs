@@ -18,9 +18,23 @@ const CUT_OFF: u32 = 68;
 /// A program failed, and nothing that can be tested says why.
 const FAILED: u32 = 69;
 const OTHER_HASH: u32 = 70;
+const ELSEWHERE: u32 = 71;
+
+/// What our scripts say first on standard error, in the text of [`script`](super::script): what stands before it is of
+/// start-up files, and means nothing.
+pub(super) const MARK: &[u8] = b"rustle-script:\n";
+
+/// What a script and its programs said; `None` where it did not begin.
+pub(super) fn script_said(stderr: &[u8]) -> Option<&[u8]> {
+    let at = stderr.windows(MARK.len()).position(|window| window == MARK)?;
+    Some(&stderr[at + MARK.len()..])
+}
 
 /// The error of a script that ended so.
 pub(super) fn failed(of: Of<'_>, status: &ExitStatus, stderr: &[u8]) -> Error {
+    let begun = script_said(stderr);
+    let words = begun.unwrap_or_default();
+    let of_writing = || by_text(words).filter(|(kind, _)| *kind != ErrorKind::Unsupported);
     let (kind, text) = match status.code() {
         Some(NOT_FOUND) => (ErrorKind::NotFound, "no such file or directory"),
         Some(ALREADY_EXISTS) => (ErrorKind::AlreadyExists, "the name is taken"),
@@ -32,21 +46,22 @@ pub(super) fn failed(of: Of<'_>, status: &ExitStatus, stderr: &[u8]) -> Error {
         Some(WRONG_KIND) => (ErrorKind::InvalidArgument, "not the sort of file that this can be done with"),
         // Told by a program in place of a test: why a write fails can be seen only while it does.
         Some(CUT_OFF) => {
-            by_text(stderr).unwrap_or((ErrorKind::Mismatch, "not all of the bytes arrived in the file"))
+            of_writing().unwrap_or((ErrorKind::Mismatch, "not all of the bytes arrived in the file"))
         }
-        Some(PERMISSION_DENIED) => {
-            by_text(stderr).unwrap_or((ErrorKind::PermissionDenied, "permission denied"))
-        }
-        Some(FAILED) => by_text(stderr).unwrap_or((ErrorKind::Failure, "a program of the server failed")),
+        Some(PERMISSION_DENIED) => of_writing().unwrap_or((ErrorKind::PermissionDenied, "permission denied")),
+        Some(FAILED) => by_text(words).unwrap_or((ErrorKind::Failure, "a program of the server failed")),
+        Some(ELSEWHERE) => (ErrorKind::Unsupported, "the two names are on different file systems"),
         Some(OTHER_HASH) => (ErrorKind::Mismatch, "the server's file has another SHA-256 than this side's"),
         _ => (ErrorKind::Failure, "the command did not run to its end"),
     };
     let mut message = text.to_owned();
     if kind == ErrorKind::Failure {
         message.push_str(&format!(" ({status})"));
-        if !stderr.is_empty() {
-            message.push_str(&format!(", and said {}", Shown::of(stderr)));
-        }
+    }
+    // Whatever the kind: a person may see more in it.
+    let words = begun.unwrap_or(stderr);
+    if !words.is_empty() {
+        message.push_str(&format!("; the server said {}", Shown::of(words)));
     }
     Error::new(kind, of.operation, message).at(of.path)
 }

@@ -7,9 +7,10 @@ use bytes::{Bytes, BytesMut};
 use rustle_session::{Child, ChildStdout, ExitStatus};
 
 use crate::commands::entries::nonsense;
-use crate::commands::failure::{failed, not_run};
+use crate::commands::failure::{MARK, failed, not_run, script_said};
 use crate::commands::listing::SILENCE;
-use crate::commands::{Commands, Of, operand, script, stat};
+use crate::commands::pace::Pace;
+use crate::commands::{Commands, Of, PATIENCE, operand, patience, script, stat};
 use crate::error::{Error, ErrorKind, Result};
 use crate::local::target::{Durability, Finish, Placing, Target};
 use crate::local::writer::Writing;
@@ -23,13 +24,13 @@ use crate::transfer::summary::{Resumed, Summary, Verified};
 impl Commands {
     pub(crate) async fn read(&self, path: &[u8]) -> Result<Bytes> {
         let of = Of { operation: "read", path };
-        let mut child = self.start(of, script::READ, &[&operand("read", path)?]).await?;
+        let mut child = self.start_deaf(of, script::READ, &[&operand("read", path)?]).await?;
         let mut stdout = child.take_stdout().ok_or_else(|| lost(of))?;
         let mut content = BytesMut::new();
         while let Some(bytes) = next_chunk(&mut stdout, of).await? {
             content.extend_from_slice(&bytes);
         }
-        let (status, said) = account(&mut child, of).await?;
+        let (status, said) = account(&mut child, of, PATIENCE).await?;
         if status.success() { Ok(content.freeze()) } else { Err(failed(of, &status, &said)) }
     }
 
@@ -47,7 +48,11 @@ impl Commands {
             let text = "the times of a file cannot be asked for: the server has no program `stat`";
             return Err(Error::new(ErrorKind::Unsupported, "get", text).at(remote));
         }
-        let mut child = self.start(of, script::GET, &[&operand("get", remote)?]).await?;
+        let path = operand("get", remote)?;
+        let mut child = match options.limit {
+            Some(_) => self.start(of, script::GET_PACED, &[&path]).await?,
+            None => self.start_deaf(of, script::GET, &[&path]).await?,
+        };
         let mut stdout = child.take_stdout().ok_or_else(|| lost(of))?;
         let mut first = BytesMut::new();
         let head = loop {
@@ -58,7 +63,7 @@ impl Commands {
                 Some(bytes) if first.len() < LONGEST_HEAD => first.extend_from_slice(&bytes),
                 Some(_) => return Err(nonsense(of)),
                 None => {
-                    let (status, said) = account(&mut child, of).await?;
+                    let (status, said) = account(&mut child, of, PATIENCE).await?;
                     return Err(if status.success() { nonsense(of) } else { failed(of, &status, &said) });
                 }
             }
@@ -77,27 +82,31 @@ impl Commands {
             meter.expect_no_more();
         }
         let counted = meter.file(remote.clone(), before.len());
-        let limiter = options.limiter();
-        let mut length = 0;
-        let mut pieces = vec![first.freeze()];
-        loop {
-            let bytes = pieces.iter().map(|piece| piece.len() as u64).sum();
-            if let Some(limiter) = &limiter {
-                limiter.take(bytes).await;
+        let pace = options.limit.zip(options.limiter()).map(|(limit, limiter)| Pace::new(limit, limiter));
+        let receiving = async {
+            let mut length = 0;
+            let mut pieces = vec![first.freeze()];
+            loop {
+                let bytes = pieces.iter().map(|piece| piece.len() as u64).sum();
+                writer.write(length, pieces.drain(..)).await?;
+                length += bytes;
+                counted.moved(bytes);
+                if let Some(pace) = &pace {
+                    pace.came(bytes);
+                }
+                match tokio::time::timeout(SILENCE, stdout.chunks(&mut pieces, AT_ONCE)).await {
+                    Ok(Ok(0)) => break Ok(length),
+                    Ok(Ok(_)) => {}
+                    Ok(Err(error)) => break Err(lost(of).with_source(error)),
+                    Err(_) => break Err(silent(of)),
+                }
             }
-            writer.write(length, pieces.drain(..)).await?;
-            length += bytes;
-            counted.moved(bytes);
-            // With a limit, less at a time: it is kept from the first moment on.
-            let most = options.limit.map_or(AT_ONCE, |limit| usize::try_from(limit.get()).unwrap_or(AT_ONCE));
-            match tokio::time::timeout(SILENCE, stdout.chunks(&mut pieces, most.min(AT_ONCE))).await {
-                Ok(Ok(0)) => break,
-                Ok(Ok(_)) => {}
-                Ok(Err(error)) => return Err(lost(of).with_source(error)),
-                Err(_) => return Err(silent(of)),
-            }
-        }
-        let (status, said) = account(&mut child, of).await?;
+        };
+        let length = match (&pace, child.take_stdin()) {
+            (Some(pace), Some(stdin)) => pace.kept(stdin, receiving).await?,
+            _ => receiving.await?,
+        };
+        let (status, said) = account(&mut child, of, PATIENCE).await?;
         if !status.success() {
             return Err(failed(of, &status, &said));
         }
@@ -138,7 +147,8 @@ impl Commands {
         let (script, path) = (script::sha256(), operand("verify", of.path)?);
         let count = length.to_string();
         let parameters: [&[u8]; 2] = [&path, count.as_bytes()];
-        let (answer, ours) = tokio::join!(self.run(of, &script, &parameters), target.sha256(0..length));
+        let answer = self.run_for(of, &script, &parameters, Some(patience(length)));
+        let (answer, ours) = tokio::join!(answer, target.sha256(0..length));
         let (answer, ours) = (answer?, ours?);
         match answer.split(|byte| *byte == b'\n').find_map(hash_in) {
             Some(theirs) if theirs == ours => Ok(Verified::Sha256(ours)),
@@ -179,7 +189,11 @@ pub(super) async fn next_chunk(stdout: &mut ChildStdout, of: Of<'_>) -> Result<O
 }
 
 /// How the command ended, and the beginning and the end of what it said.
-pub(super) async fn account(child: &mut Child, of: Of<'_>) -> Result<(ExitStatus, Vec<u8>)> {
+pub(super) async fn account(
+    child: &mut Child,
+    of: Of<'_>,
+    patience: Duration,
+) -> Result<(ExitStatus, Vec<u8>)> {
     let mut said = Vec::new();
     let ending = async {
         if let Some(mut stderr) = child.take_stderr() {
@@ -187,16 +201,23 @@ pub(super) async fn account(child: &mut Child, of: Of<'_>) -> Result<(ExitStatus
                 said.extend_from_slice(&bytes);
                 if said.len() > 2 * MOST_SAID {
                     // A start-up file may say much at first; what became of the file is said last.
-                    said.drain(MOST_SAID / 2..said.len() - MOST_SAID / 2);
+                    let script_s = said.len() - script_said(&said).map_or(said.len(), <[u8]>::len);
+                    said.drain(..script_s.saturating_sub(MARK.len()));
+                    if said.len() > 2 * MOST_SAID {
+                        said.drain(MOST_SAID / 2..said.len() - MOST_SAID / 2);
+                    }
                 }
             }
         }
         child.wait().await
     };
-    match tokio::time::timeout(SILENCE, ending).await {
+    match tokio::time::timeout(patience, ending).await {
         Ok(Ok(status)) => Ok((status, said)),
         Ok(Err(error)) => Err(not_run(of, error)),
-        Err(_) => Err(silent(of)),
+        Err(_) => {
+            let text = format!("the command did not end within {} s", patience.as_secs());
+            Err(Error::new(ErrorKind::Timeout, of.operation, text).at(of.path))
+        }
     }
 }
 
@@ -218,6 +239,3 @@ const LONGEST_HEAD: usize = 4096;
 const AT_ONCE: usize = 1024 * 1024;
 
 const MOST_SAID: usize = 4096;
-
-/// How long the writer of a file is waited for behind its last byte: the disk may have to be flushed.
-pub(super) const LAST_BYTE: Duration = Duration::from_secs(300);

@@ -7,7 +7,7 @@ use rustle_session::{Child, ChildStdout};
 
 use crate::commands::failure::failed;
 use crate::commands::get::{account, lost, next_chunk};
-use crate::commands::{Commands, Of, operand, script, stat};
+use crate::commands::{Commands, Of, PATIENCE, operand, script, stat};
 use crate::error::{Error, ErrorKind, Result};
 use crate::path::checked_name;
 use crate::read_dir::DirEntry;
@@ -24,7 +24,7 @@ impl Commands {
     pub(crate) async fn read_dir(&self, path: &[u8]) -> Result<Listing> {
         let of = Of { operation: LIST, path };
         let script = script::list(self.programs());
-        let mut child = self.start(of, &script, &[&operand(LIST, path)?]).await?;
+        let mut child = self.start_deaf(of, &script, &[&operand(LIST, path)?]).await?;
         let stdout = child.take_stdout().ok_or_else(|| lost(of))?;
         let mut listing = Listing {
             path: Bytes::copy_from_slice(path),
@@ -98,7 +98,7 @@ impl Listing {
     async fn end(&mut self) -> Result<()> {
         let of = Of { operation: LIST, path: &self.path };
         let Some((child, _)) = &mut self.running else { return Ok(()) };
-        let account = account(child, of).await;
+        let account = account(child, of, PATIENCE).await;
         self.running = None;
         let (status, said) = account?;
         if !status.success() {

@@ -13,7 +13,7 @@ use crate::shown::Shown;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Programs {
     pub(super) stat: Stat,
-    /// GNU `find`, which prints what it knows of each name.
+    /// GNU `find`, which prints what it knows of each name, and passes over one that is gone by then.
     pub(super) find_printf: bool,
     /// `sync FILE` waits for one file to be stored.
     pub(super) sync_file: bool,
@@ -86,21 +86,29 @@ impl Programs {
     }
 }
 
+/// What runs commands, and what it has.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) shell: Shell,
+    pub(crate) programs: Programs,
+    /// What stands before each command's output.
+    pub(crate) printed: Option<String>,
+}
+
 /// Asks in the quoting of one shell after the other. A question that is quoted for another shell does nothing there: its
 /// text is always the same, and the answer shows whether it arrived as it was sent.
-pub(super) async fn probe(session: &Session) -> Result<Result<(Shell, Programs), NoShell>> {
+pub(crate) async fn probe(session: &Session) -> Result<Result<Answer, NoShell>> {
     let mut first = None;
     for shell in [Shell::Posix, Shell::Fish, Shell::Csh] {
         match ask(session, shell).await? {
-            Ok(programs) => return Ok(Ok((shell, programs))),
-            Err(Wrong::Other(why)) => {
+            Ok(answer) => return Ok(Ok(answer)),
+            Err(Wrong::Said(why)) => {
                 first.get_or_insert(why);
             }
-            Err(Wrong::Printed(text)) => {
-                let text = format!("something is printed in front of each command's output: {text}");
-                return Err(Error::new(ErrorKind::Unavailable, "open", text).with_hint(
-                    "a start-up file of the account prints; let it do so only where there is a terminal",
-                ));
+            // Each of these shells ends at once, whosever question it is: what is silent is none of them.
+            Err(Wrong::Silent(why)) => {
+                first.get_or_insert(why);
+                break;
             }
         }
     }
@@ -111,12 +119,11 @@ pub(super) async fn probe(session: &Session) -> Result<Result<(Shell, Programs),
 
 /// Why an answer is none.
 enum Wrong {
-    /// The answer is there, and something else before it.
-    Printed(String),
-    Other(String),
+    Said(String),
+    Silent(String),
 }
 
-async fn ask(session: &Session, shell: Shell) -> Result<Result<Programs, Wrong>> {
+async fn ask(session: &Session, shell: Shell) -> Result<Result<Answer, Wrong>> {
     let command = sh(session, shell, SCRIPT, &[TRICKY]).no_stdin().timeout(WITHIN).output_limit(MOST_ANSWER);
     let output = match command.output().await {
         Ok(output) => output,
@@ -125,30 +132,25 @@ async fn ask(session: &Session, shell: Shell) -> Result<Result<Programs, Wrong>>
             return Err(Error::new(ErrorKind::Unavailable, "open", text).with_source(error));
         }
         Err(error) if error.kind() == rustle_session::ErrorKind::Overrun => {
-            return Ok(Err(Wrong::Other("what answers does not stop writing".into())));
+            return Ok(Err(Wrong::Said("what answers does not stop writing".into())));
         }
         Err(error) => return Err(not_run(Of { operation: "open", path: b"" }, error)),
     };
     let marked = [MARK, TRICKY, b"\n"].concat();
     let at = output.stdout.windows(marked.len()).position(|window| window == marked);
-    let answer = at.map(|at| (at, &output.stdout[at + marked.len()..]));
-    match answer {
-        Some((0, lines)) => {
-            let cut = || Wrong::Other(format!("its answer is cut off: {}", Shown::of(lines)));
-            Ok(Programs::read(lines).ok_or_else(cut))
-        }
-        Some((at, _)) => Ok(Err(Wrong::Printed(Shown::of(&output.stdout[..at]).to_string()))),
-        None => {
-            let said = if output.stdout.is_empty() { &output.stderr } else { &output.stdout };
-            let how = match output.interruption {
-                Some(_) => format!("no answer within {} s", WITHIN.as_secs()),
-                None => output.status.to_string(),
-            };
-            // Some repeat the question in their answer; its beginning is enough.
-            let beginning = &said[..said.len().min(MOST_SHOWN)];
-            Ok(Err(Wrong::Other(format!("{how}, {}", Shown::of(beginning)))))
-        }
+    if let Some(at) = at {
+        let (before, lines) = (&output.stdout[..at], &output.stdout[at + marked.len()..]);
+        let printed = (!before.is_empty()).then(|| Shown::of(before).to_string());
+        let cut = || Wrong::Said(format!("its answer is cut off: {}", Shown::of(lines)));
+        return Ok(Programs::read(lines).map(|programs| Answer { shell, programs, printed }).ok_or_else(cut));
     }
+    let said = if output.stdout.is_empty() { &output.stderr } else { &output.stdout };
+    // Some repeat the question in their answer; its beginning is enough.
+    let beginning = Shown::of(&said[..said.len().min(MOST_SHOWN)]);
+    Ok(Err(match output.interruption {
+        Some(_) => Wrong::Silent(format!("no answer within {} s, {beginning}", WITHIN.as_secs())),
+        None => Wrong::Said(format!("{}, {beginning}", output.status)),
+    }))
 }
 
 /// What each shell would change if it were quoted for another.
@@ -163,7 +165,7 @@ if stat -c %f / >/dev/null 2>&1;then echo stat gnu;
 case $(sync --help 2>&1) in *FILE*)echo sync;;esac;
 case $(mv --help 2>&1) in *-T,*|*finT*)echo mv;;esac;
 elif stat -f %p / >/dev/null 2>&1;then echo stat bsd;fi;
-if find / -prune -printf "" >/dev/null 2>&1;then echo find;fi;
+if find / -ignore_readdir_race -prune -printf "" >/dev/null 2>&1;then echo find;fi;
 if h readlink;then echo readlink;fi;
 if h realpath;then echo real realpath;elif readlink -f / >/dev/null 2>&1;then echo real readlink;fi;
 if h sha256sum||h shasum||h sha256||h openssl;then echo sha256;fi;echo end"#;

@@ -10,8 +10,8 @@ use tokio::io::AsyncWriteExt;
 
 use crate::commands::entries::touch_time;
 use crate::commands::failure::failed;
-use crate::commands::get::{LAST_BYTE, NO_HASH, account, refuse_resume, silent};
-use crate::commands::{Commands, Of, operand, script};
+use crate::commands::get::{NO_HASH, account, refuse_resume, silent};
+use crate::commands::{Commands, Of, PATIENCE, operand, patience, script};
 use crate::error::{Error, ErrorKind, Result};
 use crate::local::details::Details;
 use crate::local::reader::{Piece, Plan, Reader};
@@ -51,25 +51,33 @@ impl Commands {
         }
         let limiter = options.limiter();
         let mut stdin = child.take_stdin();
-        while let Some(piece) = reader.next().await? {
-            let (Piece::Block(block), Some(open)) = (piece, &mut stdin) else { continue };
-            let bytes = block.len() as u64;
-            if let Some(limiter) = &limiter {
-                limiter.take(bytes).await;
-            }
-            match tokio::time::timeout(LAST_BYTE, open.write_bytes(block.into_bytes())).await {
-                Ok(Ok(())) => counted.moved(bytes),
-                // It reads no more: how it ended says why.
-                Ok(Err(_)) => {
-                    stdin = None;
-                    break;
+        // What becomes of the file is told behind its last block. So that one stays here until it is known: a script that has
+        // got as many bytes as it was promised gives them the file's name, whatever they are.
+        let mut held = None;
+        while stdin.is_some() {
+            let next = reader.next().await?;
+            let was_last = next.is_none();
+            let next = next.and_then(|piece| match piece {
+                Piece::Block(block) => Some(block.into_bytes()),
+                Piece::Hole { .. } => None,
+            });
+            if let Some(block) = if was_last { held.take() } else { next.and_then(|next| held.replace(next)) }
+            {
+                let bytes = block.len() as u64;
+                if let Some(limiter) = &limiter {
+                    limiter.take(bytes).await;
                 }
-                Err(_) => return Err(silent(of)),
+                if feed(&mut stdin, block, of).await? {
+                    counted.moved(bytes);
+                }
+            }
+            if was_last {
+                break;
             }
         }
         let read_all = stdin.is_some();
         end(stdin).await;
-        let (status, said) = account(&mut child, of).await?;
+        let (status, said) = account(&mut child, of, patience(length)).await?;
         if !status.success() || !read_all {
             return Err(failed(of, &status, &said));
         }
@@ -136,6 +144,34 @@ impl Commands {
             }
             _ => Ok(there.permissions()),
         }
+    }
+}
+
+impl Commands {
+    pub(crate) async fn write(&self, path: &[u8], content: Bytes) -> Result<()> {
+        let length = content.len() as u64;
+        let of = Of { operation: "write", path };
+        let told = length.to_string();
+        let parameters: [&[u8]; 2] = [&operand("write", path)?, told.as_bytes()];
+        let mut child = self.start(of, script::WRITE, &parameters).await?;
+        let (mut stdin, mut rest) = (child.take_stdin(), content);
+        while !rest.is_empty() && feed(&mut stdin, rest.split_to(rest.len().min(BLOCK)), of).await? {}
+        end(stdin).await;
+        let (status, said) = account(&mut child, of, patience(length)).await?;
+        if status.success() { Ok(()) } else { Err(failed(of, &status, &said)) }
+    }
+}
+
+/// Sends these bytes. Where the other side reads no more, the input is gone afterwards, and how the command ended says why.
+async fn feed(stdin: &mut Option<ChildStdin>, bytes: Bytes, of: Of<'_>) -> Result<bool> {
+    let Some(open) = stdin else { return Ok(false) };
+    match tokio::time::timeout(PATIENCE, open.write_bytes(bytes)).await {
+        Ok(Ok(())) => Ok(true),
+        Ok(Err(_)) => {
+            *stdin = None;
+            Ok(false)
+        }
+        Err(_) => Err(silent(of)),
     }
 }
 

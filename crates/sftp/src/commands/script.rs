@@ -20,7 +20,9 @@ pub(super) fn whole(programs: Programs, body: &str) -> String {
 }
 
 /// `d` walks up until something is there; it ends at `/` or `.`.
-const SHARED: &str = r#"LC_ALL=C;export LC_ALL;
+///
+/// The variables are those by which GNU's `ls` and others tell lengths in other units than bytes.
+const SHARED: &str = r#"echo rustle-script: >&2;LC_ALL=C;export LC_ALL;unset BLOCK_SIZE LS_BLOCK_SIZE BLOCKSIZE;
 u(){ case $d in */*)d=${d%/*};[ "$d" ]||d=/;;*)d=.;;esac;};
 a(){ d=$1;while u;do
 if [ -d "$d" ];then if [ -x "$d" ];then exit 61;fi;exit 62;fi;
@@ -81,11 +83,21 @@ pub(super) const HARD_LINK: &str =
 pub(super) const READ_LINK: &str = r#"t "$1";[ -L "$1" ]||exit 67;readlink "$1"||exit 69"#;
 
 /// Without `-T` a directory in the way would be moved into: it is looked for first.
+///
+/// Between file systems `mv` copies, under the name that counts and for as long as it takes. That is refused where it can be
+/// seen. The directories show it: of files, layered file systems tell the devices below.
 pub(super) fn rename(programs: Programs) -> String {
+    let device = match programs.stat {
+        Stat::Gnu => "stat -L -c %d",
+        Stat::Bsd => "stat -L -f %d",
+        Stat::Ls => "echo unknown;:",
+    };
     let guard = if programs.mv_whole { "" } else { r#"if [ -d "$2" ];then exit 64;fi;"# };
     let whole = mv(programs);
     format!(
-        r#"t "$1";if [ -d "$2" ]&&[ ! -L "$2" ]&&[ ! -d "$1" ];then exit 64;fi;{guard}{whole} "$1" "$2"||{{ 
+        r#"t "$1";if [ -d "$2" ]&&[ ! -L "$2" ]&&[ ! -d "$1" ];then exit 64;fi;{guard}
+d=$1;u;e=$d;d=$2;u;if [ -d "$d" ]&&[ "$({device} "$e")" != "$({device} "$d")" ];then exit 71;fi;
+{whole} "$1" "$2"||{{
 if [ -d "$2" ]&&[ ! -L "$2" ];then exit 63;fi;t "$1";p "$2";}}"#
     )
 }
@@ -110,7 +122,9 @@ if [ -L "$1" ];then {link};fi;d=$1;u;[ -d "$d" ]||a "$1";cd "$d"||exit 62;echo p
 /// For each name: a line about it, NUL, the name, NUL.
 pub(super) fn list(programs: Programs) -> String {
     let each = match programs.find_printf {
-        true => r#"find "$1/." ! -name . -prune -printf "f%y %m %s %U %G %A@ %T@\0%f\0"||exit 69"#,
+        true => {
+            r#"find "$1/." -ignore_readdir_race ! -name . -prune -printf "f%y %m %s %U %G %A@ %T@\0%f\0"||exit 69"#
+        }
         false => {
             r#"for i in "$1"/* "$1"/.[!.]* "$1"/..?*;do
 if [ -e "$i" ]||[ -L "$i" ];then v=$(s "$i")&&printf "%s\0%s\0" "$v" "${i##*/}";fi;done;exit 0"#
@@ -130,6 +144,17 @@ if [ -f "$1" ]&&[ "$(n "$1")" != "$2" ];then exit 68;fi"#;
 /// A line about the file, its bytes, and the line again on standard error, behind a mark: whether it changed meanwhile.
 pub(super) const GET: &str = r#"f "$1";if [ -d "$1" ];then exit 64;fi;[ -f "$1" ]||exit 67;[ -r "$1" ]||exit 62;
 s "$1" L||exit 69;cat <"$1"||exit 69;printf "rustle:%s\n" "$(s "$1" L)" >&2"#;
+
+/// As [`GET`], in blocks: each line of the input is how long the next may be. `dd` says how many blocks it has read, whole and
+/// partial ones; none is the end (IEEE Std 1003.1, `dd`, STDERR).
+pub(super) const GET_PACED: &str = r#"f "$1";if [ -d "$1" ];then exit 64;fi;[ -f "$1" ]||exit 67;[ -r "$1" ]||exit 62;
+s "$1" L||exit 69;exec 3<"$1" 4>&1;while read -r n;do
+r=$({ dd bs="$n" count=1 <&3 >&4;} 2>&1)||{ printf "%s\n" "$r" >&2;exit 69;};
+case $r in 0+0*)break;;esac;done;printf "rustle:%s\n" "$(s "$1" L)" >&2"#;
+
+/// Where the home of the account `$1` is, with `$2` behind it, in place of the parameters. The name has letters, digits and
+/// `_ . -` alone, and begins with a letter or `_`: a shell takes other words behind `~` for other things.
+pub(super) const HOME_OF: &str = r#"eval "h=~$1";case $h in /*);;*)exit 61;;esac;set -- "$h$2";"#;
 
 /// The SHA-256 of the first bytes of a file; the parameters are the path and their number.
 pub(super) fn sha256() -> String {

@@ -57,6 +57,8 @@ pub enum Lack {
     Links,
     /// Both sides of a transfer cannot be compared.
     Verify,
+    /// What is fetched comes as fast as it can: asking for a limit is an error. One for what is sent is kept.
+    Limit,
 }
 
 impl Lack {
@@ -73,7 +75,7 @@ impl Lack {
     }
 
     pub(crate) fn of_scp() -> Vec<Self> {
-        vec![Self::Operations, Self::OpenFiles, Self::Resume, Self::Atomic, Self::Verify]
+        vec![Self::Operations, Self::OpenFiles, Self::Resume, Self::Atomic, Self::Verify, Self::Limit]
     }
 }
 
@@ -90,6 +92,7 @@ impl fmt::Display for Lack {
             Self::SafeRename => "a directory that takes the target's name at that moment is moved into",
             Self::Times => "the times of files are not known",
             Self::Links => "what a link reads is not known",
+            Self::Limit => "a file that is fetched comes as fast as it can, so no limit is taken for it",
             Self::Verify => "the two sides of a transfer are not compared: nothing there makes a SHA-256",
         })
     }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use rustle_sftp_proto::Attributes;
 
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::local::target::{Durability, Finish, Placing, Target};
 use crate::local::writer::Writing;
 use crate::scp::talk::Talk;
@@ -29,6 +29,10 @@ impl Scp {
         let begun = Instant::now();
         // A local file can be given its name at the end, whatever the far side is.
         refuse("get", remote, &Options { atomic: false, ..options.clone() })?;
+        if options.limit.is_some() {
+            let text = "scp's protocol has no way to slow down what the far side sends";
+            return Err(Error::new(ErrorKind::Unsupported, "get", text).at(remote));
+        }
         let way = if options.preserve { "-p -f" } else { "-f" };
         let mut talk = Talk::start("get", remote, self.command("get", way, remote)?).await?;
         let length = fetch(&mut talk, remote, local, options, meter).await;
@@ -58,8 +62,10 @@ async fn fetch(
         }
     };
     // The name decides nothing here. A server that sends another than was asked for sends something else.
-    let asked = remote.rsplit(|byte| matches!(byte, b'/' | b':')).next().unwrap_or_default();
-    if name != asked {
+    // A colon is part of a name for a Unix host, and for a device what ends the name of its disk.
+    let in_directory = remote.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    let on_disk = in_directory.rsplit(|byte| *byte == b':').next().unwrap_or_default();
+    if name != in_directory && name != on_disk {
         let text = format!("`scp` sent a file {}, which was not asked for", Shown::of(&name));
         return Err(talk.error(ErrorKind::InvalidName, text));
     }
@@ -76,15 +82,11 @@ async fn fetch(
         meter.expect_no_more();
     }
     let counted = meter.file(remote.clone(), Some(length));
-    let limiter = options.limiter();
     talk.agree().await?;
     let mut moved = 0;
     while moved < length {
         let data = talk.data(length - moved).await?;
         let bytes = data.len() as u64;
-        if let Some(limiter) = &limiter {
-            limiter.take(bytes).await;
-        }
         writer.write(moved, [data]).await?;
         moved += bytes;
         counted.moved(bytes);

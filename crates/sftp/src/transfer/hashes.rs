@@ -8,10 +8,9 @@ use std::future::{Future, pending};
 
 use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use rustle_session::Session;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::transfer::remote_command::{self, Seen};
+use crate::transfer::remote_command::{Account, Seen};
 
 /// Where transfers ask. Clones ask at the same place.
 #[derive(Debug, Clone)]
@@ -26,7 +25,7 @@ pub(crate) struct Questions {
 
 #[derive(Debug)]
 struct Question {
-    session: Session,
+    account: Account,
     path: Bytes,
     length: u64,
     answer: oneshot::Sender<Result<Seen, String>>,
@@ -43,12 +42,12 @@ impl Hashes {
     /// It is asked with the call, and the answer waited for in what is returned.
     pub(crate) fn ask(
         &self,
-        session: &Session,
+        account: &Account,
         path: Bytes,
         length: u64,
     ) -> impl Future<Output = Result<Seen, String>> + Send + use<> {
         let (answer, answered) = oneshot::channel();
-        let asked = self.questions.send(Question { session: session.clone(), path, length, answer });
+        let asked = self.questions.send(Question { account: account.clone(), path, length, answer });
         async move {
             let over = || "the transfer that it belongs to is over".to_owned();
             asked.map_err(|_| over())?;
@@ -84,10 +83,10 @@ impl Questions {
 async fn answer(questions: Vec<Question>) {
     let questions: Vec<_> = questions.into_iter().filter(|asked| !asked.answer.is_closed()).collect();
     // Those of a transfer lead to the same files, and one that is lost says nothing any more.
-    let living = questions.iter().find(|asked| asked.session.is_open()).or(questions.first());
-    let Some(session) = living.map(|asked| asked.session.clone()) else { return };
+    let living = questions.iter().find(|asked| asked.account.session().is_open()).or(questions.first());
+    let Some(account) = living.map(|asked| asked.account.clone()) else { return };
     let files: Vec<_> = questions.iter().map(|asked| (asked.path.clone(), asked.length)).collect();
-    for (asked, seen) in questions.into_iter().zip(remote_command::sha256_of_each(&session, &files).await) {
+    for (asked, seen) in questions.into_iter().zip(account.sha256_of_each(&files).await) {
         // Whoever asked may have been dropped meanwhile.
         let _ = asked.answer.send(seen);
     }

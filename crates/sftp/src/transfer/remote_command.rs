@@ -1,31 +1,177 @@
 //! What the account's own programs say about a file, where SFTP has no word for it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use rustle_session::{Session, Shell, quote};
+use rustle_session::{Command, Session, Shell, quote};
+use tokio::sync::OnceCell;
 
-/// The SHA-256 of a file's first `length` bytes by whatever program the server has for it, or why there is none.
-///
-/// The command may see other files than SFTP does, behind a changed root for example: it says the length of what it
-/// sees, and a file that is too short for `length` is taken for another.
-pub(crate) async fn sha256(session: &Session, path: &[u8], length: u64) -> Result<[u8; 32], String> {
-    let quoted = quote::quote(Shell::Posix, path).map_err(|error| error.to_string())?;
-    let mut line = b"f=".to_vec();
-    line.extend_from_slice(&quoted);
-    line.extend_from_slice(format!("; n={length}; {SCRIPT}").as_bytes());
-    let output =
-        session.line(line).no_stdin().timeout(time_for(length)).output_limit(MOST_OUTPUT).output().await;
-    let output = output.map_err(|error| format!("the command for it could not be run: {error}"))?;
-    if output.status.code() == Some(MISSING) {
-        return Err(LACKING.into());
+use crate::commands::{NoShell, probe, sh};
+use crate::error::ErrorKind;
+use crate::scp::is_bare;
+
+/// The account that SFTP runs for, and who takes its commands apart, once that has been asked. Cheap to clone; clones ask
+/// together and once.
+#[derive(Debug, Clone)]
+pub(crate) struct Account {
+    session: Session,
+    starter: Arc<OnceCell<Starter>>,
+}
+
+/// Who starts commands.
+#[derive(Debug)]
+enum Starter {
+    /// Names with every byte arrive as they are.
+    Shell { shell: Shell, hashes: bool },
+    /// No shell that is known, for this reason: a name with a byte that means something to one must not get there.
+    Unknown(String),
+    /// Nobody, for this reason.
+    Nobody(String),
+}
+
+impl Account {
+    pub(crate) fn new(session: Session) -> Self {
+        Self { session, starter: Arc::default() }
     }
-    if !output.status.success() {
-        return Err(format!("the command for it failed: {}", output.status));
+
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
     }
-    let mut lines = output.stdout.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
-    let (there, hash) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
-    seen_in(there, hash, length).map(|seen| seen.sha256)
+
+    /// Asks who starts commands, if nobody has: for who will want to know soon.
+    ///
+    /// # Cancel safety
+    /// Dropped, the next who wants to know asks anew.
+    pub(crate) async fn look_up(&self) {
+        if let Err(why) = self.starter().await {
+            tracing::debug!(why, "it could not be asked what runs commands");
+        }
+    }
+
+    async fn starter(&self) -> Result<&Starter, String> {
+        self.starter.get_or_try_init(|| Box::pin(Starter::found(&self.session))).await
+    }
+
+    /// A script with these parameters, for whoever starts commands here; or why none is started.
+    async fn command(&self, script: &str, parameters: &[&[u8]]) -> Result<Command, String> {
+        let starter = self.starter().await?;
+        for word in parameters {
+            starter.takes(word)?;
+        }
+        // Where it is unknown, the text is always the same, and the words are those that every shell takes for themselves.
+        let shell = match starter {
+            Starter::Shell { shell, .. } => *shell,
+            Starter::Unknown(_) | Starter::Nobody(_) => Shell::Posix,
+        };
+        Ok(sh(&self.session, shell, script, parameters).no_stdin().output_limit(MOST_OUTPUT))
+    }
+
+    /// The SHA-256 of a file's first `length` bytes by whatever program the server has for it, or why there is none.
+    ///
+    /// The command may see other files than SFTP does, behind a changed root for example: it says the length of what it
+    /// sees, and a file that is too short for `length` is taken for another.
+    pub(crate) async fn sha256(&self, path: &[u8], length: u64) -> Result<[u8; 32], String> {
+        let count = length.to_string();
+        let script = format!("n=$1;f=$2;echo {MARK};{SCRIPT}");
+        let command = self.command(&script, &[count.as_bytes(), path]).await?;
+        let output = Box::pin(command.timeout(time_for(length)).output()).await;
+        let output = output.map_err(|error| format!("the command for it could not be run: {error}"))?;
+        if output.status.code() == Some(MISSING) {
+            return Err(LACKING.into());
+        }
+        if !output.status.success() {
+            return Err(format!("the command for it failed: {}", output.status));
+        }
+        let lines = answer(&output.stdout);
+        let line = |number: usize| lines.get(number).copied().unwrap_or_default();
+        seen_in(line(0), line(1), length).map(|seen| seen.sha256)
+    }
+
+    /// As [`sha256`](Self::sha256) for each of some files, as many of them as a command line takes with each command.
+    pub(crate) async fn sha256_of_each(&self, files: &[(Bytes, u64)]) -> Vec<Result<Seen, String>> {
+        let starter = match self.starter().await {
+            Ok(starter) => starter,
+            Err(why) => return files.iter().map(|_| Err(why.clone())).collect(),
+        };
+        let mut seen: Vec<Result<Seen, String>> = Vec::with_capacity(files.len());
+        let mut asked = Vec::new();
+        for (number, (path, _)) in files.iter().enumerate() {
+            let on_the_line = starter.takes(path);
+            // For those that are not asked about that is the answer.
+            seen.push(Err(on_the_line.as_ref().err().cloned().unwrap_or_default()));
+            asked.extend(on_the_line.ok().map(|length| (number, length)));
+        }
+        let mut rest = &asked[..];
+        while !rest.is_empty() {
+            let mut line = 0;
+            let taken = rest.iter().take_while(|(_, length)| {
+                line += length + LONGEST_NUMBER;
+                line <= LONGEST_LINE
+            });
+            let (now, later) = rest.split_at(taken.count().max(1));
+            rest = later;
+            let some: Vec<&(Bytes, u64)> = now.iter().map(|(number, _)| &files[*number]).collect();
+            for ((number, _), said) in now.iter().zip(self.sha256_of_some(&some).await) {
+                seen[*number] = said;
+            }
+        }
+        seen
+    }
+
+    /// As [`sha256_of_each`](Self::sha256_of_each), with one command.
+    async fn sha256_of_some(&self, files: &[&(Bytes, u64)]) -> Vec<Result<Seen, String>> {
+        let all = |why: String| files.iter().map(|_| Err(why.clone())).collect();
+        let lengths: Vec<String> = files.iter().map(|(_, length)| length.to_string()).collect();
+        let both = files.iter().zip(&lengths).flat_map(|((path, _), length)| [&path[..], length.as_bytes()]);
+        let parameters: Vec<&[u8]> = both.collect();
+        let total = files.iter().fold(0u64, |total, (_, length)| total.saturating_add(*length));
+        let script = format!("{CHOICE};echo {MARK};{EACH}");
+        let command = match self.command(&script, &parameters).await {
+            Ok(command) => command.timeout(time_for(total)),
+            Err(why) => return all(why),
+        };
+        let output = match Box::pin(command.output()).await {
+            Ok(output) => output,
+            Err(error) => return all(format!("the command for it could not be run: {error}")),
+        };
+        if output.status.code() == Some(MISSING) {
+            return all(LACKING.into());
+        }
+        let lines = answer(&output.stdout);
+        // One that prints more says nothing that could be relied on.
+        if !output.status.success() || lines.len() != 2 * files.len() + 1 {
+            return all(format!("the command for it failed, or printed something else: {}", output.status));
+        }
+        let said = files.iter().zip(lines.chunks_exact(2));
+        said.map(|((_, asked), two)| seen_in(two[0], two[1], *asked)).collect()
+    }
+}
+
+impl Starter {
+    async fn found(session: &Session) -> Result<Self, String> {
+        match probe(session).await {
+            Ok(Ok(answer)) => Ok(Self::Shell { shell: answer.shell, hashes: answer.programs.hashes() }),
+            Ok(Err(NoShell(error))) => Ok(Self::Unknown(error.message().to_owned())),
+            Err(error) if error.kind() == ErrorKind::Unavailable => {
+                Ok(Self::Nobody(error.message().to_owned()))
+            }
+            // A channel that was not to be had may be another time.
+            Err(error) => Err(format!("the command for it could not be run: {error}")),
+        }
+    }
+
+    /// How many bytes the path takes on a command line; or why it must not get there.
+    fn takes(&self, path: &[u8]) -> Result<usize, String> {
+        match self {
+            Self::Shell { hashes: false, .. } => Err(LACKING.into()),
+            Self::Shell { shell, .. } => {
+                quote::quote(*shell, path).map(|quoted| quoted.len()).map_err(|error| error.to_string())
+            }
+            Self::Unknown(_) if is_harmless(path) => Ok(path.len()),
+            Self::Unknown(why) | Self::Nobody(why) => Err(why.clone()),
+        }
+    }
 }
 
 /// A file as commands of the account see it.
@@ -36,55 +182,17 @@ pub(crate) struct Seen {
     pub(crate) sha256: [u8; 32],
 }
 
-/// As [`sha256`] for each of some files, as many of them as a command line takes with each command.
-pub(crate) async fn sha256_of_each(session: &Session, files: &[(Bytes, u64)]) -> Vec<Result<Seen, String>> {
-    let mut seen = Vec::with_capacity(files.len());
-    while seen.len() < files.len() {
-        let (mut line, mut taken, mut total) = (b"set --".to_vec(), Vec::new(), 0u64);
-        for (path, length) in &files[seen.len()..] {
-            // What cannot be quoted is no path that a shell takes.
-            let Ok(quoted) = quote::quote(Shell::Posix, path) else { break };
-            if !taken.is_empty() && line.len() + quoted.len() > LONGEST_LINE {
-                break;
-            }
-            line.push(b' ');
-            line.extend_from_slice(&quoted);
-            line.extend_from_slice(format!(" {length}").as_bytes());
-            taken.push(*length);
-            total = total.saturating_add(*length);
-        }
-        if taken.is_empty() {
-            seen.push(Err("no shell takes its path".into()));
-            continue;
-        }
-        let command = [CHOICE.as_bytes(), b"; ", &line, b"; ", EACH.as_bytes()].concat();
-        let running = session.line(command).no_stdin().timeout(time_for(total)).output_limit(MOST_OUTPUT);
-        match running.output().await {
-            Err(error) => {
-                let why = format!("the command for it could not be run: {error}");
-                seen.extend(taken.iter().map(|_| Err(why.clone())));
-            }
-            Ok(output) if output.status.code() == Some(MISSING) => {
-                seen.extend(taken.iter().map(|_| Err(LACKING.into())));
-            }
-            Ok(output) => {
-                let lines: Vec<&[u8]> =
-                    output.stdout.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).collect();
-                // Something that prints more, a start-up file for one, says nothing that could be relied on.
-                let is_whole = output.status.success() && lines.len() == 2 * taken.len() + 1;
-                seen.extend(taken.iter().enumerate().map(|(number, length)| {
-                    match lines.get(2 * number..2 * number + 2).filter(|_| is_whole) {
-                        Some(two) => seen_in(two[0], two[1], *length),
-                        None => Err(format!(
-                            "the command for it failed, or printed something else: {}",
-                            output.status
-                        )),
-                    }
-                }));
-            }
-        }
-    }
-    seen
+/// Whether a word means itself to everything that takes command lines apart: `%` begins a variable for `cmd.exe`.
+fn is_harmless(word: &[u8]) -> bool {
+    is_bare(word) && !word.contains(&b'%')
+}
+
+/// The lines behind the mark: a start-up file may print before it.
+fn answer(stdout: &[u8]) -> Vec<&[u8]> {
+    let mark = [MARK.as_bytes(), b"\n"].concat();
+    let at = stdout.windows(mark.len()).position(|window| window == mark);
+    let Some(at) = at else { return Vec::new() };
+    stdout[at + mark.len()..].split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).collect()
 }
 
 fn seen_in(length: &[u8], hash: &[u8], asked: u64) -> Result<Seen, String> {
@@ -97,7 +205,7 @@ fn seen_in(length: &[u8], hash: &[u8], asked: u64) -> Result<Seen, String> {
 }
 
 /// A minute, and as long as a slow disk takes for it: some servers run a menu in place of the command.
-fn time_for(length: u64) -> Duration {
+pub(crate) fn time_for(length: u64) -> Duration {
     Duration::from_secs(60 + length / SLOWEST)
 }
 
@@ -139,6 +247,9 @@ head -c \"$n\" 2>/dev/null <\"$f\" | $h || echo -; done";
 /// What is said where the script exits with [`MISSING`].
 const LACKING: &str = "the server has neither check-file nor a program for SHA-256";
 
+/// A length with the space before it and behind it.
+const LONGEST_NUMBER: usize = 22;
+
 /// Linux takes 128 KiB in one argument, and others in all.
 const LONGEST_LINE: usize = 48 * 1024;
 
@@ -147,6 +258,9 @@ const MISSING: u32 = 97;
 
 /// Bytes a second: a memory card in a small router.
 const SLOWEST: u64 = 5_000_000;
+
+/// What stands before it is of a start-up file.
+const MARK: &str = "rustle-sha256:";
 
 const MOST_OUTPUT: u64 = 64 * 1024;
 

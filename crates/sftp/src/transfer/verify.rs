@@ -14,7 +14,6 @@ use crate::local::whole;
 use crate::sftp::Sftp;
 use crate::shown::Shown;
 use crate::transfer::hashes::Hashes;
-use crate::transfer::remote_command;
 use crate::transfer::summary::Verified;
 
 /// A file on the server, as it can be asked about.
@@ -65,7 +64,7 @@ impl Remote<'_> {
         if let Some(hash) = self.check_file(length).await {
             return Ok(Ok(hash));
         }
-        let Some(session) = self.sftp.session() else {
+        let Some(account) = self.sftp.account() else {
             return Ok(Err(
                 "the server has no check-file, and commands cannot be run over this stream".into()
             ));
@@ -75,8 +74,8 @@ impl Remote<'_> {
             self.sftp.engine().path("realpath", Request::RealPath { path: self.path.clone() }).await;
         let path = absolute.map_err(|error| error.at(self.path))?;
         Ok(match self.hashes {
-            Some(hashes) => hashes.ask(session, path, length).await.map(|seen| seen.sha256),
-            None => remote_command::sha256(session, &path, length).await,
+            Some(hashes) => hashes.ask(account, path, length).await.map(|seen| seen.sha256),
+            None => account.sha256(&path, length).await,
         })
     }
 

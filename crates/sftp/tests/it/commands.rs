@@ -1,9 +1,11 @@
 //! Files by plain commands: real shells behind a server without SFTP.
 
+mod beside_sftp;
 mod drops;
 mod host;
 mod opening;
 mod operations;
+mod patience;
 mod patterns;
 mod scp;
 mod transfers;

@@ -28,27 +28,40 @@ pub(crate) fn hashing(root: &Path) -> Builder {
 /// The same, whose command says something else the n-th time, counted from 1.
 fn lying(root: &Path, nth: usize) -> Builder {
     let (root, asked) = (root.to_owned(), Arc::new(AtomicUsize::new(0)));
-    TestServer::builder().sftp(rustle_testserver::Sftp::directory(&root)).command_fn("f=*", move |call| {
-        let lies = asked.fetch_add(1, Ordering::SeqCst) + 1 == nth;
-        said(root.clone(), call, lies)
+    TestServer::builder().sftp(rustle_testserver::Sftp::directory(&root)).command_fn("sh -c *", move |call| {
+        let is_hash = call.command().windows(MARK.len()).any(|part| part == MARK);
+        let lies = is_hash && asked.fetch_add(1, Ordering::SeqCst) + 1 == nth;
+        said(root.clone(), call, is_hash.then_some(lies))
     })
 }
 
-/// What the client's script would print for `f=PATH; n=LENGTH; …`.
-async fn said(root: std::path::PathBuf, mut call: Call, lies: bool) -> Exit {
-    let line = String::from_utf8(call.command().to_vec()).unwrap();
-    let (path, rest) = line["f=".len()..].split_once("; n=").unwrap();
-    let length: usize = rest.split_once(';').unwrap().0.parse().unwrap();
-    let path = path.trim_matches('\'').trim_start_matches('/');
-    let content = std::fs::read(root.join(path)).unwrap();
-    let mut digest = Sha256::digest(&content[..length.min(content.len())]);
-    digest[0] ^= u8::from(lies);
-    let digits: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    match call.stdout().send(format!("{}\n{digits}  -\n", content.len())).await {
+/// What the client's scripts would print: which shell this is, or about `LENGTH PATH` at the end of the line.
+async fn said(root: std::path::PathBuf, mut call: Call, hash: Option<bool>) -> Exit {
+    let answer = match hash {
+        None => [b"rustle:", TRICKY, b"\nsha256\nend\n"].concat(),
+        Some(lies) => {
+            let line = String::from_utf8(call.command().to_vec()).unwrap();
+            let (_, parameters) = line.rsplit_once(" sh ").unwrap();
+            let (length, path) = parameters.split_once(' ').unwrap();
+            let length: usize = length.parse().unwrap();
+            let path = path.trim_matches('\'').trim_start_matches('/');
+            let content = std::fs::read(root.join(path)).unwrap();
+            let mut digest = Sha256::digest(&content[..length.min(content.len())]);
+            digest[0] ^= u8::from(lies);
+            let digits: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("rustle-sha256:\n{}\n{digits}  -\n", content.len()).into_bytes()
+        }
+    };
+    match call.stdout().send(answer).await {
         Ok(()) => Exit::SUCCESS,
         Err(_) => Exit::Silent,
     }
 }
+
+const MARK: &[u8] = b"rustle-sha256:";
+
+/// What only a shell that quotes as POSIX says passes on unchanged.
+const TRICKY: &[u8] = b"-'\"\\\\!$HOME`~*\n;&#\xff";
 
 fn anew(resumed: &Resumed, found: usize) -> bool {
     matches!(resumed, Resumed::Anew { found: there, .. } if *there == found as u64)

@@ -47,7 +47,7 @@ async fn hashes_there(tree: &Tree<'_>, files: &[Both]) -> Vec<Option<[u8; 32]>> 
     if sftp.engine().has(Extension::CheckFile) {
         return join_all(files.iter().map(|file| by_extension(sftp, file))).await;
     }
-    let (Some(session), Some(hashes)) = (sftp.session(), &tree.options.hashes) else {
+    let (Some(account), Some(hashes)) = (sftp.account(), &tree.options.hashes) else {
         return vec![None; files.len()];
     };
     // A command may begin elsewhere than SFTP does, which absolute paths make up for.
@@ -59,7 +59,7 @@ async fn hashes_there(tree: &Tree<'_>, files: &[Both]) -> Vec<Option<[u8; 32]>> 
     let asked: Vec<_> = absolute
         .into_iter()
         .zip(files)
-        .map(|(path, file)| Some((hashes.ask(session, path.ok()?, file.length), file.length)))
+        .map(|(path, file)| Some((hashes.ask(account, path.ok()?, file.length), file.length)))
         .collect();
     join_all(asked.into_iter().map(async |asked| {
         let (asked, length) = asked?;

@@ -2,9 +2,13 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use rustix::process::{Pid, Signal as Signo, kill_process_group};
@@ -25,6 +29,13 @@ pub(crate) struct Host {
     /// Of its own, since some shells keep files there.
     home: TempDir,
     _programs: Option<TempDir>,
+    environment: Vec<(&'static str, &'static str)>,
+    /// Bytes of standard output that its commands have sent.
+    sent: AtomicU64,
+    /// Signals reach nobody, as where OpenSSH's server runs commands of root.
+    is_deaf: bool,
+    /// Who runs the commands, where root runs the tests.
+    user: Option<u32>,
 }
 
 impl Host {
@@ -36,7 +47,27 @@ impl Host {
             folder: tempfile::tempdir().unwrap(),
             home: tempfile::tempdir().unwrap(),
             _programs: None,
+            environment: Vec::new(),
+            sent: AtomicU64::new(0),
+            is_deaf: false,
+            user: None,
         }
+    }
+
+    /// With these variables for each command.
+    pub(crate) fn with_environment(environment: &[(&'static str, &'static str)]) -> Self {
+        Self { environment: environment.to_vec(), ..Self::new() }
+    }
+
+    pub(crate) fn deaf() -> Self {
+        Self { is_deaf: true, ..Self::new() }
+    }
+
+    /// Commands are those of somebody who may not do everything.
+    pub(crate) fn of_nobody() -> Self {
+        let host = Self { user: rustix::process::getuid().is_root().then_some(65_534), ..Self::new() };
+        std::fs::set_permissions(host.folder(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        host
     }
 
     /// Another login shell; `None` where this machine does not have it.
@@ -86,6 +117,10 @@ impl Host {
         assert!(install.args(["-m", "755"]).arg(text).arg(&self.path).status().unwrap().success());
     }
 
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::SeqCst)
+    }
+
     /// Where relative paths begin.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
@@ -106,7 +141,7 @@ impl Host {
                 tokio::task::yield_now().await;
             }
         };
-        let settled = tokio::time::timeout(std::time::Duration::from_secs(60), settled).await;
+        let settled = tokio::time::timeout(Duration::from_secs(60), settled).await;
         assert!(settled.is_ok(), "{:?}", self.names());
     }
 
@@ -119,19 +154,47 @@ impl Host {
         })
     }
 
+    fn prepared(&self, line: &[u8]) -> std::process::Command {
+        let mut command = std::process::Command::new(&self.shell);
+        command
+            .arg("-c")
+            .arg(OsStr::from_bytes(line))
+            .current_dir(self.folder())
+            .env_clear()
+            .env("PATH", &self.path)
+            .env("HOME", self.home.path())
+            .envs(self.environment.iter().copied());
+        if let Some(user) = self.user {
+            command.uid(user);
+        }
+        command
+    }
+
+    /// Runs it while the paused clock stands still: it gets its input as a whole, `reading` for each 32 KiB, and its end is told when `slow` has passed. A
+    /// process of its own that is waited for would have the clock run on to the next timer.
+    pub(crate) async fn run_slowly(&self, mut call: Call, reading: Duration, slow: Duration) -> Exit {
+        let mut file = tempfile::tempfile().unwrap();
+        while let Some(chunk) = call.stdin().chunk().await {
+            std::io::Write::write_all(&mut file, &chunk).unwrap();
+            tokio::time::sleep(reading * u32::try_from(chunk.len()).unwrap() / 32_768).await;
+        }
+        std::io::Seek::rewind(&mut file).unwrap();
+        let output = self.prepared(call.command()).stdin(file).output().unwrap();
+        tokio::time::sleep(slow).await;
+        let sent = call.stdout().send(output.stdout).await.is_ok();
+        match sent && call.stderr().send(output.stderr).await.is_ok() {
+            true => Exit::Code(output.status.code().and_then(|code| u32::try_from(code).ok()).unwrap()),
+            false => Exit::Silent,
+        }
+    }
+
     pub(crate) async fn serve(self: &Arc<Self>) -> TestServer {
         serve_with(self.builder()).await
     }
 
     /// As sshd: signals go to the process group, and where the channel is lost it sees the end of its input.
-    async fn run(&self, mut call: Call) -> Exit {
-        let mut child = Command::new(&self.shell)
-            .arg("-c")
-            .arg(OsStr::from_bytes(call.command()))
-            .current_dir(self.folder())
-            .env_clear()
-            .env("PATH", &self.path)
-            .env("HOME", self.home.path())
+    pub(crate) async fn run(&self, mut call: Call) -> Exit {
+        let mut child = Command::from(self.prepared(call.command()))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -160,6 +223,7 @@ impl Host {
                     if stdout.send(Bytes::copy_from_slice(&buffer[..count])).await.is_err() {
                         break;
                     }
+                    self.sent.fetch_add(count as u64, Ordering::SeqCst);
                 }
             };
             let other = async {
@@ -176,7 +240,7 @@ impl Host {
         // these tests see does not depend on the load.
         let deliver = async {
             loop {
-                if signals.next().await.name() != "KILL" {
+                if signals.next().await.name() != "KILL" && !self.is_deaf {
                     let _ = kill_process_group(group, Signo::TERM);
                 }
             }

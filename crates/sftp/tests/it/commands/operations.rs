@@ -5,11 +5,13 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use rustle_sftp::{ErrorKind, Lack, SetMetadata};
 
 use crate::commands::host::{Host, at_each_host, files_of, odd_names};
+use crate::support::serve_with;
 
 #[tokio::test]
 async fn names_with_every_byte_are_written_listed_read_and_removed() {
@@ -185,7 +187,6 @@ async fn paths_are_made_absolute() {
         assert_eq!(files.canonicalize("./a/../a/file").await.unwrap(), bytes(&home.join("a/file")), "{name}");
         assert_eq!(files.canonicalize("a/new").await.unwrap(), bytes(&home.join("a/new")), "{name}");
         assert_eq!(files.canonicalize("none/new").await.unwrap_err().kind(), ErrorKind::NotFound, "{name}");
-        assert_eq!(files.canonicalize("~root").await.unwrap_err().kind(), ErrorKind::Unsupported, "{name}");
     })
     .await;
 }
@@ -260,4 +261,76 @@ async fn what_the_account_may_not_do_is_told_as_such() {
     }
     fs::set_permissions(host.folder().join("shut"), fs::Permissions::from_mode(0o700)).unwrap();
     server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_entry_that_vanishes_while_it_is_listed_is_passed_over() {
+    at_each_host(async |name, host, files| {
+        let (busy, folder) = (Arc::new(AtomicBool::new(true)), host.folder().to_owned());
+        let still = Arc::clone(&busy);
+        let coming_and_going = std::thread::spawn(move || {
+            for number in (0..100).cycle().take_while(|_| still.load(Ordering::Relaxed)) {
+                let path = folder.join(number.to_string());
+                if fs::remove_file(&path).is_err() {
+                    fs::write(&path, "").unwrap();
+                }
+            }
+        });
+        for _ in 0..20 {
+            let mut entries = files.read_dir(".").await.unwrap();
+            while let Some(entry) = entries.next_entry().await.unwrap() {
+                assert!(entry.metadata().is_file(), "{name}: {entry:?}");
+            }
+        }
+        busy.store(false, Ordering::Relaxed);
+        coming_and_going.join().unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_start_up_file_says_is_no_reason_of_a_command() {
+    let host = Arc::new(Host::of_nobody());
+    fs::write(host.folder().join("locked"), "x").unwrap();
+    fs::set_permissions(host.folder().join("locked"), fs::Permissions::from_mode(0o000)).unwrap();
+    for noise in ["x: command not found\n".to_owned(), "No space left on device\n".repeat(1000)] {
+        let server = serve_with(host.builder().startup_noise_stderr(noise)).await;
+        let files = files_of(&server).await;
+        let here = tempfile::tempdir().unwrap();
+        let back = here.path().join("back");
+        for error in [
+            files.read("locked").await.unwrap_err(),
+            files.get("locked", &back).await.unwrap_err(),
+            files.write("locked", "y").await.unwrap_err(),
+            files.create_dir("new").await.unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
+            assert!(!error.to_string().contains("not found"), "{error}");
+        }
+        server.stop().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_home_of_another_account_is_found_and_its_name_is_only_a_name() {
+    at_each_host(async |name, host, files| {
+        let home = files.canonicalize("~").await.unwrap();
+        assert_eq!(home, fs::canonicalize(host.folder()).unwrap().as_os_str().as_bytes(), "{name}");
+        let root = files.canonicalize("~root").await.unwrap();
+        assert!(root.starts_with(b"/"), "{name}: {root:?}");
+        let below = files.canonicalize("~root/new name/").await;
+        match below {
+            Ok(below) => assert_eq!(below, [&root[..], b"/new name"].concat(), "{name}"),
+            // Where these commands may not look into it.
+            Err(error) => assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{name}: {error}"),
+        }
+        for odd in
+            ["~no-such-account", "~a;touch pwned", "~$(touch pwned)", "~`touch pwned`", "~+", "~-", "~1"]
+        {
+            let error = files.canonicalize(odd).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::NotFound, "{name}, {odd}: {error}");
+        }
+        assert_eq!(host.names(), [""; 0], "{name}");
+    })
+    .await;
 }

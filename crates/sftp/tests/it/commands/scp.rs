@@ -31,7 +31,14 @@ async fn files_go_there_and_back_by_openssh_s_scp() {
         assert!(files.means() == Means::Scp && files.lacks().contains(&Lack::Operations));
         let here = tempfile::tempdir().unwrap();
         let (from, back) = (here.path().join("from"), here.path().join("back"));
-        for (name, length) in [("plain", 0), ("it's a \\ ! $HOME", 1), ("-x", 700_000), ("d/below", 65_536)] {
+        for (name, length) in [
+            ("plain", 0),
+            ("it's a \\ ! $HOME", 1),
+            ("-x", 700_000),
+            ("d/below", 65_536),
+            ("a:b", 3),
+            ("d/a:b:c", 3),
+        ] {
             fs::create_dir_all(host.folder().join("d")).unwrap();
             let content: Vec<u8> = (0..length).map(|index: u32| (index % 251) as u8).collect();
             fs::write(&from, &content).unwrap();
@@ -66,6 +73,10 @@ async fn files_go_there_and_back_by_openssh_s_scp() {
         }
         assert_eq!(files.read("plain").await.map_err(kind), Err(ErrorKind::Unsupported));
         assert!(!host.folder().join("x").exists());
+        // Nothing paces what the far side sends.
+        assert!(files.lacks().contains(&Lack::Limit));
+        let limited = files.get("plain", &back).limit(std::num::NonZeroU64::MIN).await;
+        assert_eq!(limited.map_err(kind), Err(ErrorKind::Unsupported));
         server.stop().await.unwrap();
     }
 }

@@ -1,9 +1,12 @@
 //! Files there and back by commands.
 
 use std::fs;
+use std::future::IntoFuture as _;
 use std::num::NonZeroU64;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, UNIX_EPOCH};
 
 use rustle_sftp::{ErrorKind, Files, Lack, Verified};
 
@@ -55,7 +58,7 @@ async fn permissions_and_times_are_those_that_were_asked_for() {
         let from = here.path().join("from");
         fs::write(&from, "x").unwrap();
         fs::set_permissions(&from, fs::Permissions::from_mode(0o710)).unwrap();
-        let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_500_000_000);
+        let time = UNIX_EPOCH + Duration::from_secs(1_500_000_000);
         fs::File::open(&from).unwrap().set_modified(time).unwrap();
         let mode = |path: &str| fs::metadata(host.folder().join(path)).unwrap().permissions().mode() & 0o7777;
         files.put(&from, "kept").preserve().atomic().await.unwrap();
@@ -170,4 +173,100 @@ async fn a_connection_that_is_cut_leaves_the_old_file_and_nothing_else() {
     host.settles_at(&["file"]).await;
     assert_eq!(fs::read(host.folder().join("file")).unwrap(), b"old");
     drop(server);
+}
+
+/// The script has all the bytes that it was promised: it is not to know so while they may be of two files.
+#[tokio::test]
+async fn a_source_that_is_written_to_while_it_is_read_never_takes_the_place() {
+    let host = Arc::new(Host::deaf());
+    let server = host.serve().await;
+    let files = files_of(&server).await;
+    let here = tempfile::NamedTempFile::new().unwrap();
+    fs::write(here.path(), content(100_000)).unwrap();
+    let writing = Arc::new(AtomicBool::new(true));
+    let writer = std::thread::spawn({
+        let (writing, path) = (Arc::clone(&writing), here.path().to_owned());
+        move || {
+            let file = fs::OpenOptions::new().write(true).open(path).unwrap();
+            for second in (1..).take_while(|_| writing.load(Ordering::Relaxed)) {
+                file.set_modified(UNIX_EPOCH + Duration::from_secs(second)).unwrap();
+            }
+        }
+    });
+    let mut seen = 0;
+    while seen < 10 {
+        fs::write(host.folder().join("file"), "old").unwrap();
+        // Where nothing was noticed it was whole.
+        if let Err(error) = files.put(here.path(), "file").atomic().await {
+            assert_eq!(error.kind(), ErrorKind::Changed, "{error}");
+            host.settles_at(&["file"]).await;
+            assert_eq!(fs::read(host.folder().join("file")).unwrap(), b"old");
+            seen += 1;
+        }
+    }
+    writing.store(false, Ordering::Relaxed);
+    writer.join().unwrap();
+    server.stop().await.unwrap();
+}
+
+/// GNU's `ls` would tell lengths in other units.
+#[tokio::test]
+async fn variables_for_the_units_of_lengths_change_nothing() {
+    let host = Arc::new(Host::with_environment(&[
+        ("BLOCK_SIZE", "1M"),
+        ("LS_BLOCK_SIZE", "1M"),
+        ("BLOCKSIZE", "1048576"),
+    ]));
+    let server = host.serve().await;
+    let files = files_of(&server).await;
+    let here = tempfile::NamedTempFile::new().unwrap();
+    fs::write(here.path(), content(3_000_000)).unwrap();
+    files.put(here.path(), "file").atomic().await.unwrap();
+    files.write("other", content(3_000_000)).await.unwrap();
+    assert_eq!(files.metadata("file").await.unwrap().len(), Some(3_000_000));
+    for name in ["file", "other"] {
+        assert!(fs::read(host.folder().join(name)).unwrap() == content(3_000_000), "{name}");
+    }
+    server.stop().await.unwrap();
+}
+
+/// What is received has crossed the wire: a limit that only holds back what is written would be none.
+#[tokio::test]
+async fn the_far_side_sends_no_faster_than_the_limit_of_a_get() {
+    for (name, host) in hosts() {
+        let server = host.serve().await;
+        let files = files_of(&server).await;
+        let here = tempfile::tempdir().unwrap();
+        let long = fs::File::create(host.folder().join("long")).unwrap();
+        long.set_len(64_000_000).unwrap();
+        let before = host.sent();
+        let most_ahead = Arc::new(Mutex::new(0));
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let (seen, watched, mut stop) = (Arc::clone(&most_ahead), Arc::clone(&host), Some(stop));
+        let get = files.get("long", here.path().join("long")).limit(NonZeroU64::new(2_000_000).unwrap());
+        let get = get.progress(move |progress| {
+            let mut most = seen.lock().unwrap();
+            *most = (*most).max((watched.sent() - before).saturating_sub(progress.bytes()));
+            if progress.bytes() >= 600_000 {
+                drop(stop.take());
+            }
+        });
+        tokio::select! {
+            done = get.into_future() => panic!("{name}: {done:?}"),
+            _ = stopped => {}
+        }
+        let most_ahead = *most_ahead.lock().unwrap();
+        assert!(most_ahead <= 2_000_000 + 2 * 262_144, "{name}: {most_ahead}");
+        // To its end, with a length that is no multiple of anything.
+        fs::write(host.folder().join("short"), content(300_007)).unwrap();
+        for limit in [1_000_000, 100_000_000] {
+            let limit = NonZeroU64::new(limit).unwrap();
+            files.get("short", here.path().join("short")).limit(limit).await.unwrap();
+            assert!(fs::read(here.path().join("short")).unwrap() == content(300_007), "{name}");
+        }
+        fs::write(host.folder().join("empty"), "").unwrap();
+        let empty = files.get("empty", here.path().join("empty")).limit(NonZeroU64::MIN).await.unwrap();
+        assert_eq!((empty.length, empty.changed), (0, false), "{name}");
+        server.stop().await.unwrap();
+    }
 }
