@@ -116,6 +116,9 @@ fn in_this_manner(mut transfer: Transfer, manner: Manner) -> Transfer {
     if manner.preserve {
         transfer = transfer.preserve();
     }
+    if manner.sparse {
+        transfer = transfer.sparse();
+    }
     if let Some(mode) = manner.mode {
         transfer = transfer.mode(mode);
     }

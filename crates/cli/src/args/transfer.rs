@@ -103,7 +103,8 @@ pub(crate) struct MannerArgs {
     #[arg(long)]
     pub(crate) atomic: bool,
     /// Go on from the part that an earlier attempt left, where it is proved to be the file's beginning. With --atomic the
-    /// part is .NAME.rustle-part beside the file, and stays there when a transfer ends early
+    /// part is .NAME.rustle-part beside the file, and stays there when a transfer ends early. With -r each file is gone on
+    /// with, and those that are there already with the same SHA-256 are not moved again
     #[arg(long)]
     pub(crate) resume: bool,
     /// Compare the SHA-256 of both sides at the end; a warning says so where the server has no way to
@@ -115,6 +116,10 @@ pub(crate) struct MannerArgs {
     /// Keep permissions and times (scp's -p, which is the port here)
     #[arg(long)]
     pub(crate) preserve: bool,
+    /// Leave blocks of nothing but zeros out of what is written, as `cp --sparse=always`: such a file takes less room on the
+    /// disk. It makes no difference with --resume, to files of up to 128 KiB in a directory, and where the host has no SFTP
+    #[arg(long)]
+    pub(crate) sparse: bool,
     /// Permissions of the copies, in octal, such as 640
     #[arg(long, value_name = "MODE", value_parser = mode)]
     pub(crate) mode: Option<u32>,
@@ -132,7 +137,7 @@ pub(crate) struct MannerArgs {
 pub(crate) struct TreeArgs {
     /// Directories too, with all that is in them. A destination that is there receives each under its own name, or only what
     /// is in it where the source ends in `/.`
-    #[arg(short, long, conflicts_with_all = ["mode", "resume"])]
+    #[arg(short, long, conflicts_with = "mode")]
     pub(crate) recursive: bool,
     /// At most so many files of a directory at once [default: 256 of up to 128 KiB, as far as the server has handles for
     /// them, since each takes round trips in which nothing else of it happens; 2 longer ones, which fill a link]

@@ -52,6 +52,8 @@ pub(crate) struct Manner {
     pub(crate) resume: bool,
     pub(crate) verify: bool,
     pub(crate) preserve: bool,
+    /// Blocks of zeros become holes.
+    pub(crate) sparse: bool,
     pub(crate) mode: Option<u32>,
     /// Bytes per second.
     pub(crate) limit: Option<NonZeroU64>,
@@ -171,6 +173,7 @@ impl From<MannerArgs> for Manner {
             resume: args.resume,
             verify: args.verify,
             preserve: args.preserve,
+            sparse: args.sparse,
             mode: args.mode,
             limit: args.limit,
             connections: args.connections,

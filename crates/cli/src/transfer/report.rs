@@ -201,6 +201,10 @@ impl Report {
             removed: self.trees.removed,
             kept: self.trees.kept,
             uncompared: self.trees.uncompared,
+            resumed: self.trees.resumed + self.resumed(|_| true),
+            resumed_by_samples: self.trees.sampled + self.resumed(|proof| proof == Proof::Samples),
+            not_resumed: self.trees.anew + self.anew(),
+            bytes_found: self.trees.found + self.found(),
             dry_run: self.trees.dry,
             failed: failed + self.trees.failed,
             unverified: self.trees.unverified,
@@ -213,6 +217,20 @@ impl Report {
 
     fn done(&self) -> impl Iterator<Item = &Summary> {
         self.rows.iter().filter_map(|row| row.result.as_ref().ok())
+    }
+
+    fn resumed(&self, by: impl Fn(Proof) -> bool) -> u64 {
+        let went_on =
+            |summary: &&Summary| matches!(&summary.resumed, Resumed::From { proof, .. } if by(*proof));
+        self.done().filter(went_on).count() as u64
+    }
+
+    fn anew(&self) -> u64 {
+        self.done().filter(|summary| matches!(summary.resumed, Resumed::Anew { .. })).count() as u64
+    }
+
+    fn found(&self) -> u64 {
+        self.done().map(|summary| summary.resumed.from()).sum()
     }
 
     fn bytes(&self) -> u64 {
@@ -239,6 +257,13 @@ struct Sum<'a> {
     removed: u64,
     kept: u64,
     uncompared: u64,
+    /// Files that went on behind what was there already.
+    resumed: u64,
+    resumed_by_samples: u64,
+    /// Files of which something was there that is not known to be their beginning.
+    not_resumed: u64,
+    /// Those that were there already, and were not moved.
+    bytes_found: u64,
     dry_run: bool,
     failed: u64,
     unverified: u64,

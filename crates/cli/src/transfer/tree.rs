@@ -24,7 +24,11 @@ pub(super) struct Told {
 }
 
 pub(super) enum Fate {
-    File { bytes: u64 },
+    File {
+        bytes: u64,
+        /// Where it went on, where an earlier attempt had begun it.
+        from: Option<u64>,
+    },
     Link,
     Unchanged,
     Removed,
@@ -127,11 +131,17 @@ fn in_this_manner(transfer: TreeTransfer, manner: Manner, tree: TreeManner) -> T
     if manner.atomic {
         transfer = transfer.atomic();
     }
+    if manner.resume {
+        transfer = transfer.resume();
+    }
     if manner.verify {
         transfer = transfer.verify();
     }
     if manner.preserve {
         transfer = transfer.preserve();
+    }
+    if manner.sparse {
+        transfer = transfer.sparse();
     }
     if let Some(jobs) = tree.jobs {
         transfer = transfer.files_at_once(jobs);
@@ -144,7 +154,8 @@ fn in_this_manner(transfer: TreeTransfer, manner: Manner, tree: TreeManner) -> T
 
 fn of_event(event: &TreeEvent<'_>, host: &str) -> Told {
     let fate = match event.outcome() {
-        Outcome::File { bytes } => Fate::File { bytes },
+        Outcome::File { bytes } => Fate::File { bytes, from: None },
+        Outcome::Resumed { bytes, from } => Fate::File { bytes, from: Some(from) },
         Outcome::Link => Fate::Link,
         Outcome::Unchanged => Fate::Unchanged,
         Outcome::Removed => Fate::Removed,

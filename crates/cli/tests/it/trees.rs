@@ -166,3 +166,87 @@ async fn a_reader_that_goes_away_in_the_middle_leaves_no_temporary_file() {
     assert!(left.is_empty(), "{left:?}");
     host.server.stop().await.unwrap();
 }
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_is_gone_on_with_and_what_is_there_is_not_moved_again() {
+    let host = Host::with(TestServer::builder().shell().sftp(Sftp::directory("/"))).await;
+    let whole: String = (0..60_000).map(|line| format!("{line}\n")).collect();
+    for name in ["from", "up", "down"] {
+        std::fs::create_dir(host.path(name)).unwrap();
+    }
+    for name in ["done", "begun", "new", "other"] {
+        host.write(&format!("from/{name}"), &format!("{name}{whole}"));
+    }
+    for (to, verb) in [("up", "put"), ("down", "get")] {
+        host.write(&format!("{to}/done"), &format!("done{whole}"));
+        host.write(&format!("{to}/begun"), &format!("begun{whole}")[..100_000]);
+        host.write(&format!("{to}/other"), &"x".repeat(1000));
+        let (from, to) = (format!("{}/.", host.path("from")), host.path(to));
+        let (from, to) = match verb {
+            "put" => (from, format!("web:{to}")),
+            _ => (format!("web:{from}"), to),
+        };
+        let ran = host.run(&["--format", "json", verb, "-r", "--resume", &from, &to]).await;
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        let lines: Vec<serde_json::Value> =
+            ran.stdout().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let begun =
+            lines.iter().find(|line| line["source"].as_str().is_some_and(|path| path.ends_with("begun")));
+        assert_eq!(begun.unwrap()["resumed_from"], 100_000, "{lines:#?}");
+        let sum = lines.last().unwrap();
+        for (field, is) in
+            [("files", 3), ("unchanged", 1), ("resumed", 1), ("not_resumed", 1), ("resumed_by_samples", 0)]
+        {
+            assert_eq!(sum[field], is, "{field}: {sum}");
+        }
+        assert_eq!(sum["bytes_found"], 100_000 + "done".len() + whole.len(), "{sum}");
+        // All of it is there now.
+        let ran = host.run(&[verb, "-r", "--resume", &from, &to]).await;
+        assert!(
+            ran.stderr.starts_with("0 files, 1 directory, 4 the same already, 0 B in "),
+            "{}",
+            ran.stderr
+        );
+    }
+    for name in ["done", "begun", "new", "other"] {
+        assert_eq!(read(&host, &format!("up/{name}")), format!("{name}{whole}"));
+        assert_eq!(read(&host, &format!("down/{name}")), format!("{name}{whole}"));
+    }
+    host.write("down/other", &"y".repeat(1000));
+    let (from, to) = (format!("web:{}/.", host.path("from")), host.path("down"));
+    let ran = host.run(&["get", "-r", "--resume", &from, &to]).await;
+    assert!(ran.stderr.contains("of 1 files something was there that is not known"), "{}", ran.stderr);
+    host.server.stop().await.unwrap();
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn zeros_become_holes_where_that_is_asked_for() {
+    use std::os::unix::fs::MetadataExt;
+
+    let host = Host::with(TestServer::builder().sftp(Sftp::directory("/"))).await;
+    let length = 8 << 20;
+    for name in ["from", "back"] {
+        std::fs::create_dir(host.path(name)).unwrap();
+    }
+    std::fs::write(host.path("from/zeros"), vec![0; length]).unwrap();
+    let from = host.path("from");
+    let web = |path: &str| format!("web:{}", host.path(path));
+    for typed in [
+        &["put", "--sparse", &host.path("from/zeros"), &web("one")][..],
+        &["put", "-r", "--sparse", &from, &web("up")],
+        &["get", "--sparse", &web("from/zeros"), &host.path("two")],
+        &["get", "-r", "--sparse", &web("from"), &host.path("back")],
+    ] {
+        let ran = host.run(typed).await;
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    }
+    for copy in ["one", "up/zeros", "two", "back/from/zeros"] {
+        let metadata = std::fs::metadata(host.path(copy)).unwrap();
+        assert_eq!(metadata.len(), length as u64, "{copy}");
+        // In blocks of 512 bytes.
+        assert!(metadata.blocks() < 1000, "{copy}: {}", metadata.blocks());
+    }
+    host.server.stop().await.unwrap();
+}

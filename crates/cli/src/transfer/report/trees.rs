@@ -27,6 +27,10 @@ pub(super) struct Trees {
     pub(super) removed: u64,
     pub(super) kept: u64,
     pub(super) uncompared: u64,
+    pub(super) resumed: u64,
+    pub(super) sampled: u64,
+    pub(super) anew: u64,
+    pub(super) found: u64,
     /// Nothing is changed, and what would be done is listed.
     pub(super) dry: bool,
 }
@@ -57,7 +61,16 @@ impl Trees {
         let source = Shown::of(&told.source);
         let to = Shown::of(told.destination.as_deref().unwrap_or_default());
         match &told.fate {
-            Fate::File { bytes } => printer.note(format_args!("{source} to {to}: {}", Bytes(*bytes))),
+            Fate::File { bytes, from: None } => {
+                printer.note(format_args!("{source} to {to}: {}", Bytes(*bytes)));
+            }
+            Fate::File { bytes, from: Some(from) } => {
+                printer.note(format_args!(
+                    "{source} to {to}: {}, went on behind {}",
+                    Bytes(*bytes),
+                    Bytes(*from)
+                ));
+            }
             Fate::Link => printer.note(format_args!("{source} to {to}: a link")),
             Fate::Unchanged => printer.note(format_args!("{source}: the same already")),
             Fate::Removed => printer.note(format_args!("{source}: removed")),
@@ -106,6 +119,18 @@ impl Trees {
                 summary.kept
             ));
         }
+        if summary.sampled > 0 && printer.format() == Format::Human {
+            printer.warning(format_args!(
+                "{source}: {} files went on behind a part of which the server let only samples be compared",
+                summary.sampled
+            ));
+        }
+        if summary.anew > 0 && printer.format() == Format::Human {
+            printer.warning(format_args!(
+                "{source}: of {} files something was there that is not known to be their beginning, and was not used",
+                summary.anew
+            ));
+        }
         if summary.uncompared > 0 && printer.format() == Format::Human {
             printer.warning(format_args!(
                 "{source}: {} files were moved because the host has no way to say what is in its own",
@@ -134,6 +159,10 @@ impl Trees {
         self.removed += summary.removed;
         self.kept += summary.kept;
         self.uncompared += summary.uncompared;
+        self.resumed += summary.resumed;
+        self.sampled += summary.sampled;
+        self.anew += summary.anew;
+        self.found += summary.found;
         Ok(())
     }
 
@@ -153,6 +182,9 @@ impl Trees {
         }
         if self.unchanged > 0 {
             let _ = write!(line, ", {} the same already", self.unchanged);
+        }
+        if self.resumed > 0 {
+            let _ = write!(line, ", {} gone on with", self.resumed);
         }
         if self.removed > 0 {
             let _ = write!(line, ", {} removed", self.removed);
@@ -181,6 +213,9 @@ struct Line<'a> {
     destination_base64: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes: Option<u64>,
+    /// Where it went on, where an earlier attempt had begun it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resumed_from: Option<u64>,
     /// What was left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     kind: Option<&'static str>,
@@ -194,7 +229,7 @@ impl<'a> Line<'a> {
         let (destination, destination_base64) =
             told.destination.as_deref().map_or((None, None), text_or_base64);
         let (event, bytes, kind, error) = match &told.fate {
-            Fate::File { bytes } => ("file", Some(*bytes), None, None),
+            Fate::File { bytes, .. } => ("file", Some(*bytes), None, None),
             Fate::Link => ("link", None, None, None),
             Fate::Unchanged => ("unchanged", None, None, None),
             Fate::Removed => ("removed", None, None, None),
@@ -202,6 +237,20 @@ impl<'a> Line<'a> {
             Fate::Skipped(_) => ("skipped", None, Some("other"), None),
             Fate::Failed(failure) => ("failed", None, None, Some(failure)),
         };
-        Self { event, source, source_base64, destination, destination_base64, bytes, kind, error }
+        let resumed_from = match &told.fate {
+            Fate::File { from, .. } => *from,
+            _ => None,
+        };
+        Self {
+            event,
+            source,
+            source_base64,
+            destination,
+            destination_base64,
+            bytes,
+            resumed_from,
+            kind,
+            error,
+        }
     }
 }
