@@ -12,7 +12,7 @@ use std::time::Duration;
 use rustle_session::{
     BoxFuture, Connector, Credentials, HostKeyOffer, HostSetup, HostTrust, PinnedHostKey, Session,
 };
-use rustle_sftp::Transfer;
+use rustle_sftp::{Transfer, TreeTransfer};
 use tokio::sync::OnceCell;
 
 use crate::prompt::Person;
@@ -68,11 +68,20 @@ impl Further {
 
     /// The same transfer, over these connections too where its file is worth it.
     pub(crate) fn carry(&self, transfer: Transfer) -> Transfer {
-        let may_be_made = self.0.iter().filter(|another| !another.has_failed.load(Ordering::Relaxed));
-        may_be_made.fold(transfer, |transfer, another| {
-            let another = Arc::clone(another);
+        self.may_be_made().fold(transfer, |transfer, another| {
             transfer.also_connecting(async move { another.session().await })
         })
+    }
+
+    /// The same for a directory.
+    pub(crate) fn carry_tree(&self, transfer: TreeTransfer) -> TreeTransfer {
+        self.may_be_made().fold(transfer, |transfer, another| {
+            transfer.also_connecting(async move { another.session().await })
+        })
+    }
+
+    fn may_be_made(&self) -> impl Iterator<Item = Arc<Another>> {
+        self.0.iter().filter(|another| !another.has_failed.load(Ordering::Relaxed)).cloned()
     }
 
     /// # Cancel safety

@@ -60,7 +60,7 @@ async fn move_all(
     for (before, job) in jobs.into_iter().enumerate() {
         if let (Kind::Tree, Some(tree)) = (job.kind, plan.tree) {
             let manner = (plan.manner, tree);
-            let moved = tree::move_tree(&job, files, manner, &mut report, printer, target).await?;
+            let moved = tree::move_tree(&job, (files, further), manner, &mut report, printer, target).await?;
             report.add_tree(job.source.bytes(), moved, printer)?;
             continue;
         }

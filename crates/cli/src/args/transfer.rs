@@ -126,8 +126,8 @@ pub(crate) struct MannerArgs {
     /// At most so many bytes a second; K, M and G are 1024 of the one before
     #[arg(long, value_name = "RATE", value_parser = limit)]
     pub(crate) limit: Option<NonZeroU64>,
-    /// So many connections, from 1 to 8, for each file of 64 MiB or more that is not in a directory of -r [default: 2 where
-    /// the host is near and the second login asks nobody anything, else 1]. Those that the host refuses are done without
+    /// So many connections, from 1 to 8, for each file, and for each directory of -r, of 64 MiB or more [default: 2 where the
+    /// host is near and the second login asks nobody anything, else 1]. Those that the host refuses are done without
     #[arg(long, value_name = "N", value_parser = connections)]
     pub(crate) connections: Option<NonZeroUsize>,
 }

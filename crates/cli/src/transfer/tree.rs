@@ -13,6 +13,7 @@ pub(crate) use self::bars::Watch;
 use super::jobs::{Job, Name, Place};
 use super::report::Report;
 use crate::failure::{Failure, Stop, USAGE};
+use crate::further::Further;
 use crate::plan::{Manner, TreeManner};
 use crate::printer::Printer;
 
@@ -52,14 +53,14 @@ enum News {
 /// That of [`TreeTransfer`].
 pub(super) async fn move_tree(
     job: &Job,
-    files: &Files,
+    (files, further): (&Files, &Further),
     (manner, tree): (Manner, TreeManner),
     report: &mut Report,
     printer: &mut Printer,
     target: &str,
 ) -> Result<Result<TreeSummary, Failure>, Stop> {
     let transfer = match begin(job, files) {
-        Ok(transfer) => in_this_manner(transfer, manner, tree),
+        Ok(transfer) => further.carry_tree(in_this_manner(transfer, manner, tree)),
         Err(failure) => return Ok(Err(failure)),
     };
     let watched = |each, watch: Option<Watch>| {

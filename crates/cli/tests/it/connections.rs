@@ -38,3 +38,22 @@ async fn a_refused_connection_is_done_without_and_named_when_asked() {
     assert!(host.server.sftp_content("/copy").unwrap().len() == LENGTH);
     host.server.stop().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_goes_over_another_connection_too_once_it_is_long_enough() {
+    let files = Sftp::memory().file("/few/short", "short");
+    let files =
+        (0..9).fold(files, |files, number| files.file(format!("/many/{number}"), vec![number; LENGTH / 8]));
+    let host = Host::with(TestServer::builder().sftp(files).network(Network::new().rate(32_000_000))).await;
+    for (path, made) in [("web:/few", 1), ("web:/many", 3)] {
+        let ran = host.run(&["get", "-r", "--connections", "2", path, &host.path("copy")]).await;
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        assert_eq!(host.server.record().connections_accepted(), made, "{path}");
+    }
+    for number in 0..9 {
+        assert!(
+            std::fs::read(host.path(&format!("copy/many/{number}"))).unwrap() == vec![number; LENGTH / 8]
+        );
+    }
+    host.server.stop().await.unwrap();
+}
