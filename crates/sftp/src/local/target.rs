@@ -317,16 +317,18 @@ impl Target {
         {
             self.file.set_len(length)?;
         }
+        let syncs = is_regular && finish.durability == Durability::Synced;
+        if syncs {
+            // The permissions after what may take minutes: with some of them nobody could go on with it.
+            self.file.sync_all()?;
+        }
         if let (Mode::Known(mode), None) = (self.mode, finish.preserved.permissions()) {
             set_mode(&self.file, mode)?;
         }
         if is_regular {
             finish.preserved.apply(&self.file)?;
         }
-        match finish.durability {
-            Durability::Synced if is_regular => self.file.sync_all(),
-            Durability::Synced | Durability::Lazy => Ok(()),
-        }
+        if syncs { self.file.sync_all() } else { Ok(()) }
     }
 }
 

@@ -75,7 +75,7 @@ impl Place {
         }
         if options.resume {
             let temporary = Temporary::to_resume(sftp, &target);
-            let (file, resumed) = part(sftp, temporary.path(), source, new, options).await?;
+            let (file, resumed) = part(sftp, temporary.path(), source, new | PRIVATE, options).await?;
             let leaves_holes = false;
             return Ok(Self { file, temporary: Some(temporary), attributes, resumed, leaves_holes });
         }
@@ -106,6 +106,8 @@ async fn in_place(
 ) -> Result<(OpenHandle, Resumed)> {
     let engine = sftp.engine();
     let open = async |flags| {
+        // What its owner may not write could not be gone on with.
+        let mode = if options.resume { mode | PRIVATE } else { mode };
         let new = Attributes::new().with_permissions(mode);
         let opening = Request::Open { path: remote.clone(), flags, attributes: new };
         let opened = engine.handle("open", opening).await;
@@ -161,8 +163,19 @@ async fn part(
         let text = "there is something else in the place of a part";
         return Err(Error::new(ErrorKind::InvalidArgument, "put", text).at(path).with_hint(LOOK));
     }
-    let opening = Request::Open { path: path.clone(), flags: both_ways, attributes: Attributes::new() };
-    let opened = engine.handle("open", opening).await;
+    let open = |flags| {
+        let opening = Request::Open { path: path.clone(), flags, attributes: Attributes::new() };
+        engine.handle("open", opening)
+    };
+    let mut opened = open(both_ways).await;
+    if opened.as_ref().is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
+        && let Ok(file) = open(OpenFlags::READ).await
+    {
+        // An attempt that was cut off at its very end may have given it the permissions of the original.
+        own(engine, &file, path, PRIVATE).await?;
+        file.close("close").await.map_err(|error| error.at(path))?;
+        opened = open(both_ways).await;
+    }
     let file = explained(engine, opened, Doing::Create { path, existing: Existing::Opened }).await?;
     if let Some(open_to) = there.permissions() {
         own(engine, &file, path, if new == PRIVATE { PRIVATE } else { open_to & 0o777 }).await?;

@@ -98,16 +98,12 @@ impl Sending<'_> {
         let helpers = carriers(sftp, Direction::Up, details.length().saturating_sub(from), options);
         let bounds = options.bounds(most_request, 1 + helpers.len());
         let mut store = Store::new(vec![Lane::new(sftp, place.file, bounds)], from);
-        let again = match &*temporary {
-            Some(temporary) => {
-                Reopened { path: temporary.path().clone(), flags: OpenFlags::WRITE, same: Same::Name }
-            }
-            // By now the name may be another file's.
-            None => {
-                let same = Same::Written(store.testimony());
-                Reopened { path: remote.clone(), flags: OpenFlags::READ | OpenFlags::WRITE, same }
-            }
+        // By now the name may be another file's, or a link's: those with rights in the directory can see it.
+        let (path, same) = match &*temporary {
+            Some(temporary) => (temporary.path(), Same::Made(store.testimony())),
+            None => (remote, Same::Written(store.testimony())),
         };
+        let again = Reopened { path: path.clone(), flags: OpenFlags::READ | OpenFlags::WRITE, same };
         store.join(Stripes::open(sftp, helpers, &again, bounds));
         drop(again);
         let (mut length, mut told) = (from, 0);
@@ -208,10 +204,16 @@ impl Sending<'_> {
 async fn end(file: OpenHandle, attributes: Attributes, options: &Options) -> Result<()> {
     let engine = file.engine();
     let handle = || file.handle().clone();
-    let set =
-        (!attributes.is_empty()).then(|| engine.submit(Request::FsetStat { handle: handle(), attributes }));
+    // The permissions last: what it may take minutes to put on the disk must be there to be gone on with if that is cut off,
+    // and some permissions let nobody open it.
     let synced = (options.atomic && engine.has(Extension::Fsync))
         .then(|| engine.submit(Request::Extended(ExtendedRequest::Fsync { handle: handle() })));
+    let set =
+        (!attributes.is_empty()).then(|| engine.submit(Request::FsetStat { handle: handle(), attributes }));
+    let mut ended = match synced {
+        Some(synced) => synced.done("fsync").await,
+        None => Ok(()),
+    };
     if let Some(set) = set {
         // The permissions of what it replaces are kept where that can be; nobody asked for them.
         let is_asked_for = options.preserve || options.mode.is_some();
@@ -219,12 +221,10 @@ async fn end(file: OpenHandle, attributes: Attributes, options: &Options) -> Res
             Err(error) if error.kind() == ErrorKind::Unsupported && !is_asked_for => {
                 tracing::debug!(%error, "the server sets no permissions");
             }
-            done => done?,
+            done => ended = ended.and(done),
         }
     }
-    if let Some(synced) = synced {
-        synced.done("fsync").await?;
-    }
+    ended?;
     file.close("close").await
 }
 

@@ -52,8 +52,8 @@ pub(crate) struct Reopened {
 /// meanwhile, or the connection leads to another machine.
 #[derive(Clone)]
 pub(crate) enum Same {
-    /// By its name, which was made up for it.
-    Name,
+    /// It is written, under a name that was made up for it.
+    Made(Testimony),
     /// It is read, and was like this when it was opened.
     Read(Attributes, Testimony),
     /// It is written, under a name that others may use.
@@ -158,7 +158,11 @@ async fn open(on: Carrier, options: SftpBuilder, file: Reopened, bounds: Bounds)
     let opening = Request::Open { path, flags, attributes: Attributes::new() };
     let file = sftp.engine().handle("open", opening).await?;
     match same {
-        Same::Name => {}
+        Same::Made(mut testimony) => match testimony.hear(&sftp, &file, Length::Grows).await {
+            // Nobody is left who could show more than the name, which only somebody with rights in the directory has by now.
+            Err(error) if error.kind() == ErrorKind::Disconnected => testimony.is_as_long(&file, 0).await?,
+            heard => heard?,
+        },
         Same::Read(original, mut testimony) => {
             let asked = Request::Fstat { handle: file.handle().clone() };
             if !is_alike(&original, &sftp.engine().attributes("fstat", asked).await?) {

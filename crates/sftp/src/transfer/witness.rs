@@ -110,20 +110,31 @@ impl Testimony {
         };
         let end = offset.saturating_add(data.len() as u64);
         let blocks = Blocks { handle: file, limits };
-        let read = blocks.read("read", offset, Extent::Length(data.len() as u64)).await?;
-        if read != data {
-            return Err(another());
-        }
-        if length == Length::Grows {
-            let asked = Request::Fstat { handle: file.handle().clone() };
-            let size = file.engine().attributes("fstat", asked).await?.size();
-            let most = self.reach.load(Ordering::Relaxed);
-            if !size.is_some_and(|size| (end..=most).contains(&size)) {
-                return Err(another());
+        let reading = blocks.read("read", offset, Extent::Length(data.len() as u64));
+        match length {
+            Length::Stays => same(&data, &reading.await?),
+            Length::Grows => {
+                let (read, long) = futures_util::join!(reading, self.is_as_long(file, end));
+                same(&data, &read?)?;
+                long
             }
         }
-        Ok(())
     }
+
+    /// Whether what was opened has at least so many bytes, and no more than the transfer has sent by the time of the answer.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Changed`] where it has not, and whatever the channel has to say.
+    pub(crate) async fn is_as_long(&self, file: &OpenHandle, least: u64) -> Result<()> {
+        let asked = Request::Fstat { handle: file.handle().clone() };
+        let size = file.engine().attributes("fstat", asked).await?.size();
+        let most = self.reach.load(Ordering::Relaxed);
+        size.filter(|size| (least..=most).contains(size)).map(|_| ()).ok_or_else(another)
+    }
+}
+
+fn same(moved: &Bytes, read: &Bytes) -> Result<()> {
+    if moved == read { Ok(()) } else { Err(another()) }
 }
 
 /// A name that leads elsewhere by now.

@@ -66,7 +66,13 @@ impl Temporary {
             return Err(failed(OPERATION, &part, "there is a link in the place of a part"));
         }
         for _ in 0..LOCK_TRIES {
-            let file = options.open(&part).map_err(|error| refused(OPERATION, &part, error))?;
+            let file = match options.open(&part) {
+                // An attempt that was cut off at its very end may have given it its final permissions.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied && is_made_private(&part) => {
+                    continue;
+                }
+                opened => opened.map_err(|error| refused(OPERATION, &part, error))?,
+            };
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
@@ -77,6 +83,11 @@ impl Temporary {
             }
             // Whoever had the lock may have given the file its final name, or removed it.
             if is_still_there(&file, &part).map_err(|error| refused(OPERATION, &part, error))? {
+                if is_ours_and_open_to_others(&file) {
+                    // The same, and somebody may have it open to write: it is not gone on with.
+                    fs::remove_file(&part).map_err(|error| refused(OPERATION, &part, error))?;
+                    continue;
+                }
                 check_own(&file, &part)?;
                 return Ok((file, Self { path: Some(part), stays: true }));
             }
@@ -210,6 +221,52 @@ fn check_own(file: &File, path: &Path) -> Result<(), Error> {
     }
     Err(failed(OPERATION, path, "the part was made by somebody else, or others may write to it")
         .with_hint("look at it, and remove it"))
+}
+
+/// Whether it is a file of this user with one name, which others may write to.
+#[cfg(unix)]
+fn is_ours_and_open_to_others(file: &File) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    file.metadata().is_ok_and(|metadata| {
+        let is_own = metadata.uid() == rustix::process::geteuid().as_raw();
+        is_own && metadata.nlink() == 1 && metadata.is_file() && metadata.mode() & 0o022 != 0
+    })
+}
+
+/// Who else may write is in the directory's access list, and no part changes it.
+#[cfg(windows)]
+fn is_ours_and_open_to_others(_file: &File) -> bool {
+    false
+}
+
+/// Gives a part of this user, which nobody else is at work on, the permissions that parts have.
+#[cfg(unix)]
+fn is_made_private(part: &Path) -> bool {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    std::os::unix::fs::OpenOptionsExt::custom_flags(
+        &mut options,
+        super::flag(rustix::fs::OFlags::NOFOLLOW) | super::NO_WAIT,
+    );
+    let Ok(file) = options.open(part) else { return false };
+    let is_file = file.metadata().is_ok_and(|metadata| metadata.is_file());
+    is_file && file.try_lock().is_ok() && crate::local::preserve::set_mode(&file, 0o600).is_ok()
+}
+
+/// Takes from a part the attribute that keeps everybody from writing.
+#[cfg(windows)]
+#[expect(
+    clippy::permissions_set_readonly_false,
+    reason = "it lets nobody in who was kept out by an access list"
+)]
+fn is_made_private(part: &Path) -> bool {
+    let Ok(metadata) = fs::symlink_metadata(part) else { return false };
+    let mut permissions = metadata.permissions();
+    if !metadata.is_file() || !permissions.readonly() {
+        return false;
+    }
+    permissions.set_readonly(false);
+    fs::set_permissions(part, permissions).is_ok()
 }
 
 #[cfg(windows)]

@@ -279,11 +279,32 @@ mod unix {
         fs::hard_link(&victim, &part).unwrap();
         let error = Target::create(path.clone(), Placing::Resumable, 0o666).await.unwrap_err();
         assert_local(&error, &part, "somebody else");
-        fs::remove_file(&part).unwrap();
-        fs::write(&part, "anybody's").unwrap();
-        set_mode(&part, 0o666);
-        assert!(Target::create(path, Placing::Resumable, 0o666).await.is_err());
         assert_eq!(fs::read(&victim).unwrap(), b"old");
+    }
+
+    #[tokio::test]
+    async fn a_part_that_others_may_write_to_is_begun_anew() {
+        let directory = directory();
+        let path = directory.path().join("a");
+        let part = file_with(&directory, ".a.rustle-part", b"anybody's");
+        let theirs = fs::OpenOptions::new().write(true).open(&part).unwrap();
+        set_mode(&part, 0o666);
+        let target = Target::create(path, Placing::Resumable, 0o666).await.unwrap();
+        assert_eq!((target.found(), fs::read(&part).unwrap()), (0, Vec::new()));
+        assert_eq!(theirs.metadata().unwrap().nlink(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_part_with_the_permissions_of_a_read_only_file_is_gone_on_with() {
+        if is_root() {
+            println!("skipped: root may write everywhere");
+            return;
+        }
+        let directory = directory();
+        let part = file_with(&directory, ".a.rustle-part", b"some");
+        set_mode(&part, 0o444);
+        let target = Target::create(directory.path().join("a"), Placing::Resumable, 0o666).await.unwrap();
+        assert_eq!((target.found(), fs::metadata(&part).unwrap().mode() & 0o777), (4, 0o600));
     }
 
     #[tokio::test]
