@@ -36,12 +36,19 @@ impl Sftp {
     /// # Cancel safety
     /// Dropped, some of it is removed.
     pub async fn remove_dir_all(&self, path: impl AsRef<[u8]>) -> Result<()> {
-        let path = checked("rmdir", path)?;
+        self.remove_dir_all_listing(checked("rmdir", path)?, MOST_LISTINGS).await
+    }
+
+    /// The same with so many directories listed at once, for whoever knows how many handles there are.
+    pub(crate) async fn remove_dir_all_listing(&self, path: Bytes, listings: usize) -> Result<()> {
         let attributes = self.engine().attributes("lstat", Request::Lstat { path: path.clone() }).await;
         let found = attributes.map(Metadata::new).map_err(|error| error.at(&path))?;
         match found.kind() {
             Some(FileKind::Symlink) => self.remove_file(&path).await,
-            Some(FileKind::Directory) | None => Removal::new(self, path, MOST_DIRECTORIES).run().await,
+            Some(FileKind::Directory) | None => {
+                let removal = Removal::new(self, path, MOST_DIRECTORIES);
+                Removal { most_listings: listings.max(1), ..removal }.run().await
+            }
             Some(_) => Err(Error::new(ErrorKind::NotADirectory, "rmdir", "it is not a directory").at(&path)),
         }
     }
@@ -65,6 +72,7 @@ struct Removal<'a> {
     under_way: FuturesUnordered<Pin<Box<dyn Future<Output = Event> + Send + 'a>>>,
     removing: usize,
     listing: usize,
+    most_listings: usize,
     /// Listings that wait until fewer names do.
     paused: Vec<(usize, Box<ReadDir>)>,
     /// Directories that found no room for what is in them, and are listed again when there is some.
@@ -132,6 +140,7 @@ impl<'a> Removal<'a> {
             under_way: FuturesUnordered::new(),
             removing: 0,
             listing: 0,
+            most_listings: MOST_LISTINGS,
             paused: Vec::new(),
             crowded: Vec::new(),
         }
@@ -214,7 +223,7 @@ impl<'a> Removal<'a> {
             }
             self.waiting.push(directory);
         }
-        while self.listing < MOST_LISTINGS
+        while self.listing < self.most_listings
             && let Some(directory) = self.waiting.pop()
         {
             let Some(found) = self.directories.get(directory).and_then(Option::as_ref) else { continue };

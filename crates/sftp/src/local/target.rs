@@ -387,6 +387,6 @@ impl Directory {
 }
 
 #[cfg(unix)]
-const fn flag(flags: rustix::fs::OFlags) -> i32 {
+pub(super) const fn flag(flags: rustix::fs::OFlags) -> i32 {
     flags.bits() as i32
 }

@@ -41,38 +41,51 @@ enum Left {
 }
 
 /// Makes a directory and those above it that are not there. Links on the way are followed: it is for a path that the
-/// user named.
+/// user named. With `fill` the last one is opened up as by [`make_dir`].
 ///
 /// # Errors
 /// [`ErrorKind::Local`](crate::ErrorKind::Local) where one cannot be made, or something else has its name.
 ///
 /// # Cancel safety
 /// Dropped, they are made nevertheless, unless it had not begun.
-pub(crate) async fn create_dir_all(path: PathBuf) -> Result<(), Error> {
+pub(crate) async fn create_dir_all(path: PathBuf, fill: bool) -> Result<(), Error> {
     let shown = path.clone();
-    off_thread(MAKE, &shown, move || fs::create_dir_all(&path).map_err(|error| refused(MAKE, &path, error)))
-        .await
+    let work = move || {
+        fs::create_dir_all(&path).map_err(|error| refused(MAKE, &path, error))?;
+        if fill && let Ok(there) = fs::metadata(&path) {
+            open_up(&path, Links::Follow, Details::from(&there).mode());
+        }
+        Ok(())
+    };
+    off_thread(MAKE, &shown, work).await
 }
 
 /// Makes one directory, or finds it there: a true one, no link to one. It is for names that the server chose, whose
 /// earlier answer may have put a link there that leads elsewhere.
 ///
 /// `mode` are the permissions of a new one, before the system's mask. Its owner can write in it in any case; what it
-/// has in the end is set by [`preserve`] when everything is in it.
+/// has in the end is set by [`preserve`] when everything is in it. With `fill` the owner can write in one that is there too,
+/// which may be read-only since it was filled the last time.
 ///
 /// # Errors
 /// [`ErrorKind::Local`](crate::ErrorKind::Local) where it cannot be made, or something else has its name.
 ///
 /// # Cancel safety
 /// Dropped, it is made nevertheless, unless it had not begun.
-pub(crate) async fn make_dir(path: PathBuf, mode: u32) -> Result<(), Error> {
+pub(crate) async fn make_dir(path: PathBuf, mode: u32, fill: bool) -> Result<(), Error> {
     let shown = path.clone();
     off_thread(MAKE, &shown, move || match new_dir(&path, mode) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             let there = fs::symlink_metadata(&path).map_err(|error| refused(MAKE, &path, error))?;
-            match Details::from(&there).kind() {
-                Kind::Directory => Ok(()),
+            let there = Details::from(&there);
+            match there.kind() {
+                Kind::Directory => {
+                    if fill {
+                        open_up(&path, Links::Keep, there.mode());
+                    }
+                    Ok(())
+                }
                 Kind::Link => {
                     Err(failed(MAKE, &path, "there is a link, which may lead out of the directory"))
                 }
@@ -90,7 +103,7 @@ pub(crate) fn list(path: PathBuf) -> Listing {
 }
 
 impl Listing {
-    /// The next names, up to 1024, so that memory does not depend on the directory; `None` after the last.
+    /// The next names, up to [`AT_ONCE`], so that memory does not depend on the directory; `None` after the last.
     ///
     /// # Errors
     /// [`ErrorKind::Local`](crate::ErrorKind::Local) where the directory cannot be read, or not any further.
@@ -98,7 +111,6 @@ impl Listing {
     /// # Cancel safety
     /// Dropped, the listing is lost, and the next call says so.
     pub(crate) async fn next(&mut self) -> Result<Option<Vec<Entry>>, Error> {
-        const AT_ONCE: usize = 1024;
         let left = std::mem::replace(&mut self.left, Left::Lost);
         let path = self.path.clone();
         let work = move || {
@@ -123,6 +135,9 @@ impl Listing {
         Ok(Some(entries).filter(|entries| !entries.is_empty()))
     }
 }
+
+/// How many names come together.
+pub(crate) const AT_ONCE: usize = 256;
 
 /// All that is in a directory; nothing where it is not there.
 ///
@@ -221,18 +236,26 @@ pub(crate) enum Links {
     Keep,
 }
 
-/// Gives permissions and times to a file or directory that is there, after everything in it is written.
+/// Gives permissions and times to a directory that is there, after everything in it is written.
 ///
 /// # Errors
-/// [`ErrorKind::Local`](crate::ErrorKind::Local) where the system refuses.
+/// [`ErrorKind::Local`](crate::ErrorKind::Local) where the system refuses, where it is no directory, and where it is a link
+/// that is to be kept.
 ///
 /// # Cancel safety
 /// Dropped, it is done nevertheless, unless it had not begun.
-pub(crate) async fn preserve(path: PathBuf, preserved: Preserved) -> Result<(), Error> {
+pub(crate) async fn preserve(path: PathBuf, links: Links, preserved: Preserved) -> Result<(), Error> {
     let shown = path.clone();
     let work = move || {
-        let file = open_for_attributes(&path).map_err(|error| refused(SET, &path, error))?;
-        preserved.apply(&file).map_err(|error| refused(SET, &path, error))
+        let refused = |error| refused(SET, &path, error);
+        let directory = open_for_attributes(&path, links).map_err(refused)?;
+        let metadata = directory.metadata().map_err(refused)?;
+        match Details::from(&metadata).kind() {
+            Kind::Directory => preserved.apply(&directory).map_err(refused),
+            Kind::Link | Kind::File | Kind::Special => {
+                Err(failed(SET, &path, "there is something else in the place of the directory"))
+            }
+        }
     };
     off_thread(SET, &shown, work).await
 }
@@ -297,7 +320,8 @@ pub(crate) async fn link_target(path: PathBuf) -> Result<Bytes, Error> {
     off_thread("read local link", &shown, work).await
 }
 
-fn is_missing(error: &Error) -> bool {
+/// Whether an error of this side says that nothing is there.
+pub(crate) fn is_missing(error: &Error) -> bool {
     let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
     source.is_some_and(|source| source.kind() == io::ErrorKind::NotFound)
 }
@@ -350,20 +374,40 @@ fn new_dir(path: &Path, _mode: u32) -> io::Result<()> {
     fs::create_dir(path)
 }
 
+/// Lets the owner of a directory fill it. Whoever may not do that may still be allowed to write, and is told of each file
+/// otherwise.
 #[cfg(unix)]
-fn open_for_attributes(path: &Path) -> io::Result<File> {
+fn open_up(path: &Path, links: Links, mode: u32) {
+    if mode & 0o700 == 0o700 {
+        return;
+    }
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(mode & 0o7777 | 0o700);
+    let _ = open_for_attributes(path, links).and_then(|directory| directory.set_permissions(mode));
+}
+
+/// On Windows no attribute of a directory keeps anybody from writing in it.
+#[cfg(windows)]
+fn open_up(_path: &Path, _links: Links, _mode: u32) {}
+
+#[cfg(unix)]
+fn open_for_attributes(path: &Path, links: Links) -> io::Result<File> {
+    use super::target::{NO_WAIT, flag};
+    use rustix::fs::OFlags;
+    let no_follow = if links == Links::Keep { flag(OFlags::NOFOLLOW) } else { 0 };
     let mut options = fs::OpenOptions::new();
     // Its attributes are its owner's to set, who may not be allowed to write.
-    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, super::target::NO_WAIT);
+    let flags = NO_WAIT | flag(OFlags::DIRECTORY) | no_follow;
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags);
     options.read(true).open(path)
 }
 
-/// `FILE_FLAG_BACKUP_SEMANTICS` opens directories too, and `FILE_READ_ATTRIBUTES | FILE_WRITE_ATTRIBUTES` is all that is
-/// needed of them.
+/// `FILE_FLAG_BACKUP_SEMANTICS` opens directories too, `FILE_FLAG_OPEN_REPARSE_POINT` a link itself, and
+/// `FILE_READ_ATTRIBUTES | FILE_WRITE_ATTRIBUTES` is all that is needed of them.
 #[cfg(windows)]
-fn open_for_attributes(path: &Path) -> io::Result<File> {
+fn open_for_attributes(path: &Path, links: Links) -> io::Result<File> {
     use std::os::windows::fs::OpenOptionsExt;
-    fs::OpenOptions::new().access_mode(0x0080 | 0x0100).custom_flags(0x0200_0000).open(path)
+    let no_follow = if links == Links::Keep { 0x0020_0000 } else { 0 };
+    fs::OpenOptions::new().access_mode(0x0080 | 0x0100).custom_flags(0x0200_0000 | no_follow).open(path)
 }
 
 #[cfg(unix)]

@@ -67,11 +67,6 @@ pub(crate) fn without_case(name: &[u8]) -> Vec<u8> {
     Rules::Windows.folded(name)
 }
 
-/// Whether it is known which names are one file with this one: macOS takes an accent for the same in two spellings.
-pub(crate) fn is_certain(name: &[u8]) -> bool {
-    !cfg!(target_vendor = "apple") || name.is_ascii()
-}
-
 /// The names of one directory that is being fetched, each of which may come once.
 ///
 /// A server that lists a name twice, first as a link and then as a directory, would have the second written through

@@ -2,6 +2,7 @@
 
 mod account;
 mod already;
+mod certain;
 mod compare;
 mod comparing;
 mod directories;
@@ -325,6 +326,10 @@ impl TreeTransfer {
         let work = async {
             let limits = sftp.engine().limits().await?;
             let room = Room::new(limits, &options);
+            let room = match &rules {
+                Some(rules) if rules.opens_to_compare(&sftp) => room.comparing(),
+                _ => room,
+            };
             let tree = Tree { sftp: &sftp, options: &options, links, keep_out, rules, meter: &meter, room };
             let account = Account::new(listener);
             match way {

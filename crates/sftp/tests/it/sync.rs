@@ -13,6 +13,8 @@ use crate::support::{finish, open, serve};
 #[cfg(unix)]
 mod disk;
 pub(crate) mod ends;
+mod folds;
+mod removed;
 
 /// All files below a directory of this side.
 pub(crate) fn files(top: &Path) -> BTreeMap<String, Vec<u8>> {

@@ -10,6 +10,7 @@ use rustle_testserver::{Fault, SftpEntry, SftpFault, SftpRequest, TestServer};
 use crate::support::{finish, open, serve, serve_with};
 
 mod connections;
+mod directories;
 mod hostile;
 #[cfg(unix)]
 mod resumed;

@@ -154,7 +154,7 @@ impl Trees {
         self.links += summary.links;
         self.unverified += summary.unverified;
         self.changed += summary.changed;
-        self.bytes += summary.bytes;
+        self.bytes = self.bytes.saturating_add(summary.bytes);
         self.unchanged += summary.unchanged;
         self.removed += summary.removed;
         self.kept += summary.kept;

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use super::{assert_local, directory, file_with};
 use crate::local::details::Kind;
 use crate::local::preserve::Preserved;
-use crate::local::tree::{Links, create_dir_all, details, list, make_dir, preserve};
+use crate::local::tree::{AT_ONCE, Links, create_dir_all, details, list, make_dir, preserve};
 #[cfg(unix)]
 use crate::local::tree::{link_target, make_link};
 
@@ -21,7 +21,7 @@ async fn a_large_directory_comes_in_parts_and_whole() {
     let mut listing = list(directory.path().to_owned());
     let (mut found, mut parts) = (BTreeSet::new(), 0);
     while let Some(entries) = listing.next().await.unwrap() {
-        assert!(entries.len() <= 1024);
+        assert!(entries.len() <= AT_ONCE);
         parts += 1;
         for entry in entries {
             let details = entry.details.unwrap();
@@ -29,7 +29,7 @@ async fn a_large_directory_comes_in_parts_and_whole() {
             found.insert(entry.name.into_string().unwrap());
         }
     }
-    assert_eq!((found == wanted, parts), (true, 3));
+    assert_eq!((found == wanted, parts), (true, 10));
     assert!(listing.next().await.unwrap().is_none(), "the end stays the end");
 }
 
@@ -48,24 +48,26 @@ async fn what_cannot_be_listed_is_an_error_with_its_path() {
 async fn directories_are_made_and_found() {
     let directory = directory();
     let deep = directory.path().join("a").join("b").join("c");
-    create_dir_all(deep.clone()).await.unwrap();
-    create_dir_all(deep.clone()).await.unwrap();
-    make_dir(deep.join("d"), 0o755).await.unwrap();
-    make_dir(deep.join("d"), 0o755).await.unwrap();
+    create_dir_all(deep.clone(), false).await.unwrap();
+    create_dir_all(deep.clone(), false).await.unwrap();
+    make_dir(deep.join("d"), 0o755, false).await.unwrap();
+    make_dir(deep.join("d"), 0o755, false).await.unwrap();
     assert_eq!(details(deep.join("d"), Links::Keep).await.unwrap().kind(), Kind::Directory);
     let file = file_with(&directory, "file", b"");
-    assert_local(&make_dir(file.clone(), 0o755).await.unwrap_err(), &file, "a file of this name");
+    assert_local(&make_dir(file.clone(), 0o755, false).await.unwrap_err(), &file, "a file of this name");
     let orphan = directory.path().join("missing").join("d");
-    assert_local(&make_dir(orphan.clone(), 0o755).await.unwrap_err(), &orphan, "no such");
+    assert_local(&make_dir(orphan.clone(), 0o755, false).await.unwrap_err(), &orphan, "no such");
 }
 
 #[tokio::test]
 async fn a_directory_gets_its_times_when_it_is_filled() {
     let directory = directory();
     let path = directory.path().join("a");
-    make_dir(path.clone(), 0o755).await.unwrap();
+    make_dir(path.clone(), 0o755, false).await.unwrap();
     fs::write(path.join("file"), "x").unwrap();
-    preserve(path.clone(), Preserved::NOTHING.times(1_000_000_000, 1_111_111_111).mode(0o755)).await.unwrap();
+    preserve(path.clone(), Links::Keep, Preserved::NOTHING.times(1_000_000_000, 1_111_111_111).mode(0o755))
+        .await
+        .unwrap();
     let wanted = SystemTime::UNIX_EPOCH + Duration::from_secs(1_111_111_111);
     assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), wanted);
     let found = details(path, Links::Keep).await.unwrap();
@@ -94,7 +96,14 @@ async fn a_link_in_the_place_of_a_directory_is_refused() {
     let (outside, path) = (directory.path().join("outside"), directory.path().join("a"));
     fs::create_dir(&outside).unwrap();
     std::os::unix::fs::symlink(&outside, &path).unwrap();
-    assert_local(&make_dir(path.clone(), 0o755).await.unwrap_err(), &path, "there is a link");
+    assert_local(&make_dir(path.clone(), 0o755, false).await.unwrap_err(), &path, "there is a link");
+    let preserved = Preserved::NOTHING.times(1_000_000_000, 1_111_111_111).mode(0o711);
+    assert!(preserve(path.clone(), Links::Keep, preserved).await.is_err());
+    assert_ne!(details(outside.clone(), Links::Keep).await.unwrap().modified(), Some(1_111_111_111));
+    preserve(path, Links::Follow, preserved).await.unwrap();
+    assert_eq!(details(outside, Links::Keep).await.unwrap().modified(), Some(1_111_111_111));
+    let file = file_with(&directory, "file", b"");
+    assert!(preserve(file, Links::Keep, preserved).await.is_err());
 }
 
 #[cfg(unix)]
@@ -103,10 +112,17 @@ async fn a_directory_that_is_made_can_be_filled_whatever_its_permissions_will_be
     use std::os::unix::fs::PermissionsExt;
     let directory = directory();
     let path = directory.path().join("a");
-    make_dir(path.clone(), 0o7500).await.unwrap();
+    make_dir(path.clone(), 0o7500, false).await.unwrap();
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7700, 0o700);
-    preserve(path.clone(), Preserved::NOTHING.mode(0o500)).await.unwrap();
+    preserve(path.clone(), Links::Keep, Preserved::NOTHING.mode(0o500)).await.unwrap();
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o500);
+    make_dir(path.clone(), 0o500, false).await.unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o500);
+    make_dir(path.clone(), 0o500, true).await.unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o700);
+    fs::set_permissions(&path, PermissionsExt::from_mode(0o555)).unwrap();
+    create_dir_all(path.clone(), true).await.unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o755);
 }
 
 #[tokio::test]

@@ -131,7 +131,7 @@ impl Account {
     /// A file was moved with others.
     pub(super) fn file(&mut self, ends: Ends<'_>, bytes: u64) {
         self.summary.files += 1;
-        self.summary.bytes += bytes;
+        self.summary.bytes = self.summary.bytes.saturating_add(bytes);
         self.tell(ends.source, Some(ends.destination), Outcome::File { bytes });
     }
 

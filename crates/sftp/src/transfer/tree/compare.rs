@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt as _};
 use rustle_sftp_proto::{Attributes, Extension, OpenFlags, Request};
 
 use crate::error::Result;
@@ -45,7 +46,8 @@ async fn hashes_here(files: &[Both]) -> Vec<Result<[u8; 32]>> {
 async fn hashes_there(tree: &Tree<'_>, files: &[Both]) -> Vec<Option<[u8; 32]>> {
     let sftp = tree.sftp;
     if sftp.engine().has(Extension::CheckFile) {
-        return join_all(files.iter().map(|file| by_extension(sftp, file))).await;
+        let asked: Vec<_> = files.iter().map(|file| by_extension(sftp, file)).collect();
+        return stream::iter(asked).buffered(tree.room.comparing).collect().await;
     }
     let (Some(account), Some(hashes)) = (sftp.account(), &tree.options.hashes) else {
         return vec![None; files.len()];

@@ -3,6 +3,7 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::transfer::tree::account::{Account, Ends};
 use crate::transfer::tree::compare::{self, Both};
+use crate::transfer::tree::room::BATCHES;
 use crate::transfer::tree::rules::{There, Verdict};
 use crate::transfer::tree::{IN_PLACE, Tree};
 
@@ -134,4 +135,4 @@ pub(super) async fn compare<F: Candidate>(tree: &Tree<'_>, files: Vec<F>) -> Com
 /// Files whose content is compared with one command, and how many such commands there are at once: OpenSSH grants ten
 /// channels, and a disk is busy with less.
 const TOGETHER: usize = 64;
-const AT_ONCE: usize = 2;
+const AT_ONCE: usize = BATCHES;

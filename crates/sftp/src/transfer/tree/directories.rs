@@ -18,6 +18,10 @@ pub(super) struct Directory {
     pub(super) times: Option<(u32, u32)>,
     /// The target does not have it yet, as far as its listing says; known where the target is compared.
     pub(super) is_new: bool,
+    /// How many directories its listing has brought so far.
+    pub(super) below: usize,
+    /// Something in it or below it is still to be removed: what it gets itself waits for that.
+    pub(super) is_held: bool,
 }
 
 /// The directories that something of is still to be done, each under a number that is given again after it.
@@ -38,6 +42,9 @@ struct Place {
 impl Directories {
     /// One more, of which the listing is left.
     pub(super) fn add(&mut self, above: Option<usize>, directory: Directory) -> usize {
+        if let Some(above) = above.and_then(|above| self.places.get_mut(above)?.as_mut()) {
+            above.directory.below += 1;
+        }
         let place = Some(Place { directory, above, left: 1 });
         match self.free.pop() {
             Some(number) => {
@@ -73,11 +80,29 @@ impl Directories {
         }
     }
 
+    /// Something in it is to be removed when all else is done.
+    pub(super) fn hold(&mut self, number: usize) {
+        if let Some(Some(place)) = self.places.get_mut(number) {
+            place.directory.is_held = true;
+        }
+    }
+
     /// It is done; the directory that it is in, if that is one of the tree.
     pub(super) fn remove(&mut self, number: usize) -> Option<usize> {
         let place = self.places.get_mut(number)?.take()?;
         self.free.push(number);
+        if let Some(above) = place.above.filter(|_| place.directory.is_held) {
+            self.hold(above);
+        }
         place.above
+    }
+
+    /// Whether the listing of a directory may bring so many entries more, where so many directories wait to be listed or may
+    /// be in what is on its way. One that has brought many waits until these are done; others are over soon, and what is
+    /// below them goes first.
+    pub(super) fn may_go_on(&self, number: usize, waiting: usize, part: usize) -> bool {
+        let is_wide = self.at(number).is_some_and(|directory| directory.below >= part);
+        waiting.saturating_add(part) <= if is_wide { MANY_WAITING } else { MOST_WAITING }
     }
 
     /// Whether the directory or one above it is at this path without links.
@@ -97,6 +122,12 @@ impl Directories {
     }
 }
 
+/// Directories that have many others in them are not listed on while so many wait.
+const MANY_WAITING: usize = 8192;
+
+/// More directories are not kept, whatever there is.
+pub(super) const MOST_WAITING: usize = 16_384;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,6 +141,8 @@ mod tests {
             mode: None,
             times: None,
             is_new: false,
+            below: 0,
+            is_held: false,
         }
     }
 

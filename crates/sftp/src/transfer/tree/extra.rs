@@ -3,14 +3,25 @@
 use bytes::Bytes;
 
 use crate::error::{Error, ErrorKind};
-use crate::transfer::tree::targets::Left;
+use crate::transfer::tree::targets::{Left, New};
 
 /// What is to be removed when all else went well: `P` is a path of this side or of the server.
 #[derive(Debug)]
 pub(super) struct Extra<P> {
-    all: Vec<Extraneous<P>>,
+    directories: Vec<LeftIn<P>>,
+    count: usize,
+    bytes: usize,
     /// How much more there was than is kept.
     more: u64,
+}
+
+/// What is to be removed in one directory.
+#[derive(Debug)]
+pub(super) struct LeftIn<P> {
+    pub(super) path: P,
+    /// What was put into the directory beside it.
+    pub(super) new: New,
+    pub(super) all: Vec<Extraneous<P>>,
 }
 
 #[derive(Debug)]
@@ -23,25 +34,45 @@ pub(super) struct Extraneous<P> {
 
 impl<P> Default for Extra<P> {
     fn default() -> Self {
-        Self { all: Vec::new(), more: 0 }
+        Self { directories: Vec::new(), count: 0, bytes: 0, more: 0 }
     }
 }
 
 impl<P> Extra<P> {
-    pub(super) fn push(&mut self, extraneous: Extraneous<P>) {
-        if self.all.len() < MOST {
-            self.all.push(extraneous);
-        } else {
-            self.more += 1;
+    /// What is left in one directory. False where that is nothing.
+    pub(super) fn push(&mut self, path: P, new: New, left: impl Iterator<Item = Extraneous<P>>) -> bool {
+        let (mut all, before) = (Vec::new(), self.more);
+        for extraneous in left {
+            // Of which the path has most, as a whole and from the top on.
+            let bytes = self.bytes.saturating_add(3 * extraneous.relative.len());
+            if self.count < MOST && bytes <= MOST_BYTES {
+                (self.count, self.bytes) = (self.count + 1, bytes);
+                all.push(extraneous);
+            } else {
+                self.more += 1;
+            }
         }
+        let is_any = !all.is_empty() || self.more > before;
+        if !all.is_empty() {
+            let bytes = self.bytes.saturating_add(new.bytes);
+            let new = match bytes <= MOST_BYTES {
+                true => {
+                    self.bytes = bytes;
+                    new
+                }
+                false => New { are_more: true, ..New::default() },
+            };
+            self.directories.push(LeftIn { path, new, all });
+        }
+        is_any
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.all.is_empty()
+        self.count == 0 && self.more == 0
     }
 
     pub(super) fn count(&self) -> u64 {
-        self.all.len() as u64 + self.more
+        self.count as u64 + self.more
     }
 
     /// What to say of those that are not kept.
@@ -50,8 +81,8 @@ impl<P> Extra<P> {
         (self.more > 0).then(|| Error::new(ErrorKind::Failure, "sync", text).with_hint("run it again"))
     }
 
-    pub(super) fn into_all(self) -> Vec<Extraneous<P>> {
-        self.all
+    pub(super) fn into_directories(self) -> Vec<LeftIn<P>> {
+        self.directories
     }
 }
 
@@ -63,17 +94,25 @@ pub(super) fn below<'a>(top: &[u8], path: &'a [u8]) -> &'a [u8] {
 
 /// Why something is not removed that may be what was just moved.
 pub(super) fn doubt(path: &[u8]) -> Error {
-    let text = "its name differs from that of something in the source by the case of letters or the spelling of an accent \
-                alone, so that it may be the same file";
+    let text = "it may be the same file as one of the source that has another name: case, the spelling of an accent or a dot \
+                at the end make no difference to some file systems";
     Error::new(ErrorKind::AlreadyExists, "sync", text).at(path).with_hint("remove it yourself, or rename it")
 }
 
-/// Not more are remembered: each has a path, so that they may be some hundred MiB.
+/// Not more are remembered.
 const MOST: usize = 262_144;
+
+/// Of all that is remembered.
+const MOST_BYTES: usize = 256 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn extraneous(relative: Bytes) -> Extraneous<()> {
+        let left = Left { name: Bytes::new(), is_directory: false, may_be_another: false };
+        Extraneous { path: (), relative, left }
+    }
 
     #[test]
     fn a_path_begins_behind_the_top() {
@@ -87,11 +126,21 @@ mod tests {
     #[test]
     fn what_is_not_remembered_is_said() {
         let mut extra = Extra::default();
-        for _ in 0..MOST + 2 {
-            let left = Left { name: Bytes::new(), is_directory: false, may_be_another: false };
-            extra.push(Extraneous { path: (), relative: Bytes::new(), left });
-        }
+        assert!(!extra.push((), New::default(), std::iter::empty()) && extra.is_empty());
+        let all = std::iter::repeat_with(|| extraneous(Bytes::new())).take(MOST + 2);
+        assert!(extra.push((), New::default(), all));
         assert_eq!(extra.count(), MOST as u64 + 2);
         assert!(extra.missed().unwrap().to_string().contains("2 more were"));
+    }
+
+    #[test]
+    fn long_paths_and_many_new_names_do_not_fill_the_memory_either() {
+        let mut extra = Extra::default();
+        let long = Bytes::from(vec![b'x'; MOST_BYTES / 30]);
+        let new = New { bytes: MOST_BYTES, ..New::default() };
+        assert!(extra.push((), new, std::iter::repeat_with(|| extraneous(long.clone())).take(15)));
+        assert_eq!((extra.count(), extra.more), (15, 5));
+        let directories = extra.into_directories();
+        assert_eq!((directories[0].all.len(), directories[0].new.are_more), (10, true));
     }
 }

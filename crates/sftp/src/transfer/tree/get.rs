@@ -1,7 +1,9 @@
 //! A directory from the server.
 
 mod came;
+mod ends;
 mod jobs;
+mod listings;
 mod small;
 mod sync;
 
@@ -17,15 +19,15 @@ use rustle_sftp_proto::{Attributes, FileKind, Request};
 use self::jobs::{Came, Event, Found, essential};
 use crate::error::{Error, ErrorKind, Result};
 use crate::local::details::Kind;
-use crate::local::tree as local;
+use crate::local::tree::{self as local, Links};
 use crate::path::join;
 use crate::read_dir::DirEntry;
 use crate::transfer::names;
 use crate::transfer::tree::account::Account;
 use crate::transfer::tree::comparing::{Candidate as _, Compares as _, Comparing};
-use crate::transfer::tree::directories::{Directories, Directory};
+use crate::transfer::tree::directories::{self, Directories, Directory};
 use crate::transfer::tree::extra::Extra;
-use crate::transfer::tree::listing::Listing;
+use crate::transfer::tree::listing::{LONGEST_NAME, Listing};
 use crate::transfer::tree::report::TreeSummary;
 use crate::transfer::tree::routes::Routes;
 use crate::transfer::tree::targets::Targets;
@@ -55,8 +57,11 @@ pub(super) async fn get(
     };
     match tree.keep_out {
         _ if tree.is_dry() => {}
-        true => local::make_dir(local.clone(), attributes.permissions().unwrap_or(0o777)).await?,
-        false => local::create_dir_all(local.clone()).await?,
+        true => {
+            let mode = attributes.permissions().unwrap_or(0o777);
+            local::make_dir(local.clone(), mode, tree.options.preserve).await?;
+        }
+        false => local::create_dir_all(local.clone(), tree.options.preserve).await?,
     }
     let targets = jobs::targets(tree, local.clone()).await?;
     let mut get = Get::new(tree, account);
@@ -85,6 +90,8 @@ struct Get<'a> {
     came: Vec<Came>,
     jobs: FuturesUnordered<Pin<Box<dyn Future<Output = Event> + Send + 'a>>>,
     listing: usize,
+    /// Listings whose next entries are under way.
+    going_on: usize,
     asking: usize,
     writing: usize,
     fetching: usize,
@@ -100,6 +107,8 @@ struct Get<'a> {
     routes: Routes<'a>,
     /// What only the target has.
     extra: Extra<PathBuf>,
+    /// What only waits for that to be removed.
+    held: Vec<(Directory, Links)>,
     account: Account,
 }
 
@@ -115,6 +124,7 @@ impl<'a> Get<'a> {
             came: Vec::new(),
             jobs: FuturesUnordered::new(),
             listing: 0,
+            going_on: 0,
             asking: 0,
             writing: 0,
             fetching: 0,
@@ -125,6 +135,7 @@ impl<'a> Get<'a> {
             comparing: Comparing::default(),
             routes: Routes::new(tree),
             extra: Extra::default(),
+            held: Vec::new(),
             account,
         }
     }
@@ -164,12 +175,16 @@ impl<'a> Get<'a> {
             self.writing += 1;
             self.jobs.push(Box::pin(jobs::write(batch)));
         }
-        while self.asking < room.files
+        while self.asking + self.listing.saturating_sub(room.listings) < room.files
             && self.at_once() < room.together
             && let Some(found) = self.found.pop_front()
         {
-            let size = found.attributes.size().unwrap_or(0);
-            if self.bytes > 0 && self.bytes + size > room.bytes as u64 {
+            // What is no file is not read, whatever size the server says it has.
+            let size = match found.kind {
+                Some(FileKind::File) => found.attributes.size().unwrap_or(0),
+                _ => 0,
+            };
+            if self.bytes > 0 && self.bytes.saturating_add(size) > room.bytes as u64 {
                 self.found.push_front(found);
                 break;
             }
@@ -198,25 +213,7 @@ impl<'a> Get<'a> {
             let route = self.routes.for_large(found.attributes.size().unwrap_or(0));
             self.jobs.push(Box::pin(jobs::fetch_alone(tree, route, found)));
         }
-        let has_room = self.found.len() + self.large.len() < MOST_FOUND;
-        if has_room && self.waiting.len() < MANY_WAITING {
-            let paused = std::mem::take(&mut self.paused);
-            self.jobs.extend(paused.into_iter().map(|listing| boxed(jobs::list(listing))));
-        }
-        while has_room
-            && self.listing < room.listings
-            && let Some(number) = self.waiting.pop()
-        {
-            let Some(directory) = self.directories.at(number) else { continue };
-            self.listing += 1;
-            self.jobs.push(Box::pin(jobs::open(tree, number, directory.clone())));
-        }
-        // All that may be listed at once have more directories than are kept: one goes on nevertheless.
-        if self.jobs.is_empty()
-            && let Some(listing) = self.paused.pop()
-        {
-            self.jobs.push(Box::pin(jobs::list(listing)));
-        }
+        self.begin_to_list();
         if self.listing == 0 && self.waiting.is_empty() && self.comparing.is_idle() {
             self.tree.meter.expect_no_more();
         }
@@ -231,7 +228,7 @@ impl<'a> Get<'a> {
     /// The channel is over.
     fn take(&mut self, event: Event) -> Result<()> {
         match event {
-            Event::Opened { number, opened } => match opened {
+            Event::Opened { number, is_here, opened } => match opened {
                 Ok((listing, targets)) => {
                     self.account.summary.directories += 1;
                     self.targets.extend(targets.map(|targets| (number, targets)));
@@ -241,22 +238,28 @@ impl<'a> Get<'a> {
                     self.listing -= 1;
                     let path = self.directories.at(number).map(|found| found.remote.clone());
                     self.fail(&path.unwrap_or_default(), error)?;
-                    self.one_less(number);
-                }
-            },
-            Event::Listed { mut listing, entries } => match entries {
-                Some(entries) => {
-                    for entry in entries {
-                        self.meet(&mut listing, entry)?;
+                    match is_here {
+                        true => self.one_less(number),
+                        false => self.not_made(number),
                     }
-                    self.paused.push(listing);
-                }
-                None => {
-                    self.listing -= 1;
-                    self.listed(listing.number);
-                    self.one_less(listing.number);
                 }
             },
+            Event::Listed { mut listing, entries } => {
+                self.going_on -= 1;
+                match entries {
+                    Some(entries) => {
+                        for entry in entries {
+                            self.meet(&mut listing, entry)?;
+                        }
+                        self.paused.push(listing);
+                    }
+                    None => {
+                        self.listing -= 1;
+                        self.listed(listing.number);
+                        self.one_less(listing.number);
+                    }
+                }
+            }
             Event::Looked { found, looked } => {
                 self.asking -= 1;
                 self.looked(found, looked)?;
@@ -404,7 +407,7 @@ impl<'a> Get<'a> {
         });
         let refused = if real.as_ref().is_some_and(|real| self.directories.leads_back(above, real)) {
             Some("the link leads back to a directory that it is in")
-        } else if self.waiting.len() >= MOST_WAITING {
+        } else if self.waiting.len() >= directories::MOST_WAITING {
             Some("more directories are waiting to be listed than are kept")
         } else if found.there.is_some_and(|there| there.kind != Kind::Directory) {
             Some(IN_PLACE)
@@ -449,21 +452,11 @@ fn directory(remote: Bytes, local: PathBuf, attributes: &Attributes) -> Director
         mode: attributes.permissions(),
         times: attributes.accessed().zip(attributes.modified()),
         is_new: false,
+        below: 0,
+        is_held: false,
     }
 }
 
 /// Files that are written in one job, and how many such jobs there are at once: the disk is busy with less.
 const AT_ONCE: usize = 64;
 const WRITERS: usize = 2;
-
-/// Listings pause when so much has been found and not begun.
-const MOST_FOUND: usize = 4096;
-
-/// They pause too while so many directories wait, as long as others get through.
-const MANY_WAITING: usize = 4096;
-
-/// More directories are not kept, whatever the server lists.
-const MOST_WAITING: usize = 16_384;
-
-/// No file system takes more: 255 characters of four bytes.
-const LONGEST_NAME: usize = 1020;

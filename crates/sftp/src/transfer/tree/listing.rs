@@ -47,4 +47,7 @@ impl Listing {
     }
 }
 
-const TOGETHER: usize = 256;
+pub(super) const TOGETHER: usize = 256;
+
+/// No file system takes more: 255 characters of four bytes.
+pub(super) const LONGEST_NAME: usize = 1020;

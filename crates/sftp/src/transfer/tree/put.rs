@@ -1,6 +1,8 @@
 //! A directory to the server.
 
+mod ends;
 mod jobs;
+mod listings;
 mod small;
 mod sync;
 
@@ -22,7 +24,7 @@ use crate::path::join;
 use crate::transfer::names;
 use crate::transfer::tree::account::Account;
 use crate::transfer::tree::comparing::{Candidate as _, Compares as _, Comparing};
-use crate::transfer::tree::directories::{Directories, Directory};
+use crate::transfer::tree::directories::{self, Directories, Directory};
 use crate::transfer::tree::extra::Extra;
 use crate::transfer::tree::report::TreeSummary;
 use crate::transfer::tree::routes::Routes;
@@ -46,7 +48,7 @@ pub(super) async fn put(
     let entries = listing.next().await?;
     let top = Directory { real, ..directory(remote, local, &details) };
     if !top.remote.is_empty() && !tree.is_dry() {
-        jobs::make_dir(tree.sftp.engine(), &top).await?;
+        jobs::make_dir(tree, &top).await?;
     }
     let targets = jobs::targets(tree, &top).await?;
     let mut put = Put::new(tree, account);
@@ -55,6 +57,7 @@ pub(super) async fn put(
     put.targets.extend(targets.map(|targets| (0, targets)));
     put.account.summary.directories = 1;
     put.listing = 1;
+    put.going_on = 1;
     let number = put.directories.add(None, top);
     put.take(Event::Listed { number, listing, entries: Ok(entries) })?;
     put.run().await
@@ -78,6 +81,8 @@ struct Put<'a> {
     ready: VecDeque<(Found, Bytes)>,
     jobs: FuturesUnordered<Pin<Box<dyn Future<Output = Event> + Send + 'a>>>,
     listing: usize,
+    /// Listings whose next entries are under way.
+    going_on: usize,
     reading: usize,
     sending: usize,
     sending_alone: usize,
@@ -91,6 +96,8 @@ struct Put<'a> {
     routes: Routes<'a>,
     /// What only the target has.
     extra: Extra<Bytes>,
+    /// What only waits for that to be removed.
+    held: Vec<Directory>,
     account: Account,
 }
 
@@ -107,6 +114,7 @@ impl<'a> Put<'a> {
             ready: VecDeque::new(),
             jobs: FuturesUnordered::new(),
             listing: 0,
+            going_on: 0,
             reading: 0,
             sending: 0,
             sending_alone: 0,
@@ -116,6 +124,7 @@ impl<'a> Put<'a> {
             comparing: Comparing::default(),
             routes: Routes::new(tree),
             extra: Extra::default(),
+            held: Vec::new(),
             account,
         }
     }
@@ -179,26 +188,7 @@ impl<'a> Put<'a> {
             let route = self.routes.for_large(found.details.length());
             self.jobs.push(Box::pin(jobs::send_alone(tree, route, found)));
         }
-        let has_room = self.found.len() + self.links.len() + self.large.len() < MOST_FOUND;
-        if has_room && self.waiting.len() < MANY_WAITING {
-            for (number, listing) in std::mem::take(&mut self.paused) {
-                self.jobs.push(Box::pin(jobs::list(number, listing)));
-            }
-        }
-        while has_room
-            && self.listing < room.listings
-            && let Some(number) = self.waiting.pop()
-        {
-            let Some(directory) = self.directories.at(number) else { continue };
-            self.listing += 1;
-            self.jobs.push(Box::pin(jobs::make(tree, number, directory.clone())));
-        }
-        // All that may be listed at once have more directories than are kept: one goes on nevertheless.
-        if self.jobs.is_empty()
-            && let Some((number, listing)) = self.paused.pop()
-        {
-            self.jobs.push(Box::pin(jobs::list(number, listing)));
-        }
+        self.begin_to_list();
         if self.listing == 0 && self.waiting.is_empty() && self.comparing.is_idle() {
             self.tree.meter.expect_no_more();
         }
@@ -218,7 +208,8 @@ impl<'a> Put<'a> {
     /// The next small file, as far as there is room for what it holds.
     fn next_small(&mut self) -> Option<Found> {
         let has_room = |found: &mut Found| {
-            self.bytes == 0 || self.bytes + found.details.length() <= self.tree.room.bytes as u64
+            self.bytes == 0
+                || self.bytes.saturating_add(found.details.length()) <= self.tree.room.bytes as u64
         };
         let found = self.found.pop_front_if(has_room)?;
         self.bytes += found.details.length();
@@ -229,7 +220,7 @@ impl<'a> Put<'a> {
     /// The channel is over.
     fn take(&mut self, event: Event) -> Result<()> {
         match event {
-            Event::Made { number, made } => match made {
+            Event::Made { number, is_there, made } => match made {
                 Ok(targets) => {
                     self.account.summary.directories += 1;
                     self.targets.extend(targets.map(|targets| (number, targets)));
@@ -240,10 +231,14 @@ impl<'a> Put<'a> {
                 Err(error) => {
                     self.listing -= 1;
                     self.directory_failed(number, error)?;
-                    self.one_less(number);
+                    match is_there {
+                        true => self.one_less(number),
+                        false => self.not_made(number),
+                    }
                 }
             },
             Event::Listed { number, listing, entries } => {
+                self.going_on -= 1;
                 match entries {
                     Ok(Some(entries)) => {
                         for entry in entries {
@@ -375,7 +370,7 @@ impl<'a> Put<'a> {
         });
         let refused = if real.as_ref().is_some_and(|real| self.directories.leads_back(above, real)) {
             Some("the link leads back to a directory that it is in")
-        } else if self.waiting.len() >= MOST_WAITING {
+        } else if self.waiting.len() >= directories::MOST_WAITING {
             Some("more directories are waiting to be listed than are kept")
         } else if found.there.is_some_and(|there| there.kind != Kind::Directory) {
             Some(IN_PLACE)
@@ -435,18 +430,11 @@ fn directory(remote: Bytes, local: PathBuf, details: &Details) -> Directory {
         mode: Some(details.mode()),
         times: details.modified().map(|modified| (details.accessed().unwrap_or(modified), modified)),
         is_new: false,
+        below: 0,
+        is_held: false,
     }
 }
 
 /// Files that are read in one job, and how many such jobs there are at once: the disk is busy with less.
 const AT_ONCE: usize = 64;
 const READERS: usize = 2;
-
-/// Listings pause when so much has been found and not begun.
-const MOST_FOUND: usize = 4096;
-
-/// They pause too while so many directories wait, as long as others get through.
-const MANY_WAITING: usize = 4096;
-
-/// More directories are not kept, whatever there is.
-const MOST_WAITING: usize = 16_384;

@@ -139,8 +139,8 @@ impl TreeSummary {
             }
             Resumed::NotAsked | Resumed::NothingFound => self.files += 1,
         }
-        self.bytes += moved.length.saturating_sub(from);
-        self.found += from;
+        self.bytes = self.bytes.saturating_add(moved.length.saturating_sub(from));
+        self.found = self.found.saturating_add(from);
         self.changed += u64::from(moved.changed);
         self.unverified += u64::from(matches!(moved.verified, Verified::Impossible(_)));
     }

@@ -16,6 +16,8 @@ pub(super) struct Room {
     pub(super) large: usize,
     /// Directories that are being listed.
     pub(super) listings: usize,
+    /// Files that one batch opens to compare them.
+    pub(super) comparing: usize,
     /// Files of either sort.
     pub(super) together: usize,
     /// Bytes of small files.
@@ -42,11 +44,28 @@ impl Room {
             files: ours.saturating_sub(listings + large).clamp(1, files),
             large,
             listings,
+            comparing: 1,
             together: options.at_once.map_or(usize::MAX, NonZeroUsize::get),
             bytes: MOST_BYTES.min(limit).max(SMALL),
             read: within(limits.max_read),
             write: within(limits.max_write),
         }
+    }
+
+    /// All that may be open when nothing else is under way.
+    pub(super) fn handles(&self) -> usize {
+        self.files + self.large + self.listings
+    }
+
+    /// The same where the server opens files to compare them: these leave room for that.
+    pub(super) fn comparing(self) -> Self {
+        let comparing = (self.files / 4).max(1);
+        Self { files: self.files.saturating_sub(BATCHES * comparing).max(1), comparing, ..self }
+    }
+
+    /// How many directories more may be listed in the place of files.
+    pub(super) fn spare_listings(&self) -> usize {
+        self.listings.min(self.files / 2)
     }
 }
 
@@ -63,6 +82,12 @@ const LARGE: usize = 2;
 const MOST_HANDLES: usize = 320;
 
 const MOST_LISTINGS: usize = 16;
+
+/// Directories that the removal of one lists at once.
+pub(super) const LISTED_BY_REMOVAL: usize = 16;
+
+/// Batches of files that are compared at once.
+pub(super) const BATCHES: usize = 2;
 
 /// What every server has that does not say how many: macOS gives a process 256 open files.
 const UNSAID_HANDLES: usize = 128;
@@ -89,6 +114,14 @@ mod tests {
         assert_eq!(room(1019).files, MOST_FILES);
         assert!(room(0).files >= 64);
         assert_eq!((room(1).files, room(1).write), (1, 1));
+    }
+
+    #[test]
+    fn what_is_opened_to_be_compared_stays_below_it_too() {
+        for handles in [8, 10, 64, 1019, u64::MAX] {
+            let (plain, room) = (room(handles), room(handles).comparing());
+            assert!(room.handles() + BATCHES * room.comparing <= plain.handles(), "{handles}: {room:?}");
+        }
     }
 
     #[test]

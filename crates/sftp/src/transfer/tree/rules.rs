@@ -1,10 +1,11 @@
 //! What makes the transfer of a tree a synchronisation.
 
-use rustle_sftp_proto::{Attributes, FileKind};
+use rustle_sftp_proto::{Attributes, Extension, FileKind};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::glob::pattern::{Component, Pattern};
 use crate::local::details::{Details, Kind};
+use crate::sftp::Sftp;
 
 /// How a target is made equal to its source.
 #[derive(Debug, Default)]
@@ -55,6 +56,11 @@ impl Rules {
     /// Whether a path below the top of the tree is left alone on both sides.
     pub(super) fn excludes(&self, relative: &[u8], is_directory: bool) -> bool {
         self.excluded.iter().any(|pattern| fits(pattern, relative, is_directory))
+    }
+
+    /// Whether files of the server are opened to be compared.
+    pub(super) fn opens_to_compare(&self, sftp: &Sftp) -> bool {
+        self.compare == Compare::Checksum && sftp.engine().has(Extension::CheckFile)
     }
 
     /// What is to be done about a file of this length and time.

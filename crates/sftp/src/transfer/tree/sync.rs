@@ -91,8 +91,9 @@ impl TreeSync {
     /// failed by then, a directory of the source that could not be read for one, nothing is removed:
     /// [`TreeSummary::kept`] says of how much.
     ///
-    /// What may be another spelling of a name that was just moved, by the case of letters alone, is not removed either, since
-    /// some file systems take both for one file: it is a failure.
+    /// A directory that something was put into is listed once more before: what may be the same file by another name, as case
+    /// and the spelling of an accent make no difference to some file systems, is not removed either, and is a failure.
+    /// Directories get their permissions and times after that.
     pub fn delete(mut self) -> Self {
         self.delete = true;
         self

@@ -9,15 +9,16 @@ use crate::local::details::Kind;
 use crate::local::tree::Entry;
 use crate::sftp::Sftp;
 use crate::transfer::names;
+use crate::transfer::tree::listing::LONGEST_NAME;
 use crate::transfer::tree::rules::There;
 
 /// The names of one directory of the target that the source has not named yet.
 #[derive(Debug, Default)]
 pub(super) struct Targets {
-    names: HashMap<Vec<u8>, (Bytes, There)>,
+    names: HashMap<Bytes, (Bytes, There)>,
+    bytes: usize,
     side: Side,
-    /// Names that are new here, without regard to upper and lower case.
-    new: HashSet<Vec<u8>>,
+    new: New,
 }
 
 /// Where names are those of a file system that is known.
@@ -28,12 +29,21 @@ enum Side {
     There,
 }
 
+/// What the source has in a directory and the target did not have.
+#[derive(Debug, Default)]
+pub(super) struct New {
+    pub(super) names: HashSet<Bytes>,
+    pub(super) bytes: usize,
+    /// There are more than are kept.
+    pub(super) are_more: bool,
+}
+
 /// A name that only the target has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Left {
     pub(super) name: Bytes,
     pub(super) is_directory: bool,
-    /// It may be a file that the source has by a name that differs in letters' case.
+    /// It may be a file that the source has by another name.
     pub(super) may_be_another: bool,
 }
 
@@ -50,16 +60,11 @@ impl Targets {
 
     /// What is in a directory of the server.
     pub(super) async fn there(sftp: &Sftp, path: &Bytes) -> Result<Self> {
-        let mut targets = Self { side: Side::There, ..Self::default() };
+        let mut targets = Self::nothing_there();
         let mut listing = sftp.read_dir(path).await?;
         while let Some(entry) = listing.next_entry().await? {
-            if targets.names.len() >= names::Siblings::MOST {
-                let text = "the server lists more names in one directory than are taken here";
-                return Err(Error::new(ErrorKind::Protocol, "list", text).at(path));
-            }
-            let name = Bytes::copy_from_slice(entry.name());
             let there = There::from(entry.metadata().attributes());
-            targets.names.insert(targets.side.key(&name), (name, there));
+            targets.admit(entry.name(), there).map_err(|error| error.at(path))?;
         }
         Ok(targets)
     }
@@ -69,51 +74,102 @@ impl Targets {
         Self { side: Side::There, ..Self::default() }
     }
 
+    /// Takes one more name of the server, as far as names may fill the memory.
+    fn admit(&mut self, name: &[u8], there: There) -> Result<()> {
+        self.bytes = self.bytes.saturating_add(name.len());
+        let text = if name.len() > LONGEST_NAME {
+            "the server lists a name that is longer than any file system takes"
+        } else if self.names.len() >= names::Siblings::MOST || self.bytes > MOST_BYTES {
+            "the server lists more names in one directory than are taken here"
+        } else {
+            let name = Bytes::copy_from_slice(name);
+            self.names.insert(self.side.key(&name), (name, there));
+            return Ok(());
+        };
+        Err(Error::new(ErrorKind::Protocol, "list", text))
+    }
+
     /// What the target has under a name of the source, which is taken out.
     pub(super) fn take(&mut self, name: &[u8]) -> Option<There> {
-        let found = self.names.remove(&self.side.key(name));
-        if found.is_none() {
-            self.new.insert(names::without_case(name));
+        let found = self.names.remove(&self.side.key(&Bytes::copy_from_slice(name)));
+        // Where nothing is left, nothing is taken for it.
+        if found.is_none() && !self.names.is_empty() {
+            self.new.insert(name);
         }
         found.map(|(_, there)| there)
     }
 
-    /// What the source has not named.
-    pub(super) fn left(self) -> Vec<Left> {
+    /// What the source has not named, and what it has named beside it.
+    pub(super) fn left(self) -> (Vec<Left>, New) {
         let Self { names, new, .. } = self;
+        if names.is_empty() {
+            return (Vec::new(), new);
+        }
+        let folded: HashSet<_> = new.names.iter().map(|name| names::without_case(name)).collect();
         let left = names.into_values().map(|(name, there)| Left {
             is_directory: there.kind == Kind::Directory,
-            may_be_another: new.contains(&names::without_case(&name)) || !names::is_certain(&name),
+            may_be_another: folded.contains(&names::without_case(&name)),
             name,
         });
-        left.collect()
+        (left.collect(), new)
+    }
+}
+
+impl New {
+    fn insert(&mut self, name: &[u8]) {
+        let bytes = self.bytes.saturating_add(name.len());
+        if bytes > MOST_BYTES {
+            self.are_more = true;
+        } else {
+            self.bytes = bytes;
+            self.names.insert(Bytes::copy_from_slice(name));
+        }
     }
 }
 
 impl Side {
-    fn key(self, name: &[u8]) -> Vec<u8> {
+    fn key(self, name: &Bytes) -> Bytes {
         match self {
-            Self::Here => names::as_one(name),
-            Self::There => name.to_vec(),
+            Self::Here => Bytes::from(names::as_one(name)),
+            Self::There => name.clone(),
         }
     }
 }
+
+/// A million names of 64 bytes.
+const MOST_BYTES: usize = 64 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const FILE: There = There { kind: Kind::File, length: Some(1), modified: None };
+
     #[test]
     fn what_the_source_names_is_taken_out_and_case_alone_makes_doubt() {
-        let there = There { kind: Kind::File, length: Some(1), modified: None };
         let mut targets = Targets::nothing_there();
         for name in ["a", "README", "old"] {
-            targets.names.insert(name.into(), (name.into(), there));
+            targets.admit(name.as_bytes(), FILE).unwrap();
         }
-        assert_eq!((targets.take(b"a"), targets.take(b"readme")), (Some(there), None));
-        let mut left = targets.left();
+        assert_eq!((targets.take(b"a"), targets.take(b"readme")), (Some(FILE), None));
+        let (mut left, new) = targets.left();
         left.sort_by(|one, other| one.name.cmp(&other.name));
         let said: Vec<_> = left.iter().map(|left| (&left.name[..], left.may_be_another)).collect();
         assert_eq!(said, [(&b"README"[..], true), (b"old", false)]);
+        assert_eq!(new.names, HashSet::from([Bytes::from("readme")]));
+    }
+
+    #[test]
+    fn names_do_not_fill_the_memory_whatever_their_length() {
+        let mut targets = Targets::nothing_there();
+        let error = targets.admit(&[b'x'; 32 * 1024], FILE).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Protocol);
+        let name = |number: usize| format!("{number:0LONGEST_NAME$}");
+        let mut targets = Targets::nothing_there();
+        let taken = (0..100_000).take_while(|number| targets.admit(name(*number).as_bytes(), FILE).is_ok());
+        assert_eq!(taken.count(), MOST_BYTES / LONGEST_NAME);
+        assert!((0..70_000).all(|number| targets.take(name(1_000_000 + number).as_bytes()).is_none()));
+        let (left, new) = targets.left();
+        assert_eq!((left.len(), new.names.len(), new.are_more), (65_793, 65_793, true));
     }
 }

@@ -14,6 +14,10 @@ use super::*;
 const LINK: u32 = 0o120_777;
 const DIRECTORY: u32 = 0o040_755;
 const FILE: u32 = 0o100_644;
+/// A file that is said to be as long as a number can be.
+const ENDLESS: u32 = 0o100_600;
+/// The same without a word of what it is.
+const UNSAID: u32 = 0;
 
 /// Lists these names in `/top`, and a file `inside` in every other directory; files hold `evil`, and links lead to `to`.
 struct Player {
@@ -66,7 +70,11 @@ impl Player {
                 }
                 let names = if path == "/top" { self.names.clone() } else { vec![("inside", FILE)] };
                 let entry = |(name, mode): (&'static str, u32)| {
-                    let attributes = Attributes::new().with_permissions(mode).with_size(4);
+                    let attributes = match mode {
+                        UNSAID => Attributes::new().with_size(u64::MAX),
+                        ENDLESS => Attributes::new().with_permissions(mode).with_size(u64::MAX),
+                        _ => Attributes::new().with_permissions(mode).with_size(4),
+                    };
                     NameEntry::new(Bytes::from_static(name.as_bytes()), Bytes::new(), attributes)
                 };
                 Reply::Name(names.into_iter().map(entry).collect())
@@ -152,4 +160,27 @@ async fn a_listing_without_an_end_is_a_failure_of_its_directory() {
     assert_eq!((summary.files, summary.failures.len()), (1, 1), "{summary:?}");
     assert_eq!(summary.failures[0].path, "/top/dir");
     assert_eq!(summary.failures[0].error.kind(), ErrorKind::Protocol);
+}
+
+#[tokio::test]
+async fn sizes_that_no_sum_has_room_for_are_only_sizes() {
+    // What is looked at turns out to be a directory.
+    let (summary, names) = fetched(&[("a", FILE), ("b", UNSAID)], LinkPolicy::Skip, false).await;
+    assert_eq!((summary.files, summary.failures.len(), names), (2, 0, vec!["a".to_owned(), "b".to_owned()]));
+
+    let here = tempfile::tempdir().unwrap();
+    let (near, far) = tokio::io::duplex(64 * 1024);
+    let names = vec![("a", ENDLESS), ("b", ENDLESS), ("c", FILE)];
+    let framer = Framer::new(Limits::default());
+    let player = Player { stream: far, framer, names, to: Bytes::new(), endless: false };
+    let sync = async {
+        let (reader, writer) = tokio::io::split(near);
+        let sftp = Sftp::over(reader, writer).await.unwrap();
+        sftp.sync_from("/top", here.path()).dry_run().await.unwrap()
+    };
+    let summary = tokio::select! {
+        summary = sync => summary,
+        () = player.play() => panic!("the client hung up"),
+    };
+    assert_eq!((summary.files, summary.bytes), (3, u64::MAX));
 }

@@ -8,7 +8,7 @@ use rustle_sftp_proto::{Attributes, FileKind, Request};
 use crate::error::{Error, ErrorKind, Result};
 use crate::explain::{Doing, explained};
 use crate::local::details::Kind;
-use crate::local::tree as local;
+use crate::local::tree::{self as local, Links};
 use crate::local::whole::{Wanted, write_small};
 use crate::read_dir::DirEntry;
 use crate::transfer::get as whole;
@@ -88,6 +88,7 @@ pub(super) struct Note {
 pub(super) enum Event {
     Opened {
         number: usize,
+        is_here: bool,
         opened: Result<(Listing, Option<Targets>)>,
     },
     Listed {
@@ -129,13 +130,14 @@ pub(super) async fn open(tree: &Tree<'_>, number: usize, directory: Directory) -
     let mode = directory.mode.unwrap_or(0o777);
     let made = async {
         if !tree.is_dry() {
-            local::make_dir(directory.local.clone(), mode).await?;
+            local::make_dir(directory.local.clone(), mode, tree.options.preserve).await?;
         }
-        targets(tree, directory.local).await
+        Ok(targets(tree, directory.local).await)
     };
     let opened = Listing::open(tree.sftp, number, directory.remote);
     let (made, opened) = futures_util::join!(made, opened);
-    Event::Opened { number, opened: made.and_then(|targets| Ok((opened?, targets))) }
+    let is_here = made.is_ok();
+    Event::Opened { number, is_here, opened: made.and_then(|targets| Ok((opened?, targets?))) }
 }
 
 /// What a directory here has, where that is compared.
@@ -244,8 +246,12 @@ pub(super) async fn fetch_alone(tree: &Tree<'_>, route: Route, found: Found) -> 
     Event::Moved { route, found, moved }
 }
 
+pub(super) async fn finish(number: usize, directory: Directory, links: Links) -> Event {
+    Event::Finished { number, finished: finished(directory, links).await }
+}
+
 /// Gives the directory what it is to have, now that all is in it.
-pub(super) async fn finish(number: usize, directory: Directory) -> Event {
+pub(super) async fn finished(directory: Directory, links: Links) -> Result<()> {
     let mut preserved = crate::local::preserve::Preserved::NOTHING;
     if let Some(mode) = directory.mode {
         preserved = preserved.mode(mode);
@@ -253,7 +259,7 @@ pub(super) async fn finish(number: usize, directory: Directory) -> Event {
     if let Some((accessed, modified)) = directory.times {
         preserved = preserved.times(accessed, modified);
     }
-    Event::Finished { number, finished: local::preserve(directory.local, preserved).await }
+    local::preserve(directory.local, links, preserved).await
 }
 
 /// What is used of them; the rest would keep whole packets while it waits.

@@ -1,6 +1,6 @@
 //! What is done with a tree that is fetched where the target is compared.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,18 +8,19 @@ use futures_util::FutureExt as _;
 use rustle_sftp_proto::FileKind;
 
 use crate::error::{Error, Result};
-use crate::local::tree as local;
+use crate::local::tree::{self as local, Links};
 use crate::path::join;
 use crate::transfer::names;
 use crate::transfer::tree::Tree;
 use crate::transfer::tree::account::Account;
+use crate::transfer::tree::certain::Unseen;
 use crate::transfer::tree::comparing::{Compares, Comparing, compare};
-use crate::transfer::tree::extra::{Extraneous, below, doubt};
+use crate::transfer::tree::extra::{Extra, Extraneous, LeftIn, below, doubt};
 use crate::transfer::tree::get::Get;
-use crate::transfer::tree::get::jobs::{self, Event, Found};
+use crate::transfer::tree::get::jobs::{Event, Found};
 use crate::transfer::tree::report::TreeSummary;
 use crate::transfer::tree::routes::Proof;
-use crate::transfer::tree::rules::There;
+use crate::transfer::tree::rules::{Rules, There};
 
 impl<'a> Compares<'a> for Get<'a> {
     type File = Found;
@@ -52,15 +53,7 @@ impl<'a> Compares<'a> for Get<'a> {
 
     /// Done itself, a directory is one thing less in the one that it is in.
     fn one_less(&mut self, number: usize) {
-        let mut next = Some(number);
-        while let Some(number) = next.take_if(|number| self.directories.one_less(*number)) {
-            match self.directories.at(number) {
-                Some(directory) if self.tree.options.preserve && !self.tree.is_dry() => {
-                    self.jobs.push(Box::pin(jobs::finish(number, directory.clone())));
-                }
-                _ => next = self.directories.remove(number),
-            }
-        }
+        self.ended(number);
     }
 
     fn failed(&mut self, found: &Found, error: Error) -> Result<()> {
@@ -89,57 +82,93 @@ impl Get<'_> {
     pub(super) fn listed(&mut self, number: usize) {
         let (Some(targets), Some(rules)) = (self.targets.remove(&number), &self.tree.rules) else { return };
         let Some(directory) = self.directories.at(number).filter(|_| rules.delete) else { return };
-        for left in targets.left() {
+        let (left, new) = targets.left();
+        let left = left.into_iter().filter_map(|left| {
             let remote = join(&directory.remote, &left.name);
             let relative = Bytes::copy_from_slice(below(&self.top, &remote));
             // It was listed here, so it is a name here.
-            let Ok(path) = names::join(&directory.local, &left.name) else { continue };
-            if !rules.excludes(&relative, left.is_directory) {
-                self.extra.push(Extraneous { path, relative, left });
-            }
+            let path = names::join(&directory.local, &left.name).ok()?;
+            let is_excluded = rules.excludes(&relative, left.is_directory);
+            (!is_excluded).then_some(Extraneous { path, relative, left })
+        });
+        if self.extra.push(directory.local.clone(), new, left) {
+            self.directories.hold(number);
         }
     }
 
-    /// Removes what only the target has, where all else went well.
+    /// Removes what only the target has, where all else went well, and gives directories what they are to have after that.
     pub(super) async fn conclude(mut self) -> Result<TreeSummary> {
         let extra = std::mem::take(&mut self.extra);
-        let Some(rules) = self.tree.rules.clone().filter(|_| !extra.is_empty()) else {
-            return Ok(self.account.summary);
-        };
-        if !self.account.is_good() {
-            self.account.summary.kept = extra.count();
-            return Ok(self.account.summary);
+        if let Some(rules) = self.tree.rules.clone().filter(|_| !extra.is_empty()) {
+            match self.account.is_good() {
+                true => self.remove(&rules, extra).await,
+                false => self.account.summary.kept = extra.count(),
+            }
         }
+        self.finish_held().await?;
+        Ok(self.account.summary)
+    }
+
+    async fn remove(&mut self, rules: &Arc<Rules>, extra: Extra<PathBuf>) {
         let missed = extra.missed();
-        for extraneous in extra.into_all() {
-            let shown = Bytes::copy_from_slice(extraneous.path.as_os_str().as_encoded_bytes());
-            let rules = Arc::clone(&rules);
-            let removed = if extraneous.left.may_be_another {
-                Err(doubt(&shown))
-            } else if rules.dry {
-                Ok(true)
-            } else {
-                let Extraneous { path, relative, left } = extraneous;
-                let above = path.clone();
-                let spared = move |path: &Path, is_directory: bool| {
-                    let below = path.strip_prefix(&above).unwrap_or(path);
-                    let names = below.iter().map(|name| name.as_encoded_bytes());
-                    let relative =
-                        names.fold(relative.to_vec(), |path, name| [&path[..], b"/", name].concat());
-                    rules.excludes(&relative, is_directory)
-                };
-                local::remove(path, left.is_directory, spared).await
+        for found in extra.into_directories() {
+            let (path, count) = (found.path.clone(), found.all.len());
+            let left = match checked(rules, found).await {
+                Ok(left) => left,
+                Err(error) => {
+                    self.account.fail(path.as_os_str().as_encoded_bytes(), error);
+                    self.account.summary.kept += count as u64;
+                    continue;
+                }
             };
-            match removed {
-                Ok(true) => self.account.removed(&shown),
-                // There is something in it that is left alone.
-                Ok(false) => {}
-                Err(error) => self.account.fail(&shown, error),
+            for extraneous in left {
+                let shown = Bytes::copy_from_slice(extraneous.path.as_os_str().as_encoded_bytes());
+                match remove(rules, extraneous, &shown).await {
+                    Ok(true) => self.account.removed(&shown),
+                    // There is something in it that is left alone.
+                    Ok(false) => {}
+                    Err(error) => self.account.fail(&shown, error),
+                }
             }
         }
         if let Some(error) = missed {
             self.account.fail(b"", error);
         }
-        Ok(self.account.summary)
     }
+}
+
+/// What is to be removed in a directory, after it was looked at once more for what was put into it.
+async fn checked(rules: &Rules, found: LeftIn<PathBuf>) -> Result<Vec<Extraneous<PathBuf>>> {
+    let Some(mut unseen) = Unseen::of(&found).filter(|_| !rules.dry) else { return Ok(found.all) };
+    let mut listing = local::list(found.path.clone());
+    while let Some(entries) = listing.next().await? {
+        for entry in entries {
+            unseen.listed(&names::for_server(&entry.name)?);
+        }
+    }
+    let mut in_doubt = found.new.are_more;
+    for name in unseen.unlisted() {
+        let there = local::details(names::join(&found.path, name)?, Links::Keep).await;
+        in_doubt |= !matches!(there, Err(error) if local::is_missing(&error));
+    }
+    Ok(unseen.still_left(found.all, in_doubt))
+}
+
+/// Removes it: true where nothing of it is left.
+async fn remove(rules: &Arc<Rules>, extraneous: Extraneous<PathBuf>, shown: &Bytes) -> Result<bool> {
+    if extraneous.left.may_be_another {
+        return Err(doubt(shown));
+    }
+    if rules.dry {
+        return Ok(true);
+    }
+    let Extraneous { path, relative, left } = extraneous;
+    let (above, rules) = (path.clone(), Arc::clone(rules));
+    let spared = move |path: &Path, is_directory: bool| {
+        let below = path.strip_prefix(&above).unwrap_or(path);
+        let names = below.iter().map(|name| name.as_encoded_bytes());
+        let relative = names.fold(relative.to_vec(), |path, name| [&path[..], b"/", name].concat());
+        rules.excludes(&relative, is_directory)
+    };
+    local::remove(path, left.is_directory, spared).await
 }

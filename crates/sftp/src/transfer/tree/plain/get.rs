@@ -7,7 +7,7 @@ use rustle_sftp_proto::{Attributes, FileKind};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::local::preserve::Preserved;
-use crate::local::tree as local;
+use crate::local::tree::{self as local, Links};
 use crate::path::join;
 use crate::transfer::names::{self, Siblings};
 use crate::transfer::tree::LinkPolicy;
@@ -48,19 +48,24 @@ impl Get<'_> {
         let top = Directory { real, ..directory(remote, local, metadata.attributes()) };
         // What cannot be listed at all is known before anything is made.
         let listed = self.listed(&top).await?;
+        let fill = self.plain.options.preserve;
         match self.plain.keep_out {
-            true => local::make_dir(top.local.clone(), top.mode.unwrap_or(0o777)).await?,
-            false => local::create_dir_all(top.local.clone()).await?,
+            true => local::make_dir(top.local.clone(), top.mode.unwrap_or(0o777), fill).await?,
+            false => local::create_dir_all(top.local.clone(), fill).await?,
         }
         let number = self.plain.directories.add(None, top.clone());
         self.fill(number, &top, listed).await?;
         while let Some((number, directory)) = self.plain.next() {
-            let made = local::make_dir(directory.local.clone(), directory.mode.unwrap_or(0o777)).await;
-            let listed = match made {
-                Ok(()) => self.listed(&directory).await,
-                Err(error) => Err(error),
-            };
-            match listed {
+            let mode = directory.mode.unwrap_or(0o777);
+            if let Err(error) = local::make_dir(directory.local.clone(), mode, fill).await {
+                self.plain.fail(&directory.remote, error)?;
+                // What is in its place may be anything, and gets nothing.
+                if let Some(above) = self.plain.directories.remove(number) {
+                    self.one_less(above).await?;
+                }
+                continue;
+            }
+            match self.listed(&directory).await {
                 Ok(listed) => self.fill(number, &directory, listed).await?,
                 Err(error) => {
                     self.plain.fail(&directory.remote, error)?;
@@ -196,9 +201,11 @@ impl Get<'_> {
     async fn one_less(&mut self, number: usize) -> Result<()> {
         let mut next = Some(number);
         while let Some(number) = next.take_if(|number| self.plain.directories.one_less(*number)) {
+            // The first may be named by a link.
+            let links = if number == 0 && !self.plain.keep_out { Links::Follow } else { Links::Keep };
             if self.plain.options.preserve
                 && let Some(directory) = self.plain.directories.at(number).cloned()
-                && let Err(error) = finish(&directory).await
+                && let Err(error) = finish(&directory, links).await
             {
                 self.plain.fail(&directory.remote, error)?;
             }
@@ -208,7 +215,7 @@ impl Get<'_> {
     }
 }
 
-async fn finish(directory: &Directory) -> Result<()> {
+async fn finish(directory: &Directory, links: Links) -> Result<()> {
     let mut preserved = Preserved::NOTHING;
     if let Some(mode) = directory.mode {
         preserved = preserved.mode(mode);
@@ -216,7 +223,7 @@ async fn finish(directory: &Directory) -> Result<()> {
     if let Some((accessed, modified)) = directory.times {
         preserved = preserved.times(accessed, modified);
     }
-    local::preserve(directory.local.clone(), preserved).await
+    local::preserve(directory.local.clone(), links, preserved).await
 }
 
 fn ends(found: &Found) -> Ends<'_> {
@@ -231,5 +238,7 @@ fn directory(remote: Bytes, local: PathBuf, attributes: &Attributes) -> Director
         mode: attributes.permissions(),
         times: attributes.accessed().zip(attributes.modified()),
         is_new: false,
+        below: 0,
+        is_held: false,
     }
 }

@@ -49,11 +49,15 @@ impl Put<'_> {
         self.fill(number, &top, listing, first).await?;
         while let Some((number, directory)) = self.plain.next() {
             let mut listing = local::list(directory.local.clone());
-            let first = match self.make_dir(&directory).await {
-                Ok(()) => listing.next().await,
-                Err(error) => Err(error),
-            };
-            match first {
+            if let Err(error) = self.make_dir(&directory).await {
+                self.plain.fail(directory.local.as_os_str().as_encoded_bytes(), error)?;
+                // What is in its place may be anything, and gets nothing.
+                if let Some(above) = self.plain.directories.remove(number) {
+                    self.one_less(above).await?;
+                }
+                continue;
+            }
+            match listing.next().await {
                 Ok(first) => self.fill(number, &directory, listing, first).await?,
                 Err(error) => {
                     self.plain.fail(directory.local.as_os_str().as_encoded_bytes(), error)?;
@@ -219,5 +223,7 @@ fn directory(remote: Bytes, local: PathBuf, details: &Details) -> Directory {
         mode: Some(details.mode()),
         times: details.modified().map(|modified| (details.accessed().unwrap_or(modified), modified)),
         is_new: false,
+        below: 0,
+        is_held: false,
     }
 }

@@ -68,6 +68,7 @@ impl Candidate for Found {
 pub(super) enum Event {
     Made {
         number: usize,
+        is_there: bool,
         made: Result<Option<Targets>>,
     },
     Listed {
@@ -109,13 +110,14 @@ pub(super) enum Event {
 pub(super) async fn make(tree: &Tree<'_>, number: usize, directory: Directory) -> Event {
     let made = match tree.is_dry() {
         true => Ok(()),
-        false => make_dir(tree.sftp.engine(), &directory).await,
+        false => make_dir(tree, &directory).await,
     };
+    let is_there = made.is_ok();
     let made = match made {
         Ok(()) => targets(tree, &directory).await,
         Err(error) => Err(error),
     };
-    Event::Made { number, made }
+    Event::Made { number, is_there, made }
 }
 
 /// What a directory of the server has, where that is compared.
@@ -136,8 +138,8 @@ pub(super) async fn targets(tree: &Tree<'_>, directory: &Directory) -> Result<Op
 }
 
 /// The same, for the directory that all others are in.
-pub(super) async fn make_dir(engine: &Engine, directory: &Directory) -> Result<()> {
-    let path = &directory.remote;
+pub(super) async fn make_dir(tree: &Tree<'_>, directory: &Directory) -> Result<()> {
+    let (engine, path) = (tree.sftp.engine(), &directory.remote);
     // Its owner can write in it in any case; what it has in the end is set when all is in it.
     let mode = directory.mode.unwrap_or(0o777) & 0o777 | 0o700;
     let attributes = Attributes::new().with_permissions(mode);
@@ -146,8 +148,23 @@ pub(super) async fn make_dir(engine: &Engine, directory: &Directory) -> Result<(
     let there = engine.submit(Request::Stat { path: path.clone() });
     let Err(error) = made.done("mkdir").await else { return Ok(()) };
     match there.attributes("stat").await {
-        Ok(there) if matches!(there.kind(), Some(FileKind::Directory) | None) => Ok(()),
+        Ok(there) if matches!(there.kind(), Some(FileKind::Directory) | None) => {
+            match there.permissions().filter(|mode| tree.options.preserve && mode & 0o700 != 0o700) {
+                Some(mode) => open_up(engine, path, mode).await,
+                None => Ok(()),
+            }
+        }
         _ => Err(explain(engine, error, Doing::MakeDirectory { path }).await),
+    }
+}
+
+/// Lets the owner of a directory fill it, which may have been read-only since it was filled the last time.
+async fn open_up(engine: &Engine, path: &Bytes, mode: u32) -> Result<()> {
+    let attributes = Attributes::new().with_permissions(mode & 0o7777 | 0o700);
+    match engine.done("setstat", Request::SetStat { path: path.clone(), attributes }).await {
+        Err(error) if error.status().is_none() => Err(error),
+        // Whoever may not may still be allowed to write, and is told of each file otherwise.
+        _ => Ok(()),
     }
 }
 
@@ -233,9 +250,13 @@ pub(super) async fn send_alone(tree: &Tree<'_>, route: Route, found: Found) -> E
     Event::Moved { route, found, moved }
 }
 
-/// Gives the directory what it is to have, now that all is in it.
 pub(super) async fn finish(tree: &Tree<'_>, number: usize, directory: Directory) -> Event {
-    let engine = tree.sftp.engine();
+    Event::Finished { number, finished: finished(tree, &directory).await }
+}
+
+/// Gives the directory what it is to have, now that all is in it.
+pub(super) async fn finished(tree: &Tree<'_>, directory: &Directory) -> Result<()> {
+    let (engine, path) = (tree.sftp.engine(), &directory.remote);
     let mut attributes = Attributes::new();
     if let Some(mode) = directory.mode {
         attributes = attributes.with_permissions(mode & 0o777);
@@ -243,7 +264,6 @@ pub(super) async fn finish(tree: &Tree<'_>, number: usize, directory: Directory)
     if let Some((accessed, modified)) = directory.times {
         attributes = attributes.with_times(accessed, modified);
     }
-    let path = directory.remote;
     let set = engine.done("setstat", Request::SetStat { path: path.clone(), attributes }).await;
-    Event::Finished { number, finished: explained(engine, set, Doing::Change { path: &path }).await }
+    explained(engine, set, Doing::Change { path }).await
 }

@@ -4,7 +4,7 @@ mod remove;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use futures_util::stream::StreamExt;
+use futures_util::stream::{self, StreamExt};
 
 use crate::error::{Error, Result};
 use crate::local::details::Kind;
@@ -12,12 +12,13 @@ use crate::path::join;
 use crate::transfer::tree::Tree;
 use crate::transfer::tree::account::Account;
 use crate::transfer::tree::comparing::{Compares, Comparing, compare};
-use crate::transfer::tree::extra::{Extraneous, below};
+use crate::transfer::tree::extra::{Extra, Extraneous, below};
 use crate::transfer::tree::put::Put;
-use crate::transfer::tree::put::jobs::{self, Event, Found};
+use crate::transfer::tree::put::jobs::{Event, Found};
 use crate::transfer::tree::report::TreeSummary;
+use crate::transfer::tree::room::LISTED_BY_REMOVAL;
 use crate::transfer::tree::routes::Proof;
-use crate::transfer::tree::rules::There;
+use crate::transfer::tree::rules::{Rules, There};
 
 impl<'a> Compares<'a> for Put<'a> {
     type File = Found;
@@ -50,16 +51,7 @@ impl<'a> Compares<'a> for Put<'a> {
 
     /// Done itself, a directory is one thing less in the one that it is in.
     fn one_less(&mut self, number: usize) {
-        let mut next = Some(number);
-        while let Some(number) = next.take_if(|number| self.directories.one_less(*number)) {
-            match self.directories.at(number) {
-                Some(directory) if self.tree.options.preserve && !self.tree.is_dry() => {
-                    let job = jobs::finish(self.tree, number, directory.clone());
-                    self.jobs.push(Box::pin(job));
-                }
-                _ => next = self.directories.remove(number),
-            }
-        }
+        self.ended(number);
     }
 
     fn failed(&mut self, found: &Found, error: Error) -> Result<()> {
@@ -82,45 +74,70 @@ impl Put<'_> {
     pub(super) fn listed(&mut self, number: usize) {
         let (Some(targets), Some(rules)) = (self.targets.remove(&number), &self.tree.rules) else { return };
         let Some(directory) = self.directories.at(number).filter(|_| rules.delete) else { return };
-        for left in targets.left() {
+        let (left, new) = targets.left();
+        let left = left.into_iter().filter_map(|left| {
             let path = join(&directory.remote, &left.name);
             let relative = Bytes::copy_from_slice(below(&self.top, &path));
-            if !rules.excludes(&relative, left.is_directory) {
-                self.extra.push(Extraneous { path, relative, left });
-            }
+            let is_excluded = rules.excludes(&relative, left.is_directory);
+            (!is_excluded).then_some(Extraneous { path, relative, left })
+        });
+        if self.extra.push(directory.remote.clone(), new, left) {
+            self.directories.hold(number);
         }
     }
 
-    /// Removes what only the target has, where all else went well.
+    /// Removes what only the target has, where all else went well, and gives directories what they are to have after that.
     pub(super) async fn conclude(mut self) -> Result<TreeSummary> {
         let extra = std::mem::take(&mut self.extra);
-        let Some(rules) = self.tree.rules.clone().filter(|_| !extra.is_empty()) else {
-            return Ok(self.account.summary);
-        };
-        if !self.account.is_good() {
-            self.account.summary.kept = extra.count();
-            return Ok(self.account.summary);
+        if let Some(rules) = self.tree.rules.clone().filter(|_| !extra.is_empty()) {
+            match self.account.is_good() {
+                true => self.remove(&rules, extra).await?,
+                false => self.account.summary.kept = extra.count(),
+            }
         }
-        let missed = extra.missed();
-        let mut removals = futures_util::stream::iter(extra.into_all())
-            .map(|extraneous| remove::remove(self.tree.sftp, &rules, extraneous))
-            .buffer_unordered(REMOVING);
+        self.finish_held().await?;
+        Ok(self.account.summary)
+    }
+
+    async fn remove(&mut self, rules: &Rules, extra: Extra<Bytes>) -> Result<()> {
+        let (tree, missed) = (self.tree, extra.missed());
+        let looks: Vec<_> =
+            extra.into_directories().into_iter().map(|found| remove::checked(tree, found)).collect();
+        let mut looked = stream::iter(looks).buffer_unordered(tree.room.listings);
+        let (mut directories, mut files) = (Vec::new(), Vec::new());
+        while let Some((path, count, left)) = looked.next().await {
+            match left {
+                Ok(left) => {
+                    let (more, others): (Vec<_>, Vec<_>) =
+                        left.into_iter().partition(|extraneous| extraneous.left.is_directory);
+                    directories.extend(more);
+                    files.extend(others);
+                }
+                Err(error) => {
+                    self.fail(&path, error)?;
+                    self.account.summary.kept += count as u64;
+                }
+            }
+        }
+        let files: Vec<_> = files.into_iter().map(|file| remove::remove(tree, rules, file)).collect();
+        let directories: Vec<_> =
+            directories.into_iter().map(|directory| remove::remove(tree, rules, directory)).collect();
+        // Each lists directories of its own.
+        let at_once = (tree.room.handles() / LISTED_BY_REMOVAL).max(1);
+        let mut removals = stream::iter(files)
+            .buffer_unordered(remove::REMOVING)
+            .chain(stream::iter(directories).buffer_unordered(at_once));
         while let Some((path, removed)) = removals.next().await {
             match removed {
                 Ok(true) => self.account.removed(&path),
                 // There is something in it that is left alone.
                 Ok(false) => {}
-                Err(error) if self.tree.sftp.is_closed() => return Err(error),
-                Err(error) => self.account.fail(&path, error),
+                Err(error) => self.fail(&path, error)?,
             }
         }
-        drop(removals);
         if let Some(error) = missed {
             self.account.fail(b"", error);
         }
-        Ok(self.account.summary)
+        Ok(())
     }
 }
-
-/// What is removed at once: as many round trips as overlap usefully.
-const REMOVING: usize = 64;

@@ -1,8 +1,5 @@
 //! What only the server has is removed, and what is excluded is spared.
 
-use std::future::Future;
-use std::pin::Pin;
-
 use bytes::Bytes;
 use rustle_sftp_proto::{FileKind, Request};
 
@@ -10,15 +7,56 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::explain::{Doing, explained};
 use crate::path::join;
 use crate::sftp::Sftp;
-use crate::transfer::tree::extra::{Extraneous, doubt};
+use crate::transfer::tree::Tree;
+use crate::transfer::tree::certain::Unseen;
+use crate::transfer::tree::extra::{Extraneous, LeftIn, doubt};
+use crate::transfer::tree::room::LISTED_BY_REMOVAL;
 use crate::transfer::tree::rules::Rules;
+
+/// What is to be removed in a directory, after it was looked at once more for what was put into it; the directory, and how
+/// much there was to be removed.
+pub(super) async fn checked(
+    tree: &Tree<'_>,
+    found: LeftIn<Bytes>,
+) -> (Bytes, usize, Result<Vec<Extraneous<Bytes>>>) {
+    let count = found.all.len();
+    let Some(mut unseen) = Unseen::of(&found).filter(|_| !tree.is_dry()) else {
+        return (found.path, count, Ok(found.all));
+    };
+    match look(tree.sftp, &found.path, &mut unseen).await {
+        Ok(is_there) => (found.path, count, Ok(unseen.still_left(found.all, is_there || found.new.are_more))),
+        Err(error) => (found.path, count, Err(error)),
+    }
+}
+
+/// Lists a directory. True where something of it is there by a path that it does not list.
+async fn look(sftp: &Sftp, directory: &Bytes, unseen: &mut Unseen) -> Result<bool> {
+    let mut listing = sftp.read_dir(directory).await?;
+    while let Some(entry) = listing.next_entry().await? {
+        unseen.listed(entry.name());
+    }
+    let paths: Vec<_> = unseen.unlisted().map(|name| join(directory, name)).collect();
+    for some in paths.chunks(REMOVING) {
+        let asked: Vec<_> =
+            some.iter().map(|path| sftp.engine().submit(Request::Lstat { path: path.clone() })).collect();
+        for there in asked {
+            match there.attributes("lstat").await {
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) if sftp.is_closed() => return Err(error),
+                _ => return Ok(true),
+            }
+        }
+    }
+    Ok(false)
+}
 
 /// Removes it: true where nothing of it is left.
 pub(super) async fn remove(
-    sftp: &Sftp,
+    tree: &Tree<'_>,
     rules: &Rules,
     extraneous: Extraneous<Bytes>,
 ) -> (Bytes, Result<bool>) {
+    let sftp = tree.sftp;
     let Extraneous { path, relative, left } = extraneous;
     let removed = if left.may_be_another {
         Err(doubt(&path))
@@ -27,9 +65,10 @@ pub(super) async fn remove(
     } else if !left.is_directory {
         remove_file(sftp, &path).await
     } else if rules.excluded.is_empty() {
-        sftp.remove_dir_all(&path).await.map(|()| true)
+        let listings = tree.room.handles().min(LISTED_BY_REMOVAL);
+        sftp.remove_dir_all_listing(path.clone(), listings).await.map(|()| true)
     } else {
-        remove_sparing(sftp, rules, path.clone(), relative, 0).await
+        remove_sparing(sftp, rules, path.clone(), relative).await
     };
     (path, removed)
 }
@@ -45,46 +84,92 @@ async fn remove_file(sftp: &Sftp, path: &Bytes) -> Result<bool> {
 }
 
 /// A directory but for what is excluded.
-fn remove_sparing<'a>(
-    sftp: &'a Sftp,
-    rules: &'a Rules,
-    path: Bytes,
-    relative: Bytes,
-    depth: usize,
-) -> Pin<Box<dyn Future<Output = Result<bool>> + Send + 'a>> {
-    Box::pin(async move {
-        if depth > DEEPEST {
+async fn remove_sparing(sftp: &Sftp, rules: &Rules, path: Bytes, relative: Bytes) -> Result<bool> {
+    let mut room = Kept::default();
+    let mut open = vec![Level::list(sftp, path, relative, &mut room).await?];
+    while let Some(level) = open.last_mut() {
+        let Some((name, is_directory)) = level.names.pop() else {
+            let is_gone = level.is_gone;
+            if is_gone {
+                sftp.remove_dir(&level.path).await?;
+            }
+            room.forget(2 * level.path.len());
+            open.pop();
+            match open.last_mut() {
+                Some(above) => above.is_gone &= is_gone,
+                None => return Ok(is_gone),
+            }
+            continue;
+        };
+        room.forget(name.len());
+        let (path, relative) = (join(&level.path, &name), join(&level.relative, &name));
+        if rules.excludes(&relative, is_directory) {
+            level.is_gone = false;
+        } else if !is_directory {
+            remove_file(sftp, &path).await?;
+        } else if open.len() > DEEPEST {
             let text = "the directories are deeper than any file system has them";
             return Err(Error::new(ErrorKind::Protocol, "rmdir", text).at(&path));
+        } else {
+            open.push(Level::list(sftp, path, relative, &mut room).await?);
         }
+    }
+    Ok(true)
+}
+
+/// A directory of which something is still to be removed.
+struct Level {
+    path: Bytes,
+    relative: Bytes,
+    names: Vec<(Bytes, bool)>,
+    /// Nothing in it was spared.
+    is_gone: bool,
+}
+
+impl Level {
+    async fn list(sftp: &Sftp, path: Bytes, relative: Bytes, room: &mut Kept) -> Result<Self> {
         let mut listing = sftp.read_dir(&path).await?;
-        let mut found = Vec::new();
+        let mut names = Vec::new();
+        room.keep(2 * path.len(), &path)?;
         while let Some(entry) = listing.next_entry().await? {
-            if found.len() >= MOST {
-                let text = "there are more names in it than are looked at for what is excluded";
-                return Err(Error::new(ErrorKind::Failure, "rmdir", text).at(&path));
-            }
+            room.keep(entry.name().len(), &path)?;
             let is_directory = entry.metadata().kind() == Some(FileKind::Directory);
-            found.push((Bytes::copy_from_slice(entry.name()), is_directory));
+            names.push((Bytes::copy_from_slice(entry.name()), is_directory));
         }
-        drop(listing);
-        let mut is_gone = true;
-        for (name, is_directory) in found {
-            let (path, relative) = (join(&path, &name), join(&relative, &name));
-            is_gone &= match is_directory {
-                _ if rules.excludes(&relative, is_directory) => false,
-                true => remove_sparing(sftp, rules, path, relative, depth + 1).await?,
-                false => remove_file(sftp, &path).await?,
-            };
+        Ok(Self { path, relative, names, is_gone: true })
+    }
+}
+
+/// How much is kept of all that is open.
+#[derive(Default)]
+struct Kept {
+    names: usize,
+    bytes: usize,
+}
+
+impl Kept {
+    fn keep(&mut self, bytes: usize, path: &Bytes) -> Result<()> {
+        self.names += 1;
+        self.bytes = self.bytes.saturating_add(bytes);
+        if self.names > MOST || self.bytes > MOST_BYTES {
+            let text = "there are more names in it than are looked at for what is excluded";
+            return Err(Error::new(ErrorKind::Failure, "rmdir", text).at(path));
         }
-        if is_gone {
-            sftp.remove_dir(&path).await?;
-        }
-        Ok(is_gone)
-    })
+        Ok(())
+    }
+
+    fn forget(&mut self, bytes: usize) {
+        self.names = self.names.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
 }
 
 /// A path has 4096 bytes at most on most systems.
 const DEEPEST: usize = 2048;
 
 const MOST: usize = 1 << 20;
+
+const MOST_BYTES: usize = 64 * 1024 * 1024;
+
+/// What is removed at once: as many round trips as overlap usefully.
+pub(super) const REMOVING: usize = 64;
