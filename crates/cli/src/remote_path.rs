@@ -48,6 +48,10 @@ async fn home<'a>(files: &Files, typed: &'a [u8]) -> rustle_sftp::Result<(Bytes,
         return Ok((Bytes::new(), typed));
     }
     let end = typed.iter().position(|byte| *byte == b'/').unwrap_or(typed.len());
+    // It is not asked for absolute paths, and begins where the login does.
+    if files.means() == Means::Scp && end == 1 {
+        return Ok((Bytes::from_static(b"."), &typed[end..]));
+    }
     Ok((files.canonicalize(&typed[..end]).await?, &typed[end..]))
 }
 

@@ -12,7 +12,8 @@ Exit codes:
   128+n  this program was ended by signal n
 
 Where the host has SFTP switched off, files are moved by commands of its shell, and where it has none by scp's protocol. A
-warning says so, and what is missing then.";
+warning says so, and what is missing then. By scp's protocol there is no home but the account's own, ~/, and no limit for what
+is fetched.";
 
 const LIST_ENDS: &str = "\
 Exit codes:

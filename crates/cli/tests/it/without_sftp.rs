@@ -89,7 +89,9 @@ async fn scp_s_protocol_is_spoken_where_that_is_typed() {
     let host = serving().await;
     host.write("up", "going up\n");
     std::fs::create_dir(host.server.directory().join("srv")).unwrap();
-    for (to, name) in [("web:file", "file"), ("web:srv/", "srv/up"), ("web:srv", "srv/up")] {
+    for (to, name) in
+        [("web:file", "file"), ("web:srv/", "srv/up"), ("web:srv", "srv/up"), ("web:~/below", "below")]
+    {
         let ran = host.run(&["put", "-O", &host.path("up"), to]).await;
         assert_eq!((ran.code, ran.stdout()), (Some(0), ""), "{to}: {}", ran.stderr);
         assert_eq!(there(&host, name), "going up\n");
@@ -99,6 +101,11 @@ async fn scp_s_protocol_is_spoken_where_that_is_typed() {
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert!(!ran.stderr.contains("warning"), "it was asked for: {}", ran.stderr);
     assert_eq!(std::fs::read_to_string(host.path("down")).unwrap(), "going up\n");
+    let ran = host.run(&["get", "-O", "web:~/below", &host.path("back")]).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_eq!(std::fs::read_to_string(host.path("back")).unwrap(), "going up\n");
+    let ran = host.run(&["get", "-O", "web:~root/x", &host.path("back")]).await;
+    assert!(ran.code == Some(255) && ran.stderr.contains("does not say where homes are"), "{}", ran.stderr);
     let ran = host.run(&["put", "-O", "--atomic", &host.path("up"), "web:file"]).await;
     assert!(ran.code == Some(255) && ran.stderr.contains("no way to give a file its name"), "{}", ran.stderr);
     host.server.stop().await.unwrap();
