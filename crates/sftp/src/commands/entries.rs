@@ -150,9 +150,15 @@ impl Commands {
             b"~" => Bytes::from_static(b"./"),
             [b'~', b'/', rest @ ..] => Bytes::from([b"./", rest].concat()),
             [b'~', below @ ..] => return self.below_home(of, below).await,
-            path => entry_operand("realpath", path)?,
+            path => Bytes::copy_from_slice(path),
         };
-        let meant = entry_operand("realpath", &meant)?;
+        self.real_path(&meant).await
+    }
+
+    /// The same of a path that means what it says: a listed name may begin with `~`.
+    pub(crate) async fn real_path(&self, path: &[u8]) -> Result<Bytes> {
+        let of = Of { operation: "realpath", path };
+        let meant = entry_operand("realpath", path)?;
         let answer = self.run(of, &script::real(self.programs()), &[&meant]).await?;
         real(of, &answer, &meant)
     }
@@ -182,8 +188,14 @@ fn real(of: Of<'_>, answer: &[u8], path: &[u8]) -> Result<Bytes> {
     match answer.strip_suffix(b"\n") {
         Some([b'w', b'\n', whole @ ..]) => Ok(Bytes::copy_from_slice(whole)),
         Some([b'p', b'\n', parent @ ..]) => {
-            let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-            Ok(join(parent, name))
+            match path.rsplit(|byte| *byte == b'/').next().unwrap_or_default() {
+                // The parent of a home that is not there is no place for anybody.
+                b"" => {
+                    let text = "the account's home is not there";
+                    Err(Error::new(ErrorKind::NotFound, of.operation, text).at(of.path))
+                }
+                name => Ok(join(parent, name)),
+            }
         }
         _ => Err(nonsense(of)),
     }

@@ -221,14 +221,17 @@ pub(crate) fn hash_in(line: &[u8]) -> Option<[u8; 32]> {
 }
 
 /// The length of what the command sees, then its hash: by coreutils, Perl's shasum (macOS), the BSDs' sha256, or OpenSSL.
+/// Not every `head` has `-c` (POSIX has none): where one has not, there is no hash of a beginning.
 pub(crate) const SCRIPT: &str = "\
-wc -c <\"$f\" || exit 1; \
+l=$(wc -c <\"$f\") || exit 1; echo $l; \
 if command -v sha256sum >/dev/null 2>&1; then h=sha256sum; \
 elif command -v shasum >/dev/null 2>&1; then h='shasum -a 256'; \
 elif command -v sha256 >/dev/null 2>&1; then h='sha256 -q'; \
 elif command -v openssl >/dev/null 2>&1; then h='openssl dgst -sha256'; \
 else exit 97; fi; \
-head -c \"$n\" <\"$f\" | $h";
+if [ $l -eq \"$n\" ]; then $h <\"$f\"; \
+elif [ \"$(printf ab | head -c 1 2>/dev/null)\" = a ]; then head -c \"$n\" <\"$f\" | $h; \
+else exit 97; fi";
 
 /// Chooses a program as [`SCRIPT`] does.
 const CHOICE: &str = "\
@@ -241,8 +244,10 @@ else exit 97; fi";
 /// Two lines for each file, whatever is there: of one that cannot be read, the first is no number.
 const EACH: &str = "\
 while [ $# -gt 1 ]; do f=$1; n=$2; shift 2; \
-wc -c 2>/dev/null <\"$f\" || echo -; \
-head -c \"$n\" 2>/dev/null <\"$f\" | $h || echo -; done";
+l=$(wc -c 2>/dev/null <\"$f\") || l=-; echo $l; \
+if [ $l -eq \"$n\" ] 2>/dev/null; then $h 2>/dev/null <\"$f\" || echo -; \
+elif [ \"$(printf ab | head -c 1 2>/dev/null)\" = a ]; then head -c \"$n\" 2>/dev/null <\"$f\" | $h || echo -; \
+else echo -; fi; done";
 
 /// What is said where the script exits with [`MISSING`].
 const LACKING: &str = "the server has neither check-file nor a program for SHA-256";

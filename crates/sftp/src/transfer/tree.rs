@@ -226,14 +226,15 @@ impl TreeTransfer {
         self
     }
 
-    /// Shares the work with another connection, to the same machine and the same account. A file goes over
-    /// whichever has the least under way, and one of 64 MiB or more over all together, as with
-    /// [`Transfer::also_over`](crate::Transfer::also_over), unless it may be [resumed](Self::resume). Directories and links
-    /// are made over the first connection, and its loss ends the transfer.
+    /// Shares the work with another connection, to the same machine and the same account. A file that is fetched comes over
+    /// whichever has the least under way; one of 64 MiB or more, either way, goes over all together, as with
+    /// [`Transfer::also_over`](crate::Transfer::also_over), unless it may be [resumed](Self::resume). All else goes over the
+    /// first connection, smaller files that are sent as well, and its loss ends the transfer.
     ///
-    /// Another one is help and nothing else. It has to show that it leads to the same files: for what is sent by finding a
-    /// file that is made in `remote` for it, for what is fetched by a file that is the same there, and by the length and time
-    /// of each. One that does not, that is refused or that is lost is done without; what it was moving is moved again.
+    /// Another one is help and nothing else. It has to show that it leads to the same files, by one that is the same there
+    /// and by the length and time of each. One that does not, that is refused or that is lost is done without; what came over
+    /// it is fetched again. Many small files are sent over the first one alone: what a connection was told before it was lost
+    /// may be done late, and would undo what was sent again.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

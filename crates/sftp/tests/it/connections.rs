@@ -171,8 +171,7 @@ async fn the_last_channel_s_loss_waits_for_one_that_is_being_opened() {
         let (here, bytes) = (Here::new(), content(LENGTH));
         here.file("from", &bytes);
         let files = rustle_testserver::Sftp::memory().file("/got", bytes.clone());
-        let late =
-            Fault::withhold_channel_open().on_connection(2).nth(1).for_time(Duration::from_millis(700));
+        let late = Fault::withhold_channel_open().on_connection(2).nth(1).for_time(Duration::from_secs(5));
         let server = serve_with(TestServer::builder().sftp(files).network(slow()).fault(late)).await;
         let (first, second) = (login(&server).await, login(&server).await);
         let sftp = Sftp::open(&first).await.unwrap();

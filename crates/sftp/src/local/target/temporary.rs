@@ -65,6 +65,7 @@ impl Temporary {
         if fs::symlink_metadata(&part).is_ok_and(|metadata| metadata.is_symlink()) {
             return Err(failed(OPERATION, &part, "there is a link in the place of a part"));
         }
+        let mut was_removed = false;
         for _ in 0..LOCK_TRIES {
             let file = match options.open(&part) {
                 // An attempt that was cut off at its very end may have given it its final permissions.
@@ -83,8 +84,10 @@ impl Temporary {
             }
             // Whoever had the lock may have given the file its final name, or removed it.
             if is_still_there(&file, &part).map_err(|error| refused(OPERATION, &part, error))? {
-                if is_ours_and_open_to_others(&file) {
+                // Some file systems give every file such permissions: a new one has them again.
+                if !was_removed && is_ours_and_open_to_others(&file) {
                     // The same, and somebody may have it open to write: it is not gone on with.
+                    was_removed = true;
                     fs::remove_file(&part).map_err(|error| refused(OPERATION, &part, error))?;
                     continue;
                 }
@@ -215,8 +218,7 @@ fn is_still_there(file: &File, path: &Path) -> io::Result<bool> {
 fn check_own(file: &File, path: &Path) -> Result<(), Error> {
     use std::os::unix::fs::MetadataExt;
     let metadata = file.metadata().map_err(|error| refused(OPERATION, path, error))?;
-    let is_own = metadata.uid() == rustix::process::geteuid().as_raw();
-    if is_own && metadata.nlink() == 1 && metadata.is_file() && metadata.mode() & 0o022 == 0 {
+    if is_own(&metadata) && metadata.mode() & 0o022 == 0 {
         return Ok(());
     }
     Err(failed(OPERATION, path, "the part was made by somebody else, or others may write to it")
@@ -227,10 +229,15 @@ fn check_own(file: &File, path: &Path) -> Result<(), Error> {
 #[cfg(unix)]
 fn is_ours_and_open_to_others(file: &File) -> bool {
     use std::os::unix::fs::MetadataExt;
-    file.metadata().is_ok_and(|metadata| {
-        let is_own = metadata.uid() == rustix::process::geteuid().as_raw();
-        is_own && metadata.nlink() == 1 && metadata.is_file() && metadata.mode() & 0o022 != 0
-    })
+    file.metadata().is_ok_and(|metadata| is_own(&metadata) && metadata.mode() & 0o022 != 0)
+}
+
+/// A file of this user, under no other name.
+#[cfg(unix)]
+fn is_own(metadata: &fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let is_ours = metadata.uid() == rustix::process::geteuid().as_raw();
+    is_ours && metadata.nlink() == 1 && metadata.is_file()
 }
 
 /// Who else may write is in the directory's access list, and no part changes it.
@@ -249,8 +256,8 @@ fn is_made_private(part: &Path) -> bool {
         super::flag(rustix::fs::OFlags::NOFOLLOW) | super::NO_WAIT,
     );
     let Ok(file) = options.open(part) else { return false };
-    let is_file = file.metadata().is_ok_and(|metadata| metadata.is_file());
-    is_file && file.try_lock().is_ok() && crate::local::preserve::set_mode(&file, 0o600).is_ok()
+    let is_ours = file.metadata().is_ok_and(|metadata| is_own(&metadata));
+    is_ours && file.try_lock().is_ok() && crate::local::preserve::set_mode(&file, 0o600).is_ok()
 }
 
 /// Takes from a part the attribute that keeps everybody from writing.

@@ -66,6 +66,7 @@ pub(super) async fn run(transfer: TreeTransfer) -> Result<TreeSummary> {
         meter: &meter,
         directories: Directories::default(),
         waiting: Vec::new(),
+        waiting_bytes: 0,
         account: Account::new(listener),
     };
     let work = async {
@@ -94,6 +95,8 @@ struct Plain<'a> {
     directories: Directories,
     /// Directories that are to be gone through, the last found first: so the tree is gone through in its depth.
     waiting: Vec<usize>,
+    /// Of their paths.
+    waiting_bytes: usize,
     account: Account,
 }
 
@@ -110,17 +113,21 @@ impl Plain<'_> {
     /// The next directory to go through. Behind the last one, nothing more is to be expected.
     fn next(&mut self) -> Option<(usize, Directory)> {
         let number = self.waiting.pop()?;
-        self.directories.at(number).cloned().map(|directory| (number, directory))
+        let directory = self.directories.at(number).cloned()?;
+        self.waiting_bytes -= paths(&directory);
+        Some((number, directory))
     }
 
     /// A directory below another. `real` is where it is without links, where they are followed.
     fn below(&mut self, above: usize, path: &[u8], directory: Directory) -> Result<()> {
         let leads_back = directory.real.as_ref().is_some_and(|real| self.directories.leads_back(above, real));
-        let refused = match (leads_back, self.waiting.len() >= MOST_WAITING) {
+        let is_full = self.waiting.len() >= MOST_ENTRIES || self.waiting_bytes > MOST_BYTES;
+        let refused = match (leads_back, is_full) {
             (true, _) => "the link leads back to a directory that it is in",
             (_, true) => "more directories are waiting to be listed than are kept",
             _ => {
                 self.directories.one_more(above);
+                self.waiting_bytes += paths(&directory);
                 let number = self.directories.add(Some(above), directory);
                 self.waiting.push(number);
                 return Ok(());
@@ -140,9 +147,13 @@ impl Plain<'_> {
     }
 }
 
-/// More directories are not kept, whatever there is.
-const MOST_WAITING: usize = 16_384;
+fn paths(directory: &Directory) -> usize {
+    directory.remote.len() + directory.local.as_os_str().len()
+}
 
 /// Entries of one directory: all are known before the first is moved, since a listing that waits would hold a process and
-/// its output back.
+/// its output back. And directories that are to be gone through, which may all be of one.
 const MOST_ENTRIES: usize = 1 << 20;
+
+/// Of the paths of either.
+const MOST_BYTES: usize = 256 * 1024 * 1024;

@@ -27,7 +27,6 @@ use crate::transfer::tree::comparing::{Candidate as _, Compares as _, Comparing}
 use crate::transfer::tree::directories::{self, Directories, Directory};
 use crate::transfer::tree::extra::Extra;
 use crate::transfer::tree::report::TreeSummary;
-use crate::transfer::tree::routes::Routes;
 use crate::transfer::tree::targets::Targets;
 use crate::transfer::tree::{IN_PLACE, LinkPolicy, Linked, Tree};
 
@@ -93,7 +92,6 @@ struct Put<'a> {
     /// What the target has in directories that are being listed, where it is compared.
     targets: HashMap<usize, Targets>,
     comparing: Comparing<Found>,
-    routes: Routes<'a>,
     /// What only the target has.
     extra: Extra<Bytes>,
     /// What only waits for that to be removed.
@@ -122,7 +120,6 @@ impl<'a> Put<'a> {
             top: Bytes::new(),
             targets: HashMap::new(),
             comparing: Comparing::default(),
-            routes: Routes::new(tree),
             extra: Extra::default(),
             held: Vec::new(),
             account,
@@ -132,11 +129,7 @@ impl<'a> Put<'a> {
     async fn run(mut self) -> Result<TreeSummary> {
         loop {
             self.begin();
-            let event = tokio::select! {
-                event = self.jobs.next() => event,
-                () = self.routes.join() => continue,
-            };
-            let Some(event) = event else { return self.conclude().await };
+            let Some(event) = self.jobs.next().await else { return self.conclude().await };
             self.take(event)?;
         }
     }
@@ -149,8 +142,7 @@ impl<'a> Put<'a> {
             && let Some((found, data)) = self.ready.pop_front()
         {
             self.sending += 1;
-            let route = self.routes.least();
-            self.jobs.push(Box::pin(jobs::send(tree, route, found, data)));
+            self.jobs.push(Box::pin(jobs::send(tree, found, data)));
         }
         while self.sending < room.files
             && self.sending + self.sending_alone < room.together
@@ -168,8 +160,7 @@ impl<'a> Put<'a> {
             && let Some(found) = self.next_small()
         {
             self.sending += 1;
-            let route = self.routes.least();
-            self.jobs.push(Box::pin(jobs::send_alone(tree, route, found)));
+            self.jobs.push(Box::pin(jobs::send_alone(tree, found)));
         }
         while !tree.is_proved() && self.reading < READERS && self.ready.len() < AT_ONCE {
             let batch = self.batch();
@@ -185,8 +176,7 @@ impl<'a> Put<'a> {
             && let Some(found) = self.large.pop_front()
         {
             self.sending_alone += 1;
-            let route = self.routes.for_large(found.details.length());
-            self.jobs.push(Box::pin(jobs::send_alone(tree, route, found)));
+            self.jobs.push(Box::pin(jobs::send_alone(tree, found)));
         }
         self.begin_to_list();
         if self.listing == 0 && self.waiting.is_empty() && self.comparing.is_idle() {
@@ -280,12 +270,10 @@ impl<'a> Put<'a> {
                 self.reading -= 1;
                 self.read(batch, read)?;
             }
-            Event::Sent { route, found, sent } => {
+            Event::Sent { found, sent } => {
                 self.sending -= 1;
                 self.bytes -= found.details.length();
-                self.routes.done(&route);
                 match sent {
-                    Err(error) if self.routes.is_lost(&route, &error) => self.found.push_back(found),
                     Ok(()) => {
                         self.account.file(found.ends(), found.details.length());
                         self.one_less(found.directory);
@@ -293,11 +281,9 @@ impl<'a> Put<'a> {
                     Err(error) => self.failed(&found, error)?,
                 }
             }
-            Event::Moved { route, found, moved } => {
+            Event::Moved { found, moved } => {
                 let length = found.details.length();
-                let is_small = self.tree.is_small_and_proved(length);
-                self.routes.done(&route);
-                match is_small {
+                match self.tree.is_small_and_proved(length) {
                     true => {
                         self.sending -= 1;
                         self.bytes -= length;
@@ -305,9 +291,6 @@ impl<'a> Put<'a> {
                     false => self.sending_alone -= 1,
                 }
                 match moved {
-                    Err(error) if self.routes.is_lost(&route, &error) => {
-                        if is_small { &mut self.found } else { &mut self.large }.push_back(found);
-                    }
                     Ok(moved) => {
                         self.account.alone(found.ends(), &moved);
                         self.one_less(found.directory);

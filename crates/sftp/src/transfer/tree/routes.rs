@@ -1,7 +1,9 @@
-//! The connections that the files of a tree go over.
+//! The connections that the files of a tree come over.
 //!
-//! Everything about directories goes over the connection that the tree was begun on. A small file goes over whichever has
-//! the least under way, and over another one where that is lost meanwhile.
+//! Everything about directories goes over the connection that the tree was begun on. A file comes over whichever has the
+//! least under way, and over another one where that is lost meanwhile. None is sent over another but a long one, which is
+//! opened there a second time: what a connection was told before it was lost may be done after the same was done over
+//! another, and a late OPEN would empty a file that is complete by then.
 
 use std::future::pending;
 
@@ -12,11 +14,9 @@ use rustle_sftp_proto::{Attributes, OpenFlags, Request};
 
 use crate::blocks::{Blocks, Extent};
 use crate::error::{Error, ErrorKind, Result};
-use crate::path::join;
 use crate::sftp::Sftp;
 use crate::transfer::others::Other;
 use crate::transfer::stripe::is_alike;
-use crate::transfer::temporary::Temporary;
 use crate::transfer::tree::Tree;
 use crate::transfer::tree::room::Room;
 use crate::transfer::witness::another;
@@ -45,15 +45,6 @@ pub(super) struct Route {
     pub(super) sftp: Sftp,
 }
 
-/// How a connection shows that it leads to the same files.
-#[derive(Debug, Clone)]
-pub(super) enum Proof {
-    /// It finds what is made in this directory for the purpose.
-    Written(Bytes),
-    /// It reads the same from this file.
-    Read(Bytes),
-}
-
 impl Route {
     /// Whether it is not the tree's own.
     pub(super) fn is_another(&self) -> bool {
@@ -67,9 +58,10 @@ impl<'a> Routes<'a> {
         Self { tree, lines: vec![own], joining: FuturesUnordered::new(), invited: 0, bytes: 0 }
     }
 
-    /// A file of so many bytes was found: other connections are asked to join where they are worth it by now. `proof` is
-    /// only called where one is, and has none where the file is none.
-    pub(super) fn found(&mut self, bytes: u64, proof: impl Fn() -> Option<Proof>) {
+    /// A file of so many bytes was found: other connections are asked to join where they are worth it by now, and have to
+    /// read the same from the file that `proof` names. It is only called where one is, and names none where that shows
+    /// nothing.
+    pub(super) fn found(&mut self, bytes: u64, proof: impl Fn() -> Option<Bytes>) {
         self.bytes = self.bytes.saturating_add(bytes);
         while let Some(other) = self.tree.options.others.nth_worth(self.invited, self.bytes)
             && let Some(proof) = proof()
@@ -140,42 +132,20 @@ impl<'a> Routes<'a> {
 
 /// The channel of a connection that was shown to lead to the same files. What is refused, lost or leads elsewhere is done
 /// without.
-async fn join_in(tree: &Tree<'_>, other: Other, proof: Proof) -> Option<Sftp> {
+async fn join_in(tree: &Tree<'_>, other: Other, proof: Bytes) -> Option<Sftp> {
     let session = other.session().await?;
     let joined = async {
         let sftp = Sftp::open(&session).await?;
         let (theirs, ours) = (sftp.limits().await?, tree.room);
         let room = Room::new(theirs, tree.options);
-        if room.read < ours.read || room.write < ours.write {
+        if room.read < ours.read {
             return Err(another());
         }
-        match &proof {
-            Proof::Written(directory) => finds(tree, &sftp, directory).await?,
-            Proof::Read(path) => reads(tree, &sftp, path).await?,
-        }
+        reads(tree, &sftp, &proof).await?;
         Ok(sftp)
     };
     let joined: Result<Sftp> = joined.await;
     joined.inspect_err(|error| tracing::info!(%error, "a tree goes on with the connections that it has")).ok()
-}
-
-/// Whether what is made over the tree's connection is there over another: under a name that nobody else can know.
-async fn finds(tree: &Tree<'_>, sftp: &Sftp, directory: &Bytes) -> Result<()> {
-    let mut temporary = Temporary::beside(tree.sftp, &join(directory, b"together"))?;
-    let path = temporary.path().clone();
-    let flags = OpenFlags::WRITE | OpenFlags::CREATE | OpenFlags::EXCLUSIVE;
-    let attributes = Attributes::new().with_permissions(0o600);
-    let opening = Request::Open { path: path.clone(), flags, attributes };
-    let made = match tree.sftp.engine().handle("open", opening).await {
-        Ok(made) => made,
-        Err(error) => {
-            // It was not made here, so it is not removed here.
-            temporary.keep();
-            return Err(error.at(&path));
-        }
-    };
-    made.close("close").await?;
-    sftp.engine().attributes("lstat", Request::Lstat { path }).await.map(drop)
 }
 
 /// Whether a file has the same length, time and beginning over both.

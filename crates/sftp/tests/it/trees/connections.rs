@@ -1,6 +1,7 @@
 //! Trees over several connections.
 
 use std::future::{Future, IntoFuture as _};
+use std::pin::pin;
 use std::time::Duration;
 
 use rustle_session::Session;
@@ -46,7 +47,7 @@ async fn serve(way: Way, planted: &Tree) -> TestServer {
             };
         }
     }
-    let slow = Network::new().round_trip(Duration::from_millis(2)).rate(4_000_000);
+    let slow = Network::new().round_trip(Duration::from_millis(2)).rate(2_000_000);
     serve_with(TestServer::builder().sftp(files).network(slow)).await
 }
 
@@ -91,9 +92,14 @@ async fn two_connections_carry_a_tree_together() {
         let server = serve(way, &planted).await;
         let (first, second) = (login(&server).await, login(&server).await);
         let sftp = Sftp::open(&first).await.unwrap();
+        let before = carried(&second);
         let summary = within(transfer(way, &sftp, &here).also_over(&second).into_future()).await.unwrap();
-        let share = [&first, &second].map(carried);
-        assert!(share.iter().all(|bytes| *bytes > 500_000), "{way:?}: {share:?}");
+        let share = [carried(&first), carried(&second) - before];
+        // Small files are sent over one.
+        match way {
+            Way::Get => assert!(share.iter().all(|bytes| *bytes > 50_000), "{share:?}"),
+            Way::Put | Way::PutAtomic => assert_eq!(share[1], 0, "{way:?}"),
+        }
         is_whole(way, &first, &here, &planted, &summary).await;
         sftp.close().await;
         end(server).await;
@@ -102,13 +108,12 @@ async fn two_connections_carry_a_tree_together() {
 
 #[tokio::test]
 async fn what_a_connection_was_moving_when_it_was_lost_is_moved_over_another() {
-    for (way, proved) in [(Way::Get, false), (Way::Put, false), (Way::PutAtomic, false), (Way::Get, true)] {
-        let (here, planted) = (Here::new(), planted());
-        plant(&here.path("from"), &planted);
+    for proved in [false, true] {
+        let (way, here, planted) = (Way::Get, Here::new(), planted());
         let server = serve(way, &planted).await;
         let (first, second) = (login(&server).await, login(&server).await);
         let sftp = Sftp::open(&first).await.unwrap();
-        let until = carried(&second) + 300_000;
+        let until = carried(&second) + 50_000;
         let cut = async {
             while carried(&second) < until {
                 tokio::time::sleep(Duration::from_millis(2)).await;
@@ -117,18 +122,15 @@ async fn what_a_connection_was_moving_when_it_was_lost_is_moved_over_another() {
         };
         let transfer = transfer(way, &sftp, &here).also_over(&second);
         let transfer = if proved { transfer.verify() } else { transfer };
-        let (summary, ()) = within(futures_util::future::join(transfer.into_future(), cut)).await;
-        let summary = summary.unwrap();
-        whole(&summary, &planted);
-        if way == Way::PutAtomic {
-            // What the lost one was making may be left, under names of its own.
-            sftp.get_dir("/there", here.path("back")).await.unwrap();
-            let mut back = tree(&here.path("back"));
-            back.retain(|name, _| !name.contains(".rustle-"));
-            assert!(back == planted, "{way:?}");
-        } else {
-            is_whole(way, &first, &here, &planted, &summary).await;
-        }
+        let summary = within(async {
+            let (mut transfer, mut cut) = (pin!(transfer.into_future()), pin!(cut));
+            tokio::select! {
+                summary = &mut transfer => panic!("it ended before the other connection was cut: {summary:?}"),
+                () = &mut cut => {}
+            }
+            transfer.await
+        });
+        is_whole(way, &first, &here, &planted, &summary.await.unwrap()).await;
         sftp.close().await;
         end(server).await;
     }

@@ -19,7 +19,6 @@ use crate::transfer::tree::extra::{Extra, Extraneous, LeftIn, below, doubt};
 use crate::transfer::tree::get::Get;
 use crate::transfer::tree::get::jobs::{Event, Found};
 use crate::transfer::tree::report::TreeSummary;
-use crate::transfer::tree::routes::Proof;
 use crate::transfer::tree::rules::{Rules, There};
 
 impl<'a> Compares<'a> for Get<'a> {
@@ -43,7 +42,7 @@ impl<'a> Compares<'a> for Get<'a> {
 
     fn queue(&mut self, found: Found) {
         let size = found.attributes.size().unwrap_or(0);
-        self.routes.found(size, || (size > 0).then(|| Proof::Read(found.remote.clone())));
+        self.routes.found(size, || (size > 0).then(|| found.remote.clone()));
         self.tree.meter.expect(found.attributes.size());
         match found.attributes.size() {
             Some(size) if self.tree.is_small(size) => self.found.push_back(found),

@@ -13,7 +13,7 @@ use crate::transfer::names::{self, Siblings};
 use crate::transfer::tree::LinkPolicy;
 use crate::transfer::tree::account::Ends;
 use crate::transfer::tree::directories::Directory;
-use crate::transfer::tree::plain::{MOST_ENTRIES, Plain};
+use crate::transfer::tree::plain::{MOST_BYTES, MOST_ENTRIES, Plain};
 use crate::transfer::tree::report::TreeSummary;
 
 /// Something in a directory of the host, and where it goes.
@@ -42,7 +42,7 @@ impl Get<'_> {
             return Err(Error::new(ErrorKind::NotADirectory, "get", "not a directory").at(&remote));
         }
         let real = match self.plain.links {
-            LinkPolicy::Follow => Some(self.plain.commands.canonicalize(&remote).await?),
+            LinkPolicy::Follow => Some(self.plain.commands.real_path(&remote).await?),
             LinkPolicy::Skip | LinkPolicy::Copy => None,
         };
         let top = Directory { real, ..directory(remote, local, metadata.attributes()) };
@@ -79,11 +79,11 @@ impl Get<'_> {
     /// All that is in a directory, as far as it has names that can be used here.
     async fn listed(&mut self, directory: &Directory) -> Result<Vec<Found>> {
         let mut entries = self.plain.commands.read_dir(&directory.remote).await?;
-        let (mut siblings, mut found, mut seen) = (Siblings::new(), Vec::new(), 0);
+        let (mut siblings, mut found, mut seen, mut bytes) = (Siblings::new(), Vec::new(), 0, 0);
         loop {
             seen += 1;
-            if seen > MOST_ENTRIES {
-                let text = format!("the directory has more than {MOST_ENTRIES} entries");
+            if seen > MOST_ENTRIES || bytes > MOST_BYTES {
+                let text = format!("the directory has more than {MOST_ENTRIES} entries, or 256 MiB of paths");
                 return Err(Error::new(ErrorKind::Failure, "list", text).at(&directory.remote));
             }
             let entry = match entries.next_entry().await {
@@ -101,6 +101,7 @@ impl Get<'_> {
                 Ok(local)
             });
             let attributes = entry.metadata().attributes().clone();
+            bytes += remote.len() + local.as_ref().map_or(0, |local| local.as_os_str().len());
             match local {
                 Ok(local) => found.push(Found { remote, local, attributes, real: None }),
                 Err(error) => self.plain.fail(&remote, error)?,
@@ -168,7 +169,7 @@ impl Get<'_> {
         let metadata = self.plain.commands.metadata(&found.remote).await?;
         let real = match metadata.is_dir() {
             // Without its true path a circle would not be seen.
-            true => Some(self.plain.commands.canonicalize(&found.remote).await?),
+            true => Some(self.plain.commands.real_path(&found.remote).await?),
             false => None,
         };
         if metadata.is_file() {

@@ -21,7 +21,6 @@ use crate::transfer::tree::compare::Both;
 use crate::transfer::tree::comparing::{Candidate, Compared};
 use crate::transfer::tree::directories::Directory;
 use crate::transfer::tree::put::small;
-use crate::transfer::tree::routes::Route;
 use crate::transfer::tree::rules::There;
 use crate::transfer::tree::targets::Targets;
 use crate::transfer::tree::{IN_PLACE, Linked, SMALL, Tree};
@@ -91,12 +90,10 @@ pub(super) enum Event {
         read: Result<Vec<Result<Small>>>,
     },
     Sent {
-        route: Route,
         found: Found,
         sent: Result<()>,
     },
     Moved {
-        route: Route,
         found: Found,
         moved: Result<Summary>,
     },
@@ -234,20 +231,20 @@ pub(super) async fn read(batch: Vec<Found>) -> Event {
     Event::Read { batch, read }
 }
 
-pub(super) async fn send(tree: &Tree<'_>, route: Route, found: Found, data: Bytes) -> Event {
+pub(super) async fn send(tree: &Tree<'_>, found: Found, data: Bytes) -> Event {
     let source = Source { path: &found.local, details: &found.details };
-    let sent = small::send(tree, &route.sftp, &found.remote, source, data).await;
-    Event::Sent { route, found, sent }
+    let sent = small::send(tree, &found.remote, source, data).await;
+    Event::Sent { found, sent }
 }
 
 /// Sends a file as a transfer of its own.
-pub(super) async fn send_alone(tree: &Tree<'_>, route: Route, found: Found) -> Event {
+pub(super) async fn send_alone(tree: &Tree<'_>, found: Found) -> Event {
     let (remote, local) = (found.remote.clone(), found.local.clone());
     let moved = match already(tree, &found, Side::There).await {
-        None => Box::pin(whole::put(&route.sftp, local, remote, tree.options, tree.meter)).await,
+        None => Box::pin(whole::put(tree.sftp, local, remote, tree.options, tree.meter)).await,
         Some(there) => Ok(there),
     };
-    Event::Moved { route, found, moved }
+    Event::Moved { found, moved }
 }
 
 pub(super) async fn finish(tree: &Tree<'_>, number: usize, directory: Directory) -> Event {

@@ -6,24 +6,17 @@ use rustle_sftp_proto::{ExtendedRequest, Extension, Request};
 use crate::engine::Pending;
 use crate::error::Result;
 use crate::explain::{Doing, explained};
-use crate::sftp::Sftp;
 use crate::transfer::place::{Place, Source};
 use crate::transfer::tree::Tree;
 
 /// Sends a file, in two round trips where it goes into its place: what is written, what the file gets and its CLOSE follow
 /// each other at once, since a server keeps the order of requests about one file (draft-ietf-secsh-filexfer-13, section
 /// 4.1).
-pub(super) async fn send(
-    tree: &Tree<'_>,
-    sftp: &Sftp,
-    remote: &Bytes,
-    source: Source<'_>,
-    data: Bytes,
-) -> Result<()> {
-    let engine = sftp.engine();
+pub(super) async fn send(tree: &Tree<'_>, remote: &Bytes, source: Source<'_>, data: Bytes) -> Result<()> {
+    let engine = tree.sftp.engine();
     let length = data.len() as u64;
     tree.admit(length).await;
-    let place = Place::open(sftp, remote, source, tree.options).await?;
+    let place = Place::open(tree.sftp, remote, source, tree.options).await?;
     let Place { file, mut temporary, attributes, .. } = place;
     let counted = tree.meter.file(remote.clone(), Some(length));
     let handle = || file.handle().clone();

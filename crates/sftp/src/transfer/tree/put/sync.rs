@@ -4,7 +4,7 @@ mod remove;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use futures_util::stream::{self, StreamExt};
+use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use crate::error::{Error, Result};
 use crate::local::details::Kind;
@@ -17,7 +17,6 @@ use crate::transfer::tree::put::Put;
 use crate::transfer::tree::put::jobs::{Event, Found};
 use crate::transfer::tree::report::TreeSummary;
 use crate::transfer::tree::room::LISTED_BY_REMOVAL;
-use crate::transfer::tree::routes::Proof;
 use crate::transfer::tree::rules::{Rules, There};
 
 impl<'a> Compares<'a> for Put<'a> {
@@ -40,8 +39,6 @@ impl<'a> Compares<'a> for Put<'a> {
     }
 
     fn queue(&mut self, found: Found) {
-        let top = &self.top;
-        self.routes.found(found.details.length(), || Some(Proof::Written(top.clone())));
         self.tree.meter.expect(Some(found.details.length()));
         match self.tree.is_small(found.details.length()) {
             true => self.found.push_back(found),
@@ -101,11 +98,18 @@ impl Put<'_> {
 
     async fn remove(&mut self, rules: &Rules, extra: Extra<Bytes>) -> Result<()> {
         let (tree, missed) = (self.tree, extra.missed());
-        let looks: Vec<_> =
-            extra.into_directories().into_iter().map(|found| remove::checked(tree, found)).collect();
-        let mut looked = stream::iter(looks).buffer_unordered(tree.room.listings);
+        let mut found = extra.into_directories().into_iter();
+        let mut looking = FuturesUnordered::new();
         let (mut directories, mut files) = (Vec::new(), Vec::new());
-        while let Some((path, count, left)) = looked.next().await {
+        loop {
+            // Each is begun when there is room for it: there may be very many.
+            looking.extend(
+                found
+                    .by_ref()
+                    .take(tree.room.listings - looking.len())
+                    .map(|found| remove::checked(tree, found)),
+            );
+            let Some((path, count, left)) = looking.next().await else { break };
             match left {
                 Ok(left) => {
                     let (more, others): (Vec<_>, Vec<_>) =
@@ -119,20 +123,20 @@ impl Put<'_> {
                 }
             }
         }
-        let files: Vec<_> = files.into_iter().map(|file| remove::remove(tree, rules, file)).collect();
-        let directories: Vec<_> =
-            directories.into_iter().map(|directory| remove::remove(tree, rules, directory)).collect();
-        // Each lists directories of its own.
-        let at_once = (tree.room.handles() / LISTED_BY_REMOVAL).max(1);
-        let mut removals = stream::iter(files)
-            .buffer_unordered(remove::REMOVING)
-            .chain(stream::iter(directories).buffer_unordered(at_once));
-        while let Some((path, removed)) = removals.next().await {
-            match removed {
-                Ok(true) => self.account.removed(&path),
-                // There is something in it that is left alone.
-                Ok(false) => {}
-                Err(error) => self.fail(&path, error)?,
+        // Of directories each lists some of its own.
+        let few = (tree.room.handles() / LISTED_BY_REMOVAL).max(1);
+        for (all, at_once) in [(files, remove::REMOVING), (directories, few)] {
+            let (mut all, mut removing) = (all.into_iter(), FuturesUnordered::new());
+            loop {
+                let room = at_once - removing.len();
+                removing.extend(all.by_ref().take(room).map(|one| remove::remove(tree, rules, one)));
+                let Some((path, removed)) = removing.next().await else { break };
+                match removed {
+                    Ok(true) => self.account.removed(&path),
+                    // There is something in it that is left alone.
+                    Ok(false) => {}
+                    Err(error) => self.fail(&path, error)?,
+                }
             }
         }
         if let Some(error) = missed {
