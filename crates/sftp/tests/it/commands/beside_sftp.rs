@@ -108,6 +108,28 @@ async fn what_runs_commands_is_asked_once_for_a_whole_tree() {
     }
 }
 
+/// POSIX has no `head -c`: the hash of nothing must not pass for that of a file.
+#[tokio::test]
+async fn whole_files_are_hashed_where_no_beginning_can_be() {
+    let Some(host) = Host::with_plain_head() else { return println!("skipped: no sha256sum is installed") };
+    let host = Arc::new(host);
+    let server = serve_with(serving(&host)).await;
+    let sftp = open(&server).await;
+    let here = tempfile::tempdir().unwrap();
+    let (from, there, bytes) = (here.path().join("from"), host.folder().join("to/from"), content(100_000));
+    fs::write(&from, &bytes).unwrap();
+    let sync = || sftp.sync_to(here.path(), text(there.parent().unwrap())).compare(Compare::Checksum);
+    assert_eq!(sync().await.unwrap().files, 1);
+    let again = sync().await.unwrap();
+    assert_eq!((again.files, again.unchanged, again.uncompared), (0, 1, 0));
+    let verified = sftp.put(&from, text(&there)).verify().await.unwrap().verified;
+    assert!(matches!(verified, Verified::Sha256(_)), "{verified:?}");
+    fs::write(&there, &bytes[..bytes.len() / 2]).unwrap();
+    sftp.put(&from, text(&there)).resume().await.unwrap();
+    assert!(fs::read(&there).unwrap() == bytes);
+    finish(sftp, server).await;
+}
+
 /// Whatever takes the command lines of this account apart, it is no shell that is known.
 #[tokio::test]
 async fn without_a_known_shell_only_harmless_names_are_given_to_commands() {
