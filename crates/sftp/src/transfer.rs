@@ -127,6 +127,9 @@ impl Transfer {
     /// send to one file there at the same time, resumed both, spoil it. So does, where blocks are compared, what other
     /// programs left with holes; [`verify`](Self::verify) finds either where the server can.
     ///
+    /// A new file of the server can be read and written by its owner, whatever the original's permissions, unless
+    /// [`mode`](Self::mode) or [`preserve`](Self::preserve) says more: with others nobody could go on with it.
+    ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
