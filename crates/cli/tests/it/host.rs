@@ -140,7 +140,7 @@ pub(crate) fn program(arguments: &[&str]) -> Command {
 /// Runs it to its end.
 pub(crate) async fn finish(mut command: Command, input: &[u8]) -> Ran {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
+    let mut child = spawned(&mut command);
     let mut stdin = child.stdin.take().unwrap();
     let feed = async {
         // A program that ends early need not read it all.
@@ -149,6 +149,18 @@ pub(crate) async fn finish(mut command: Command, input: &[u8]) -> Ran {
     };
     let ((), output) = tokio::join!(feed, wait(child));
     output
+}
+
+/// Starts it. Wine now and then says that it could not, for an error of its own that is gone the next time.
+fn spawned(command: &mut Command) -> Child {
+    const INTERNAL_ERROR: i32 = 1359;
+    for _ in 0..5 {
+        match command.spawn() {
+            Err(error) if cfg!(windows) && error.raw_os_error() == Some(INTERNAL_ERROR) => {}
+            spawned => return spawned.unwrap(),
+        }
+    }
+    command.spawn().unwrap()
 }
 
 /// Waits for a program that was started with its output captured.

@@ -76,8 +76,8 @@ async fn files_and_directories_go_together_and_each_failure_is_named() {
     let ran = host.run(&typed).await;
     assert_eq!((ran.code, ran.stdout()), (Some(255), ""), "{}", ran.stderr);
     assert!(ran.stderr.contains("open \"/missing\": no such file"), "{}", ran.stderr);
-    // Windows has a separator of its own, which is shown escaped.
-    assert!(ran.stderr.replace(r"\\", "/").contains("here/www/taken"), "{}", ran.stderr);
+    // Windows has a separator of its own.
+    assert!(ran.stderr.replace('\\', "/").contains("here/www/taken"), "{}", ran.stderr);
     assert!(ran.stderr.contains("\n3 files, 3 directories, 2 failed, 13 B in "), "{}", ran.stderr);
     assert_eq!(ran.stderr.matches("error: ").count(), 2, "{}", ran.stderr);
     assert_eq!((read(&host, "here/motd"), read(&host, "here/www/index")), ("motd".into(), "index".into()));
