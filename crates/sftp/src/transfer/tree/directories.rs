@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 
 use bytes::Bytes;
+use rustle_sftp_proto::Attributes;
+
+use crate::local::details::Details;
 
 /// A directory on both sides.
 #[derive(Debug, Clone)]
@@ -22,6 +25,24 @@ pub(super) struct Directory {
     pub(super) below: usize,
     /// Something in it or below it is still to be removed: what it gets itself waits for that.
     pub(super) is_held: bool,
+}
+
+impl Directory {
+    /// One whose original is on the server.
+    pub(super) fn from_there(remote: Bytes, local: PathBuf, attributes: &Attributes) -> Self {
+        let times = attributes.accessed().zip(attributes.modified());
+        Self { mode: attributes.permissions(), times, ..Self::bare(remote, local) }
+    }
+
+    /// One whose original is on this side.
+    pub(super) fn from_here(remote: Bytes, local: PathBuf, details: &Details) -> Self {
+        let times = details.modified().map(|modified| (details.accessed().unwrap_or(modified), modified));
+        Self { mode: Some(details.mode()), times, ..Self::bare(remote, local) }
+    }
+
+    fn bare(remote: Bytes, local: PathBuf) -> Self {
+        Self { remote, local, real: None, mode: None, times: None, is_new: false, below: 0, is_held: false }
+    }
 }
 
 /// The directories that something of is still to be done, each under a number that is given again after it.

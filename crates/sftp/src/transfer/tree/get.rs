@@ -68,7 +68,7 @@ pub(super) async fn get(
     get.top = remote.clone();
     // Its number is 0, as it is the first.
     get.targets.extend(targets.map(|targets| (0, targets)));
-    get.directories.add(None, Directory { real, ..directory(remote, local, &attributes) });
+    get.directories.add(None, Directory { real, ..Directory::from_there(remote, local, &attributes) });
     get.account.summary.directories = 1;
     get.listing = 1;
     get.paused.push(listing);
@@ -421,7 +421,8 @@ impl<'a> Get<'a> {
             return Ok(());
         }
         let is_new = found.there.is_none();
-        let below = Directory { real, is_new, ..directory(found.remote, found.local, &found.attributes) };
+        let below =
+            Directory { real, is_new, ..Directory::from_there(found.remote, found.local, &found.attributes) };
         let number = self.directories.add(Some(above), below);
         self.waiting.push(number);
         Ok(())
@@ -442,19 +443,6 @@ fn boxed<'a>(
     job: impl Future<Output = Event> + Send + 'a,
 ) -> Pin<Box<dyn Future<Output = Event> + Send + 'a>> {
     Box::pin(job)
-}
-
-fn directory(remote: Bytes, local: PathBuf, attributes: &Attributes) -> Directory {
-    Directory {
-        remote,
-        local,
-        real: None,
-        mode: attributes.permissions(),
-        times: attributes.accessed().zip(attributes.modified()),
-        is_new: false,
-        below: 0,
-        is_held: false,
-    }
 }
 
 /// Files that are written in one job, and how many such jobs there are at once: the disk is busy with less.

@@ -17,7 +17,7 @@ use rustle_sftp_proto::FileKind;
 
 use self::jobs::{Event, Found};
 use crate::error::{Error, ErrorKind, Result};
-use crate::local::details::{Details, Kind};
+use crate::local::details::Kind;
 use crate::local::tree::{self as local, Entry, Links, Listing};
 use crate::local::whole::Small;
 use crate::path::join;
@@ -45,7 +45,7 @@ pub(super) async fn put(
     // What cannot be read at all is known before anything is made.
     let mut listing = local::list(local.clone());
     let entries = listing.next().await?;
-    let top = Directory { real, ..directory(remote, local, &details) };
+    let top = Directory { real, ..Directory::from_here(remote, local, &details) };
     if !top.remote.is_empty() && !tree.is_dry() {
         jobs::make_dir(tree, &top).await?;
     }
@@ -366,7 +366,8 @@ impl<'a> Put<'a> {
             return self.failed(&found, error);
         }
         let is_new = found.there.is_none();
-        let below = Directory { real, is_new, ..directory(found.remote, found.local, &found.details) };
+        let below =
+            Directory { real, is_new, ..Directory::from_here(found.remote, found.local, &found.details) };
         let number = self.directories.add(Some(above), below);
         self.waiting.push(number);
         Ok(())
@@ -402,19 +403,6 @@ impl<'a> Put<'a> {
         }
         self.account.fail(path, error);
         Ok(())
-    }
-}
-
-fn directory(remote: Bytes, local: PathBuf, details: &Details) -> Directory {
-    Directory {
-        remote,
-        local,
-        real: None,
-        mode: Some(details.mode()),
-        times: details.modified().map(|modified| (details.accessed().unwrap_or(modified), modified)),
-        is_new: false,
-        below: 0,
-        is_held: false,
     }
 }
 

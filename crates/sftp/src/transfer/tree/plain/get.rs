@@ -45,7 +45,7 @@ impl Get<'_> {
             LinkPolicy::Follow => Some(self.plain.commands.real_path(&remote).await?),
             LinkPolicy::Skip | LinkPolicy::Copy => None,
         };
-        let top = Directory { real, ..directory(remote, local, metadata.attributes()) };
+        let top = Directory { real, ..Directory::from_there(remote, local, metadata.attributes()) };
         // What cannot be listed at all is known before anything is made.
         let listed = self.listed(&top).await?;
         let fill = self.plain.options.preserve;
@@ -142,7 +142,7 @@ impl Get<'_> {
                 let real = found.real.or(real);
                 let path = found.remote.clone();
                 let below =
-                    Directory { real, ..self::directory(found.remote, found.local, &found.attributes) };
+                    Directory { real, ..Directory::from_there(found.remote, found.local, &found.attributes) };
                 self.plain.below(number, &path, below)
             }
             Some(FileKind::File) => {
@@ -229,17 +229,4 @@ async fn finish(directory: &Directory, links: Links) -> Result<()> {
 
 fn ends(found: &Found) -> Ends<'_> {
     Ends { source: &found.remote, destination: found.local.as_os_str().as_encoded_bytes() }
-}
-
-fn directory(remote: Bytes, local: PathBuf, attributes: &Attributes) -> Directory {
-    Directory {
-        remote,
-        local,
-        real: None,
-        mode: attributes.permissions(),
-        times: attributes.accessed().zip(attributes.modified()),
-        is_new: false,
-        below: 0,
-        is_held: false,
-    }
 }

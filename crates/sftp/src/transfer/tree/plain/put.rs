@@ -40,7 +40,7 @@ impl Put<'_> {
             LinkPolicy::Follow => Some(local::real_path(local.clone()).await?),
             LinkPolicy::Skip | LinkPolicy::Copy => None,
         };
-        let top = Directory { real, ..directory(remote, local, &details) };
+        let top = Directory { real, ..Directory::from_here(remote, local, &details) };
         // What cannot be read at all is known before anything is made.
         let mut listing = local::list(top.local.clone());
         let first = listing.next().await?;
@@ -128,7 +128,7 @@ impl Put<'_> {
         };
         match found.details.kind() {
             Kind::Directory => {
-                let below = self::directory(found.remote, found.local, &found.details);
+                let below = Directory::from_here(found.remote, found.local, &found.details);
                 self.plain.below(number, path, Directory { real: found.real, ..below })
             }
             Kind::File => {
@@ -213,17 +213,4 @@ impl Put<'_> {
 
 fn ends(found: &Found) -> Ends<'_> {
     Ends { source: found.local.as_os_str().as_encoded_bytes(), destination: &found.remote }
-}
-
-fn directory(remote: Bytes, local: PathBuf, details: &Details) -> Directory {
-    Directory {
-        remote,
-        local,
-        real: None,
-        mode: Some(details.mode()),
-        times: details.modified().map(|modified| (details.accessed().unwrap_or(modified), modified)),
-        is_new: false,
-        below: 0,
-        is_held: false,
-    }
 }
