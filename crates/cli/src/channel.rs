@@ -65,18 +65,16 @@ pub(crate) async fn with_more_connections<T>(
             };
             // What dropped work asked for is answered before the channel ends, unless somebody is in a hurry.
             tokio::select! {
-                () = files.close() => {}
-                _ = signals.next() => {}
+                () = files.close() => done,
+                signal = signals.next() => signal.after(done, printer),
             }
-            done
         }
         Err(stop) => Err(stop),
     };
     tokio::select! {
-        _ = async { tokio::join!(session.close(GOODBYE), further.close(GOODBYE)) } => {}
-        _ = signals.next() => {}
+        _ = async { tokio::join!(session.close(GOODBYE), further.close(GOODBYE)) } => outcome,
+        signal = signals.next() => signal.after(outcome, printer),
     }
-    outcome
 }
 
 async fn open(session: &Session, means: MeansPlan) -> rustle_sftp::Result<Files> {

@@ -39,6 +39,8 @@ pub(crate) async fn settings_for(
     let setup = signals.unless_interrupted(read).await?;
     printer.follow(setup.run().verbosity());
     printer.setup_warnings(setup.warnings());
+    // A question to a person comes after it.
+    signals.unless_interrupted(async { Ok(printer.settled().await?) }).await?;
     Ok(setup)
 }
 

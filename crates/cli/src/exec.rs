@@ -5,7 +5,6 @@ mod driver;
 mod far;
 mod input;
 mod output;
-mod own;
 mod stream;
 #[cfg(unix)]
 #[path = "exec/terminal_unix.rs"]
@@ -82,11 +81,10 @@ pub(crate) async fn run(plan: &ExecPlan, printer: &mut Printer) -> Result<u8, St
         Format::Json => collect::run(child, &mut signals, session.target(), printer).await,
     };
     tokio::select! {
-        _ = session.close(GOODBYE) => {}
+        _ = session.close(GOODBYE) => code,
         // The command has ended, and nothing is left to be ended but what carried it, which goes with this program.
-        _ = signals.next() => {}
+        signal = signals.next() => signal.after(code, printer),
     }
-    code
 }
 
 /// Nothing runs (`SessionType none`): the connection is there until it ends, or this program.

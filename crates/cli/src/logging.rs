@@ -3,7 +3,7 @@
 use tracing_subscriber::EnvFilter;
 
 use crate::plan::{Output, Voice};
-use crate::standard_error::Lines;
+use crate::streams::Lines;
 
 /// Starts logging where it was asked for: `-v` says what happens to the connection, `-vv` how, `-vvv` all of it,
 /// the SSH base's own words included.

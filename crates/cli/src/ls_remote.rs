@@ -126,8 +126,8 @@ fn print(rows: &[Row], plan: &ListPlan, host: &str, printer: &mut Printer) -> Re
     }
     match printer.format() {
         Format::Json => printer.json(&Value { host, entries: rows.iter().map(Row::entry).collect() })?,
-        Format::Human if plan.long => printer.bytes(row::table(rows).as_bytes())?,
-        Format::Human => printer.bytes(row::names(rows).as_bytes())?,
+        Format::Human if plan.long => printer.bytes(row::table(rows))?,
+        Format::Human => printer.bytes(row::names(rows))?,
     }
     Ok(())
 }

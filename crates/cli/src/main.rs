@@ -22,7 +22,7 @@ mod prompt;
 mod remote_path;
 mod signals;
 mod ssh_config;
-mod standard_error;
+mod streams;
 mod sync;
 mod test_connection;
 mod test_server;
@@ -38,6 +38,10 @@ use crate::args::Args;
 use crate::failure::{FAILED, Failure, Stop};
 use crate::plan::Task;
 use crate::printer::Printer;
+use crate::signals::Signals;
+
+/// How long whoever reads may take for what is left to say when the program is ended.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// How long the system may take to store, name or remove a local file that was being finished when a signal came.
 const LOCAL_FILES: Duration = Duration::from_secs(10);
@@ -50,62 +54,118 @@ fn main() -> ExitCode {
     let (output, task) = plan::plan(args, |name| std::env::var_os(name));
     logging::start(output);
     let mut printer = Printer::new(output);
-    let result = task.map_err(Stop::from).and_then(|task| carry_out(&task, &mut printer));
-    let code = match result {
-        Ok(code) => code,
-        Err(Stop::Failed(failure)) => {
-            printer.failure(&failure);
-            FAILED
-        }
-        Err(Stop::Quietly(code) | Stop::Midway(code)) => code,
-    };
-    ExitCode::from(code)
+    ExitCode::from(match task {
+        Ok(task) => carry_out(&task, &mut printer),
+        Err(failure) => conclude_here(Err(failure.into()), &mut printer),
+    })
 }
 
-fn carry_out(task: &Task, printer: &mut Printer) -> Result<u8, Stop> {
+/// Carries out the task, says what went wrong, and returns the exit code.
+fn carry_out(task: &Task, printer: &mut Printer) -> u8 {
     match task {
-        Task::Exec(exec) => one_thread(exec::run(exec, printer)),
-        Task::Transfer(plan) => one_thread(transfer::run(plan, printer)),
-        Task::Sync(plan) => one_thread(sync::run(plan, printer)),
-        Task::List(plan) => one_thread(ls_remote::run(plan, printer)),
-        Task::TestConnection(host) => one_thread(test_connection::run(host, printer)),
-        Task::SshConfig(host) => ssh_config::run(host, printer),
-        Task::Demo => many_threads(demo::run(printer)),
-        Task::TestServer(server) => many_threads(test_server::run(server, printer)),
+        Task::Exec(exec) => one_thread(printer, async |printer| exec::run(exec, printer).await),
+        Task::Transfer(plan) => one_thread(printer, async |printer| transfer::run(plan, printer).await),
+        Task::Sync(plan) => one_thread(printer, async |printer| sync::run(plan, printer).await),
+        Task::List(plan) => one_thread(printer, async |printer| ls_remote::run(plan, printer).await),
+        Task::TestConnection(host) => {
+            one_thread(printer, async |printer| test_connection::run(host, printer).await)
+        }
+        Task::SshConfig(host) => conclude_here(ssh_config::run(host, printer), printer),
+        Task::Demo => many_threads(printer, async |printer| demo::run(printer).await),
+        Task::TestServer(server) => {
+            many_threads(printer, async |printer| test_server::run(server, printer).await)
+        }
         Task::Completions(shell) => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Args::command(), "rustle-connect", &mut script);
-            printer.bytes(&script)?;
-            Ok(0)
+            conclude_here(printer.bytes(script).map(|()| 0).map_err(Stop::from), printer)
         }
     }
 }
 
 /// One connection is one flow of work: a second thread would only pass it back and forth.
-fn one_thread<T>(work: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
-    run_on(tokio::runtime::Builder::new_current_thread(), work)
+fn one_thread(printer: &mut Printer, work: impl AsyncFnOnce(&mut Printer) -> Result<u8, Stop>) -> u8 {
+    run_on(tokio::runtime::Builder::new_current_thread(), printer, work)
 }
 
 /// A server and its client in one process work at the same time.
-fn many_threads<T>(work: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
-    run_on(tokio::runtime::Builder::new_multi_thread(), work)
+fn many_threads(printer: &mut Printer, work: impl AsyncFnOnce(&mut Printer) -> Result<u8, Stop>) -> u8 {
+    run_on(tokio::runtime::Builder::new_multi_thread(), printer, work)
 }
 
-fn run_on<T>(
+fn run_on(
     mut builder: tokio::runtime::Builder,
-    work: impl Future<Output = Result<T, Stop>>,
-) -> Result<T, Stop> {
-    let runtime = builder
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::io("the asynchronous runtime cannot be started", &error))?;
-    let result = runtime.block_on(work);
-    match result {
-        Err(Stop::Midway(_)) => runtime.shutdown_timeout(LOCAL_FILES),
+    printer: &mut Printer,
+    work: impl AsyncFnOnce(&mut Printer) -> Result<u8, Stop>,
+) -> u8 {
+    let runtime = match builder.enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let failure = Failure::io("the asynchronous runtime cannot be started", &error);
+            return conclude_here(Err(failure.into()), printer);
+        }
+    };
+    let (code, is_midway) = runtime.block_on(async {
+        let result = work(printer).await;
+        let is_midway = matches!(result, Err(Stop::Midway(_)));
+        (conclude(result, printer).await, is_midway)
+    });
+    if is_midway {
+        runtime.shutdown_timeout(LOCAL_FILES);
+    } else {
         // A question that nobody will answer any more must not hold the process.
-        _ => runtime.shutdown_background(),
+        runtime.shutdown_background();
     }
-    result
+    code
+}
+
+/// Says what went wrong, waits until everything that was printed is written, and returns the exit code. A signal ends the
+/// wait; after one that ended the work already, it is short.
+///
+/// # Cancel safety
+/// Dropped, what is not yet written may be missing.
+async fn conclude(result: Result<u8, Stop>, printer: &mut Printer) -> u8 {
+    let result = match result {
+        Err(Stop::Quietly(code) | Stop::Midway(code)) => {
+            let _ = tokio::time::timeout(LAST_WORDS, printer.settled()).await;
+            return code;
+        }
+        other => other,
+    };
+    let Ok(mut signals) = Signals::listen() else { return conclude_here(result, printer) };
+    let result = match result {
+        Ok(code) => tokio::select! {
+            written = printer.settled() => written.map(|()| code).map_err(Stop::from),
+            signal = signals.next() => return signal.exit_code(),
+        },
+        failed => failed,
+    };
+    let code = told(result, printer);
+    tokio::select! {
+        // What standard output has to do with it is told.
+        _ = printer.settled() => code,
+        signal = signals.next() => signal.exit_code(),
+    }
+}
+
+/// The same where there is no runtime: any signal ends the program.
+fn conclude_here(result: Result<u8, Stop>, printer: &mut Printer) -> u8 {
+    let result = result.and_then(|code| Ok(printer.settled_here().map(|()| code)?));
+    let code = told(result, printer);
+    // What standard output has to do with it is told.
+    let _ = printer.settled_here();
+    code
+}
+
+/// Says what went wrong, if there is something to say, and returns the exit code.
+fn told(result: Result<u8, Stop>, printer: &mut Printer) -> u8 {
+    match result {
+        Ok(code) | Err(Stop::Quietly(code) | Stop::Midway(code)) => code,
+        Err(Stop::Failed(failure)) => {
+            printer.failure(&failure);
+            FAILED
+        }
+    }
 }
 
 /// Help and version are answers; everything else that the parser says is a refusal.

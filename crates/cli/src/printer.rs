@@ -1,17 +1,20 @@
 //! The one place that writes for people: data to standard output, everything else to standard error.
+//!
+//! Nothing here waits for whoever reads: a thread writes ([`crate::streams`]). Work that prints without an end, a line for
+//! each file, asks [`Printer::is_behind`], and then waits for [`Printer::room`].
 
 use std::fmt::{self, Display};
 use std::io::{self, IsTerminal, Write};
 
-use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
+use bytes::Bytes;
 use rustle_session::{SetupWarning, Verbosity};
 use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::logging;
 use crate::plan::{Format, Output, Voice};
-use crate::standard_error::Lines;
+use crate::streams::{Drawing, Lines, Said, Writer, standard, standard_if_used};
 
 pub(crate) const GOOD: Style = AnsiColor::Green.on_default().bold();
 pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
@@ -24,13 +27,11 @@ const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 /// no terminal, or `NO_COLOR` is set.
 pub(crate) struct Printer {
     output: Output,
-    out: AutoStream<io::Stdout>,
-    err: AutoStream<io::Stderr>,
 }
 
 impl Printer {
     pub(crate) fn new(output: Output) -> Self {
-        Self { output, out: anstream::stdout(), err: anstream::stderr() }
+        Self { output }
     }
 
     /// Speaks as the configuration wants it (`LogLevel`), where nothing was typed about that.
@@ -50,12 +51,13 @@ impl Printer {
         self.output.format
     }
 
-    /// Whether what changes in place may be drawn on standard error: a person looks at it, and neither quiet nor a log
-    /// is wanted there.
-    pub(crate) fn draws(&self) -> bool {
-        self.output.format == Format::Human
+    /// Lines on standard error that change in place, where a person looks at it and neither quiet nor a log is wanted
+    /// there.
+    pub(crate) fn drawing(&self) -> Result<Option<Drawing>, Failure> {
+        let draws = self.output.format == Format::Human
             && self.output.voice == Voice::Normal
-            && io::stderr().is_terminal()
+            && io::stderr().is_terminal();
+        draws.then(Drawing::begin).transpose()
     }
 
     /// Whether a person may want to know now and then how far something long is, where nothing is drawn.
@@ -63,22 +65,90 @@ impl Printer {
         self.output.format == Format::Human && self.output.voice != Voice::Quiet
     }
 
+    /// Whether so much waits to be read that the work should wait as well.
+    pub(crate) fn is_behind(&self) -> bool {
+        standard_if_used().is_some_and(Writer::is_behind)
+    }
+
+    /// Whether anything that was printed is not written yet.
+    pub(crate) fn is_unread(&self) -> bool {
+        standard_if_used().is_some_and(|writer| writer.waiting() > 0)
+    }
+
+    /// Waits until less waits to be read.
+    ///
+    /// # Errors
+    /// What writing to standard output gave; a reader that has gone away is [`io::ErrorKind::BrokenPipe`].
+    ///
+    /// # Cancel safety
+    /// Safe: nothing that was printed is lost.
+    pub(crate) async fn room(&self) -> io::Result<()> {
+        match standard_if_used() {
+            Some(writer) => writer.room().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until all that was printed is written.
+    ///
+    /// # Errors
+    /// As [`room`](Self::room).
+    ///
+    /// # Cancel safety
+    /// As [`room`](Self::room).
+    pub(crate) async fn settled(&self) -> io::Result<()> {
+        match standard_if_used() {
+            Some(writer) => writer.settled().await,
+            None => Ok(()),
+        }
+    }
+
+    /// The same where there is no runtime.
+    ///
+    /// # Errors
+    /// As [`room`](Self::room).
+    pub(crate) fn settled_here(&self) -> io::Result<()> {
+        standard_if_used().map_or(Ok(()), Writer::settled_here)
+    }
+
+    /// Waits until standard output cannot be written.
+    ///
+    /// # Cancel safety
+    /// Safe: it is known the next time as well.
+    pub(crate) async fn unheard(&self) -> io::Error {
+        standard().failed().await
+    }
+
+    /// Carries out `work`, unless standard output cannot be written first: then it is dropped.
+    ///
+    /// # Errors
+    /// As [`room`](Self::room).
+    ///
+    /// # Cancel safety
+    /// Dropped, so is the work.
+    pub(crate) async fn while_heard<T>(&self, work: impl Future<Output = T>) -> io::Result<T> {
+        tokio::select! {
+            done = work => Ok(done),
+            error = self.unheard() => Err(error),
+        }
+    }
+
     /// A line of data.
     ///
     /// # Errors
-    /// What writing gave; a reader that has gone away is [`io::ErrorKind::BrokenPipe`].
+    /// As [`room`](Self::room), of what was printed before.
     pub(crate) fn line(&mut self, line: impl Display) -> io::Result<()> {
-        writeln!(self.out, "{line}")?;
-        self.out.flush()
+        self.bytes(format!("{line}\n"))
     }
 
     /// Data as it is.
     ///
     /// # Errors
     /// As [`line`](Self::line).
-    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.out.write_all(bytes)?;
-        self.out.flush()
+    pub(crate) fn bytes(&mut self, bytes: impl Into<Bytes>) -> io::Result<()> {
+        standard().error().map_or(Ok(()), Err)?;
+        standard().push(Said::Out(bytes.into()));
+        Ok(())
     }
 
     /// One JSON value on one line.
@@ -151,8 +221,7 @@ impl Printer {
     }
 
     fn say(&mut self, text: fmt::Arguments<'_>) {
-        // Where standard error is gone there is nobody left to tell.
-        let _ = writeln!(self.err, "{text}");
+        standard().push(Said::Err(format!("{text}\n").into()));
     }
 }
 
@@ -177,7 +246,7 @@ fn printable(json: &str) -> String {
 
 /// A line of a `ProxyCommand`'s standard error, which ssh shows as well; nothing in it moves a cursor any more.
 pub(crate) fn say_for_proxy(line: &str) {
-    // Where standard error is gone there is nobody left to tell.
+    // Lines that nobody reads are counted and left out, and are no error.
     let _ = Lines.write_all(format!("{line}\n").as_bytes());
 }
 

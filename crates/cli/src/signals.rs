@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::failure::{Failure, Stop};
+use crate::printer::Printer;
 
 /// Why the program is to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +24,14 @@ impl Interrupt {
             Self::CtrlC => 130,
             Self::Quit => 131,
             Self::Terminate => 143,
+        }
+    }
+
+    /// What becomes of work that is done when this comes after it: nobody waits for those who have not read it yet.
+    pub(crate) fn after<T>(self, done: Result<T, Stop>, printer: &Printer) -> Result<T, Stop> {
+        match done {
+            Ok(_) if printer.is_unread() => Err(Stop::Quietly(self.exit_code())),
+            done => done,
         }
     }
 }

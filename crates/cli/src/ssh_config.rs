@@ -24,7 +24,7 @@ pub(crate) fn run(plan: &HostPlan, printer: &mut Printer) -> Result<u8, Stop> {
             let lines = settings.settings().iter();
             let text: String =
                 lines.map(|setting| format!("{} {}\n", setting.name(), setting.value())).collect();
-            printer.bytes(text.as_bytes())?;
+            printer.bytes(text)?;
         }
         Format::Json => {
             let mut told: BTreeMap<&str, Vec<Value<'_>>> = BTreeMap::new();

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustle_session::{ErrorKind, HostSetup, Session, Until};
 
+use crate::connect;
 use crate::failure::{FAILED, Failure, Stop};
 use crate::plan::{Format, HostPlan};
 use crate::printer::Printer;
@@ -30,12 +31,7 @@ const PROBE: &str = "true";
 pub(crate) async fn run(plan: &HostPlan, printer: &mut Printer) -> Result<u8, Stop> {
     let mut signals = Signals::listen()?;
     let person = Arc::new(Person::new(|name| std::env::var_os(name)));
-    let setup = tokio::select! {
-        setup = plan.setup(&person, None) => setup?,
-        signal = signals.next() => return Err(Stop::Quietly(signal.exit_code())),
-    };
-    printer.follow(setup.run().verbosity());
-    printer.setup_warnings(setup.warnings());
+    let setup = connect::settings_for(&person, plan, None, &mut signals, printer).await?;
     let mut report = Report::new(plan.destination(), setup.connector().target().to_string());
     let tested = tokio::select! {
         tested = test(&setup, &mut report) => tested,

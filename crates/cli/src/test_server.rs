@@ -65,11 +65,13 @@ async fn serve(
     let control = Control::start(server, told).await?;
     let announced = printer.json(&Announcement::new(server, &control, users)).map_err(Stop::from);
     let ended = match announced {
-        Ok(()) => Ok(tokio::select! {
-            () = gone(parent) => 0,
-            () = control.told_to_stop() => 0,
-            signal = signals.next() => signal.exit_code(),
-        }),
+        Ok(()) => tokio::select! {
+            () = gone(parent) => Ok(0),
+            () = control.told_to_stop() => Ok(0),
+            signal = signals.next() => Ok(signal.exit_code()),
+            // Whoever does not learn where the server is has no use for it.
+            error = printer.unheard() => Err(Stop::from(error)),
+        },
         Err(stop) => Err(stop),
     };
     control.end().await;

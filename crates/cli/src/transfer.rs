@@ -65,9 +65,11 @@ async fn move_all(
             continue;
         }
         let bar = Bar::new(&job, (before + 1, all), printer)?;
-        let result = move_one(&job, (files, further), plan.manner, &bar, target).await;
+        let work = move_one(&job, (files, further), plan.manner, &bar, target);
+        let result = printer.while_heard(work).await.map_err(|error| Stop::from(error).midway(printer))?;
         drop(bar);
         report.add(job, result, printer)?;
+        printer.room().await?;
     }
     Ok(report)
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::net::unix::pipe;
 
 use super::driver::Reader;
-use super::own::{Kind, kind, stdin};
+use crate::streams::{Kind, kind, stdin};
 
 /// What is read at a time: four times what a pipe holds.
 const PIECE: usize = 256 * 1024;

@@ -2,17 +2,21 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, IoSlice, Write};
+use std::io;
+#[cfg(target_os = "linux")]
+use std::io::IoSlice;
 
 use bytes::Bytes;
 #[cfg(target_os = "linux")]
 use tokio::net::unix::pipe;
 
-use super::driver::Writer;
-use super::own::{Kind, Own, kind};
+use crate::streams::{Kind, Own, Sink, Writer, kind, write_packets};
 
 /// Packets written with one system call: 1 MiB of the largest that servers send.
 pub(super) const AT_ONCE: usize = 32;
+
+/// What may wait to be written: as much as a channel's window on a short way.
+const QUEUE: usize = 2 * 1024 * 1024;
 
 /// The size of a pipe that has run full once: with the usual 64 KiB, two packets fill it, and reader and writer wake
 /// each other for each. As much as Linux allows everyone (`fs.pipe-max-size`).
@@ -25,7 +29,7 @@ pub(super) enum Output {
     File(File),
     #[cfg(target_os = "linux")]
     Pipe(Pipe),
-    Thread(Writer),
+    Thread(Writer<Blocking>),
 }
 
 impl Output {
@@ -39,9 +43,9 @@ impl Output {
             Kind::Pipe => match pipe::OpenOptions::new().open_sender(own.path()) {
                 Ok(sender) => Self::Pipe(Pipe { sender, size: Size::AsItWas }),
                 // Another user's pipe, or no /proc.
-                Err(_) => Self::Thread(Writer::start(file)),
+                Err(_) => Self::Thread(Writer::start(Blocking(Some(file)), QUEUE)),
             },
-            Kind::Other => Self::Thread(Writer::start(file)),
+            Kind::Other => Self::Thread(Writer::start(Blocking(Some(file)), QUEUE)),
         })
     }
 
@@ -57,7 +61,10 @@ impl Output {
             Self::File(file) => write_packets(file, packets),
             #[cfg(target_os = "linux")]
             Self::Pipe(pipe) => pipe.write(packets).await,
-            Self::Thread(writer) => writer.write(packets).await,
+            Self::Thread(writer) => {
+                packets.drain(..).for_each(|packet| writer.push(packet));
+                writer.room().await
+            }
         }
     }
 
@@ -70,9 +77,27 @@ impl Output {
     /// Dropped, the rest is still written, if the process lives so long.
     pub(super) async fn finish(self) -> io::Result<()> {
         match self {
-            Self::Thread(writer) => writer.finish().await,
+            Self::Thread(writer) => writer.settled().await,
             _ => Ok(()),
         }
+    }
+}
+
+/// A stream that can only be written by waiting for its reader; none once that failed.
+pub(super) struct Blocking(Option<File>);
+
+impl Sink for Blocking {
+    type Packet = Bytes;
+
+    fn len(packet: &Bytes) -> usize {
+        packet.len()
+    }
+
+    fn write(&mut self, packets: &mut VecDeque<Bytes>) -> io::Result<()> {
+        let Some(mut file) = self.0.take() else { return Ok(()) };
+        write_packets(&mut file, packets)?;
+        self.0 = Some(file);
+        Ok(())
     }
 }
 
@@ -115,54 +140,5 @@ impl Pipe {
         }
         packets.clear();
         Ok(())
-    }
-}
-
-/// Writes all packets to something that blocks, and leaves none.
-pub(super) fn write_packets(file: &mut impl Write, packets: &mut VecDeque<Bytes>) -> io::Result<()> {
-    let mut slices: Vec<_> = packets.iter().map(|packet| IoSlice::new(packet)).collect();
-    let mut left = slices.as_mut_slice();
-    // Empty packets at the front would look like a stream that takes no more.
-    IoSlice::advance_slices(&mut left, 0);
-    while !left.is_empty() {
-        match file.write_vectored(left) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(count) => IoSlice::advance_slices(&mut left, count),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    packets.clear();
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Takes at most seven bytes at a time.
-    struct Slow(Vec<u8>);
-
-    impl Write for Slow {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let count = bytes.len().min(7);
-            self.0.extend_from_slice(&bytes[..count]);
-            Ok(count)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    #[test]
-    fn packets_are_written_whole_and_in_order_however_little_is_taken() {
-        let texts = ["", "one", "", "twenty-two bytes long.", "x", ""];
-        let mut packets: VecDeque<Bytes> =
-            texts.iter().map(|text| Bytes::from_static(text.as_bytes())).collect();
-        let mut slow = Slow(Vec::new());
-        write_packets(&mut slow, &mut packets).unwrap();
-        assert_eq!(slow.0, texts.concat().as_bytes());
-        assert!(packets.is_empty());
     }
 }

@@ -13,12 +13,12 @@ use tokio::io::AsyncWriteExt;
 use super::far::Far;
 use super::input::Input;
 use super::output::{AT_ONCE, Output};
-use super::own::Own;
 use super::terminal::Raw;
 use super::{end, exit_code};
 use crate::failure::{FAILED, Failure, Stop};
 use crate::printer::Printer;
 use crate::signals::{Interrupt, Signals};
+use crate::streams::Own;
 
 /// Why the streams stopped before the command did.
 #[derive(Debug)]
@@ -43,6 +43,7 @@ pub(super) async fn run(
 ) -> Result<u8, Stop> {
     let (stdin, stdout, stderr) = (child.take_stdin(), child.take_stdout(), child.take_stderr());
     let finished = async {
+        said_before(printer).await;
         tokio::try_join!(forward_stdout(stdout), forward_stderr(stderr))?;
         Ok::<_, Broken>(child.wait().await)
     };
@@ -72,6 +73,7 @@ pub(super) async fn run_on_terminal(
     let outcome = {
         // What is shown has all come before the channel is closed, and the end of the process with it.
         let mut shown = std::pin::pin!(async {
+            said_before(printer).await;
             tokio::try_join!(forward_stdout(stdout), forward_stderr(stderr)).map(|_| ())
         });
         let mut fed = std::pin::pin!(feed(stdin));
@@ -98,6 +100,12 @@ pub(super) async fn run_on_terminal(
     // Before anything else is written to it.
     drop(raw);
     conclude(child, outcome, signals, target, printer).await
+}
+
+/// Waits until what this program had to say stands there: what the command says comes after it.
+async fn said_before(printer: &Printer) {
+    // It was said on standard error, and where that is gone nobody is left to tell.
+    let _ = printer.settled().await;
 }
 
 async fn resized(raw: Option<&mut Raw>) -> (u32, u32) {

@@ -10,8 +10,7 @@ use rustix::termios::{
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::far::Far;
-use super::own::stdin;
-use crate::standard_error::RawLines;
+use crate::streams::{RawLines, stdin};
 
 /// Without waiting for what is on its way out, which nobody may be taking any more: an emulator that hangs, a line that
 /// was stopped.

@@ -8,7 +8,7 @@ use winapi_util::HandleRef;
 use winapi_util::console::{mode, screen_buffer_info, set_mode};
 
 use super::far::Far;
-use crate::standard_error::RawLines;
+use crate::streams::RawLines;
 
 /// `ENABLE_PROCESSED_INPUT`, `ENABLE_LINE_INPUT` and `ENABLE_ECHO_INPUT`.
 const COOKED: u32 = 0x0001 | 0x0002 | 0x0004;

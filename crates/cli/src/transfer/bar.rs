@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rustle_sftp::{Progress, Transfer};
 
 use super::jobs::Job;
@@ -11,48 +10,34 @@ use crate::amounts::Bytes;
 use crate::failure::Failure;
 use crate::names::Shown;
 use crate::printer::Printer;
+use crate::streams::{Drawing, Line, Picture};
 
 /// The line of one file. Dropped, it is wiped.
-pub(super) struct Bar(Option<ProgressBar>);
+pub(super) struct Bar(Option<(Drawing, String)>);
 
 impl Bar {
     /// For this file, the n-th of so many; none where nobody looks.
     pub(super) fn new(job: &Job, (number, all): (usize, usize), printer: &Printer) -> Result<Self, Failure> {
-        if !printer.draws() {
-            return Ok(Self(None));
-        }
+        let Some(drawing) = printer.drawing()? else { return Ok(Self(None)) };
         let path = job.source.bytes();
         let name = path.rsplit(|byte| *byte == b'/').find(|name| !name.is_empty()).unwrap_or(path);
         let name = Shown::of(name);
         let prefix = if all == 1 { name.to_string() } else { format!("{number}/{all} {name}") };
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(TIMES_A_SECOND));
-        bar.set_style(style()?);
-        bar.set_prefix(prefix);
-        Ok(Self(Some(bar)))
+        Ok(Self(Some((drawing, prefix))))
     }
 
     /// The transfer, watched.
     pub(super) fn watch(&self, transfer: Transfer) -> Transfer {
-        let Some(bar) = self.0.clone() else { return transfer };
-        transfer.progress(move |progress| draw(&bar, progress))
+        let Some((drawing, prefix)) = &self.0 else { return transfer };
+        let (latest, prefix) = (drawing.latest(), prefix.clone());
+        transfer.progress(move |progress| latest.draw(picture(&prefix, progress)))
     }
 }
 
-impl Drop for Bar {
-    fn drop(&mut self) {
-        if let Some(bar) = &self.0 {
-            bar.finish_and_clear();
-        }
-    }
-}
-
-fn draw(bar: &ProgressBar, progress: &Progress) {
-    match progress.total() {
-        Some(total) => bar.set_length(total),
-        None => bar.unset_length(),
-    }
-    bar.set_position(progress.bytes());
-    bar.set_message(message(progress.bytes(), progress.total(), progress.rate(), progress.eta()));
+fn picture(prefix: &str, progress: &Progress) -> Picture {
+    let (bytes, total) = (progress.bytes(), progress.total());
+    let message = message(bytes, total, progress.rate(), progress.eta()).into_owned();
+    Picture { files: Vec::new(), all: Line { prefix: prefix.to_owned(), bytes, total, message } }
 }
 
 pub(super) fn message(bytes: u64, total: Option<u64>, rate: u64, eta: Option<Duration>) -> Cow<'static, str> {
@@ -75,17 +60,6 @@ pub(super) fn message(bytes: u64, total: Option<u64>, rate: u64, eta: Option<Dur
     text.into()
 }
 
-pub(super) fn style() -> Result<ProgressStyle, Failure> {
-    // A name takes 24 columns, so that the bars of several files begin at one place.
-    let style = ProgressStyle::with_template("{prefix:24!} [{wide_bar}] {msg}");
-    let style =
-        style.map_err(|error| Failure::new(crate::failure::IO, format!("no bar can be drawn: {error}")))?;
-    Ok(style.progress_chars("=> "))
-}
-
-/// As often as a transfer says how far it is.
-pub(super) const TIMES_A_SECOND: u8 = 10;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,10 +70,5 @@ mod tests {
         assert_eq!(message(512, Some(2048), 100, eta), " 25 %  512 B of 2.0 KiB  100 B/s  1:15");
         assert_eq!(message(0, Some(0), 0, None), "  0 %  0 B of 0 B  0 B/s");
         assert_eq!(message(7, None, 7, Some(Duration::from_secs(3661))), "7 B  7 B/s  1:01:01");
-    }
-
-    #[test]
-    fn the_style_is_one() {
-        assert!(style().is_ok());
     }
 }

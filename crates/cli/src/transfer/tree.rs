@@ -103,13 +103,19 @@ pub(crate) async fn told<F: Future<Output = rustle_sftp::Result<TreeSummary>>>(
             // What is known is said before the end is.
             biased;
             Some(news) = news.recv() => {
-                bars.suspend(|| say(news, report, printer)).map_err(|stop| stop.midway(printer))?;
+                say(news, report, printer).map_err(|stop| stop.midway(printer))?;
             }
-            moved = &mut work => break moved,
+            // While nobody reads of what was done, no more is done; the connections go on by themselves.
+            result = printer.while_heard(&mut work), if !printer.is_behind() => {
+                break result.map_err(|error| Stop::from(error).midway(printer))?;
+            }
+            room = printer.room(), if printer.is_behind() => {
+                room.map_err(|error| Stop::from(error).midway(printer))?;
+            }
         }
     };
     while let Ok(news) = news.try_recv() {
-        bars.suspend(|| say(news, report, printer))?;
+        say(news, report, printer)?;
     }
     Ok(moved.map_err(|error| Failure::sftp(&error, target)))
 }

@@ -21,6 +21,8 @@ mod prompts;
 #[cfg(target_os = "linux")]
 mod proxy;
 #[cfg(target_os = "linux")]
+mod readers;
+#[cfg(target_os = "linux")]
 #[path = "../../../session/tests/it/relay.rs"]
 mod relay;
 mod running;

@@ -4,73 +4,44 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
 use rustle_sftp::Progress;
 
 use crate::amounts::Bytes;
 use crate::failure::Failure;
 use crate::names::Shown;
 use crate::printer::Printer;
-use crate::transfer::bar::{TIMES_A_SECOND, message, style};
+use crate::streams::{Drawing, Latest, Line, MOST_FILES, Picture};
+use crate::transfer::bar::message;
 
 /// What shows how far a directory is. Dropped, it is wiped.
 pub(super) enum Bars {
-    Drawn { all: MultiProgress, total: ProgressBar, files: Vec<ProgressBar> },
+    Drawn(Drawing),
     Lines,
     Nothing,
 }
 
 impl Bars {
     pub(super) fn new(printer: &Printer) -> Result<Self, Failure> {
-        if !printer.draws() {
-            return Ok(if printer.tells_progress() { Self::Lines } else { Self::Nothing });
-        }
-        let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(TIMES_A_SECOND));
-        let bar = || -> Result<ProgressBar, Failure> {
-            // One that is not drawn yet takes no line.
-            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
-            bar.set_style(style()?);
-            Ok(bar)
-        };
-        let files = (0..MOST_FILES).map(|_| bar()).collect::<Result<_, _>>()?;
-        let total = all.add(bar()?);
-        Ok(Self::Drawn { all, total, files })
+        Ok(match printer.drawing()? {
+            Some(drawing) => Self::Drawn(drawing),
+            None if printer.tells_progress() => Self::Lines,
+            None => Self::Nothing,
+        })
     }
 
     /// Who is to be told how far it is, if anybody. A line is handed to `say`.
     pub(super) fn watch(&self, say: impl Fn(String) + Send + 'static) -> Option<Watch> {
         match self {
-            Self::Drawn { all, total, files } => {
-                let (all, total, files) = (all.clone(), total.clone(), files.clone());
-                Some(Watch::Drawing(Drawing { all, total, files, shown: 0 }))
-            }
+            Self::Drawn(drawing) => Some(Watch::Drawing(drawing.latest())),
             Self::Lines => Some(Watch::Lines { next: EVERY, say: Box::new(say) }),
             Self::Nothing => None,
-        }
-    }
-
-    /// Does something that writes where the bars are.
-    pub(super) fn suspend<T>(&self, work: impl FnOnce() -> T) -> T {
-        match self {
-            Self::Drawn { all, .. } => all.suspend(work),
-            Self::Lines | Self::Nothing => work(),
-        }
-    }
-}
-
-impl Drop for Bars {
-    fn drop(&mut self) {
-        if let Self::Drawn { all, total, files } = self {
-            files.iter().chain([&*total]).for_each(ProgressBar::finish_and_clear);
-            // Where the screen is gone, so is what was drawn on it.
-            let _ = all.clear();
         }
     }
 }
 
 /// Somebody who is told how far it is.
 pub(crate) enum Watch {
-    Drawing(Drawing),
+    Drawing(Latest),
     Lines {
         /// When the next line is due, from the beginning on.
         next: Duration,
@@ -81,7 +52,7 @@ pub(crate) enum Watch {
 impl Watch {
     pub(crate) fn tell(&mut self, progress: &Progress) {
         match self {
-            Self::Drawing(drawing) => drawing.draw(progress),
+            Self::Drawing(latest) => latest.draw(Told::of(progress).picture()),
             Self::Lines { next, say } => {
                 if progress.elapsed() >= *next && !progress.is_last() {
                     *next = progress.elapsed() + EVERY;
@@ -89,32 +60,6 @@ impl Watch {
                 }
             }
         }
-    }
-}
-
-pub(crate) struct Drawing {
-    all: MultiProgress,
-    total: ProgressBar,
-    files: Vec<ProgressBar>,
-    /// So many of the files' bars are on the screen.
-    shown: usize,
-}
-
-impl Drawing {
-    fn draw(&mut self, progress: &Progress) {
-        let Lines { files, all } = Told::of(progress).lines();
-        while self.shown < files.len() {
-            self.all.insert(self.shown, self.files[self.shown].clone());
-            self.shown += 1;
-        }
-        while self.shown > files.len() {
-            self.shown -= 1;
-            self.all.remove(&self.files[self.shown]);
-        }
-        for (bar, line) in self.files.iter().zip(files) {
-            line.put_on(bar);
-        }
-        all.put_on(&self.total);
     }
 }
 
@@ -129,21 +74,6 @@ struct Told<'a> {
     eta: Option<Duration>,
     /// The files that are being moved: path, bytes and length.
     under_way: Vec<(&'a [u8], u64, Option<u64>)>,
-}
-
-/// What is drawn of it.
-#[derive(Debug, PartialEq, Eq)]
-struct Lines {
-    files: Vec<Line>,
-    all: Line,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-struct Line {
-    prefix: String,
-    bytes: u64,
-    total: Option<u64>,
-    message: String,
 }
 
 impl<'a> Told<'a> {
@@ -161,7 +91,7 @@ impl<'a> Told<'a> {
     }
 
     /// For a terminal: the long files, and the sum.
-    fn lines(&self) -> Lines {
+    fn picture(&self) -> Picture {
         let long = self.under_way.iter().filter(|(.., total)| total.is_none_or(|total| total >= LONG));
         let file = |&(path, bytes, total): &(&[u8], u64, Option<u64>)| {
             let name = path.rsplit(|byte| *byte == b'/').find(|name| !name.is_empty());
@@ -170,7 +100,7 @@ impl<'a> Told<'a> {
         };
         let message = format!("{}  {}", self.counted(), self.sum());
         let all = Line { prefix: "all".to_owned(), bytes: self.bytes, total: self.total, message };
-        Lines { files: long.take(MOST_FILES).map(file).collect(), all }
+        Picture { files: long.take(MOST_FILES).map(file).collect(), all }
     }
 
     /// For a log.
@@ -189,21 +119,6 @@ impl<'a> Told<'a> {
         }
     }
 }
-
-impl Line {
-    fn put_on(self, bar: &ProgressBar) {
-        bar.set_prefix(self.prefix);
-        match self.total {
-            Some(total) => bar.set_length(total),
-            None => bar.unset_length(),
-        }
-        bar.set_position(self.bytes);
-        bar.set_message(self.message);
-    }
-}
-
-/// Files that have a bar of their own: as many as are long and under way at once.
-const MOST_FILES: usize = 4;
 
 /// A shorter file is over before anybody has read its name.
 const LONG: u64 = 1 << 20;
@@ -242,7 +157,7 @@ mod tests {
             (b"of unknown length", 512, None),
             (b"dir/\x1b[2J/", 0, Some(MIB)),
         ];
-        let Lines { files, all } = told(under_way).lines();
+        let Picture { files, all } = told(under_way).picture();
         assert_eq!(files[0], line("long", 2 * MIB, Some(4 * MIB), "2.0 MiB"));
         assert_eq!(files[1], line("of unknown length", 512, None, "512 B"));
         assert!(files.len() == 3 && !files[2].prefix.contains('\x1b'), "{files:?}");
@@ -253,7 +168,7 @@ mod tests {
     #[test]
     fn no_more_lines_are_drawn_than_there_are_bars() {
         let many: Vec<(&[u8], u64, Option<u64>)> = vec![(b"f", 0, Some(MIB)); MOST_FILES + 3];
-        assert_eq!(told(many).lines().files.len(), MOST_FILES);
+        assert_eq!(told(many).picture().files.len(), MOST_FILES);
     }
 
     #[test]
@@ -261,17 +176,5 @@ mod tests {
         assert_eq!(told(vec![]).line(), "7 of 40 files, 25 %  3.0 MiB of 12.0 MiB  1.0 MiB/s  1:05");
         let listing = Told { total: None, all_files: None, eta: None, ..told(vec![]) };
         assert_eq!(listing.line(), "7 files, 3.0 MiB  1.0 MiB/s");
-    }
-
-    #[test]
-    fn a_bar_is_set_to_what_its_line_says() {
-        let bar = ProgressBar::hidden();
-        line("f", 10, Some(20), "ten").put_on(&bar);
-        assert_eq!(
-            (bar.prefix(), bar.message(), bar.position(), bar.length()),
-            ("f".into(), "ten".into(), 10, Some(20))
-        );
-        line("f", 10, None, "ten").put_on(&bar);
-        assert_eq!(bar.length(), None);
     }
 }

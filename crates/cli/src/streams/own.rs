@@ -6,14 +6,14 @@ use std::io;
 
 /// One of this program's own output streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Own {
+pub(crate) enum Own {
     Stdout,
     Stderr,
 }
 
 /// How a stream can be used without waiting for somebody at its other end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// A file, or a device such as `/dev/null`: a call returns as soon as the bytes are copied.
     #[cfg_attr(windows, expect(dead_code, reason = "only Unix says it in a way that std passes on"))]
     File,
@@ -26,7 +26,7 @@ pub(super) enum Kind {
 }
 
 impl Own {
-    pub(super) fn file(self) -> io::Result<File> {
+    pub(crate) fn file(self) -> io::Result<File> {
         match self {
             Self::Stdout => duplicate(&io::stdout()),
             Self::Stderr => duplicate(&io::stderr()),
@@ -35,7 +35,7 @@ impl Own {
 
     /// The path under which Linux opens it once more.
     #[cfg(target_os = "linux")]
-    pub(super) fn path(self) -> &'static str {
+    pub(crate) fn path(self) -> &'static str {
         match self {
             Self::Stdout => "/proc/self/fd/1",
             Self::Stderr => "/proc/self/fd/2",
@@ -52,12 +52,12 @@ impl fmt::Display for Own {
     }
 }
 
-pub(super) fn stdin() -> io::Result<File> {
+pub(crate) fn stdin() -> io::Result<File> {
     duplicate(&io::stdin())
 }
 
 #[cfg(unix)]
-pub(super) fn kind(file: &File) -> Kind {
+pub(crate) fn kind(file: &File) -> Kind {
     use std::io::IsTerminal;
     use std::os::unix::fs::FileTypeExt;
 
@@ -75,7 +75,7 @@ pub(super) fn kind(file: &File) -> Kind {
 
 /// Windows does not say it in a way that the standard library passes on.
 #[cfg(windows)]
-pub(super) fn kind(_: &File) -> Kind {
+pub(crate) fn kind(_: &File) -> Kind {
     Kind::Other
 }
 
