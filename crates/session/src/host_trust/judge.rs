@@ -220,7 +220,7 @@ impl KnownHosts {
     async fn read_whole_lines(&self) -> Result<rustle_trust::KnownHosts> {
         let mut known = self.read_whole_lines_of_user_files().await?.with_rules(self.rules.clone());
         for path in self.system_file_paths() {
-            known.append(parsed(&path, &store::read_whole_lines(&path).await?)?);
+            known.append(parsed(&path, &store::read_at_once(&path).await?)?);
         }
         Ok(known)
     }

@@ -3,7 +3,8 @@
 //! Reading and writing block the thread, on purpose. The files are small, the check happens once per
 //! connection while nothing else of that connection can go on, and a thread pool would cost more than the
 //! read. Following the keys that a host announces comes later and is rare: what it writes down changes once in years.
-//! The one wait that may be long, for another process's lock, is asynchronous and bounded.
+//! The one wait that may be long, for another process's lock, is asynchronous and bounded. Network file systems may have no
+//! locks: files are read and lines added there all the same, and nothing is rewritten.
 
 mod locked;
 
@@ -11,7 +12,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use self::locked::{Locked, Stamp};
+use self::locked::{Locked, Locking, Stamp};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The largest `known_hosts` file that is read, and so the largest that is written.
@@ -40,18 +41,30 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
 ///
 /// A line that is just being written down is seen in pieces: it would be no line, or that of another host. So where the
 /// last one has no end, the lock of who writes is waited for and the file read again. Most files end with a newline, and
-/// cost no lock. On Windows nobody can open the file while another takes its place, which is waited for too.
+/// cost no lock. Where the file system has no locks, the file is read once more a moment later. On Windows nobody can open
+/// the file while another takes its place, which is waited for too.
 ///
 /// # Cancel safety
 /// Dropped while it waits, it has locked nothing.
 pub(super) async fn read_whole_lines(path: &Path) -> Result<Vec<u8>> {
-    let unreadable = |error| unreadable(path, error);
-    let bytes = locked::patiently(|| read_if_there(path)).await.map_err(unreadable)?;
+    read_whole_lines_by(path, Locking::SYSTEM).await
+}
+
+async fn read_whole_lines_by(path: &Path, locking: Locking) -> Result<Vec<u8>> {
+    let bytes = read_at_once(path).await?;
     if bytes.last().is_none_or(|last| *last == b'\n') {
         return Ok(bytes);
     }
-    let _lock = locked::for_reading(path).await.map_err(unreadable)?;
-    locked::patiently(|| read_if_there(path)).await.map_err(unreadable)
+    let _lock = locked::for_reading(path, locking).await.map_err(|error| unreadable(path, error))?;
+    read_at_once(path).await
+}
+
+/// As [`read`], for a file that nobody here writes to, and whose lock anybody may hold: the system's.
+///
+/// # Cancel safety
+/// Dropped while it waits on Windows, it has done nothing.
+pub(super) async fn read_at_once(path: &Path) -> Result<Vec<u8>> {
+    locked::patiently(|| read_if_there(path)).await.map_err(|error| unreadable(path, error))
 }
 
 fn read_if_there(path: &Path) -> io::Result<Vec<u8>> {
@@ -101,7 +114,17 @@ pub(super) fn read_present(path: &Path, most: u64) -> io::Result<Vec<u8>> {
 /// # Cancel safety
 /// It waits for the lock and, on Windows, for others to close the file. Dropped there, nothing has been written; after
 /// it everything is done at once.
-pub(super) async fn rewrite<F>(path: &Path, mut change: F) -> Result<Outcome>
+///
+/// # Errors
+/// Also where the file system has no locks: lines that others of ours write at the same time would be lost.
+pub(super) async fn rewrite<F>(path: &Path, change: F) -> Result<Outcome>
+where
+    F: FnMut(&[u8]) -> Result<Option<Vec<u8>>>,
+{
+    rewrite_by(path, Locking::SYSTEM, change).await
+}
+
+async fn rewrite_by<F>(path: &Path, locking: Locking, mut change: F) -> Result<Outcome>
 where
     F: FnMut(&[u8]) -> Result<Option<Vec<u8>>>,
 {
@@ -116,7 +139,11 @@ where
     }
     let path = locked::patiently(|| fs::canonicalize(path)).await.map_err(failed)?;
     for _ in 0..MOST_TRIES {
-        let locked = Locked::open(&path).await.map_err(failed)?;
+        let locked = Locked::open(&path, locking).await.map_err(failed)?;
+        if !locked.is_alone() {
+            let why = "its file system has no locks, so that lines which others write to it might be lost";
+            return Err(failed(io::Error::new(io::ErrorKind::Unsupported, why)));
+        }
         let before = Stamp::of(&path).map_err(failed)?;
         let bytes = read_present(&path, MAX_FILE).map_err(failed)?;
         let Some(new) = change(&bytes)? else { return Ok(Outcome::AsItWas) };
@@ -133,10 +160,22 @@ where
 /// `line` is called while the lock is held, and reads the file again: another process may have added the
 /// host.
 ///
+/// Where the file system has no locks, the line is added as ssh adds one: with one write at the end of the file, behind a
+/// line that has no end with a newline first. Processes that add the same host at once may add it twice then. Of lines
+/// that several machines write in the same moment, only the last is sure to be there; a host whose line is lost is new
+/// the next time.
+///
 /// # Cancel safety
 /// It waits for the lock and, on Windows, for others to close the file. Dropped there, nothing has been written;
 /// after it everything is done at once.
 pub(super) async fn append<F>(path: &Path, line: F) -> Result<Outcome>
+where
+    F: FnOnce() -> Result<Option<String>>,
+{
+    append_by(path, Locking::SYSTEM, line).await
+}
+
+async fn append_by<F>(path: &Path, locking: Locking, line: F) -> Result<Outcome>
 where
     F: FnOnce() -> Result<Option<String>>,
 {
@@ -157,7 +196,10 @@ where
     }
     make_directory(path).map_err(failed)?;
     let path = locked::patiently(|| made(path)).await.map_err(failed)?;
-    let mut locked = Locked::open(&path).await.map_err(failed)?;
+    let mut locked = Locked::open(&path, locking).await.map_err(failed)?;
+    if !locked.is_alone() {
+        tracing::debug!(file = %path.display(), "the file system has no locks: the line is added without one");
+    }
     match line()? {
         Some(line) => locked.append(&line).map_err(failed),
         None => Ok(Outcome::AsItWas),

@@ -430,6 +430,20 @@ async fn later_files_count_and_new_hosts_go_to_the_first() {
     assert!(files.text().starts_with("web-2 "));
 }
 
+#[cfg(unix)]
+#[tokio::test(start_paused = true)]
+async fn whoever_locks_a_file_of_the_system_holds_up_nobody() {
+    let files = Files::new();
+    let system = files.directory.path().join("system");
+    // The last line has no end, as if it was just being written.
+    fs::write(&system, format!("web-1 {}", quoted_key(1))).unwrap();
+    let holder = fs::File::open(&system).unwrap();
+    holder.lock().unwrap();
+    let trust = files.trust().system_files([&system]);
+    trust.check(&offer("web-1", 22, 1)).await.unwrap();
+    drop(holder);
+}
+
 #[tokio::test]
 async fn a_pinned_key_is_trusted_and_no_other() {
     let first = offer("web-1", 22, 1).fingerprint();

@@ -22,10 +22,22 @@ const LEAST_PAUSE: Duration = Duration::from_millis(1);
 /// reads or looks at such a file for longer than a moment.
 const OPEN_PATIENCE: Duration = Duration::from_secs(5);
 
+/// How the system locks a file; a test puts another in its place.
+#[derive(Clone, Copy)]
+pub(super) struct Locking {
+    pub(super) alone: fn(&File) -> Result<(), TryLockError>,
+    pub(super) shared: fn(&File) -> Result<(), TryLockError>,
+}
+
+impl Locking {
+    pub(super) const SYSTEM: Self = Self { alone: File::try_lock, shared: File::try_lock_shared };
+}
+
 /// A file open for appending, with the lock that keeps other processes of ours out. Dropping it unlocks.
 pub(super) struct Locked {
     pub(super) file: File,
-    lock: Lock,
+    /// None where the file system has no locks.
+    lock: Option<Lock>,
 }
 
 /// What keeps the others out: on Unix a second descriptor of the file, on Windows a file beside.
@@ -59,15 +71,17 @@ impl Stamp {
 impl Locked {
     /// Unix locks the file itself, which leaves nothing behind.
     #[cfg(unix)]
-    pub(super) async fn open(path: &Path) -> io::Result<Self> {
+    pub(super) async fn open(path: &Path, locking: Locking) -> io::Result<Self> {
         let deadline = Instant::now() + LOCK_PATIENCE;
         loop {
             let file = options().create(true).open(path)?;
             if !file.metadata()?.is_file() {
                 return Err(irregular());
             }
-            in_turn(|| file.try_lock(), deadline).await?;
-            let lock = Lock(file.try_clone()?);
+            let lock = match in_turn(|| (locking.alone)(&file), deadline).await? {
+                Turn::Ours => Some(Lock(file.try_clone()?)),
+                Turn::NoLocks => None,
+            };
             // `ssh-keygen -R` puts a new file in its place; a line written to the old one would be lost.
             let (ours, there) = (file.metadata()?, fs::metadata(path));
             if there.is_ok_and(|there| identity(&there) == identity(&ours)) {
@@ -82,15 +96,22 @@ impl Locked {
     /// A lock on Windows keeps readers out too, `ssh` among them, so it is on a file beside, which stays there: who took
     /// it away would take it from under another's lock.
     #[cfg(windows)]
-    pub(super) async fn open(path: &Path) -> io::Result<Self> {
+    pub(super) async fn open(path: &Path, locking: Locking) -> io::Result<Self> {
         let beside = fs::OpenOptions::new().write(true).create(true).truncate(false).open(beside(path))?;
-        in_turn(|| beside.try_lock(), Instant::now() + LOCK_PATIENCE).await?;
-        let lock = Lock(beside);
+        let lock = match in_turn(|| (locking.alone)(&beside), Instant::now() + LOCK_PATIENCE).await? {
+            Turn::Ours => Some(Lock(beside)),
+            Turn::NoLocks => None,
+        };
         let file = patiently(|| options().create(true).open(path)).await?;
         if !file.metadata()?.is_file() {
             return Err(irregular());
         }
         Ok(Self { file, lock })
+    }
+
+    /// Whether other processes of ours are kept out: not where the file system has no locks.
+    pub(super) fn is_alone(&self) -> bool {
+        self.lock.is_some()
     }
 
     /// One write of whole lines, which is not one to whoever reads meanwhile: most file systems show it page by page.
@@ -240,24 +261,36 @@ fn identity(_: &Metadata) -> Option<(u64, u64)> {
     None
 }
 
-/// Keeps writers of ours out of a file while it is read, and waits for the one that is in it now. There is none where
-/// the file, or the one beside it on Windows, is not there.
+/// What comes of asking for a lock.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    Ours,
+    /// The file system has none: nobody can be kept out, nor waited for.
+    NoLocks,
+}
+
+/// Waits for a writer of ours that is in a file now. There is none where the file, or the one beside it on Windows, is
+/// not there; one that cannot be waited for, since the file system has no locks, has a moment to end.
 ///
 /// # Cancel safety
 /// Dropped while it waits, it has locked nothing.
-pub(super) async fn for_reading(path: &Path) -> io::Result<Option<Lock>> {
+pub(super) async fn for_reading(path: &Path, locking: Locking) -> io::Result<Option<Lock>> {
     #[cfg(unix)]
     let locked = File::open(path);
     // Under the name by which writers call it: beside a link there is no lock.
     #[cfg(windows)]
     let locked = patiently(|| fs::canonicalize(path)).await.and_then(|path| File::open(beside(&path)));
-    match locked {
-        Ok(file) => {
-            in_turn(|| file.try_lock_shared(), Instant::now() + LOCK_PATIENCE).await?;
-            Ok(Some(Lock(file)))
+    let file = match locked {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    match in_turn(|| (locking.shared)(&file), Instant::now() + LOCK_PATIENCE).await? {
+        Turn::Ours => Ok(Some(Lock(file))),
+        Turn::NoLocks => {
+            sleep(FIRST_PAUSE).await;
+            Ok(None)
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
     }
 }
 
@@ -268,14 +301,15 @@ fn beside(path: &Path) -> std::path::PathBuf {
     beside.into()
 }
 
-async fn in_turn<F>(try_lock: F, deadline: Instant) -> io::Result<()>
+async fn in_turn<F>(try_lock: F, deadline: Instant) -> io::Result<Turn>
 where
     F: Fn() -> Result<(), TryLockError>,
 {
     let mut pause = FIRST_PAUSE;
     loop {
         match try_lock() {
-            Ok(()) => return Ok(()),
+            Ok(()) => return Ok(Turn::Ours),
+            Err(TryLockError::Error(error)) if has_no_locks(&error) => return Ok(Turn::NoLocks),
             Err(TryLockError::Error(error)) => return Err(error),
             Err(TryLockError::WouldBlock) if Instant::now() >= deadline => {
                 return Err(io::Error::new(
@@ -287,4 +321,17 @@ where
         }
         pause = (pause * 9 / 10).max(LEAST_PAUSE);
     }
+}
+
+/// Whether the error says that the file system has no locks, as network file systems do: there is no daemon for them on
+/// the other side, or nobody ever wrote them.
+fn has_no_locks(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    let codes = [rustix::io::Errno::NOLCK, rustix::io::Errno::NOSYS, rustix::io::Errno::OPNOTSUPP]
+        .map(rustix::io::Errno::raw_os_error);
+    // ERROR_INVALID_FUNCTION and ERROR_NOT_SUPPORTED.
+    #[cfg(windows)]
+    let codes = [1, 50];
+    error.kind() == io::ErrorKind::Unsupported
+        || error.raw_os_error().is_some_and(|code| codes.contains(&code))
 }

@@ -56,7 +56,7 @@ async fn a_file_replaced_while_it_was_locked_is_opened_anew() {
 async fn a_copy_of_the_descriptor_does_not_keep_the_lock() {
     let (_directory, path) = scratch();
     append(&path, || Ok(None)).await.unwrap();
-    let locked = Locked::open(&path).await.unwrap();
+    let locked = Locked::open(&path, Locking::SYSTEM).await.unwrap();
     // The system makes no difference between this and the copy of a process that is being started.
     let copy = locked.file.try_clone().unwrap();
     assert!(File::open(&path).unwrap().try_lock().is_err());
@@ -84,7 +84,7 @@ async fn a_lock_that_is_never_given_back_is_an_error_with_the_file() {
 async fn a_line_that_is_just_being_written_is_waited_for() {
     let (_directory, path) = scratch();
     append(&path, || Ok(Some("one".into()))).await.unwrap();
-    let mut writer = Locked::open(&path).await.unwrap();
+    let mut writer = Locked::open(&path, Locking::SYSTEM).await.unwrap();
     // What a reader sees of one write, where a page ends within the line.
     writer.file.write_all(b"tw").unwrap();
     let reading = read_whole_lines(&path);
@@ -103,6 +103,62 @@ async fn a_last_line_without_an_end_is_read_where_nobody_writes() {
     assert_eq!(read_whole_lines(&path).await.unwrap(), b"one\ntwo");
     let missing = path.with_extension("missing");
     assert_eq!(read_whole_lines(&missing).await.unwrap(), b"");
+}
+
+/// As on network file systems: the error that their locks end in.
+const NO_LOCKS: Locking = Locking { alone: no_locks, shared: no_locks };
+
+fn no_locks(_: &File) -> std::result::Result<(), fs::TryLockError> {
+    #[cfg(unix)]
+    let code = rustix::io::Errno::NOLCK.raw_os_error();
+    // ERROR_NOT_SUPPORTED
+    #[cfg(windows)]
+    let code = 50;
+    Err(fs::TryLockError::Error(io::Error::from_raw_os_error(code)))
+}
+
+#[tokio::test]
+async fn where_locks_fail_a_file_is_read_and_a_line_put_behind_one_without_an_end() {
+    let (_directory, path) = held("one\ntwo");
+    assert_eq!(read_whole_lines_by(&path, NO_LOCKS).await.unwrap(), b"one\ntwo");
+    let appended = append_by(&path, NO_LOCKS, || Ok(Some("three".into())));
+    assert_eq!(appended.await.unwrap(), Outcome::Written);
+    append_by(&path, NO_LOCKS, || Ok(Some("four\n".into()))).await.unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), "one\ntwo\nthree\nfour\n");
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_locks_fail_a_line_that_is_just_being_written_has_a_moment() {
+    let (_directory, path) = held("one\ntw");
+    let writing = async {
+        tokio::task::yield_now().await;
+        fs::write(&path, "one\ntwo\n").unwrap();
+    };
+    let (bytes, ()) = tokio::join!(read_whole_lines_by(&path, NO_LOCKS), writing);
+    assert_eq!(bytes.unwrap(), b"one\ntwo\n");
+}
+
+#[tokio::test]
+async fn where_locks_fail_nothing_is_rewritten() {
+    let (_directory, path) = held("one\n");
+    let error = rewrite_by(&path, NO_LOCKS, |bytes| with_line(bytes, "two\n")).await.unwrap_err();
+    assert!(format!("{:?}", std::error::Error::source(&error)).contains("has no locks"), "{error:?}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "one\n");
+    assert_eq!(left_beside(&path), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_lock_that_fails_for_another_reason_is_an_error() {
+    const DAMAGED: Locking = Locking {
+        alone: |_| Err(fs::TryLockError::Error(io::ErrorKind::PermissionDenied.into())),
+        shared: |_| Err(fs::TryLockError::Error(io::ErrorKind::PermissionDenied.into())),
+    };
+    let (_directory, path) = held("one");
+    assert!(append_by(&path, DAMAGED, || Ok(Some("two".into()))).await.is_err());
+    assert_eq!(fs::read_to_string(&path).unwrap(), "one");
+    #[cfg(windows)]
+    fs::write(path.with_file_name("known_hosts.lock"), "").unwrap();
+    assert!(read_whole_lines_by(&path, DAMAGED).await.is_err());
 }
 
 #[cfg(windows)]
