@@ -103,7 +103,7 @@ impl Commands {
             }
         };
         let length = match (&pace, child.take_stdin()) {
-            (Some(pace), Some(stdin)) => pace.kept(stdin, receiving).await?,
+            (Some(pace), Some(stdin)) => pace.kept(stdin, before.len().unwrap_or(0), receiving).await?,
             _ => receiving.await?,
         };
         let (status, said) = account(&mut child, of, PATIENCE).await?;
