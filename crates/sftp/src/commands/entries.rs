@@ -63,11 +63,13 @@ impl Commands {
         self.change("mkdir", script::MAKE_DIR, path).await
     }
 
-    /// Makes a directory, or finds one there. Of `mode`, what the mask leaves.
-    pub(crate) async fn merge_dir(&self, path: &[u8], mode: u32) -> Result<()> {
+    /// Makes a directory, or finds one there. Of `mode`, what the mask leaves. With `fill`, one that is there is opened to its
+    /// owner.
+    pub(crate) async fn merge_dir(&self, path: &[u8], mode: u32, fill: bool) -> Result<()> {
         let parameters = (entry_operand("mkdir", path)?, format!("{mode:o}").into_bytes());
+        let fill: &[u8] = if fill { b"fill" } else { b"" };
         let of = Of { operation: "mkdir", path };
-        self.run(of, script::MERGE_DIR, &[&parameters.0, &parameters.1]).await.map(drop)
+        self.run(of, script::MERGE_DIR, &[&parameters.0, &parameters.1, fill]).await.map(drop)
     }
 
     pub(crate) async fn create_dir_all(&self, path: &[u8]) -> Result<()> {

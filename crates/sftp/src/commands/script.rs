@@ -50,9 +50,11 @@ if [ "$5" ];then TZ=UTC0;export TZ;touch -c -a -t "$5" "$1"&&touch -c -m -t "$6"
 pub(super) const MAKE_DIR: &str =
     r#"if mkdir "$1";then exit 0;fi;if [ -e "$1" ]||[ -L "$1" ];then exit 63;fi;p "$1""#;
 
-/// One that may be there. The second parameter are the permissions of a new one before the mask.
+/// One that may be there. The second parameter are the permissions of a new one before the mask; with a third, one that is
+/// there is opened to its owner. Whoever may not do that may still be allowed to write.
 pub(super) const MERGE_DIR: &str = r#"u=$(umask);if mkdir -m "$(printf "%o" $((0$2&~0$u)))" "$1";then exit 0;fi;
-if [ -d "$1" ];then exit 0;fi;if [ -e "$1" ]||[ -L "$1" ];then exit 65;fi;p "$1""#;
+if [ -d "$1" ];then if [ "$3" ]&&{ [ ! -r "$1" ]||[ ! -w "$1" ]||[ ! -x "$1" ];};then chmod u+rwx "$1";fi;exit 0;fi;
+if [ -e "$1" ]||[ -L "$1" ];then exit 65;fi;p "$1""#;
 
 pub(super) const MAKE_DIRS: &str = r#"if mkdir -p "$1";then exit 0;fi;
 if [ -e "$1" ]||[ -L "$1" ];then exit 63;fi;d=$1;while u;do

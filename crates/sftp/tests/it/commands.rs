@@ -7,6 +7,7 @@ mod opening;
 mod operations;
 mod patience;
 mod patterns;
+mod read_only;
 mod scp;
 mod transfers;
 mod trees;

@@ -70,6 +70,11 @@ impl Host {
         host
     }
 
+    /// Gives a file to whoever its commands are run by.
+    pub(crate) fn give(&self, path: &Path) {
+        std::os::unix::fs::chown(path, self.user, self.user).unwrap();
+    }
+
     /// Another login shell; `None` where this machine does not have it.
     pub(crate) fn with_shell(name: &str) -> Option<Self> {
         Some(Self { shell: found(name)?, ..Self::new() })

@@ -68,11 +68,11 @@ impl Put<'_> {
         Ok(self.plain.account.summary)
     }
 
-    /// Makes a directory of the host, or finds one there. Its owner can write in it in any case; what it has in the end is set
-    /// when all is in it.
+    /// Makes a directory of the host, or finds one there. The owner of a new one can write in it in any case; with `preserve`,
+    /// which sets what it has in the end when all is in it, so can that of one that is there.
     async fn make_dir(&mut self, directory: &Directory) -> Result<()> {
         let mode = directory.mode.unwrap_or(0o777) & 0o777 | 0o700;
-        self.plain.commands.merge_dir(&directory.remote, mode).await
+        self.plain.commands.merge_dir(&directory.remote, mode, self.plain.options.preserve).await
     }
 
     /// Moves what is in a directory that is there; directories among it are for later.
