@@ -184,6 +184,39 @@ fn scp_s_protocol_moves_files_with_their_permissions_and_times() {
     });
 }
 
+#[test]
+fn scp_s_protocol_moves_directories_with_all_that_is_in_them() {
+    let here = Scratch::new();
+    let from = here.join("from");
+    fs::create_dir_all(from.join("a/empty")).unwrap();
+    for (name, length) in [("one.gz", 1), ("a/two.gz", 700_000), ("a/it's \u{e9}", 0)] {
+        written(&from.join(name), length);
+    }
+    std::os::unix::fs::symlink("one.gz", from.join("link")).unwrap();
+    at_each_server_without_sftp(async |server| {
+        let (software, root, back) = (server.software(), server.root(), Scratch::new());
+        with_scp(server, async |files| {
+            let there = root.join("there");
+            for times in ["first", "second"] {
+                let put = files.put_dir(&from, bytes_of(&there)).preserve().await.unwrap();
+                assert_eq!((put.files, put.directories), (3, 3), "{software:?}, {times}: {put:?}");
+                assert_eq!((put.failures.len(), put.skipped.len()), (0, 1), "{software:?}, {times}: {put:?}");
+                assert_eq!(mode_and_time(&there.join("a/two.gz")), (0o751, 1_500_000_000), "{software:?}");
+            }
+            std::os::unix::fs::symlink("a", there.join("also")).unwrap();
+            let got = files.get_dir(bytes_of(&there), back.join("got")).preserve().atomic().await.unwrap();
+            assert!(got.is_complete() && (got.files, got.directories) == (5, 5), "{software:?}: {got:?}");
+            run(Command::new("diff").arg("-r").arg(from.join("a")).arg(back.join("got/a")));
+            run(Command::new("diff").arg("-r").arg(from.join("a")).arg(back.join("got/also")));
+            assert_eq!(mode_and_time(&back.join("got/one.gz")), (0o751, 1_500_000_000), "{software:?}");
+            assert!(files.metadata(bytes_of(&there)).await.unwrap().is_dir(), "{software:?}");
+            let file = files.metadata(bytes_of(&there.join("a/two.gz"))).await.unwrap();
+            assert_eq!((file.len(), file.permissions()), (Some(700_000), Some(0o751)), "{software:?}");
+        })
+        .await;
+    });
+}
+
 /// The suite's folder belongs to root but for what a server's account was given.
 #[test]
 fn what_the_account_may_not_do_is_told_by_kind_and_path() {

@@ -1,5 +1,6 @@
 //! Files of a host, by whatever means it has.
 
+mod entries;
 mod lack;
 pub(crate) mod space;
 
@@ -11,14 +12,14 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use rustle_session::Session;
 
-use crate::commands::{Commands, Listing, NoShell};
+use crate::commands::{Commands, NoShell};
 use crate::error::{Error, ErrorKind, Result};
 use crate::metadata::{Metadata, SetMetadata};
-use crate::read_dir::{DirEntry, ReadDir};
 use crate::scp::Scp;
 use crate::sftp::Sftp;
 use crate::transfer::Transfer;
 
+pub use crate::files::entries::Entries;
 pub use crate::files::lack::{Lack, Means};
 pub use crate::files::space::Space;
 
@@ -121,8 +122,9 @@ impl Files {
         }
     }
 
-    /// Uses scp's own protocol, as `scp -O` does, whatever else there is. It fetches and sends single files, and every other
-    /// operation is an error of [`ErrorKind::Unsupported`]. A file that is sent to a directory's name goes into it under its own.
+    /// Uses scp's own protocol, as `scp -O` does, whatever else there is. It fetches and sends files and directories and says what
+    /// [`metadata`](Self::metadata) there is; every other operation is an error of [`ErrorKind::Unsupported`]. A file that is
+    /// sent to a directory's name goes into it under its own.
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`] where no `scp` answers; [`ErrorKind::Disconnected`].
@@ -168,7 +170,8 @@ impl Files {
         }
     }
 
-    /// What is known of a file; of a link, of what it leads to.
+    /// What is known of a file; of a link, of what it leads to. By scp it is what can be read, with permissions, length and
+    /// times.
     ///
     /// # Errors
     /// As [`Sftp::metadata`].
@@ -176,7 +179,11 @@ impl Files {
     /// # Cancel safety
     /// Nothing is changed by it.
     pub async fn metadata(&self, path: impl AsRef<[u8]>) -> Result<Metadata> {
-        either!(self, there => there.metadata(path), there.metadata(path.as_ref()))
+        match &self.far {
+            Far::Sftp(sftp) => sftp.metadata(path).await,
+            Far::Commands(commands) => commands.metadata(path.as_ref()).await,
+            Far::Scp(scp) => scp.metadata(path.as_ref()).await,
+        }
     }
 
     /// What is known of a file; of a link, of the link itself.
@@ -198,7 +205,11 @@ impl Files {
     /// # Cancel safety
     /// Nothing is changed by it.
     pub async fn exists(&self, path: impl AsRef<[u8]>) -> Result<bool> {
-        either!(self, there => there.exists(path), there.exists(path.as_ref()))
+        match &self.far {
+            Far::Sftp(sftp) => sftp.exists(path).await,
+            Far::Commands(commands) => commands.exists(path.as_ref()).await,
+            Far::Scp(scp) => scp.exists(path.as_ref()).await,
+        }
     }
 
     /// Changes what is known of a file; of a link, of what it leads to. Several changes are carried out one after the
@@ -283,12 +294,11 @@ impl Files {
     /// # Cancel safety
     /// Dropped, the directory is closed.
     pub async fn read_dir(&self, path: impl AsRef<[u8]>) -> Result<Entries> {
-        let listing = match &self.far {
-            Far::Sftp(sftp) => Listed::Sftp(sftp.read_dir(path).await?),
-            Far::Commands(commands) => Listed::Commands(Box::new(commands.read_dir(path.as_ref()).await?)),
-            Far::Scp(_) => return Err(beyond_scp()),
-        };
-        Ok(Entries { listing })
+        match &self.far {
+            Far::Sftp(sftp) => sftp.read_dir(path).await.map(Entries::by_sftp),
+            Far::Commands(commands) => commands.read_dir(path.as_ref()).await.map(Entries::by_commands),
+            Far::Scp(_) => Err(beyond_scp()),
+        }
     }
 
     /// Makes a directory, with the permissions that the server gives to new ones.
@@ -447,7 +457,7 @@ pub(crate) fn beyond_scp() -> Error {
     Error::new(
         ErrorKind::Unsupported,
         "files",
-        "scp's protocol fetches and sends files, and does nothing else with them",
+        "scp's protocol fetches and sends files and directories, and does nothing else with them",
     )
 }
 
@@ -461,39 +471,5 @@ impl From<Sftp> for Files {
 impl fmt::Debug for Files {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Files").field("means", &self.means()).field("lacks", &self.lacks()).finish()
-    }
-}
-
-/// A directory that is being listed; made by [`Files::read_dir`]. Dropped, it is closed.
-///
-/// A name that would lead out of the directory is an error in its place.
-pub struct Entries {
-    listing: Listed,
-}
-
-enum Listed {
-    Sftp(ReadDir),
-    Commands(Box<Listing>),
-}
-
-impl Entries {
-    /// The next entry, `None` behind the last.
-    ///
-    /// # Errors
-    /// As [`ReadDir::next_entry`].
-    ///
-    /// # Cancel safety
-    /// No entry is lost: dropped, it can be called again.
-    pub async fn next_entry(&mut self) -> Result<Option<DirEntry>> {
-        match &mut self.listing {
-            Listed::Sftp(listing) => listing.next_entry().await,
-            Listed::Commands(listing) => listing.next_entry().await,
-        }
-    }
-}
-
-impl fmt::Debug for Entries {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Entries").finish_non_exhaustive()
     }
 }

@@ -3,10 +3,11 @@
 //! No RFC describes it: one side runs `scp -f` or `scp -t` and both exchange lines and bytes, as rcp did. What is kept to
 //! here is what OpenSSH's scp sends and takes.
 
-mod get;
+pub(crate) mod get;
 mod put;
-mod talk;
-mod wire;
+mod stat;
+pub(crate) mod talk;
+pub(crate) mod wire;
 
 use std::time::Duration;
 
@@ -59,8 +60,13 @@ impl Scp {
         }
     }
 
+    /// Whether no shell that is known starts it.
+    pub(crate) fn is_device(&self) -> bool {
+        self.shell.is_none()
+    }
+
     /// `scp -f` or `-t` for this path.
-    fn command(&self, operation: &'static str, way: &str, path: &[u8]) -> Result<Command> {
+    pub(crate) fn command(&self, operation: &'static str, way: &str, path: &[u8]) -> Result<Command> {
         let path = checked(operation, path)?;
         // A path that looks like an option, and an empty one, which is where the server starts.
         let path = if path.is_empty() || path.starts_with(b"-") {
@@ -87,7 +93,7 @@ impl Scp {
 }
 
 /// What the protocol cannot do is said before anything is done.
-fn refuse(operation: &'static str, path: &[u8], options: &Options) -> Result<()> {
+pub(crate) fn refuse(operation: &'static str, path: &[u8], options: &Options) -> Result<()> {
     let text = match (options.resume, options.atomic) {
         (true, _) => "scp's protocol moves the whole file: it does not go on from a part",
         (_, true) => "scp's protocol has no way to give a file its name when it is whole",

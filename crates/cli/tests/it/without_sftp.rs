@@ -104,6 +104,22 @@ async fn scp_s_protocol_is_spoken_where_that_is_typed() {
     let ran = host.run(&["get", "-O", "web:~/below", &host.path("back")]).await;
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert_eq!(std::fs::read_to_string(host.path("back")).unwrap(), "going up\n");
+    std::fs::create_dir_all(host.path("tree/below")).unwrap();
+    host.write("tree/below/it's", "deep\n");
+    // To a name of its own, into a directory, and back again.
+    for (to, name) in [("web:new", "new"), ("web:srv", "srv/tree")] {
+        let ran = host.run(&["put", "-O", "-r", &host.path("tree"), to]).await;
+        assert_eq!(ran.code, Some(0), "{to}: {}", ran.stderr);
+        assert_eq!(there(&host, &format!("{name}/below/it's")), "deep\n");
+    }
+    let ran = host.run(&["get", "-O", "-r", "web:srv/tree", "web:file", &host.path("srv-here")]).await;
+    assert!(ran.code == Some(255) && ran.stderr.contains("there is no such directory"), "{}", ran.stderr);
+    std::fs::create_dir(host.path("here")).unwrap();
+    let ran = host.run(&["get", "-O", "-r", "web:srv/tree", "web:file", &host.path("here")]).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    for (path, content) in [("here/tree/below/it's", "deep\n"), ("here/file", "going up\n")] {
+        assert_eq!(std::fs::read_to_string(host.path(path)).unwrap(), content);
+    }
     let ran = host.run(&["get", "-O", "web:~root/x", &host.path("back")]).await;
     assert!(ran.code == Some(255) && ran.stderr.contains("does not say where homes are"), "{}", ran.stderr);
     let ran = host.run(&["put", "-O", "--atomic", &host.path("up"), "web:file"]).await;

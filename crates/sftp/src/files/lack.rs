@@ -38,8 +38,10 @@ impl fmt::Display for Means {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Lack {
-    /// Nothing but fetching and sending files can be done.
+    /// Nothing but fetching and sending files and directories can be done.
     Operations,
+    /// Links in a directory that is fetched are followed by the host, whatever was asked for.
+    LinkPolicies,
     /// A file that is sent is written in its place: what breaks off leaves a part.
     Atomic,
     /// There are no open files to read and write at any place.
@@ -75,14 +77,25 @@ impl Lack {
     }
 
     pub(crate) fn of_scp() -> Vec<Self> {
-        vec![Self::Operations, Self::OpenFiles, Self::Resume, Self::Atomic, Self::Verify, Self::Limit]
+        vec![
+            Self::Operations,
+            Self::LinkPolicies,
+            Self::OpenFiles,
+            Self::Resume,
+            Self::Atomic,
+            Self::Verify,
+            Self::Limit,
+        ]
     }
 }
 
 impl fmt::Display for Lack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Operations => "files are fetched and sent, and nothing else is done with them",
+            Self::Operations => {
+                "files and directories are fetched and sent, and nothing else is done with them"
+            }
+            Self::LinkPolicies => "links in a directory that is fetched are followed there",
             Self::Atomic => {
                 "a file that is sent is written in its place, and one that breaks off leaves a part"
             }

@@ -58,6 +58,9 @@ async fn fetch(
                 talk.agree().await?;
             }
             Record::File { mode, length, name } => break (mode, length, name),
+            Record::Directory { .. } | Record::Nameless { .. } => {
+                return Err(talk.error(ErrorKind::IsADirectory, "a directory"));
+            }
             other => return Err(talk.unexpected(&other)),
         }
     };
@@ -103,7 +106,7 @@ async fn fetch(
     Ok(length)
 }
 
-pub(super) fn summary(begun: Instant, length: u64, options: &Options) -> Summary {
+pub(crate) fn summary(begun: Instant, length: u64, options: &Options) -> Summary {
     let verified = if options.verify { Verified::Impossible(IMPOSSIBLE.into()) } else { Verified::NotAsked };
     Summary {
         length,

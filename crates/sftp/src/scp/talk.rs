@@ -10,7 +10,7 @@ use crate::scp::wire::{Broken, Record, Records};
 use crate::shown::Shown;
 
 /// `scp` on the far side. Dropped, it sees the end of its input and is ended.
-pub(super) struct Talk {
+pub(crate) struct Talk {
     operation: &'static str,
     path: Bytes,
     child: Child,
@@ -20,7 +20,7 @@ pub(super) struct Talk {
 }
 
 impl Talk {
-    pub(super) async fn start(operation: &'static str, path: &[u8], command: Command) -> Result<Self> {
+    pub(crate) async fn start(operation: &'static str, path: &[u8], command: Command) -> Result<Self> {
         let path = Bytes::copy_from_slice(path);
         let mut child = command.spawn().await.map_err(|error| {
             let (kind, text) = match error.kind() {
@@ -39,17 +39,17 @@ impl Talk {
         }
     }
 
-    pub(super) fn error(&self, kind: ErrorKind, text: impl Into<String>) -> Error {
+    pub(crate) fn error(&self, kind: ErrorKind, text: impl Into<String>) -> Error {
         about(Error::new(kind, self.operation, text), &self.path)
     }
 
     /// Says that it may go on.
-    pub(super) async fn agree(&mut self) -> Result<()> {
+    pub(crate) async fn agree(&mut self) -> Result<()> {
         self.say(Bytes::from_static(b"\0")).await
     }
 
     /// Sends a record, or bytes of a file. Where the other side reads no more, its own last word is the error.
-    pub(super) async fn say(&mut self, bytes: Bytes) -> Result<()> {
+    pub(crate) async fn say(&mut self, bytes: Bytes) -> Result<()> {
         match tokio::time::timeout(SILENCE, self.stdin.write_bytes(bytes)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => match self.hear().await {
@@ -60,11 +60,23 @@ impl Talk {
         }
     }
 
+    /// Says that it does not take what it was just told of, or that something became of what it took.
+    pub(crate) async fn refuse(&mut self) -> Result<()> {
+        self.say(Bytes::from_static(b"\x01scp: not taken on the other side\n")).await
+    }
+
     /// The next record; an error of the other side is one here.
-    pub(super) async fn hear(&mut self) -> Result<Record> {
+    pub(crate) async fn hear(&mut self) -> Result<Record> {
+        match self.record().await? {
+            Record::Error { text, .. } => Err(self.told(&text, None)),
+            record => Ok(record),
+        }
+    }
+
+    /// The next record, whatever it says.
+    pub(crate) async fn record(&mut self) -> Result<Record> {
         loop {
             match self.records.next() {
-                Ok(Some(Record::Error { text })) => return Err(self.told(&text)),
                 Ok(Some(record)) => return Ok(record),
                 Ok(None) => {}
                 Err(broken) => return Err(self.broken(&broken)),
@@ -76,7 +88,7 @@ impl Talk {
     }
 
     /// Waits for the other side's consent.
-    pub(super) async fn consent(&mut self) -> Result<()> {
+    pub(crate) async fn consent(&mut self) -> Result<()> {
         match self.hear().await? {
             Record::Ok => Ok(()),
             other => Err(self.unexpected(&other)),
@@ -84,7 +96,7 @@ impl Talk {
     }
 
     /// That it speaks the protocol at all, whether it agrees or not.
-    pub(super) async fn hear_anything(&mut self) -> Result<()> {
+    pub(crate) async fn hear_anything(&mut self) -> Result<()> {
         loop {
             match self.records.next() {
                 Ok(Some(_)) => return Ok(()),
@@ -99,7 +111,7 @@ impl Talk {
     }
 
     /// Bytes of a file, `most` of them at most and one at least.
-    pub(super) async fn data(&mut self, most: u64) -> Result<Bytes> {
+    pub(crate) async fn data(&mut self, most: u64) -> Result<Bytes> {
         while self.records.is_empty() {
             if !self.more().await? {
                 return Err(self.ended().await);
@@ -109,24 +121,36 @@ impl Talk {
     }
 
     /// Nothing more is said on this side, and nothing more may come.
-    pub(super) async fn finish(&mut self) -> Result<()> {
+    pub(crate) async fn finish(&mut self) -> Result<()> {
+        match self.last_word().await? {
+            Some(text) => Err(self.told(&text, None)),
+            None => Ok(()),
+        }
+    }
+
+    /// As [`finish`](Self::finish), where an error may come late: its text.
+    pub(crate) async fn last_word(&mut self) -> Result<Option<Bytes>> {
         self.say_no_more().await;
+        let mut word = None;
         loop {
             match self.records.next() {
                 Ok(None) => {}
-                Ok(Some(Record::Error { text })) => return Err(self.told(&text)),
+                Ok(Some(Record::Error { text, .. })) => {
+                    word.get_or_insert(text);
+                    continue;
+                }
                 Ok(Some(other)) => return Err(self.unexpected(&other)),
                 Err(broken) => return Err(self.broken(&broken)),
             }
             if !self.more().await? {
-                return Ok(());
+                return Ok(word);
             }
         }
     }
 
     /// Waits until the process is gone, whatever came of it: dropbear before 2024.86 closes a channel that has no command yet
     /// when the process of another one ends, which would be that of the next file.
-    pub(super) async fn over(mut self) {
+    pub(crate) async fn over(mut self) {
         self.say_no_more().await;
         let gone = async {
             while let Ok(Some(_)) = self.stdout.chunk().await {}
@@ -161,11 +185,11 @@ impl Talk {
         self.error(ErrorKind::Timeout, format!("`scp` said and took nothing for {} s", SILENCE.as_secs()))
     }
 
-    pub(super) fn unexpected(&self, record: &Record) -> Error {
+    pub(crate) fn unexpected(&self, record: &Record) -> Error {
         let what = match record {
             Record::Ok => "its consent",
             Record::File { .. } => "a file",
-            Record::Directory { .. } => return self.error(ErrorKind::IsADirectory, "a directory"),
+            Record::Directory { .. } | Record::Nameless { .. } => "a directory",
             Record::End => "the end of a directory",
             Record::Times { .. } => "times",
             Record::Error { .. } => "an error",
@@ -181,12 +205,14 @@ impl Talk {
         self.error(kind, broken.to_string())
     }
 
-    /// What the other side said went wrong. scp's own words are in English whatever the locale, and tell the kind.
-    fn told(&self, text: &[u8]) -> Error {
+    /// What the other side said went wrong, with what it asked for or with this path. scp's own words are in English whatever the
+    /// locale, and tell the kind.
+    pub(crate) fn told(&self, text: &[u8], path: Option<&[u8]>) -> Error {
         let has =
             |word: &str| text.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()));
         let kind = TEXTS.iter().find(|(word, _)| has(word)).map_or(ErrorKind::Failure, |(_, kind)| *kind);
-        self.error(kind, format!("`scp` said {}", Shown::of(text)))
+        let error = Error::new(kind, self.operation, format!("`scp` said {}", Shown::of(text)));
+        about(error, path.unwrap_or(&self.path))
     }
 
     /// It ended before its time; what it left behind.
@@ -213,7 +239,7 @@ impl Talk {
 }
 
 /// Opening is about no path.
-fn about(error: Error, path: &Bytes) -> Error {
+fn about(error: Error, path: &[u8]) -> Error {
     if path.is_empty() { error } else { error.at(path) }
 }
 

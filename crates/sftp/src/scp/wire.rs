@@ -6,19 +6,21 @@ use bytes::{Bytes, BytesMut};
 
 /// What the other side says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Record {
+pub(crate) enum Record {
     /// Go on.
     Ok,
     /// A file follows, of so many bytes.
     File { mode: u32, length: u64, name: Bytes },
     /// The files of a directory follow.
-    Directory { name: Bytes },
+    Directory { mode: u32, name: Bytes },
+    /// The same of a directory that has no name there: the root, or one that was asked for as `.` or `..`.
+    Nameless { mode: u32 },
     /// The directory is over.
     End,
     /// Seconds since 1970, for what is said next.
     Times { modified: u32, accessed: u32 },
-    /// Something went wrong; the text is for people.
-    Error { text: Bytes },
+    /// Something went wrong; the text is for people. Behind one that is fatal comes nothing more.
+    Error { text: Bytes, is_fatal: bool },
 }
 
 /// A stream of records, with the bytes of files between them.
@@ -65,7 +67,7 @@ impl Records {
         let rest = line.slice(1..);
         let malformed = || Broken::Malformed(line.clone());
         Ok(Some(match first {
-            1 | 2 => Record::Error { text: rest },
+            1 | 2 => Record::Error { text: rest, is_fatal: first == 2 },
             b'E' if rest.is_empty() => Record::End,
             b'T' => times(&rest).ok_or_else(malformed)?,
             b'C' => {
@@ -73,8 +75,11 @@ impl Records {
                 Record::File { mode, length, name: checked(name)? }
             }
             b'D' => {
-                let (_, _, name) = described(&rest).ok_or_else(malformed)?;
-                Record::Directory { name: checked(name)? }
+                let (mode, _, name) = described(&rest).ok_or_else(malformed)?;
+                match &name[..] {
+                    b"" | b"." | b".." => Record::Nameless { mode },
+                    _ => Record::Directory { mode, name: checked(name)? },
+                }
             }
             _ => return Err(malformed()),
         }))
@@ -96,7 +101,8 @@ fn described(text: &Bytes) -> Option<(u32, u64, Bytes)> {
     let mut words = text.splitn(3, |byte| *byte == b' ');
     let (mode, length, name) = (words.next()?, words.next()?, words.next()?);
     let mode = if mode.len() == 4 { u32::from_str_radix(digits(mode)?, 8).ok()? } else { return None };
-    Some((mode, digits(length)?.parse().ok()?, text.slice_ref(name)))
+    let length = digits(length)?.parse().ok().filter(|length| *length <= LONGEST_FILE)?;
+    Some((mode, length, text.slice_ref(name)))
 }
 
 /// `MODIFIED 0 ACCESSED 0`, of which the zeros were microseconds once.
@@ -142,6 +148,9 @@ impl fmt::Display for Broken {
 /// A mode, a length and a name: systems have names of 255 bytes, and scp's errors have a path in them.
 const LONGEST: usize = 8 * 1024;
 
+/// No system has longer ones: places in a file are numbers of 64 bits with a sign.
+const LONGEST_FILE: u64 = i64::MAX as u64;
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -163,11 +172,11 @@ mod tests {
         let text = b"T1700000000 0 1600000000 0\nD0755 0 dir\nC0644 12 a b\nE\n\0\x01scp: x: No such file\n";
         let expected = [
             Record::Times { modified: 1_700_000_000, accessed: 1_600_000_000 },
-            Record::Directory { name: "dir".into() },
+            Record::Directory { mode: 0o755, name: "dir".into() },
             Record::File { mode: 0o644, length: 12, name: "a b".into() },
             Record::End,
             Record::Ok,
-            Record::Error { text: "scp: x: No such file".into() },
+            Record::Error { text: "scp: x: No such file".into(), is_fatal: false },
         ];
         assert_eq!(all(text).unwrap(), expected);
     }
@@ -178,12 +187,22 @@ mod tests {
             let line = format!("C0644 1 {name}\n");
             assert!(matches!(all(line.as_bytes()), Err(Broken::Name(_))), "{name:?}");
         }
+        for name in ["../x", "/etc", "a/b", "./", "a\0b"] {
+            let line = format!("D0755 0 {name}\n");
+            assert!(matches!(all(line.as_bytes()), Err(Broken::Name(_))), "{name:?}");
+        }
+        // A root has none, and some ask for what they are in.
+        for name in ["", ".", ".."] {
+            let line = format!("D0755 0 {name}\n");
+            assert_eq!(all(line.as_bytes()), Ok(vec![Record::Nameless { mode: 0o755 }]), "{name:?}");
+        }
         for line in [
             "C644 1 a\n",
             "C0999 1 a\n",
             "C0644 -1 a\n",
             "C0644 +1 a\n",
             "C0644 99999999999999999999 a\n",
+            "C0644 9223372036854775808 a\n",
             "C0644 1\n",
             "C0644\n",
             "Ex\n",
@@ -231,8 +250,8 @@ mod tests {
             let mut records = Records::default();
             records.feed(&bytes);
             while let Ok(Some(record)) = records.next() {
-                if let Record::File { name, .. } | Record::Directory { name } = record {
-                    prop_assert!(!name.contains(&b'/') && !name.is_empty() && name != "..");
+                if let Record::File { name, .. } | Record::Directory { name, .. } = record {
+                    prop_assert!(!name.contains(&b'/') && !name.is_empty() && name != "." && name != "..");
                 }
             }
         }

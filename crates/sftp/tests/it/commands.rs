@@ -9,5 +9,7 @@ mod patience;
 mod patterns;
 mod read_only;
 mod scp;
+mod scp_liars;
+mod scp_trees;
 mod transfers;
 mod trees;

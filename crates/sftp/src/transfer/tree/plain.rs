@@ -1,7 +1,8 @@
-//! Trees by commands: one thing after the other, since each is a process of the host.
+//! Trees at a host without SFTP: by commands one thing after the other, since each is a process of the host, or all by one `scp`.
 
 mod get;
 mod put;
+mod scp;
 
 use std::path::Path;
 use std::time::Instant;
@@ -23,8 +24,9 @@ impl Files {
     /// Fetches a directory with all that is in it; see [`Sftp::get_dir`](crate::Sftp::get_dir). Nothing happens until the
     /// [`TreeTransfer`] is awaited.
     ///
-    /// By commands one thing is moved after the other, each by a process of the host, and a directory may have 2^20 entries.
-    /// scp's protocol has no part in it: that is an error before anything is done.
+    /// By commands one thing is moved after the other, each by a process of the host, and a directory may have 2^20 entries. By
+    /// scp's protocol the host's `scp` goes through the directory, and follows links whatever
+    /// [`links`](TreeTransfer::links) says, but for [`LinkPolicy::Copy`], which is an error before anything is done.
     pub fn get_dir(&self, remote: impl AsRef<[u8]>, local: impl AsRef<Path>) -> TreeTransfer {
         let remote = Bytes::copy_from_slice(remote.as_ref());
         TreeTransfer::new(self.far.clone(), Way::Get { remote, local: local.as_ref().to_owned() })
@@ -47,29 +49,35 @@ pub(super) async fn run(transfer: TreeTransfer) -> Result<TreeSummary> {
         Way::Put { remote, .. } => ("put", remote.clone()),
     };
     let unsupported = |text: &str| Error::new(ErrorKind::Unsupported, operation, text).at(&top);
-    let Far::Commands(commands) = far else {
-        return Err(unsupported("scp's protocol is used here for single files"));
-    };
     if rules.is_some() {
         return Err(unsupported("directories are compared by SFTP alone"));
     }
     if options.resume {
-        let text = "a transfer by commands moves whole files: it does not go on from a part";
+        let text = "without SFTP whole files are moved: nothing goes on from a part";
         return Err(unsupported(text).with_hint("transfer it without `resume`, or let the account use SFTP"));
     }
     let meter = Meter::new();
-    let plain = Plain {
-        commands: &commands,
-        options: &options,
-        links,
-        keep_out,
-        meter: &meter,
-        directories: Directories::default(),
-        waiting: Vec::new(),
-        waiting_bytes: 0,
-        account: Account::new(listener),
-    };
+    let account = Account::new(listener);
     let work = async {
+        let commands = match &far {
+            Far::Commands(commands) => commands,
+            Far::Scp(there) => {
+                let trip = scp::Trip { options: &options, links, keep_out, meter: &meter, account };
+                return Box::pin(trip.run(there, way)).await;
+            }
+            Far::Sftp(_) => return Err(unsupported("SFTP goes another way")),
+        };
+        let plain = Plain {
+            commands,
+            options: &options,
+            links,
+            keep_out,
+            meter: &meter,
+            directories: Directories::default(),
+            waiting: Vec::new(),
+            waiting_bytes: 0,
+            account,
+        };
         match way {
             Way::Get { remote, local } => {
                 Box::pin(get::Get { plain }.run(checked("get", remote)?, local)).await

@@ -14,7 +14,7 @@ use crate::support::{login, serve_with};
 
 /// OpenSSH's `scp` behind each login shell of this machine.
 #[allow(clippy::print_stderr, reason = "a test says what it leaves out")]
-fn hosts() -> Vec<Arc<Host>> {
+pub(crate) fn hosts() -> Vec<Arc<Host>> {
     if !std::env::split_paths(&std::env::var_os("PATH").unwrap()).any(|folder| folder.join("scp").is_file()) {
         eprintln!("skipped: this machine has no scp");
         return Vec::new();
@@ -94,7 +94,7 @@ fn sends(said: &'static [u8]) -> Builder {
 }
 
 /// A device that has scp, and a command line of its own for all else.
-fn device() -> Builder {
+pub(crate) fn device() -> Builder {
     TestServer::builder().command_matching("*", Reply::stdout("% Invalid input\n")).command_fn(
         "scp -t .",
         async |mut call: Call| {

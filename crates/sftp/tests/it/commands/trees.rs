@@ -9,20 +9,19 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
 
-use rustle_sftp::{ErrorKind, FileKind, Files, Lack, LinkPolicy};
+use rustle_sftp::{ErrorKind, FileKind, Lack, LinkPolicy};
 
 use crate::commands::host::{Host, at_each_host, files_of, odd_names};
-use crate::support::{login, serve_with};
 
 /// What a tree holds, by path: a directory's mode, a file's mode and content, a link's text.
 #[derive(Debug, PartialEq, Eq)]
-enum Thing {
+pub(crate) enum Thing {
     Directory(u32),
     File(u32, Vec<u8>),
     Link(PathBuf),
 }
 
-fn things(top: &Path) -> BTreeMap<PathBuf, Thing> {
+pub(crate) fn things(top: &Path) -> BTreeMap<PathBuf, Thing> {
     let mut all = BTreeMap::new();
     let mut waiting = vec![PathBuf::new()];
     while let Some(below) = waiting.pop() {
@@ -67,7 +66,7 @@ fn some_odd_names() -> Vec<Vec<u8>> {
     odd_names().into_iter().rev().step_by(4).collect()
 }
 
-fn modified(path: PathBuf) -> i64 {
+pub(crate) fn modified(path: PathBuf) -> i64 {
     fs::metadata(path).unwrap().mtime()
 }
 
@@ -229,20 +228,5 @@ async fn a_listing_that_means_harm_writes_nothing_elsewhere() {
     assert_eq!(fs::read_dir(here.path()).unwrap().count(), 1);
     let got: Vec<_> = things(&here.path().join("got")).into_keys().collect();
     assert_eq!(got, [PathBuf::from("good")]);
-    server.stop().await.unwrap();
-}
-
-#[tokio::test]
-async fn what_only_sftp_does_with_trees_is_an_error_before_anything_is_done() {
-    let host = Arc::new(Host::new());
-    let server = serve_with(host.builder()).await;
-    let session = login(&server).await;
-    let here = tempfile::tempdir().unwrap();
-    fs::create_dir(here.path().join("tree")).unwrap();
-    if let Ok(scp) = Files::by_scp(&session).await {
-        let error = scp.put_dir(here.path().join("tree"), "sent").await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unsupported);
-    }
-    assert_eq!(host.names(), [""; 0]);
     server.stop().await.unwrap();
 }
