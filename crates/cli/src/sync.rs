@@ -43,7 +43,7 @@ async fn begin(plan: &SyncPlan, files: &Files, target: &str) -> Result<(TreeSync
     let Some(sftp) = files.sftp() else {
         let text = format!("directories are made equal by SFTP, and {target} has none");
         return Err(Failure::new(ErrorKind::Unsupported.code(), text)
-            .hint("have SFTP switched on there, or move the files one by one"));
+            .hint("have SFTP switched on there, or move the whole directory with get -r or put -r"));
     };
     let expanded = async |path: &[u8]| {
         remote_path::expanded(files, path).await.map_err(|error| Failure::sftp(&error, target))
