@@ -12,8 +12,8 @@ Exit codes:
   128+n  this program was ended by signal n
 
 Where the host has SFTP switched off, files are moved by commands of its shell, and where it has none by scp's protocol. A
-warning says so, and what is missing then. By scp's protocol there is no home but the account's own, ~/, and no limit for what
-is fetched.";
+warning says so, and what is missing then. By scp's protocol there is no home but the account's own, ~/, no limit for what is
+fetched, and links in a directory that is fetched are followed.";
 
 const LIST_ENDS: &str = "\
 Exit codes:
@@ -112,7 +112,7 @@ pub(crate) struct MannerArgs {
     #[arg(long)]
     pub(crate) verify: bool,
     /// Use scp's own protocol, as `scp -O` does: for hosts that have nothing else, which are found out without it
-    #[arg(short = 'O', long, conflicts_with_all = ["resume", "recursive"])]
+    #[arg(short = 'O', long, conflicts_with = "resume")]
     pub(crate) scp: bool,
     /// Keep permissions and times (scp's -p, which is the port here)
     #[arg(long)]
