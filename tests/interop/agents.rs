@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustle_session::{AgentSource, Credentials, KeysToAgent, SecretString, Session};
+use rustle_session::{AgentSource, KeysToAgent, SecretString, Session};
 use rustle_tests::{
     Agent, Interop, KeyFile, KeyKind, Scratch, SecurityKey, SecurityKind, Server, SoftwareAgent, interop,
     no_credentials, output_of, run,
@@ -14,10 +14,6 @@ use rustle_tests::{
 
 fn lent(agent: &Agent) -> AgentSource {
     AgentSource::Path(agent.socket().to_owned())
-}
-
-async fn login(server: &Server, credentials: &Credentials) -> rustle_session::Result<Session> {
-    Ok(server.connector().connect().await?.authenticate(credentials).await?)
 }
 
 #[test]
@@ -88,7 +84,7 @@ impl Hops {
     }
 
     async fn first(&self) -> rustle_session::Result<Session> {
-        login(&self.servers[0], &no_credentials().agent(lent(&self.agent))).await
+        self.servers[0].login(&no_credentials().agent(lent(&self.agent))).await
     }
 }
 
@@ -123,7 +119,7 @@ fn a_key_restricted_to_a_path_of_hosts_opens_those_alone() {
         for (from, output) in [("third", lend(hops.onward(3)).await), ("first", lend(hops.onward(1)).await)] {
             assert_eq!(output.unwrap().status.code(), Some(255), "{from}");
         }
-        let directly = login(&hops.servers[1], &no_credentials().agent(lent(&hops.agent))).await;
+        let directly = hops.servers[1].login(&no_credentials().agent(lent(&hops.agent))).await;
         assert_eq!(directly.unwrap_err().code(), "SSH_AUTH_FAILED");
     });
 }
@@ -153,7 +149,7 @@ fn security_keys_log_in_through_an_agent() {
             let server = Server::start_with(&interop, |sshd| sshd.authorize(&line));
             let credentials = no_credentials().agent(AgentSource::Path(agent.socket().to_owned()));
             let session =
-                login(&server, &credentials).await.unwrap_or_else(|error| panic!("{kind:?}: {error:?}"));
+                server.login(&credentials).await.unwrap_or_else(|error| panic!("{kind:?}: {error:?}"));
             assert_eq!(session.method(), "publickey");
             assert_eq!(agent.signatures(), 1);
             assert!(session.output("true").await.unwrap().status.success());
@@ -179,12 +175,12 @@ fn a_key_that_was_unlocked_once_is_in_the_agent_afterwards() {
             server.sshd().authorize(&key.public_line());
             let credentials = no_credentials().agent(lent(&agent)).identities_only().key_file(key.path());
             let with_phrase = credentials.clone().passphrase(SecretString::from("sesame"));
-            login(&server, &with_phrase.add_keys_to_agent(terms)).await.unwrap();
+            server.login(&with_phrase.add_keys_to_agent(terms)).await.unwrap();
             let list = agent.list();
             assert_eq!(list.lines().count(), number + 1, "{list}");
             assert!(list.contains(&key.fingerprint()), "{list}");
             // The agent asks nobody here, so that what it has to confirm it refuses.
-            let by_agent = login(&server, &credentials).await;
+            let by_agent = server.login(&credentials).await;
             assert_eq!(by_agent.is_ok(), kind != KeyKind::EcdsaP384, "{by_agent:?}");
         }
     });
@@ -199,7 +195,7 @@ fn gpg_agent_lists_and_signs() {
         server.sshd().authorize(&key.public_line());
         gpg.add(&key);
         let source = AgentSource::Path(gpg.socket());
-        let session = login(&server, &no_credentials().agent(source.clone())).await.unwrap();
+        let session = server.login(&no_credentials().agent(source.clone())).await.unwrap();
         let listed = session.line("ssh-add -l").forward_agent(source).output().await.unwrap();
         assert!(listed.stdout_text().contains(&key.fingerprint()), "{listed:?}");
     });

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use rustle_session::{Connector, ErrorKind, HostHashing, KnownHosts};
-use rustle_tests::{KeyFile, KeyKind, Scratch, Server, interop, output_of, run};
+use rustle_tests::{KeyFile, KeyKind, Scratch, Server, interop, output_of, run, trust};
 
 #[test]
 fn hosts_collected_by_ssh_keyscan_are_known_plain_and_hashed() {
@@ -157,11 +157,6 @@ fn a_host_known_without_its_port_is_known_as_far_as_ssh_takes_it() {
             );
         }
     });
-}
-
-/// These hosts and nothing of the machine's own.
-fn trust(file: &Path) -> KnownHosts {
-    KnownHosts::new().user_files([file]).system_files(Vec::<&Path>::new())
 }
 
 fn connector(server: &Server, trust: KnownHosts) -> Connector {

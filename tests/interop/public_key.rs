@@ -119,7 +119,7 @@ fn a_key_in_triple_des_is_refused_with_the_way_to_rewrite_it() {
         let path = folder.write("old", TRIPLE_DES);
         rustle_tests::run(std::process::Command::new("chmod").arg("600").arg(&path));
         let credentials = no_credentials().key_file(&path).passphrase(SecretString::from("correct horse"));
-        let error = login(&server, &credentials).await.unwrap_err();
+        let error = server.login(&credentials).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Key, "{error:?}");
         assert!(error.hint().unwrap().contains("ssh-keygen -p"), "{error:?}");
         // What the hint says helps.
@@ -171,7 +171,7 @@ fn a_wrong_passphrase_is_an_error_of_the_key_and_names_the_file() {
         let key = KeyFile::generate_as(&folder, "encrypted", KeyKind::Ed25519, &[], PASSPHRASE);
         server.sshd().authorize(&key.public_line());
         let credentials = no_credentials().key_file(key.path()).passphrase(SecretString::from("wrong"));
-        let error = login(&server, &credentials).await.unwrap_err();
+        let error = server.login(&credentials).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Key, "{error:?}");
         assert!(error.to_string().contains(key.path().to_str().unwrap()), "{error}");
     });
@@ -186,7 +186,7 @@ fn rsa_keys_sign_with_sha2_and_never_with_sha1() {
         for (algorithm, is_taken) in [("rsa-sha2-512", true), ("ssh-rsa", false)] {
             let server = Server::configured(&interop, &format!("PubkeyAcceptedAlgorithms {algorithm}"));
             server.sshd().authorize(&key.public_line());
-            let error = login(&server, &credentials).await.err().map(|error| error.kind());
+            let error = server.login(&credentials).await.err().map(|error| error.kind());
             assert_eq!(error, (!is_taken).then_some(ErrorKind::AuthenticationFailed), "{algorithm}");
         }
     });
@@ -201,17 +201,17 @@ fn a_certificate_signed_by_ssh_keygen_logs_in_where_its_key_alone_does_not() {
         for kind in KeyKind::ALL {
             let key = KeyFile::generate(&folder, &format!("{kind:?}"), kind);
             let credentials = no_credentials().key_file(key.path());
-            let error = login(&server, &credentials).await.unwrap_err();
+            let error = server.login(&credentials).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::AuthenticationFailed, "{error:?}");
 
             let certificate = authority.sign(&key, &["-n", interop.user(), "-V", "+1h"]);
-            let session = login(&server, &credentials).await.unwrap();
+            let session = server.login(&credentials).await.unwrap();
             assert_runs(&session).await;
 
             // Elsewhere, and named.
             let moved = folder.join(format!("{kind:?}.certificate"));
             std::fs::rename(&certificate, &moved).unwrap();
-            let session = login(&server, &credentials.certificate_file(&moved)).await.unwrap();
+            let session = server.login(&credentials.certificate_file(&moved)).await.unwrap();
             assert_runs(&session).await;
         }
         let log = server.sshd().log();
@@ -232,7 +232,7 @@ fn a_certificate_for_another_user_or_time_is_refused() {
         {
             let key = KeyFile::generate(&folder, &format!("key{number}"), KeyKind::Ed25519);
             authority.sign(&key, arguments);
-            let error = login(&server, &no_credentials().key_file(key.path())).await.unwrap_err();
+            let error = server.login(&no_credentials().key_file(key.path())).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::AuthenticationFailed, "{error:?}");
         }
     });
@@ -247,7 +247,7 @@ fn every_type_of_key_in_an_agent_logs_in() {
             let key = KeyFile::generate(&folder, &format!("{kind:?}"), kind);
             agent.add(&key);
             server.sshd().authorize(&key.public_line());
-            let session = login(&server, &with_agent(&agent)).await.unwrap();
+            let session = server.login(&with_agent(&agent)).await.unwrap();
             assert_accepted(&server, &session, &key).await;
             assert_runs(&session).await;
         }
@@ -263,7 +263,7 @@ fn a_certificate_in_an_agent_logs_in() {
         let key = KeyFile::generate(&folder, "key", KeyKind::Ed25519);
         authority.sign(&key, &["-n", interop.user(), "-V", "+1h"]);
         agent.add(&key);
-        assert_runs(&login(&server, &with_agent(&agent)).await.unwrap()).await;
+        assert_runs(&server.login(&with_agent(&agent)).await.unwrap()).await;
     });
 }
 
@@ -278,13 +278,13 @@ fn an_agent_full_of_keys_needs_to_be_told_which_one() {
         let key = KeyFile::generate(&folder, "right", KeyKind::Ed25519);
         agent.add(&key);
         server.sshd().authorize(&key.public_line());
-        let error = login(&server, &with_agent(&agent)).await.unwrap_err();
+        let error = server.login(&with_agent(&agent)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AuthenticationFailed, "{error:?}");
         assert!(format!("{error} {}", error.hint().unwrap()).contains("IdentitiesOnly"), "{error:?}");
 
         // Its public half is enough to pick it from the agent.
         let credentials = with_agent(&agent).identities_only().key_file(key.public_path());
-        assert_accepted(&server, &login(&server, &credentials).await.unwrap(), &key).await;
+        assert_accepted(&server, &server.login(&credentials).await.unwrap(), &key).await;
     });
 }
 
@@ -316,17 +316,13 @@ fn with_agent(agent: &Agent) -> Credentials {
     no_credentials().agent(AgentSource::Path(agent.socket().to_owned()))
 }
 
-async fn login(server: &Server, credentials: &Credentials) -> rustle_session::Result<Session> {
-    Ok(server.connector().connect().await?.authenticate(credentials).await?)
-}
-
 async fn assert_logs_in(server: &Server, key: &KeyFile, file: &Path, passphrase: &str) {
     server.sshd().authorize(&key.public_line());
     let mut credentials = no_credentials().key_file(file);
     if !passphrase.is_empty() {
         credentials = credentials.passphrase(SecretString::from(passphrase));
     }
-    let session = login(server, &credentials).await;
+    let session = server.login(&credentials).await;
     let session = session.unwrap_or_else(|error| panic!("{}: {error:?}", file.display()));
     assert_accepted(server, &session, key).await;
 }

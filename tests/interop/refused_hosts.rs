@@ -1,11 +1,11 @@
 //! Hosts that a real sshd serves and that must not be trusted: each refusal has a code and a text of its own.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use rustle_session::{Connector, Error, ErrorKind, KnownHosts};
-use rustle_tests::{Interop, KeyFile, KeyKind, Scratch, Server, interop, run};
+use rustle_tests::{Interop, KeyFile, KeyKind, Scratch, Server, interop, run, trust};
 
 /// A host key and its certificate by an authority, and what a server with them is met with.
 struct Site {
@@ -46,10 +46,6 @@ impl Site {
             .arg(spec));
         list
     }
-}
-
-fn trust(file: &Path) -> KnownHosts {
-    KnownHosts::new().user_files([file]).system_files(Vec::<&Path>::new())
 }
 
 async fn refused(server: &Server, trust: KnownHosts, kind: ErrorKind, parts: &[&str]) -> Error {

@@ -1,27 +1,13 @@
 //! Our SFTP client at servers that others wrote: each operation and both ways of a file, held against the disk.
 
 use std::fs;
-use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
 use std::time::Duration;
 
 use rustle_sftp::{ErrorKind, Extension, Sftp, Verified};
-use rustle_tests::Scratch;
+use rustle_tests::{Scratch, bytes_of, content};
 
 use crate::sftp_servers::{OddNames, SftpServer, at_each_sftp_server};
-
-fn bytes_of(path: &Path) -> &[u8] {
-    path.as_os_str().as_bytes()
-}
-
-/// Bytes that differ from block to block.
-fn content(length: usize) -> Vec<u8> {
-    (0..length.div_ceil(8))
-        .flat_map(|word| (word as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes())
-        .take(length)
-        .collect()
-}
 
 async fn with_client(server: &SftpServer, work: impl AsyncFn(&Sftp)) {
     let session = server.session().await;

@@ -1,28 +1,15 @@
 //! Files at servers without SFTP: by commands of a real shell, and by OpenSSH's `scp`, held against the disk.
 
 use std::fs;
-use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, UNIX_EPOCH};
 
 use rustle_sftp::{ErrorKind, Files, Lack, Means, Verified};
-use rustle_tests::{Scratch, output_of, run};
+use rustle_tests::{Scratch, bytes_of, content, output_of, run};
 
 use crate::sftp_servers::{SftpServer, at_each_server_without_sftp};
-
-fn bytes_of(path: &Path) -> &[u8] {
-    path.as_os_str().as_bytes()
-}
-
-/// Bytes that differ from block to block.
-fn content(length: usize) -> Vec<u8> {
-    (0..length.div_ceil(8))
-        .flat_map(|word| (word as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes())
-        .take(length)
-        .collect()
-}
 
 /// What the client finds to be best, as somebody who does not know the host.
 async fn with_best(server: &SftpServer, work: impl AsyncFn(&Files)) {

@@ -14,6 +14,7 @@ struct TestingAClient;
 #[cfg(target_os = "linux")]
 mod agent;
 mod bulk;
+mod content;
 mod environment;
 mod keys;
 mod otp;
@@ -32,13 +33,16 @@ mod tool;
 #[cfg(target_os = "linux")]
 pub use crate::agent::Agent;
 pub use crate::bulk::{Bulk, Tally};
+#[cfg(unix)]
+pub use crate::content::bytes_of;
+pub use crate::content::content;
 pub use crate::environment::{Account, Interop, Pam, interop, interop_within};
 pub use crate::keys::{KeyFile, KeyKind};
 pub use crate::otp::one_time_code;
 pub use crate::scratch::{Scratch, unique_number};
 pub use crate::secrets::forms_found;
 #[cfg(target_os = "linux")]
-pub use crate::server::{Server, connector, no_credentials, target};
+pub use crate::server::{Server, connector, no_credentials, target, trust};
 #[cfg(target_os = "linux")]
 pub use crate::software_agent::{SecurityKey, SecurityKind, SoftwareAgent};
 #[cfg(target_os = "linux")]

@@ -1,7 +1,10 @@
 //! An sshd together with a way in: whom to log in as, and with which key.
 
+use std::path::Path;
+
 use rustle_session::{
-    AgentSource, Algorithms, Connector, Credentials, PinnedHostKey, Session, Target, TransportOptions,
+    AgentSource, Algorithms, Connector, Credentials, KnownHosts, PinnedHostKey, Session, Target,
+    TransportOptions,
 };
 
 use crate::environment::Interop;
@@ -48,6 +51,17 @@ impl Server {
         let key = KeyFile::generate(&folder, "login_key", KeyKind::Ed25519);
         let sshd = with(Sshd::builder(interop.sshd()).authorize(key.public_line())).start();
         Self { sshd, user: interop.user().to_owned(), key, _folder: folder }
+    }
+
+    /// Logs in with these credentials, over a connection that trusts this server.
+    ///
+    /// # Errors
+    /// What connecting or logging in gave.
+    ///
+    /// # Cancel safety
+    /// Dropped, the connection is closed.
+    pub async fn login(&self, credentials: &Credentials) -> rustle_session::Result<Session> {
+        Ok(self.connector().connect().await?.authenticate(credentials).await?)
     }
 
     /// The server's process.
@@ -153,4 +167,9 @@ pub fn connector(user: &str, sshd: &Sshd) -> Connector {
 #[must_use]
 pub fn no_credentials() -> Credentials {
     Credentials::new().without_default_keys().agent(AgentSource::None)
+}
+
+/// Trust by this file, and by nothing of the machine's own.
+pub fn trust(known_hosts: &Path) -> KnownHosts {
+    KnownHosts::new().user_files([known_hosts]).system_files([""; 0])
 }

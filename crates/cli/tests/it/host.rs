@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use rustle_testserver::{Builder, TestServer, User};
+use rustle_testserver::{Builder, Sftp, TestServer, User};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
@@ -52,6 +52,13 @@ impl Host {
         host
     }
 
+    /// One with built-in commands that serves these files, and here an empty directory `here`.
+    pub(crate) async fn serving(files: Sftp) -> Self {
+        let host = Self::with(TestServer::builder().builtins().sftp(files)).await;
+        std::fs::create_dir(host.path("here")).unwrap();
+        host
+    }
+
     pub(crate) fn path(&self, name: &str) -> String {
         // ssh_config reads a backslash as an escape.
         self.directory.path().join(name).display().to_string().replace('\\', "/")
@@ -62,6 +69,16 @@ impl Host {
         let path = self.directory.path().join(name);
         std::fs::write(&path, text).unwrap();
         set_mode(&path, 0o600);
+    }
+
+    /// The text of a file of this side.
+    pub(crate) fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    /// The text of a file that the server serves, where it has one.
+    pub(crate) fn there(&self, path: &str) -> Option<String> {
+        self.server.sftp_content(path).ok().map(|content| String::from_utf8(content).unwrap())
     }
 
     #[cfg(unix)]

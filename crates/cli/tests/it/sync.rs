@@ -1,12 +1,13 @@
 //! `sync`: a directory made equal to one of the other side, and what is said of it.
 
-use rustle_testserver::{Sftp, TestServer};
+use rustle_testserver::Sftp;
 
 use crate::host::{Host, snapshot};
 
+/// A host with these files, and here a directory in a directory.
 async fn serving(files: Sftp) -> Host {
-    let host = Host::with(TestServer::builder().builtins().sftp(files)).await;
-    std::fs::create_dir_all(host.path("here/deep")).unwrap();
+    let host = Host::serving(files).await;
+    std::fs::create_dir(host.path("here/deep")).unwrap();
     host
 }
 
@@ -20,10 +21,6 @@ fn old(host: &Host, name: &str, text: &str) {
 /// Windows has a separator of its own, which is shown escaped, and the path in quotes for that.
 fn plain(text: &str) -> String {
     if cfg!(windows) { text.replace(r"\\", "/").replace('"', "") } else { text.to_owned() }
-}
-
-fn there(host: &Host, path: &str) -> Option<String> {
-    host.server.sftp_content(path).ok().map(|content| String::from_utf8(content).unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -40,12 +37,12 @@ async fn a_directory_is_made_equal_in_either_direction() {
     lines.sort();
     assert_eq!(lines, ["move HERE/a", "move HERE/deep/b", "remove /www/extra"]);
     assert!(ran.stderr.starts_with("nothing was changed; it would be 2 files, "), "{}", ran.stderr);
-    assert_eq!((there(&host, "/www/extra"), there(&host, "/www/a")), (Some("e".into()), None));
+    assert_eq!((host.there("/www/extra"), host.there("/www/a")), (Some("e".into()), None));
 
     let ran = host.run(&["sync", &here, "web:/www"]).await;
     assert_eq!((ran.code, ran.stdout()), (Some(0), ""), "{}", ran.stderr);
-    assert_eq!(there(&host, "/www/deep/b").as_deref(), Some("second"));
-    assert_eq!(there(&host, "/www/extra").as_deref(), Some("e"));
+    assert_eq!(host.there("/www/deep/b").as_deref(), Some("second"));
+    assert_eq!(host.there("/www/extra").as_deref(), Some("e"));
 
     let ran = host.run(&["sync", "-v", "--delete", "--exclude", "*.log", &here, "web:/www"]).await;
     assert!(plain(&ran.stderr).contains("/a: the same already\n"), "{}", ran.stderr);
@@ -55,7 +52,7 @@ async fn a_directory_is_made_equal_in_either_direction() {
         "{}",
         ran.stderr
     );
-    assert_eq!((there(&host, "/www/extra"), there(&host, "/www/keep.log")), (None, Some("k".into())));
+    assert_eq!((host.there("/www/extra"), host.there("/www/keep.log")), (None, Some("k".into())));
 
     let back = host.path("back");
     let json = ["--format", "json", "sync", "web:/www", &back];
@@ -82,7 +79,7 @@ async fn where_something_fails_nothing_is_removed_and_that_is_said() {
     assert_eq!(ran.code, Some(255));
     assert!(ran.stderr.contains("has something else in its place"), "{}", ran.stderr);
     assert!(ran.stderr.contains("warning: 1 that only the destination has stay"), "{}", ran.stderr);
-    assert_eq!(there(&host, "/www/extra").as_deref(), Some("e"));
+    assert_eq!(host.there("/www/extra").as_deref(), Some("e"));
     host.server.stop().await.unwrap();
 }
 

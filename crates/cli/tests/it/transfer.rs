@@ -5,23 +5,9 @@ use rustle_testserver::{Fault, RequestKind, Sftp, SftpFault, SftpRequest, TestSe
 use crate::host::{Host, snapshot};
 
 /// A host with these files, and here a directory `here`.
-async fn serving(files: Sftp) -> Host {
-    let host = Host::with(TestServer::builder().builtins().sftp(files)).await;
-    std::fs::create_dir(host.path("here")).unwrap();
-    host
-}
-
-fn read(host: &Host, name: &str) -> String {
-    std::fs::read_to_string(host.path(name)).unwrap()
-}
-
-fn there(host: &Host, path: &str) -> String {
-    String::from_utf8(host.server.sftp_content(path).unwrap()).unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_goes_to_the_name_that_is_given_or_into_a_directory_under_its_own() {
-    let host = serving(Sftp::memory().file("/etc/motd", "hello\n").directory_entry("/srv")).await;
+    let host = Host::serving(Sftp::memory().file("/etc/motd", "hello\n").directory_entry("/srv")).await;
     let here = host.path("here");
     for (to, name) in [
         (host.path("copy"), "copy"),
@@ -31,7 +17,7 @@ async fn a_file_goes_to_the_name_that_is_given_or_into_a_directory_under_its_own
     ] {
         let ran = host.run(&["get", "web:/etc/motd", &to]).await;
         assert_eq!((ran.code, ran.stdout()), (Some(0), ""), "{}", ran.stderr);
-        assert_eq!(read(&host, name), "hello\n");
+        assert_eq!(host.read(name), "hello\n");
         std::fs::remove_file(host.path(name)).unwrap();
     }
     host.write("here/up", "going up\n");
@@ -46,24 +32,24 @@ async fn a_file_goes_to_the_name_that_is_given_or_into_a_directory_under_its_own
     ] {
         let ran = host.run(&["put", &from, to]).await;
         assert_eq!((ran.code, ran.stdout()), (Some(0), ""), "{to}: {}", ran.stderr);
-        assert_eq!(there(&host, path), "going up\n");
+        assert_eq!(host.there(path).as_deref(), Some("going up\n"));
     }
     host.server.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_url_names_user_port_and_path() {
-    let host = serving(Sftp::memory().file("/a b", "spaced\n")).await;
+    let host = Host::serving(Sftp::memory().file("/a b", "spaced\n")).await;
     let url = format!("scp://test@127.0.0.1:{}//a%20b", host.server.port());
     let ran = host.run(&["get", &url, &host.path("copy")]).await;
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    assert_eq!(read(&host, "copy"), "spaced\n");
+    assert_eq!(host.read("copy"), "spaced\n");
     host.server.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_local_path_with_a_colon_needs_a_slash_before_it() {
-    let host = serving(Sftp::memory()).await;
+    let host = Host::serving(Sftp::memory()).await;
     let ran = host.run(&["put", "a:b", "web:/x"]).await;
     snapshot!("transfer_local_colon", host.told(&ran));
     #[cfg(unix)]
@@ -74,27 +60,28 @@ async fn a_local_path_with_a_colon_needs_a_slash_before_it() {
         command.current_dir(host.path("here"));
         let ran = crate::host::finish(command, b"").await;
         assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-        assert_eq!(there(&host, "/x"), "colon\n");
+        assert_eq!(host.there("/x").as_deref(), Some("colon\n"));
     }
     host.server.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_fails_is_named_and_the_others_are_done() {
-    let host = serving(Sftp::memory().file("/one", "1").file("/two", "22").directory_entry("/dir")).await;
+    let host =
+        Host::serving(Sftp::memory().file("/one", "1").file("/two", "22").directory_entry("/dir")).await;
     let here = host.path("here");
     let sources =
         ["get", "web:/one", "web:/missing\u{1b}[2J", "web:/dir", "web:/dir/", "web:/one", "web:/two"];
     let ran = host.run(&[&sources[..], &[&here]].concat()).await;
     snapshot!("transfer_some_fail", host.told(&ran));
-    assert_eq!((read(&host, "here/one"), read(&host, "here/two")), ("1".into(), "22".into()));
+    assert_eq!((host.read("here/one"), host.read("here/two")), ("1".into(), "22".into()));
     let ran = host.run(&[&["--format", "json"], &sources[..], &[&here]].concat()).await;
     snapshot!("transfer_json", host.told(&ran));
     host.write("here/up", "up");
     let (up, nothing) = (host.path("here/up"), host.path("here/nothing"));
     let ran = host.run(&["put", &nothing, &here, &up, "web:/dir"]).await;
     assert_eq!(ran.code, Some(255));
-    assert_eq!(there(&host, "/dir/up"), "up");
+    assert_eq!(host.there("/dir/up").as_deref(), Some("up"));
     assert!(ran.stderr.contains("1 of 3 files, 2 B in "), "{}", ran.stderr);
     assert_eq!(ran.stderr.matches("error: ").count(), 2, "{}", ran.stderr);
     assert!(ran.stderr.contains("here/nothing\""), "{}", ran.stderr);
@@ -103,7 +90,7 @@ async fn a_file_that_fails_is_named_and_the_others_are_done() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_has_to_be_a_directory_and_is_none_is_told_before_anything_is_moved() {
-    let host = serving(Sftp::memory().file("/one", "1").file("/two", "2")).await;
+    let host = Host::serving(Sftp::memory().file("/one", "1").file("/two", "2")).await;
     let (missing, slash) = (host.path("missing"), host.path("missing/"));
     host.write("here/up", "up");
     let up = host.path("here/up");
@@ -119,13 +106,13 @@ async fn what_has_to_be_a_directory_and_is_none_is_told_before_anything_is_moved
         assert!(!ran.stderr.contains(" in "), "no summary: {}", ran.stderr);
     }
     assert!(!std::path::Path::new(&missing).exists());
-    assert_eq!(there(&host, "/one"), "1");
+    assert_eq!(host.there("/one").as_deref(), Some("1"));
     host.server.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_typed_the_wrong_way_round_is_told_with_the_right_way() {
-    let host = serving(Sftp::memory()).await;
+    let host = Host::serving(Sftp::memory()).await;
     let mut all = String::new();
     for typed in [
         &["get", "x", "y"][..],
@@ -145,7 +132,7 @@ async fn what_was_typed_the_wrong_way_round_is_told_with_the_right_way() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_summary_is_for_people_and_quiet_leaves_it_out() {
-    let host = serving(Sftp::memory().file("/one", "1").file("/two", "22")).await;
+    let host = Host::serving(Sftp::memory().file("/one", "1").file("/two", "22")).await;
     let here = host.path("here");
     let ran = host.run(&["get", "web:/one", "web:/two", &here]).await;
     snapshot!("transfer_summary", host.told(&ran));
@@ -158,7 +145,7 @@ async fn the_summary_is_for_people_and_quiet_leaves_it_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_server_cannot_compare_is_moved_and_said() {
-    let host = serving(Sftp::memory()).await;
+    let host = Host::serving(Sftp::memory()).await;
     host.write("here/up", "up");
     let put = ["put", "--verify", "--atomic", &host.path("here/up"), "web:/up"];
     let ran = host.run(&put).await;
@@ -205,7 +192,7 @@ async fn a_pattern_is_looked_for_on_the_host_and_what_fits_none_is_a_name() {
         .file("/log/c", "c")
         .file("/log/old/d.gz", "d")
         .file("/a[1]", "bracket");
-    let host = serving(files).await;
+    let host = Host::serving(files).await;
     let here = host.path("here");
     let ran = host.run(&["get", "web:/log/**/*.gz", "web:/a[1]", &here]).await;
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
@@ -234,7 +221,7 @@ async fn what_a_pattern_cannot_look_at_is_a_failure_beside_what_it_found() {
     let ran = host.run(&["get", "web:/log/**/*.gz", &one]).await;
     assert_eq!(ran.code, Some(255), "{}", ran.stderr);
     assert!(ran.stderr.contains("\"/log/old\": permission denied"), "{}", ran.stderr);
-    assert_eq!(read(&host, "one"), "a");
+    assert_eq!(host.read("one"), "a");
     let ran = host.run(&["ls-remote", "web:/log/**/*.gz"]).await;
     assert_eq!((ran.code, ran.stdout()), (Some(255), "/log/a.gz\n"), "{}", ran.stderr);
     assert!(ran.stderr.contains("\"/log/old\": permission denied"), "{}", ran.stderr);
@@ -254,18 +241,18 @@ async fn a_part_is_gone_on_from_where_it_is_proved_and_thrown_away_where_it_is_n
     let file = &value["files"][0];
     assert_eq!((&file["resumed_from"], &file["resumed_by"]), (&100_000.into(), &"sha256".into()), "{file}");
     assert_eq!(file["bytes"], whole.len() - 100_000);
-    assert_eq!(read(&host, "copy"), whole);
+    assert_eq!(host.read("copy"), whole);
     host.write("copy", &"x".repeat(100_000));
     let ran = host.run(&["get", "--resume", &from, &copy]).await;
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert!(ran.stderr.contains(": 97.7 KiB were there and not used: "), "{}", ran.stderr);
-    assert_eq!(read(&host, "copy"), whole);
+    assert_eq!(host.read("copy"), whole);
     host.server.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_limit_is_kept() {
-    let host = serving(Sftp::memory().file("/one", vec![1; 600_000])).await;
+    let host = Host::serving(Sftp::memory().file("/one", vec![1; 600_000])).await;
     let ran =
         host.run(&["--format", "json", "get", "--limit", "1000K", "web:/one", &host.path("here")]).await;
     let value: serde_json::Value = serde_json::from_str(ran.stdout()).unwrap();
@@ -283,7 +270,8 @@ async fn permissions_and_times_are_kept_or_given() {
     use rustle_testserver::SftpEntry;
 
     let then = UNIX_EPOCH + Duration::from_secs(1_000_000_000);
-    let host = serving(Sftp::memory().entry("/run", SftpEntry::file("#!").mode(0o750).modified(then))).await;
+    let host =
+        Host::serving(Sftp::memory().entry("/run", SftpEntry::file("#!").mode(0o750).modified(then))).await;
     let copy = host.path("here/copy");
     let about = || {
         let metadata = std::fs::metadata(&copy).unwrap();
@@ -307,7 +295,7 @@ async fn a_name_that_is_no_text_comes_as_it_is_and_is_base64_in_json() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
 
-    let host = serving(Sftp::memory().file(b"/caf\xe9", "latin")).await;
+    let host = Host::serving(Sftp::memory().file(b"/caf\xe9", "latin")).await;
     let (password, here) = (host.path("password"), host.path("here"));
     let mut command = host.command(&["--format", "json", "get", "--password-file", &password]);
     command.arg(OsStr::from_bytes(b"web:/caf\xe9")).arg(&here);

@@ -5,12 +5,6 @@ use rustle_testserver::{Sftp, TestServer};
 use crate::host::Host;
 
 /// A host with these files, and here a directory `here`.
-async fn serving(files: Sftp) -> Host {
-    let host = Host::with(TestServer::builder().builtins().sftp(files)).await;
-    std::fs::create_dir(host.path("here")).unwrap();
-    host
-}
-
 fn site() -> Sftp {
     Sftp::memory()
         .file("/srv/www/index", "index")
@@ -18,17 +12,9 @@ fn site() -> Sftp {
         .directory_entry("/srv/www/empty")
 }
 
-fn read(host: &Host, name: &str) -> String {
-    std::fs::read_to_string(host.path(name)).unwrap()
-}
-
-fn there(host: &Host, path: &str) -> String {
-    String::from_utf8(host.server.sftp_content(path).unwrap()).unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_directory_goes_to_a_new_name_or_into_one_that_is_there_as_with_scp() {
-    let host = serving(site()).await;
+    let host = Host::serving(site()).await;
     let here = host.path("here");
     for (from, to, top) in [
         ("web:/srv/www", host.path("new"), "new"),
@@ -40,8 +26,8 @@ async fn a_directory_goes_to_a_new_name_or_into_one_that_is_there_as_with_scp() 
     ] {
         let ran = host.run(&["get", "-r", from, &to]).await;
         assert_eq!((ran.code, ran.stdout()), (Some(0), ""), "{from} {to}: {}", ran.stderr);
-        assert_eq!(read(&host, &format!("{top}/index")), "index");
-        assert_eq!(read(&host, &format!("{top}/deep/page")), "page");
+        assert_eq!(host.read(&format!("{top}/index")), "index");
+        assert_eq!(host.read(&format!("{top}/deep/page")), "page");
         assert!(std::path::Path::new(&host.path(&format!("{top}/empty"))).is_dir());
         std::fs::remove_dir_all(host.path(top)).unwrap();
         std::fs::create_dir_all(&here).unwrap();
@@ -60,15 +46,15 @@ async fn a_directory_goes_to_a_new_name_or_into_one_that_is_there_as_with_scp() 
     ] {
         let ran = host.run(&["put", "-r", &from, to]).await;
         assert_eq!((ran.code, ran.stdout()), (Some(0), ""), "{from} {to}: {}", ran.stderr);
-        assert_eq!(there(&host, &format!("{top}/a")), "a");
-        assert_eq!(there(&host, &format!("{top}/deep/b")), "b");
+        assert_eq!(host.there(&format!("{top}/a")).as_deref(), Some("a"));
+        assert_eq!(host.there(&format!("{top}/deep/b")).as_deref(), Some("b"));
     }
     host.server.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn files_and_directories_go_together_and_each_failure_is_named() {
-    let host = serving(site().file("/motd", "motd").file("/srv/www/taken", "taken")).await;
+    let host = Host::serving(site().file("/motd", "motd").file("/srv/www/taken", "taken")).await;
     let here = host.path("here");
     // A file cannot take the place of a directory.
     std::fs::create_dir_all(host.path("here/www/taken")).unwrap();
@@ -80,7 +66,7 @@ async fn files_and_directories_go_together_and_each_failure_is_named() {
     assert!(ran.stderr.replace('\\', "/").contains("here/www/taken"), "{}", ran.stderr);
     assert!(ran.stderr.contains("\n3 files, 3 directories, 2 failed, 13 B in "), "{}", ran.stderr);
     assert_eq!(ran.stderr.matches("error: ").count(), 2, "{}", ran.stderr);
-    assert_eq!((read(&host, "here/motd"), read(&host, "here/www/index")), ("motd".into(), "index".into()));
+    assert_eq!((host.read("here/motd"), host.read("here/www/index")), ("motd".into(), "index".into()));
     let ran = host.run(&[&["--format", "json"], &typed[..]].concat()).await;
     assert_eq!(ran.code, Some(255));
     let lines: Vec<serde_json::Value> =
@@ -97,7 +83,7 @@ async fn files_and_directories_go_together_and_each_failure_is_named() {
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
 async fn links_are_left_out_followed_or_copied_as_typed() {
-    let host = serving(Sftp::memory()).await;
+    let host = Host::serving(Sftp::memory()).await;
     std::fs::create_dir(host.path("up")).unwrap();
     host.write("up/a", "a");
     std::os::unix::fs::symlink("a", host.path("up/link")).unwrap();
@@ -111,7 +97,7 @@ async fn links_are_left_out_followed_or_copied_as_typed() {
     );
     assert!(host.server.sftp_content("/skip/link").is_err());
     let ran = host.run(&["put", "-r", "-v", "--links", "follow", &up, "web:/follow"]).await;
-    assert_eq!((ran.code, there(&host, "/follow/link")), (Some(0), "a".into()), "{}", ran.stderr);
+    assert_eq!((ran.code, host.there("/follow/link")), (Some(0), Some("a".into())), "{}", ran.stderr);
     assert!(ran.stderr.contains("up/link to /follow/link: 1 B\n"), "{}", ran.stderr);
     let ran = host.run(&["put", "-r", "--links", "copy", &up, "web:/copy"]).await;
     assert!(ran.stderr.starts_with("1 file, 1 directory, 1 link, 1 B in "), "{}", ran.stderr);
@@ -123,7 +109,7 @@ async fn links_are_left_out_followed_or_copied_as_typed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_only_files_can_have_is_refused_for_directories_before_anything_is_done() {
-    let host = serving(site()).await;
+    let host = Host::serving(site()).await;
     let here = host.path("here");
     for typed in [
         &["get", "-r", "--mode", "640", "web:/srv", &here][..],
@@ -150,7 +136,7 @@ async fn a_reader_that_goes_away_in_the_middle_leaves_no_temporary_file() {
     for number in 0..2000 {
         files = files.file(format!("/many/{number}"), vec![b'x'; 3000]);
     }
-    let host = serving(files).await;
+    let host = Host::serving(files).await;
     let password = host.path("password");
     let options = ["-r", "--atomic", "--format", "json", "--password-file", &password];
     let mut command = host.command(&[&["get"][..], &options, &["web:/many/.", &host.path("here")]].concat());
@@ -210,8 +196,8 @@ async fn a_directory_is_gone_on_with_and_what_is_there_is_not_moved_again() {
         );
     }
     for name in ["done", "begun", "new", "other"] {
-        assert_eq!(read(&host, &format!("up/{name}")), format!("{name}{whole}"));
-        assert_eq!(read(&host, &format!("down/{name}")), format!("{name}{whole}"));
+        assert_eq!(host.read(&format!("up/{name}")), format!("{name}{whole}"));
+        assert_eq!(host.read(&format!("down/{name}")), format!("{name}{whole}"));
     }
     host.write("down/other", &"y".repeat(1000));
     let (from, to) = (format!("web:{}/.", host.path("from")), host.path("down"));

@@ -3,16 +3,15 @@
 use rustle_sftp::ErrorKind;
 use rustle_testserver::{Sftp as Tree, SftpEntry};
 
+use crate::here::content;
 use crate::support::{finish, open, serve};
 
-fn content() -> Vec<u8> {
-    (0..9_000_000_u64).map(|i| (i ^ (i >> 9) ^ (i >> 17)).to_le_bytes()[0]).collect()
-}
+const LENGTH: usize = 9_000_000;
 
 fn trees() -> [Tree; 2] {
     let tree = || {
         Tree::memory()
-            .entry("/f", SftpEntry::file(content()).mode(0o750))
+            .entry("/f", SftpEntry::file(content(LENGTH)).mode(0o750))
             .file("/old", vec![1; 10_000_000])
             .directory_entry("/d")
             .symlink("/link", "f")
@@ -27,7 +26,7 @@ async fn a_copy_has_the_content_and_the_permissions() {
         let sftp = open(&server).await;
         for target in ["/new", "/old", "/d/new"] {
             assert_eq!(sftp.copy("/link", target).await.unwrap(), 9_000_000);
-            assert!(server.sftp_content(target).unwrap() == content(), "{target}");
+            assert!(server.sftp_content(target).unwrap() == content(LENGTH), "{target}");
             assert_eq!(sftp.metadata(target).await.unwrap().permissions(), Some(0o750));
         }
         sftp.write("/empty", "").await.unwrap();
@@ -47,7 +46,10 @@ async fn a_file_is_not_copied_onto_itself_under_any_name() {
         }
         sftp.hard_link("/f", "/hard").await.unwrap();
         let _ = sftp.copy("/f", "/hard").await;
-        assert!(server.sftp_content("/f").unwrap() == content(), "a second name of it costs nothing either");
+        assert!(
+            server.sftp_content("/f").unwrap() == content(LENGTH),
+            "a second name of it costs nothing either"
+        );
         assert_eq!(sftp.copy("/d", "/new").await.unwrap_err().kind(), ErrorKind::IsADirectory);
         assert_eq!(sftp.copy("/f", "/d").await.unwrap_err().kind(), ErrorKind::IsADirectory);
         assert_eq!(sftp.copy("/none", "/new").await.unwrap_err().kind(), ErrorKind::NotFound);

@@ -6,11 +6,8 @@ use rustle_sftp::{File, OpenOptions};
 use rustle_testserver::{Fault, Sftp as Tree, SftpFault, SftpRequest, TestServer};
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 
+use crate::here::content;
 use crate::support::{finish, no_handles, open, serve, serve_with};
-
-fn content(len: u64) -> Vec<u8> {
-    (0..len).map(|i| (i ^ (i >> 8) ^ (i >> 16)).to_le_bytes()[0]).collect()
-}
 
 #[tokio::test]
 async fn what_is_written_in_pieces_is_read_in_others() {

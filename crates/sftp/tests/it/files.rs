@@ -4,12 +4,8 @@ use bytes::Bytes;
 use rustle_sftp::{ErrorKind, File, OpenOptions, SetMetadata};
 use rustle_testserver::{Fault, Sftp as Tree, SftpEntry, SftpFault, SftpRequest, TestServer};
 
+use crate::here::content;
 use crate::support::{finish, no_handles, open, serve, serve_with};
-
-/// No two blocks of it are alike, so that one in a wrong place is noticed.
-fn content(len: usize) -> Vec<u8> {
-    (0..len as u64).map(|i| (i ^ (i >> 8) ^ (i >> 16)).to_le_bytes()[0]).collect()
-}
 
 #[tokio::test]
 async fn reads_and_writes_go_where_they_are_told() {
