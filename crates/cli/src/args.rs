@@ -89,8 +89,11 @@ pub(crate) struct ExecArgs {
     #[arg(short = 'T', long, conflicts_with = "tty")]
     pub(crate) no_tty: bool,
     /// Where to run it: host, user@host or ssh://user@host:port
-    #[arg(value_name = "HOST", required = true)]
-    pub(crate) hosts: Vec<String>,
+    #[arg(value_name = "HOST")]
+    pub(crate) host: String,
+    /// What stands there without `--`, as with ssh: who types it is told where the command stands
+    #[arg(hide = true)]
+    pub(crate) misplaced: Vec<String>,
     /// The command; its words are joined by spaces and left to the remote shell, as ssh does. Without it, RemoteCommand
     /// of the configuration is run
     #[arg(value_name = "COMMAND", last = true)]

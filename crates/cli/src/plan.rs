@@ -208,9 +208,8 @@ fn exec(
     before: ConnectionArgs,
     env: impl Fn(&str) -> Option<OsString>,
 ) -> Result<ExecPlan, Failure> {
-    let mut hosts = args.hosts.into_iter();
-    let destination = hosts.next().unwrap_or_default();
-    if let Some(second) = hosts.next() {
+    let destination = args.host;
+    if let Some(second) = args.misplaced.first() {
         return Err(Failure::new(USAGE, "exec takes one host").hint(format!(
             "the command stands after `--`: rustle-connect exec {destination} -- {second} …"
         )));
