@@ -14,6 +14,7 @@ use crate::support::{finish, open, serve};
 mod disk;
 pub(crate) mod ends;
 mod folds;
+mod merged;
 mod removed;
 
 /// All files below a directory of this side.

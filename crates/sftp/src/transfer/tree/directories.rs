@@ -6,6 +6,7 @@ use bytes::Bytes;
 use rustle_sftp_proto::Attributes;
 
 use crate::local::details::Details;
+use crate::transfer::tree::targets::New;
 
 /// A directory on both sides.
 #[derive(Debug, Clone)]
@@ -55,6 +56,8 @@ pub(super) struct Directories {
 #[derive(Debug)]
 struct Place {
     directory: Directory,
+    /// What its listing has brought that may be directories of the target by other names.
+    new: Option<New>,
     above: Option<usize>,
     /// How much is to be done before it is: its listing, and all that is in it.
     left: usize,
@@ -66,7 +69,7 @@ impl Directories {
         if let Some(above) = above.and_then(|above| self.places.get_mut(above)?.as_mut()) {
             above.directory.below += 1;
         }
-        let place = Some(Place { directory, above, left: 1 });
+        let place = Some(Place { directory, new: None, above, left: 1 });
         match self.free.pop() {
             Some(number) => {
                 self.places[number] = place;
@@ -106,6 +109,17 @@ impl Directories {
         if let Some(Some(place)) = self.places.get_mut(number) {
             place.directory.is_held = true;
         }
+    }
+
+    pub(super) fn remember(&mut self, number: usize, new: New) {
+        if let Some(Some(place)) = self.places.get_mut(number) {
+            place.new = Some(new);
+        }
+    }
+
+    /// What was to be remembered of it, once.
+    pub(super) fn remembered(&mut self, number: usize) -> Option<New> {
+        self.places.get_mut(number)?.as_mut()?.new.take()
     }
 
     /// It is done; the directory that it is in, if that is one of the tree.

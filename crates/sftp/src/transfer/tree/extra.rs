@@ -15,11 +15,13 @@ pub(super) struct Extra<P> {
     more: u64,
 }
 
-/// What is to be removed in one directory.
+/// A directory of the target in which something is to be removed, or below which.
 #[derive(Debug)]
 pub(super) struct LeftIn<P> {
     pub(super) path: P,
-    /// What was put into the directory beside it.
+    /// From the top of the tree on.
+    pub(super) relative: Bytes,
+    /// What was put into the directory beside what is in it.
     pub(super) new: New,
     pub(super) all: Vec<Extraneous<P>>,
 }
@@ -39,8 +41,14 @@ impl<P> Default for Extra<P> {
 }
 
 impl<P> Extra<P> {
-    /// What is left in one directory. False where that is nothing.
-    pub(super) fn push(&mut self, path: P, new: New, left: impl Iterator<Item = Extraneous<P>>) -> bool {
+    /// What is left in one directory. Where that is nothing, what was put into it comes back.
+    pub(super) fn push(
+        &mut self,
+        path: P,
+        relative: Bytes,
+        new: New,
+        left: impl Iterator<Item = Extraneous<P>>,
+    ) -> Option<New> {
         let (mut all, before) = (Vec::new(), self.more);
         for extraneous in left {
             // Of which the path has most, as a whole and from the top on.
@@ -52,19 +60,34 @@ impl<P> Extra<P> {
                 self.more += 1;
             }
         }
-        let is_any = !all.is_empty() || self.more > before;
-        if !all.is_empty() {
-            let bytes = self.bytes.saturating_add(new.bytes);
-            let new = match bytes <= MOST_BYTES {
-                true => {
-                    self.bytes = bytes;
-                    new
-                }
-                false => New { are_more: true, ..New::default() },
-            };
-            self.directories.push(LeftIn { path, new, all });
+        if all.is_empty() && self.more == before {
+            return Some(new);
         }
-        is_any
+        let new = self.remembered(new);
+        self.directories.push(LeftIn { path, relative, new, all });
+        None
+    }
+
+    /// What was put into a directory, as far as there is room to remember it.
+    pub(super) fn remembered(&mut self, new: New) -> New {
+        let bytes = self.bytes.saturating_add(new.bytes);
+        match bytes <= MOST_BYTES {
+            true => {
+                self.bytes = bytes;
+                new
+            }
+            false => New { are_more: true, ..New::default() },
+        }
+    }
+
+    /// What was remembered of a directory below which nothing is to be removed.
+    pub(super) fn forget(&mut self, new: &New) {
+        self.bytes = self.bytes.saturating_sub(new.bytes);
+    }
+
+    /// What was remembered of a directory below which something is to be removed, and nothing in it.
+    pub(super) fn watch(&mut self, path: P, relative: Bytes, new: New) {
+        self.directories.push(LeftIn { path, relative, new, all: Vec::new() });
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -126,9 +149,10 @@ mod tests {
     #[test]
     fn what_is_not_remembered_is_said() {
         let mut extra = Extra::default();
-        assert!(!extra.push((), New::default(), std::iter::empty()) && extra.is_empty());
+        assert!(extra.push((), Bytes::new(), New::default(), std::iter::empty()).is_some());
+        assert!(extra.is_empty());
         let all = std::iter::repeat_with(|| extraneous(Bytes::new())).take(MOST + 2);
-        assert!(extra.push((), New::default(), all));
+        assert!(extra.push((), Bytes::new(), New::default(), all).is_none());
         assert_eq!(extra.count(), MOST as u64 + 2);
         assert!(extra.missed().unwrap().to_string().contains("2 more were"));
     }
@@ -138,7 +162,8 @@ mod tests {
         let mut extra = Extra::default();
         let long = Bytes::from(vec![b'x'; MOST_BYTES / 30]);
         let new = New { bytes: MOST_BYTES, ..New::default() };
-        assert!(extra.push((), new, std::iter::repeat_with(|| extraneous(long.clone())).take(15)));
+        let all = std::iter::repeat_with(|| extraneous(long.clone())).take(15);
+        assert!(extra.push((), Bytes::new(), new, all).is_none());
         assert_eq!((extra.count(), extra.more), (15, 5));
         let directories = extra.into_directories();
         assert_eq!((directories[0].all.len(), directories[0].new.are_more), (10, true));

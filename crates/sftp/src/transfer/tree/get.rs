@@ -63,12 +63,13 @@ pub(super) async fn get(
         }
         false => local::create_dir_all(local.clone(), tree.options.preserve).await?,
     }
-    let targets = jobs::targets(tree, local.clone()).await?;
+    let top = Directory { real, ..Directory::from_there(remote.clone(), local, &attributes) };
+    let targets = jobs::targets(tree, &top).await?;
     let mut get = Get::new(tree, account);
-    get.top = remote.clone();
+    get.top = remote;
     // Its number is 0, as it is the first.
     get.targets.extend(targets.map(|targets| (0, targets)));
-    get.directories.add(None, Directory { real, ..Directory::from_there(remote, local, &attributes) });
+    get.directories.add(None, top);
     get.account.summary.directories = 1;
     get.listing = 1;
     get.paused.push(listing);

@@ -92,8 +92,10 @@ impl TreeSync {
     /// [`TreeSummary::kept`] says of how much.
     ///
     /// A directory that something was put into is listed once more before: what may be the same file by another name, as case
-    /// and the spelling of an accent make no difference to some file systems, is not removed either, and is a failure.
-    /// Directories get their permissions and times after that.
+    /// and the spelling of an accent make no difference to some file systems, is not removed either, and is a failure. The
+    /// same is done for directories: where one of the source is there and is not listed under its name, it is one with
+    /// another, and below all directories beside it nothing is removed. Directories get their permissions and times after
+    /// that.
     pub fn delete(mut self) -> Self {
         self.delete = true;
         self

@@ -15,6 +15,26 @@ use super::*;
 const COMPOSED: &str = "\u{e9}";
 const DECOMPOSED: &str = "e\u{301}";
 
+/// Answers one request after the other, until the client goes.
+pub(super) async fn answering(mut stream: DuplexStream, mut answer: impl FnMut(Request) -> Reply) {
+    let mut framer = Framer::new(Limits::default());
+    loop {
+        while let Some(packet) = framer.next_packet().unwrap() {
+            let answer = match ClientPacket::decode(packet, framer.limits()).unwrap() {
+                ClientPacket::Init(_) => ServerPacket::Version(Hello::new()),
+                ClientPacket::Request { id, request } => ServerPacket::Reply { id, reply: answer(request) },
+            };
+            stream.write_all(&answer.encode().unwrap().to_bytes()).await.unwrap();
+        }
+        let mut bytes = vec![0; 4096];
+        let count = stream.read(&mut bytes).await.unwrap();
+        if count == 0 {
+            return;
+        }
+        framer.push(Bytes::from(bytes).slice(..count));
+    }
+}
+
 /// One directory, `/to`, as a file system keeps it that takes both spellings of an accent for one, and no dot at the end.
 struct Folding {
     /// By the name that is the same for all spellings, with the one that is listed.
@@ -40,27 +60,6 @@ impl Folding {
             files.insert(folded(path.as_bytes()), ((*name).to_owned(), b"old".to_vec()));
         }
         Self { files, gives_name: false, endless: false, open: HashMap::new(), number: 0 }
-    }
-
-    async fn serve(&mut self, mut stream: DuplexStream) {
-        let mut framer = Framer::new(Limits::default());
-        loop {
-            while let Some(packet) = framer.next_packet().unwrap() {
-                let answer = match ClientPacket::decode(packet, framer.limits()).unwrap() {
-                    ClientPacket::Init(_) => ServerPacket::Version(Hello::new()),
-                    ClientPacket::Request { id, request } => {
-                        ServerPacket::Reply { id, reply: self.answer(request) }
-                    }
-                };
-                stream.write_all(&answer.encode().unwrap().to_bytes()).await.unwrap();
-            }
-            let mut bytes = vec![0; 4096];
-            let count = stream.read(&mut bytes).await.unwrap();
-            if count == 0 {
-                return;
-            }
-            framer.push(Bytes::from(bytes).slice(..count));
-        }
     }
 
     fn answer(&mut self, request: Request) -> Reply {
@@ -144,7 +143,7 @@ async fn synced(server: &mut Folding, name: &str) -> rustle_sftp::Result<TreeSum
         let sftp = Sftp::over(reader, writer).await.unwrap();
         sftp.sync_to(here.path(), "/to").delete().await
     };
-    tokio::join!(sync, server.serve(far)).0
+    tokio::join!(sync, answering(far, |request| server.answer(request))).0
 }
 
 #[tokio::test]

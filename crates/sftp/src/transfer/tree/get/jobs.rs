@@ -132,19 +132,21 @@ pub(super) async fn open(tree: &Tree<'_>, number: usize, directory: Directory) -
         if !tree.is_dry() {
             local::make_dir(directory.local.clone(), mode, tree.options.preserve).await?;
         }
-        Ok(targets(tree, directory.local).await)
+        Ok(targets(tree, &directory).await)
     };
-    let opened = Listing::open(tree.sftp, number, directory.remote);
+    let opened = Listing::open(tree.sftp, number, directory.remote.clone());
     let (made, opened) = futures_util::join!(made, opened);
     let is_here = made.is_ok();
     Event::Opened { number, is_here, opened: made.and_then(|targets| Ok((opened?, targets?))) }
 }
 
 /// What a directory here has, where that is compared.
-pub(super) async fn targets(tree: &Tree<'_>, local: PathBuf) -> Result<Option<Targets>> {
+pub(super) async fn targets(tree: &Tree<'_>, directory: &Directory) -> Result<Option<Targets>> {
     match &tree.rules {
-        Some(_) => Targets::here(local::list_all(local).await?).map(Some),
         None => Ok(None),
+        // Where it is one that is there by another name, nothing in it is by this one.
+        Some(_) if directory.is_new => Ok(Some(Targets::nothing_here())),
+        Some(_) => Targets::here(local::list_all(directory.local.clone()).await?).map(Some),
     }
 }
 

@@ -8,18 +8,19 @@ use futures_util::FutureExt as _;
 use rustle_sftp_proto::FileKind;
 
 use crate::error::{Error, Result};
+use crate::local::details::Kind;
 use crate::local::tree::{self as local, Links};
 use crate::path::join;
 use crate::transfer::names;
-use crate::transfer::tree::Tree;
 use crate::transfer::tree::account::Account;
-use crate::transfer::tree::certain::Unseen;
+use crate::transfer::tree::certain::{Judged, Spared, Unseen, settled};
 use crate::transfer::tree::comparing::{Compares, Comparing, compare};
 use crate::transfer::tree::extra::{Extra, Extraneous, LeftIn, below, doubt};
 use crate::transfer::tree::get::Get;
 use crate::transfer::tree::get::jobs::{Event, Found};
 use crate::transfer::tree::report::TreeSummary;
 use crate::transfer::tree::rules::{Rules, There};
+use crate::transfer::tree::{LinkPolicy, Tree};
 
 impl<'a> Compares<'a> for Get<'a> {
     type File = Found;
@@ -72,9 +73,15 @@ impl Get<'_> {
         kind: Option<FileKind>,
     ) -> Option<Option<There>> {
         let Some(rules) = &self.tree.rules else { return Some(None) };
-        let there = self.targets.get_mut(&number).and_then(|targets| targets.take(name));
-        let is_directory = kind == Some(FileKind::Directory);
-        (!rules.excludes(below(&self.top, remote), is_directory)).then_some(there)
+        let is_excluded = rules.excludes(below(&self.top, remote), kind == Some(FileKind::Directory));
+        let may_be_directory = match kind {
+            Some(FileKind::Directory) | None => true,
+            Some(FileKind::Symlink) => self.tree.links == LinkPolicy::Follow,
+            Some(_) => false,
+        };
+        let targets = self.targets.get_mut(&number);
+        let there = targets.and_then(|targets| targets.take(name, may_be_directory && !is_excluded));
+        (!is_excluded).then_some(there)
     }
 
     /// A directory was listed to its end: what of the target it did not name is extraneous.
@@ -90,8 +97,26 @@ impl Get<'_> {
             let is_excluded = rules.excludes(&relative, left.is_directory);
             (!is_excluded).then_some(Extraneous { path, relative, left })
         });
-        if self.extra.push(directory.local.clone(), new, left) {
-            self.directories.hold(number);
+        let relative = Bytes::copy_from_slice(below(&self.top, &directory.remote));
+        match self.extra.push(directory.local.clone(), relative, new, left) {
+            None => self.directories.hold(number),
+            Some(new) => {
+                let new = self.extra.remembered(new.directories());
+                self.directories.remember(number, new);
+            }
+        }
+    }
+
+    /// All that is below a directory is done: where something of that is to be removed, what was put into the directory
+    /// tells of what it may be.
+    pub(super) fn watch(&mut self, number: usize) {
+        let Some(new) = self.directories.remembered(number) else { return };
+        match self.directories.at(number) {
+            Some(directory) if directory.is_held && !new.is_empty() => {
+                let relative = Bytes::copy_from_slice(below(&self.top, &directory.remote));
+                self.extra.watch(directory.local.clone(), relative, new);
+            }
+            _ => self.extra.forget(&new),
         }
     }
 
@@ -110,24 +135,22 @@ impl Get<'_> {
 
     async fn remove(&mut self, rules: &Arc<Rules>, extra: Extra<PathBuf>) {
         let missed = extra.missed();
+        let mut judged = Vec::new();
         for found in extra.into_directories() {
-            let (path, count) = (found.path.clone(), found.all.len());
-            let left = match checked(rules, found).await {
-                Ok(left) => left,
-                Err(error) => {
-                    self.account.fail(path.as_os_str().as_encoded_bytes(), error);
-                    self.account.summary.kept += count as u64;
-                    continue;
-                }
-            };
-            for extraneous in left {
-                let shown = Bytes::copy_from_slice(extraneous.path.as_os_str().as_encoded_bytes());
-                match remove(rules, extraneous, &shown).await {
-                    Ok(true) => self.account.removed(&shown),
-                    // There is something in it that is left alone.
-                    Ok(false) => {}
-                    Err(error) => self.account.fail(&shown, error),
-                }
+            judged.push(checked(rules, found).await);
+        }
+        let (certain, spared) = settled(judged);
+        for Spared { path, count, error } in spared {
+            self.account.fail(path.as_os_str().as_encoded_bytes(), error);
+            self.account.summary.kept += count as u64;
+        }
+        for extraneous in certain {
+            let shown = Bytes::copy_from_slice(extraneous.path.as_os_str().as_encoded_bytes());
+            match remove(rules, extraneous, &shown).await {
+                Ok(true) => self.account.removed(&shown),
+                // There is something in it that is left alone.
+                Ok(false) => {}
+                Err(error) => self.account.fail(&shown, error),
             }
         }
         if let Some(error) = missed {
@@ -137,20 +160,30 @@ impl Get<'_> {
 }
 
 /// What is to be removed in a directory, after it was looked at once more for what was put into it.
-async fn checked(rules: &Rules, found: LeftIn<PathBuf>) -> Result<Vec<Extraneous<PathBuf>>> {
-    let Some(mut unseen) = Unseen::of(&found).filter(|_| !rules.dry) else { return Ok(found.all) };
+async fn checked(rules: &Rules, found: LeftIn<PathBuf>) -> Judged<PathBuf> {
+    let Some(mut unseen) = Unseen::of(&found).filter(|_| !rules.dry) else { return Judged::certain(found) };
+    match look(&found, &mut unseen).await {
+        Ok(()) => unseen.judge(found),
+        Err(error) => Judged::failed(found, error),
+    }
+}
+
+/// Lists a directory, and asks what of it is there by a path that it does not list.
+async fn look(found: &LeftIn<PathBuf>, unseen: &mut Unseen) -> Result<()> {
     let mut listing = local::list(found.path.clone());
     while let Some(entries) = listing.next().await? {
         for entry in entries {
             unseen.listed(&names::for_server(&entry.name)?);
         }
     }
-    let mut in_doubt = found.new.are_more;
     for name in unseen.unlisted() {
-        let there = local::details(names::join(&found.path, name)?, Links::Keep).await;
-        in_doubt |= !matches!(there, Err(error) if local::is_missing(&error));
+        match local::details(names::join(&found.path, &name)?, Links::Keep).await {
+            Err(error) if local::is_missing(&error) => {}
+            Err(_) => unseen.is_there(found, &name, true),
+            Ok(there) => unseen.is_there(found, &name, there.kind() == Kind::Directory),
+        }
     }
-    Ok(unseen.still_left(found.all, in_doubt))
+    Ok(())
 }
 
 /// Removes it: true where nothing of it is left.

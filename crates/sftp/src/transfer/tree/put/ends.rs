@@ -15,6 +15,7 @@ impl Put<'_> {
         let is_due = self.tree.options.preserve && !self.tree.is_dry();
         let mut next = Some(number);
         while let Some(number) = next.take_if(|number| self.directories.one_less(*number)) {
+            self.watch(number);
             match self.directories.at(number) {
                 Some(directory) if is_due && directory.is_held => {
                     self.held.push(directory.clone());

@@ -123,6 +123,7 @@ pub(super) async fn targets(tree: &Tree<'_>, directory: &Directory) -> Result<Op
         return Ok(None);
     }
     if directory.is_new {
+        // Where it is one that is there by another name, nothing in it is by this one.
         return Ok(Some(Targets::nothing_there()));
     }
     match Targets::there(tree.sftp, &directory.remote).await {

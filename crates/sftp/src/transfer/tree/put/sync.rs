@@ -9,8 +9,8 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use crate::error::{Error, Result};
 use crate::local::details::Kind;
 use crate::path::join;
-use crate::transfer::tree::Tree;
 use crate::transfer::tree::account::Account;
+use crate::transfer::tree::certain::settled;
 use crate::transfer::tree::comparing::{Compares, Comparing, compare};
 use crate::transfer::tree::extra::{Extra, Extraneous, below};
 use crate::transfer::tree::put::Put;
@@ -18,6 +18,7 @@ use crate::transfer::tree::put::jobs::{Event, Found};
 use crate::transfer::tree::report::TreeSummary;
 use crate::transfer::tree::room::LISTED_BY_REMOVAL;
 use crate::transfer::tree::rules::{Rules, There};
+use crate::transfer::tree::{LinkPolicy, Tree};
 
 impl<'a> Compares<'a> for Put<'a> {
     type File = Found;
@@ -63,8 +64,15 @@ impl Put<'_> {
     pub(super) fn target_of(&mut self, number: usize, remote: &[u8], kind: Kind) -> Option<Option<There>> {
         let Some(rules) = &self.tree.rules else { return Some(None) };
         let name = remote.rsplit(|byte| *byte == b'/').next().unwrap_or(remote);
-        let there = self.targets.get_mut(&number).and_then(|targets| targets.take(name));
-        (!rules.excludes(below(&self.top, remote), kind == Kind::Directory)).then_some(there)
+        let is_excluded = rules.excludes(below(&self.top, remote), kind == Kind::Directory);
+        let may_be_directory = match kind {
+            Kind::Directory => true,
+            Kind::Link => self.tree.links == LinkPolicy::Follow,
+            Kind::File | Kind::Special => false,
+        };
+        let targets = self.targets.get_mut(&number);
+        let there = targets.and_then(|targets| targets.take(name, may_be_directory && !is_excluded));
+        (!is_excluded).then_some(there)
     }
 
     /// A directory was listed to its end: what of the target it did not name is extraneous.
@@ -78,8 +86,26 @@ impl Put<'_> {
             let is_excluded = rules.excludes(&relative, left.is_directory);
             (!is_excluded).then_some(Extraneous { path, relative, left })
         });
-        if self.extra.push(directory.remote.clone(), new, left) {
-            self.directories.hold(number);
+        let relative = Bytes::copy_from_slice(below(&self.top, &directory.remote));
+        match self.extra.push(directory.remote.clone(), relative, new, left) {
+            None => self.directories.hold(number),
+            Some(new) => {
+                let new = self.extra.remembered(new.directories());
+                self.directories.remember(number, new);
+            }
+        }
+    }
+
+    /// All that is below a directory is done: where something of that is to be removed, what was put into the directory
+    /// tells of what it may be.
+    pub(super) fn watch(&mut self, number: usize) {
+        let Some(new) = self.directories.remembered(number) else { return };
+        match self.directories.at(number) {
+            Some(directory) if directory.is_held && !new.is_empty() => {
+                let relative = Bytes::copy_from_slice(below(&self.top, &directory.remote));
+                self.extra.watch(directory.remote.clone(), relative, new);
+            }
+            _ => self.extra.forget(&new),
         }
     }
 
@@ -99,8 +125,7 @@ impl Put<'_> {
     async fn remove(&mut self, rules: &Rules, extra: Extra<Bytes>) -> Result<()> {
         let (tree, missed) = (self.tree, extra.missed());
         let mut found = extra.into_directories().into_iter();
-        let mut looking = FuturesUnordered::new();
-        let (mut directories, mut files) = (Vec::new(), Vec::new());
+        let (mut looking, mut judged) = (FuturesUnordered::new(), Vec::new());
         loop {
             // Each is begun when there is room for it: there may be very many.
             looking.extend(
@@ -109,20 +134,16 @@ impl Put<'_> {
                     .take(tree.room.listings - looking.len())
                     .map(|found| remove::checked(tree, found)),
             );
-            let Some((path, count, left)) = looking.next().await else { break };
-            match left {
-                Ok(left) => {
-                    let (more, others): (Vec<_>, Vec<_>) =
-                        left.into_iter().partition(|extraneous| extraneous.left.is_directory);
-                    directories.extend(more);
-                    files.extend(others);
-                }
-                Err(error) => {
-                    self.fail(&path, error)?;
-                    self.account.summary.kept += count as u64;
-                }
-            }
+            let Some(one) = looking.next().await else { break };
+            judged.push(one);
         }
+        let (certain, spared) = settled(judged);
+        for spared in spared {
+            self.fail(&spared.path, spared.error)?;
+            self.account.summary.kept += spared.count as u64;
+        }
+        let (directories, files): (Vec<_>, Vec<_>) =
+            certain.into_iter().partition(|extraneous| extraneous.left.is_directory);
         // Of directories each lists some of its own.
         let few = (tree.room.handles() / LISTED_BY_REMOVAL).max(1);
         for (all, at_once) in [(files, remove::REMOVING), (directories, few)] {

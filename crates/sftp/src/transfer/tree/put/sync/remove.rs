@@ -8,46 +8,44 @@ use crate::explain::{Doing, explained};
 use crate::path::join;
 use crate::sftp::Sftp;
 use crate::transfer::tree::Tree;
-use crate::transfer::tree::certain::Unseen;
+use crate::transfer::tree::certain::{Judged, Unseen};
 use crate::transfer::tree::extra::{Extraneous, LeftIn, doubt};
 use crate::transfer::tree::room::LISTED_BY_REMOVAL;
 use crate::transfer::tree::rules::Rules;
 
-/// What is to be removed in a directory, after it was looked at once more for what was put into it; the directory, and how
-/// much there was to be removed.
-pub(super) async fn checked(
-    tree: &Tree<'_>,
-    found: LeftIn<Bytes>,
-) -> (Bytes, usize, Result<Vec<Extraneous<Bytes>>>) {
-    let count = found.all.len();
+/// What is to be removed in a directory, after it was looked at once more for what was put into it.
+pub(super) async fn checked(tree: &Tree<'_>, found: LeftIn<Bytes>) -> Judged<Bytes> {
     let Some(mut unseen) = Unseen::of(&found).filter(|_| !tree.is_dry()) else {
-        return (found.path, count, Ok(found.all));
+        return Judged::certain(found);
     };
-    match look(tree.sftp, &found.path, &mut unseen).await {
-        Ok(is_there) => (found.path, count, Ok(unseen.still_left(found.all, is_there || found.new.are_more))),
-        Err(error) => (found.path, count, Err(error)),
+    match look(tree.sftp, &found, &mut unseen).await {
+        Ok(()) => unseen.judge(found),
+        Err(error) => Judged::failed(found, error),
     }
 }
 
-/// Lists a directory. True where something of it is there by a path that it does not list.
-async fn look(sftp: &Sftp, directory: &Bytes, unseen: &mut Unseen) -> Result<bool> {
-    let mut listing = sftp.read_dir(directory).await?;
+/// Lists a directory, and asks what of it is there by a path that it does not list.
+async fn look(sftp: &Sftp, found: &LeftIn<Bytes>, unseen: &mut Unseen) -> Result<()> {
+    let mut listing = sftp.read_dir(&found.path).await?;
     while let Some(entry) = listing.next_entry().await? {
         unseen.listed(entry.name());
     }
-    let paths: Vec<_> = unseen.unlisted().map(|name| join(directory, name)).collect();
-    for some in paths.chunks(REMOVING) {
-        let asked: Vec<_> =
-            some.iter().map(|path| sftp.engine().submit(Request::Lstat { path: path.clone() })).collect();
-        for there in asked {
+    for some in unseen.unlisted().chunks(REMOVING) {
+        let ask = |name| sftp.engine().submit(Request::Lstat { path: join(&found.path, name) });
+        let asked: Vec<_> = some.iter().map(|name| (name, ask(name))).collect();
+        for (name, there) in asked {
             match there.attributes("lstat").await {
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) if sftp.is_closed() => return Err(error),
-                _ => return Ok(true),
+                Err(_) => unseen.is_there(found, name, true),
+                Ok(there) => {
+                    let is_directory = matches!(there.kind(), Some(FileKind::Directory) | None);
+                    unseen.is_there(found, name, is_directory);
+                }
             }
         }
     }
-    Ok(false)
+    Ok(())
 }
 
 /// Removes it: true where nothing of it is left.
