@@ -194,6 +194,20 @@ async fn a_directory_is_gone_on_with_and_what_is_there_is_not_moved_again() {
             "{}",
             ran.stderr
         );
+        // A part that is whole has only to take its place: that changes the destination.
+        let place = if verb == "put" { "up" } else { "down" };
+        std::fs::rename(
+            host.path(&format!("{place}/done")),
+            host.path(&format!("{place}/.done.rustle-part")),
+        )
+        .unwrap();
+        let ran = host.run(&["-v", verb, "-r", "--resume", "--atomic", &from, &to]).await;
+        for said in [
+            "340.7 KiB, all of it from a part that was there\n",
+            "1 file, 1 directory, 3 the same already, 1 gone on with, 0 B in ",
+        ] {
+            assert!(ran.stderr.contains(said), "{said}: {}", ran.stderr);
+        }
     }
     for name in ["done", "begun", "new", "other"] {
         assert_eq!(host.read(&format!("up/{name}")), format!("{name}{whole}"));

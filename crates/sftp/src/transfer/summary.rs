@@ -31,7 +31,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Whether an earlier attempt had moved all of it.
+    /// Whether an earlier attempt had moved all of it: into its place, or into a part.
     pub(crate) fn is_all_there(&self) -> bool {
         self.moved == 0 && self.length > 0 && self.resumed.from() == self.length
     }

@@ -64,6 +64,12 @@ impl Trees {
             Fate::File { bytes, from: None } => {
                 printer.note(format_args!("{source} to {to}: {}", Bytes(*bytes)));
             }
+            Fate::File { bytes, from: Some(from) } if from == bytes => {
+                printer.note(format_args!(
+                    "{source} to {to}: {}, all of it from a part that was there",
+                    Bytes(*bytes)
+                ));
+            }
             Fate::File { bytes, from: Some(from) } => {
                 printer.note(format_args!(
                     "{source} to {to}: {}, went on behind {}",

@@ -53,11 +53,11 @@ pub enum Outcome<'a> {
         /// How long it is.
         bytes: u64,
     },
-    /// A file is whole that an earlier attempt had begun.
+    /// A file is whole that an earlier attempt had begun. Where that had got all of it, it has taken its place now.
     Resumed {
         /// How long it is.
         bytes: u64,
-        /// How many of them were there, proved, and not moved again.
+        /// How many of them were there, proved, and not moved again: all of them, maybe.
         from: u64,
     },
     /// A link was made, or was there with the same text.
@@ -141,10 +141,15 @@ impl Account {
         let (bytes, from) = (moved.length, moved.resumed.from());
         let outcome = match from {
             0 => Outcome::File { bytes },
-            _ if moved.is_all_there() => Outcome::Unchanged,
             _ => Outcome::Resumed { bytes, from },
         };
         self.tell(ends.source, Some(ends.destination), outcome);
+    }
+
+    /// A file that was looked at by itself had all its bytes.
+    pub(super) fn was_there(&mut self, ends: Ends<'_>, there: &Summary) {
+        self.summary.count_there(there);
+        self.tell(ends.source, Some(ends.destination), Outcome::Unchanged);
     }
 
     pub(super) fn link(&mut self, ends: Ends<'_>) {

@@ -6,6 +6,7 @@ use rustle_sftp_proto::{FileKind, Request};
 
 use crate::local::details::Kind;
 use crate::local::tree::{self as local, Links};
+use crate::transfer::options::Options;
 use crate::transfer::summary::{Proof, Resumed, Summary, Verified};
 use crate::transfer::tree::Tree;
 use crate::transfer::tree::compare::{self, Both};
@@ -18,9 +19,28 @@ pub(super) enum Side {
     There,
 }
 
+/// What came of a file that went by itself.
+#[derive(Debug)]
+pub(super) enum Alone {
+    /// What has its name is new.
+    Moved(Summary),
+    /// What has its name had all its bytes before.
+    WasThere(Summary),
+}
+
+impl Alone {
+    /// What came of a transfer. One that is atomic has put a file into the place, also where all of it was in the part.
+    pub(super) fn of(moved: Summary, options: &Options) -> Self {
+        match !options.atomic && moved.is_all_there() {
+            true => Self::WasThere(moved),
+            false => Self::Moved(moved),
+        }
+    }
+}
+
 /// What comes of a file that the target has already, proved by its SHA-256: nothing is moved. `None` where it has not, or
 /// where the transfer of the file looks for itself: without a part of its own, what is in its place is the part.
-pub(super) async fn already(tree: &Tree<'_>, found: &impl Candidate, side: Side) -> Option<Summary> {
+pub(super) async fn already(tree: &Tree<'_>, found: &impl Candidate, side: Side) -> Option<Alone> {
     let begun = Instant::now();
     let both = found.both();
     let is_asked = tree.options.resume && tree.options.atomic && both.length > 0;
@@ -36,7 +56,7 @@ pub(super) async fn already(tree: &Tree<'_>, found: &impl Candidate, side: Side)
     let counted = tree.meter.file(remote, Some(length));
     counted.found(length);
     counted.done();
-    Some(Summary {
+    Some(Alone::WasThere(Summary {
         length,
         moved: 0,
         duration: begun.elapsed(),
@@ -44,7 +64,7 @@ pub(super) async fn already(tree: &Tree<'_>, found: &impl Candidate, side: Side)
         verified: Verified::NotAsked,
         changed: false,
         channels: 0,
-    })
+    }))
 }
 
 /// How long the file is that the target has; none where it has something else.

@@ -24,6 +24,7 @@ use crate::path::join;
 use crate::read_dir::DirEntry;
 use crate::transfer::names;
 use crate::transfer::tree::account::Account;
+use crate::transfer::tree::already::Alone;
 use crate::transfer::tree::comparing::{Candidate as _, Compares as _, Comparing};
 use crate::transfer::tree::directories::{self, Directories, Directory};
 use crate::transfer::tree::extra::Extra;
@@ -305,7 +306,8 @@ impl<'a> Get<'a> {
                         if small.is_some() { &mut self.found } else { &mut self.large }.push_back(found);
                         return Ok(());
                     }
-                    Ok(moved) => self.account.alone(found.ends(), &moved),
+                    Ok(Alone::Moved(moved)) => self.account.alone(found.ends(), &moved),
+                    Ok(Alone::WasThere(there)) => self.account.was_there(found.ends(), &there),
                     Err(error) => self.fail(&found.remote, error)?,
                 }
                 self.one_less(found.directory);

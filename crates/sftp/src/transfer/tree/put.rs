@@ -23,6 +23,7 @@ use crate::local::whole::Small;
 use crate::path::join;
 use crate::transfer::names;
 use crate::transfer::tree::account::Account;
+use crate::transfer::tree::already::Alone;
 use crate::transfer::tree::comparing::{Candidate as _, Compares as _, Comparing};
 use crate::transfer::tree::directories::{self, Directories, Directory};
 use crate::transfer::tree::extra::Extra;
@@ -291,8 +292,12 @@ impl<'a> Put<'a> {
                     false => self.sending_alone -= 1,
                 }
                 match moved {
-                    Ok(moved) => {
+                    Ok(Alone::Moved(moved)) => {
                         self.account.alone(found.ends(), &moved);
+                        self.one_less(found.directory);
+                    }
+                    Ok(Alone::WasThere(there)) => {
+                        self.account.was_there(found.ends(), &there);
                         self.one_less(found.directory);
                     }
                     Err(error) => self.failed(&found, error)?,

@@ -34,7 +34,7 @@ pub struct TreeSummary {
     /// The bytes of the files that were moved, less those that were [`found`](Self::found).
     pub bytes: u64,
     /// Of the files that were moved, those that went on behind a part that an earlier attempt had left, where
-    /// [`resume`](crate::TreeTransfer::resume) was asked for.
+    /// [`resume`](crate::TreeTransfer::resume) was asked for. One of which the part was whole has only taken its place.
     pub resumed: u64,
     /// Of those that were resumed, the ones of which the server let only samples be compared ([`Proof::Samples`]).
     pub sampled: u64,
@@ -56,7 +56,7 @@ pub struct TreeSummary {
     /// 128 KiB, or with `verify`, are looked at again; a smaller one of this side that changes is a failure.
     pub changed: u64,
     /// Files and links that were the same already, where the target was compared ([`TreeSync`](crate::TreeSync)), and files
-    /// that were proved to be, where [`resume`](crate::TreeTransfer::resume) was asked for.
+    /// that were proved to be in their places, where [`resume`](crate::TreeTransfer::resume) was asked for.
     pub unchanged: u64,
     /// What only the target had, and was removed: a directory counts as one.
     pub removed: u64,
@@ -127,7 +127,6 @@ impl TreeSummary {
     pub(super) fn count(&mut self, moved: &Summary) {
         let from = moved.resumed.from();
         match &moved.resumed {
-            Resumed::From { .. } if moved.is_all_there() => self.unchanged += 1,
             Resumed::From { proof, .. } => {
                 self.files += 1;
                 self.resumed += 1;
@@ -140,9 +139,19 @@ impl TreeSummary {
             Resumed::NotAsked | Resumed::NothingFound => self.files += 1,
         }
         self.bytes = self.bytes.saturating_add(moved.length.saturating_sub(from));
-        self.found = self.found.saturating_add(from);
-        self.changed += u64::from(moved.changed);
-        self.unverified += u64::from(matches!(moved.verified, Verified::Impossible(_)));
+        self.count_checked(moved);
+    }
+
+    /// A file that was looked at by itself had all its bytes.
+    pub(super) fn count_there(&mut self, there: &Summary) {
+        self.unchanged += 1;
+        self.count_checked(there);
+    }
+
+    fn count_checked(&mut self, alone: &Summary) {
+        self.found = self.found.saturating_add(alone.resumed.from());
+        self.changed += u64::from(alone.changed);
+        self.unverified += u64::from(matches!(alone.verified, Verified::Impossible(_)));
     }
 
     pub(super) fn skip(&mut self, path: impl AsRef<[u8]>, kind: rustle_sftp_proto::FileKind) {

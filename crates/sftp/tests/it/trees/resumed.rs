@@ -1,8 +1,9 @@
 //! Trees that go on where an earlier attempt broke off.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rustle_sftp::{Sftp, TreeSummary, TreeTransfer};
+use rustle_sftp::{Outcome, Sftp, TreeSummary, TreeTransfer};
 use rustle_testserver::{Cut, Fault, Sftp as Files, TestServer};
 
 use super::{Tree, bytes, plant, tree};
@@ -192,6 +193,44 @@ async fn a_part_that_is_not_the_file_s_is_thrown_away_and_an_atomic_one_keeps_th
         let (summary, _) = run(&here, case).await;
         assert_eq!((summary.files, summary.anew, summary.resumed), (15, 1, 0), "{summary:#?}");
         assert!(tree(&here.path("to")) == planted());
+    }
+}
+
+#[tokio::test]
+async fn a_whole_part_that_only_takes_its_place_has_changed_the_target_and_is_told_as_gone_on_with() {
+    for up in [true, false] {
+        let case = Case { up, atomic: true, resumes: true };
+        let here = Here::new();
+        let (small, large) = (bytes(1, 20_000), bytes(2, 400_000));
+        let planted = Tree::from([
+            ("large".into(), Some(large.clone())),
+            ("same".into(), Some(small.clone())),
+            ("small".into(), Some(small.clone())),
+        ]);
+        plant(&here.path("from"), &planted);
+        let old = Tree::from([("large".into(), Some(b"old".to_vec())), ("same".into(), Some(small.clone()))]);
+        plant(&here.path("to"), &old);
+        std::fs::write(here.path("to/.large.rustle-part"), large).unwrap();
+        std::fs::write(here.path("to/.small.rustle-part"), small).unwrap();
+        let server = serve_with(serving()).await;
+        let sftp = open(&server).await;
+        let all = Arc::new(Mutex::new(Vec::new()));
+        let list = Arc::clone(&all);
+        let told = transfer(&sftp, &here, case).each(move |event| {
+            list.lock().unwrap().push(match event.outcome() {
+                Outcome::Resumed { bytes, from } => format!("{from} of {bytes}"),
+                Outcome::Unchanged => "same".to_owned(),
+                other => format!("{other:?}"),
+            });
+        });
+        let summary = told.await.unwrap();
+        finish(sftp, server).await;
+        assert!(tree(&here.path("to")) == planted);
+        let mut all = all.lock().unwrap().clone();
+        all.sort();
+        assert_eq!(all, ["20000 of 20000", "400000 of 400000", "same"], "{up}");
+        let counts = (summary.files, summary.resumed, summary.unchanged, summary.bytes, summary.found);
+        assert_eq!(counts, (2, 2, 1, 0, 440_000), "{up}: {summary:#?}");
     }
 }
 

@@ -14,9 +14,8 @@ use crate::read_dir::DirEntry;
 use crate::transfer::get as whole;
 use crate::transfer::progress::FileMeter;
 use crate::transfer::stripe::is_alike;
-use crate::transfer::summary::Summary;
 use crate::transfer::tree::account::Ends;
-use crate::transfer::tree::already::{Side, already};
+use crate::transfer::tree::already::{Alone, Side, already};
 use crate::transfer::tree::compare::Both;
 use crate::transfer::tree::comparing::{Candidate, Compared};
 use crate::transfer::tree::directories::Directory;
@@ -117,7 +116,7 @@ pub(super) enum Event {
     Moved {
         route: Route,
         found: Found,
-        moved: Result<Summary>,
+        moved: Result<Alone>,
     },
     Finished {
         number: usize,
@@ -242,7 +241,8 @@ pub(super) async fn fetch_alone(tree: &Tree<'_>, route: Route, found: Found) -> 
             }
         }
         let (remote, local) = (found.remote.clone(), found.local.clone());
-        Box::pin(whole::get(&route.sftp, remote, local, tree.options, tree.meter)).await
+        let moved = Box::pin(whole::get(&route.sftp, remote, local, tree.options, tree.meter)).await;
+        moved.map(|moved| Alone::of(moved, tree.options))
     };
     let moved = moved.await;
     Event::Moved { route, found, moved }

@@ -13,10 +13,9 @@ use crate::local::tree::{self as local, Entry, Links, Listing};
 use crate::local::whole::{Small, read_small};
 use crate::transfer::place::Source;
 use crate::transfer::put as whole;
-use crate::transfer::summary::Summary;
 use crate::transfer::temporary::Temporary;
 use crate::transfer::tree::account::Ends;
-use crate::transfer::tree::already::{Side, already};
+use crate::transfer::tree::already::{Alone, Side, already};
 use crate::transfer::tree::compare::Both;
 use crate::transfer::tree::comparing::{Candidate, Compared};
 use crate::transfer::tree::directories::Directory;
@@ -95,7 +94,7 @@ pub(super) enum Event {
     },
     Moved {
         found: Found,
-        moved: Result<Summary>,
+        moved: Result<Alone>,
     },
     Finished {
         number: usize,
@@ -242,7 +241,10 @@ pub(super) async fn send(tree: &Tree<'_>, found: Found, data: Bytes) -> Event {
 pub(super) async fn send_alone(tree: &Tree<'_>, found: Found) -> Event {
     let (remote, local) = (found.remote.clone(), found.local.clone());
     let moved = match already(tree, &found, Side::There).await {
-        None => Box::pin(whole::put(tree.sftp, local, remote, tree.options, tree.meter)).await,
+        None => {
+            let moved = Box::pin(whole::put(tree.sftp, local, remote, tree.options, tree.meter)).await;
+            moved.map(|moved| Alone::of(moved, tree.options))
+        }
         Some(there) => Ok(there),
     };
     Event::Moved { found, moved }
