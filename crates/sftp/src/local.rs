@@ -9,6 +9,7 @@
 pub(crate) mod block;
 pub(crate) mod details;
 mod driver;
+pub(crate) mod modes;
 mod positional;
 pub(crate) mod preserve;
 pub(crate) mod reader;

@@ -198,6 +198,7 @@ impl Report {
             links: self.trees.links,
             skipped: self.trees.skipped,
             unchanged: self.trees.unchanged,
+            permissions: self.trees.permissions,
             removed: self.trees.removed,
             kept: self.trees.kept,
             uncompared: self.trees.uncompared,
@@ -254,6 +255,8 @@ struct Sum<'a> {
     links: u64,
     skipped: u64,
     unchanged: u64,
+    /// Files that were the same but for their permissions, which they were given.
+    permissions: u64,
     removed: u64,
     kept: u64,
     uncompared: u64,

@@ -32,6 +32,8 @@ pub(super) enum Fate {
     },
     Link,
     Unchanged,
+    /// The same already but for its permissions.
+    Permissions,
     Removed,
     Skipped(FileKind),
     Failed(Failure),
@@ -165,6 +167,7 @@ fn of_event(event: &TreeEvent<'_>, host: &str) -> Told {
         Outcome::Resumed { bytes, from } => Fate::File { bytes, from: Some(from) },
         Outcome::Link => Fate::Link,
         Outcome::Unchanged => Fate::Unchanged,
+        Outcome::Permissions => Fate::Permissions,
         Outcome::Removed => Fate::Removed,
         Outcome::Skipped(kind) => Fate::Skipped(kind),
         Outcome::Failed(error) => Fate::Failed(Failure::sftp(error, host)),

@@ -14,6 +14,9 @@ pub(crate) struct Details {
     is_sparse: bool,
 }
 
+/// The permissions that this side's files have of those that there are.
+pub(crate) const PERMISSIONS: u32 = if cfg!(windows) { 0o200 } else { 0o777 };
+
 /// The kinds of file that a transfer tells apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {

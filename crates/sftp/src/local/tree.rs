@@ -404,7 +404,7 @@ fn open_for_attributes(path: &Path, links: Links) -> io::Result<File> {
 /// `FILE_FLAG_BACKUP_SEMANTICS` opens directories too, `FILE_FLAG_OPEN_REPARSE_POINT` a link itself, and
 /// `FILE_READ_ATTRIBUTES | FILE_WRITE_ATTRIBUTES` is all that is needed of them.
 #[cfg(windows)]
-fn open_for_attributes(path: &Path, links: Links) -> io::Result<File> {
+pub(super) fn open_for_attributes(path: &Path, links: Links) -> io::Result<File> {
     use std::os::windows::fs::OpenOptionsExt;
     let no_follow = if links == Links::Keep { 0x0020_0000 } else { 0 };
     fs::OpenOptions::new().access_mode(0x0080 | 0x0100).custom_flags(0x0200_0000 | no_follow).open(path)

@@ -66,6 +66,7 @@ fn told(sync: TreeSync) -> (TreeSync, Arc<Mutex<Vec<String>>>) {
             Outcome::File { .. } => "moved",
             Outcome::Unchanged => "same",
             Outcome::Removed => "removed",
+            Outcome::Permissions => "permissions",
             Outcome::Failed(_) => "failed",
             _ => "else",
         };

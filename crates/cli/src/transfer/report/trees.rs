@@ -24,6 +24,7 @@ pub(super) struct Trees {
     pub(super) changed: u64,
     pub(super) bytes: u64,
     pub(super) unchanged: u64,
+    pub(super) permissions: u64,
     pub(super) removed: u64,
     pub(super) kept: u64,
     pub(super) uncompared: u64,
@@ -79,6 +80,7 @@ impl Trees {
             }
             Fate::Link => printer.note(format_args!("{source} to {to}: a link")),
             Fate::Unchanged => printer.note(format_args!("{source}: the same already")),
+            Fate::Permissions => printer.note(format_args!("{source} to {to}: its permissions alone")),
             Fate::Removed => printer.note(format_args!("{source}: removed")),
             Fate::Skipped(FileKind::Symlink) => printer.note(format_args!("{source}: a link, left out")),
             Fate::Skipped(_) => printer.note(format_args!("{source}: no file, left out")),
@@ -94,6 +96,7 @@ impl Trees {
             Fate::File { .. } => printer.line(format_args!("move {source}"))?,
             Fate::Link => printer.line(format_args!("link {source}"))?,
             Fate::Removed => printer.line(format_args!("remove {source}"))?,
+            Fate::Permissions => printer.line(format_args!("set permissions of {source}"))?,
             Fate::Unchanged => printer.note(format_args!("{source}: the same already")),
             Fate::Skipped(_) => printer.note(format_args!("{source}: left out")),
             Fate::Failed(failure) => printer.failure(failure),
@@ -162,6 +165,7 @@ impl Trees {
         self.changed += summary.changed;
         self.bytes = self.bytes.saturating_add(summary.bytes);
         self.unchanged += summary.unchanged;
+        self.permissions += summary.permissions;
         self.removed += summary.removed;
         self.kept += summary.kept;
         self.uncompared += summary.uncompared;
@@ -188,6 +192,9 @@ impl Trees {
         }
         if self.unchanged > 0 {
             let _ = write!(line, ", {} the same already", self.unchanged);
+        }
+        if self.permissions > 0 {
+            let _ = write!(line, ", {} whose permissions alone were others", self.permissions);
         }
         if self.resumed > 0 {
             let _ = write!(line, ", {} gone on with", self.resumed);
@@ -238,6 +245,7 @@ impl<'a> Line<'a> {
             Fate::File { bytes, .. } => ("file", Some(*bytes), None, None),
             Fate::Link => ("link", None, None, None),
             Fate::Unchanged => ("unchanged", None, None, None),
+            Fate::Permissions => ("permissions", None, None, None),
             Fate::Removed => ("removed", None, None, None),
             Fate::Skipped(FileKind::Symlink) => ("skipped", None, Some("link"), None),
             Fate::Skipped(_) => ("skipped", None, Some("other"), None),

@@ -64,6 +64,8 @@ pub enum Outcome<'a> {
     Link,
     /// It was the same already.
     Unchanged,
+    /// It was the same already but for its permissions, which it was given.
+    Permissions,
     /// Only the target had it, and it was removed; [`source`](TreeEvent::source) is its path there.
     Removed,
     /// It was left out for what it is; see [`TreeSummary::skipped`].
@@ -160,6 +162,11 @@ impl Account {
     pub(super) fn unchanged(&mut self, ends: Ends<'_>) {
         self.summary.unchanged += 1;
         self.tell(ends.source, Some(ends.destination), Outcome::Unchanged);
+    }
+
+    pub(super) fn permissions(&mut self, ends: Ends<'_>) {
+        self.summary.permissions += 1;
+        self.tell(ends.source, Some(ends.destination), Outcome::Permissions);
     }
 
     pub(super) fn removed(&mut self, path: &[u8]) {

@@ -1,6 +1,7 @@
 //! What is done with a file that the target may have already, in either direction.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::local::details::PERMISSIONS;
 use crate::transfer::tree::account::{Account, Ends};
 use crate::transfer::tree::compare::{self, Both};
 use crate::transfer::tree::room::BATCHES;
@@ -13,6 +14,8 @@ pub(super) trait Candidate {
     fn directory(&self) -> usize;
     fn length(&self) -> Option<u64>;
     fn modified(&self) -> Option<u32>;
+    /// The permissions of the original.
+    fn mode(&self) -> Option<u32>;
     /// What the target has in its place, where that is compared.
     fn there(&self) -> Option<There>;
     fn both(&self) -> Both;
@@ -24,12 +27,22 @@ pub(super) struct Comparing<F> {
     doubtful: Vec<F>,
     /// Batches of them that are being compared.
     under_way: usize,
+    /// Files that are the same but for their permissions, and those that they are to have.
+    other_modes: Vec<(F, u32)>,
+    /// Batches of them that are being given these.
+    setting: usize,
 }
 
 /// Files that were compared, and of each whether it is the same.
 pub(super) struct Compared<F> {
     files: Vec<F>,
     equal: Vec<Result<Option<bool>>>,
+}
+
+/// Files that were to be given other permissions, and of each whether it has them.
+pub(super) struct ModesSet<F> {
+    pub(super) files: Vec<(F, u32)>,
+    pub(super) set: Result<Vec<Result<()>>>,
 }
 
 /// A tree that is moved in one direction.
@@ -41,6 +54,8 @@ pub(super) trait Compares<'a> {
     fn comparing(&mut self) -> &mut Comparing<Self::File>;
     /// Begins to [`compare`] these, of which [`take_compared`](Self::take_compared) is told.
     fn begin_batch(&mut self, files: Vec<Self::File>);
+    /// Begins to give these other permissions, of which [`take_modes_set`](Self::take_modes_set) is told.
+    fn begin_to_set_modes(&mut self, files: Vec<(Self::File, u32)>);
     /// It has to be moved.
     fn queue(&mut self, found: Self::File);
     /// One thing less is to be done in a directory.
@@ -53,10 +68,7 @@ pub(super) trait Compares<'a> {
     fn compared(&mut self, found: Self::File) -> Result<Option<Self::File>> {
         let Some(rules) = &self.tree().rules else { return Ok(Some(found)) };
         match rules.judge(found.length(), found.modified(), found.there()) {
-            Verdict::Same => {
-                self.account().unchanged(found.ends());
-                self.one_less(found.directory());
-            }
+            Verdict::Same => self.same(found),
             Verdict::Taken => {
                 let error = Error::new(ErrorKind::AlreadyExists, "sync", IN_PLACE).at(&found.both().remote);
                 self.failed(&found, error)?;
@@ -77,20 +89,50 @@ pub(super) trait Compares<'a> {
         None
     }
 
+    /// The target has its content. Where it has other permissions, these are all that it gets.
+    fn same(&mut self, found: Self::File) {
+        match self.tree().other_mode(&found) {
+            Some(mode) if !self.tree().is_dry() => return self.comparing().other_modes.push((found, mode)),
+            Some(_) => self.account().permissions(found.ends()),
+            None => self.account().unchanged(found.ends()),
+        }
+        self.one_less(found.directory());
+    }
+
     fn begin_to_compare(&mut self) {
         while let Some(files) = self.comparing().batch() {
             self.begin_batch(files);
         }
+        while let Some(files) = self.comparing().batch_of_modes() {
+            self.begin_to_set_modes(files);
+        }
+    }
+
+    fn take_modes_set(&mut self, modes: ModesSet<Self::File>) -> Result<()> {
+        self.comparing().setting -= 1;
+        // Without a thread to set them there is nothing that could go on.
+        for ((found, _), set) in modes.files.into_iter().zip(modes.set?) {
+            match set {
+                Ok(()) => {
+                    self.account().permissions(found.ends());
+                    self.one_less(found.directory());
+                }
+                Err(error) if self.tree().sftp.is_closed() => return Err(error),
+                // It may be somebody else's, in a directory of this user: then it can still be replaced.
+                Err(error) => {
+                    tracing::debug!(%error, "a file is moved since its permissions cannot be set");
+                    self.queue(found);
+                }
+            }
+        }
+        Ok(())
     }
 
     fn take_compared(&mut self, compared: Compared<Self::File>) -> Result<()> {
         self.comparing().under_way -= 1;
         for (found, equal) in compared.files.into_iter().zip(compared.equal) {
             match equal {
-                Ok(Some(true)) => {
-                    self.account().unchanged(found.ends());
-                    self.one_less(found.directory());
-                }
+                Ok(Some(true)) => self.same(found),
                 Ok(equal) => {
                     self.account().summary.uncompared += u64::from(equal.is_none());
                     if let Some(found) = self.unless_dry(found) {
@@ -106,7 +148,12 @@ pub(super) trait Compares<'a> {
 
 impl<F> Comparing<F> {
     pub(super) fn is_idle(&self) -> bool {
-        self.doubtful.is_empty() && self.under_way == 0
+        self.waiting() == 0 && self.under_way == 0 && self.setting == 0
+    }
+
+    /// Files of which nothing is under way yet.
+    pub(super) fn waiting(&self) -> usize {
+        self.doubtful.len() + self.other_modes.len()
     }
 
     /// The next files to be compared, if there are any and they may be now.
@@ -117,11 +164,31 @@ impl<F> Comparing<F> {
         self.under_way += 1;
         Some(self.doubtful.split_off(self.doubtful.len().saturating_sub(TOGETHER)))
     }
+
+    /// The next files to be given other permissions, likewise.
+    fn batch_of_modes(&mut self) -> Option<Vec<(F, u32)>> {
+        if self.setting >= AT_ONCE || self.other_modes.is_empty() {
+            return None;
+        }
+        self.setting += 1;
+        Some(self.other_modes.split_off(self.other_modes.len().saturating_sub(TOGETHER)))
+    }
 }
 
 impl<F> Default for Comparing<F> {
     fn default() -> Self {
-        Self { doubtful: Vec::new(), under_way: 0 }
+        Self { doubtful: Vec::new(), under_way: 0, other_modes: Vec::new(), setting: 0 }
+    }
+}
+
+impl Tree<'_> {
+    /// What the permissions of a file of the target are to be, where they are others and are to be the original's. This
+    /// side's system may know less of them than the other, and decides over no more.
+    fn other_mode(&self, found: &impl Candidate) -> Option<u32> {
+        let wanted = self.options.mode.or_else(|| found.mode().filter(|_| self.options.preserve))?;
+        let there = found.there()?.mode?;
+        let mode = there & !PERMISSIONS | wanted & PERMISSIONS;
+        (mode != there).then_some(mode)
     }
 }
 

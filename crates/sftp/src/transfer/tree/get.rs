@@ -276,6 +276,7 @@ impl<'a> Get<'a> {
                 self.one_less(found.directory);
             }
             Event::Compared(compared) => self.take_compared(compared)?,
+            Event::ModesSet(modes) => self.take_modes_set(modes)?,
             Event::Fetched { route, found, fetched } => {
                 self.asking -= 1;
                 self.routes.done(&route);

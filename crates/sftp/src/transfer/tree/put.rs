@@ -267,6 +267,7 @@ impl<'a> Put<'a> {
                 }
             }
             Event::Compared(compared) => self.take_compared(compared)?,
+            Event::ModesSet(modes) => self.take_modes_set(modes)?,
             Event::Read { batch, read } => {
                 self.reading -= 1;
                 self.read(batch, read)?;

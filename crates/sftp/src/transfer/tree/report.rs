@@ -58,6 +58,9 @@ pub struct TreeSummary {
     /// Files and links that were the same already, where the target was compared ([`TreeSync`](crate::TreeSync)), and files
     /// that were proved to be in their places, where [`resume`](crate::TreeTransfer::resume) was asked for.
     pub unchanged: u64,
+    /// Files that were the same already but for their permissions, which they were given, where the target was compared:
+    /// none of their bytes was moved.
+    pub permissions: u64,
     /// What only the target had, and was removed: a directory counts as one.
     pub removed: u64,
     /// What only the target has, and was to be removed, and stays since something failed.

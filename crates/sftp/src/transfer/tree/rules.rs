@@ -39,6 +39,8 @@ pub(super) struct There {
     pub(super) kind: Kind,
     pub(super) length: Option<u64>,
     pub(super) modified: Option<u32>,
+    /// Its permissions, as far as they are known.
+    pub(super) mode: Option<u32>,
 }
 
 /// What is to be done about a file.
@@ -85,7 +87,8 @@ impl Rules {
 
 impl From<&Details> for There {
     fn from(details: &Details) -> Self {
-        Self { kind: details.kind(), length: Some(details.length()), modified: details.modified() }
+        let (length, mode) = (Some(details.length()), Some(details.mode()));
+        Self { kind: details.kind(), length, modified: details.modified(), mode }
     }
 }
 
@@ -98,7 +101,8 @@ impl From<&Attributes> for There {
             Some(FileKind::Symlink) => Kind::Link,
             Some(_) => Kind::Special,
         };
-        Self { kind, length: attributes.size(), modified: attributes.modified() }
+        let mode = attributes.permissions().map(|mode| mode & 0o777);
+        Self { kind, length: attributes.size(), modified: attributes.modified(), mode }
     }
 }
 
@@ -161,8 +165,9 @@ mod tests {
 
     #[test]
     fn what_is_as_long_and_as_old_is_the_same_unless_the_content_is_asked_for() {
-        let there =
-            |kind, length, modified| Some(There { kind, length: Some(length), modified: Some(modified) });
+        let there = |kind, length, modified| {
+            Some(There { kind, length: Some(length), modified: Some(modified), mode: None })
+        };
         let rules = Rules::default();
         let judge = |there| rules.judge(Some(5), Some(100), there);
         assert_eq!(judge(None), Verdict::Move);

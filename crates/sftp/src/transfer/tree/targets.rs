@@ -164,7 +164,7 @@ const MOST_BYTES: usize = 64 * 1024 * 1024;
 mod tests {
     use super::*;
 
-    const FILE: There = There { kind: Kind::File, length: Some(1), modified: None };
+    const FILE: There = There { kind: Kind::File, length: Some(1), modified: None, mode: None };
 
     #[test]
     fn what_the_source_names_is_taken_out_and_case_alone_makes_doubt() {

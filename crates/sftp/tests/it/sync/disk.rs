@@ -1,12 +1,12 @@
 //! Synchronisation with a server over a real directory: links, and programs that hash.
 
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 
 use rustle_sftp::{Compare, LinkPolicy};
 use rustle_testserver::{Sftp as Files, TestServer};
 
-use super::{files, old, plant};
+use super::{files, old, plant, sorted, told};
 use crate::support::{finish, open, serve_with};
 
 /// The whole disk over SFTP, and a shell.
@@ -47,6 +47,82 @@ async fn the_content_of_many_files_is_compared_with_few_commands() {
     old(&from.join("many/it's 7\n"), "CONTENT 7");
     let summary = sftp.sync_from(text(&to), &from).compare(Compare::Checksum).await.unwrap();
     assert_eq!((summary.files, summary.unchanged, summary.uncompared), (1, 153, 0), "{summary:#?}");
+    finish(sftp, server).await;
+}
+
+/// The permissions of a file, when it was last changed, and which file it is.
+fn state(path: &Path) -> (u32, i64, u64) {
+    let metadata = std::fs::symlink_metadata(path).unwrap();
+    (metadata.mode() & 0o7777, metadata.mtime(), metadata.ino())
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[tokio::test]
+async fn what_has_other_permissions_alone_gets_those_and_no_byte_is_moved() {
+    let server = serving().await;
+    let sftp = open(&server).await;
+    for (up, compare) in [
+        (true, Compare::TimeAndSize),
+        (true, Compare::Checksum),
+        (false, Compare::TimeAndSize),
+        (false, Compare::Checksum),
+    ] {
+        let what = format!("{up}, {compare:?}");
+        let here = tempfile::tempdir().unwrap();
+        let (from, to) = (here.path().join("from"), here.path().join("to"));
+        plant(&from);
+        for number in 0..150 {
+            old(&from.join(format!("many/{number}")), "x");
+        }
+        let sync = || {
+            let sync = match up {
+                true => sftp.sync_to(&from, text(&to)),
+                false => sftp.sync_from(text(&from), &to),
+            };
+            sync.compare(compare)
+        };
+        sync().await.unwrap();
+        let before: Vec<_> =
+            ["a", "deep/er/b", "large", "deep/empty"].map(|name| state(&to.join(name))).into();
+        set_mode(&from.join("a"), 0o750);
+        set_mode(&to.join("large"), 0o400);
+        (0..150).for_each(|number| set_mode(&to.join(format!("many/{number}")), 0o600));
+        // These are not compared.
+        set_mode(&to.join("deep/empty"), 0o2644);
+
+        let (dry, all) = told(sync().dry_run());
+        let summary = dry.await.unwrap();
+        assert_eq!(
+            (summary.files, summary.unchanged, summary.permissions),
+            (0, 2, 152),
+            "{what}: {summary:#?}"
+        );
+        assert!(sorted(&all).contains(&"a permissions".to_owned()), "{what}");
+        assert_eq!(state(&to.join("large")).0, 0o400, "{what}");
+
+        let sent = server.record().bytes_in();
+        let summary = sync().delete().await.unwrap();
+        let counts = (summary.files, summary.bytes, summary.unchanged, summary.permissions);
+        assert_eq!(counts, (0, 0, 2, 152), "{what}: {summary:#?}");
+        assert!(summary.is_complete() && server.record().bytes_in() - sent < 200_000, "{what}");
+        let after: Vec<_> =
+            ["a", "deep/er/b", "large", "deep/empty"].map(|name| state(&to.join(name))).into();
+        let same_files =
+            before.iter().zip(&after).all(|(before, after)| before.1 == after.1 && before.2 == after.2);
+        assert!(same_files, "{what}: {before:?} {after:?}");
+        assert_eq!((after[0].0, after[2].0, after[3].0), (0o750, before[2].0, 0o2644), "{what}");
+        assert_eq!(state(&to.join("many/7")).0, before[2].0, "{what}");
+
+        let summary = sync().await.unwrap();
+        assert_eq!(
+            (summary.files, summary.unchanged, summary.permissions),
+            (0, 154, 0),
+            "{what}: {summary:#?}"
+        );
+    }
     finish(sftp, server).await;
 }
 

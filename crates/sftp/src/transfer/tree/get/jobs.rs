@@ -8,6 +8,7 @@ use rustle_sftp_proto::{Attributes, FileKind, Request};
 use crate::error::{Error, ErrorKind, Result};
 use crate::explain::{Doing, explained};
 use crate::local::details::Kind;
+use crate::local::modes;
 use crate::local::tree::{self as local, Links};
 use crate::local::whole::{Wanted, write_small};
 use crate::read_dir::DirEntry;
@@ -17,7 +18,7 @@ use crate::transfer::stripe::is_alike;
 use crate::transfer::tree::account::Ends;
 use crate::transfer::tree::already::{Alone, Side, already};
 use crate::transfer::tree::compare::Both;
-use crate::transfer::tree::comparing::{Candidate, Compared};
+use crate::transfer::tree::comparing::{Candidate, Compared, ModesSet};
 use crate::transfer::tree::directories::Directory;
 use crate::transfer::tree::get::small::{self, Fetched};
 use crate::transfer::tree::listing::Listing;
@@ -50,6 +51,10 @@ impl Candidate for Found {
 
     fn modified(&self) -> Option<u32> {
         self.attributes.modified()
+    }
+
+    fn mode(&self) -> Option<u32> {
+        self.attributes.permissions()
     }
 
     fn there(&self) -> Option<There> {
@@ -104,6 +109,7 @@ pub(super) enum Event {
         linked: Result<Linked>,
     },
     Compared(Compared<Found>),
+    ModesSet(ModesSet<Found>),
     Fetched {
         route: Route,
         found: Found,
@@ -246,6 +252,12 @@ pub(super) async fn fetch_alone(tree: &Tree<'_>, route: Route, found: Found) -> 
     };
     let moved = moved.await;
     Event::Moved { route, found, moved }
+}
+
+/// Gives files of this side other permissions.
+pub(super) async fn set_modes(files: Vec<(Found, u32)>) -> Event {
+    let modes = files.iter().map(|(found, mode)| (found.local.clone(), *mode)).collect();
+    Event::ModesSet(ModesSet { files, set: modes::set(modes).await })
 }
 
 pub(super) async fn finish(number: usize, directory: Directory, links: Links) -> Event {

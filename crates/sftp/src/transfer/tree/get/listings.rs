@@ -5,7 +5,7 @@ use crate::transfer::tree::listing::{Listing, TOGETHER};
 
 impl Get<'_> {
     pub(super) fn begin_to_list(&mut self) {
-        let has_room = self.found.len() + self.large.len() < MOST_FOUND;
+        let has_room = self.found.len() + self.large.len() + self.comparing.waiting() < MOST_FOUND;
         for listing in if has_room { std::mem::take(&mut self.paused) } else { Vec::new() } {
             let waiting = self.waiting.len() + self.going_on * TOGETHER;
             match self.directories.may_go_on(listing.number, waiting, TOGETHER) {

@@ -17,7 +17,7 @@ use crate::transfer::tree::certain::{Judged, Spared, Unseen, settled};
 use crate::transfer::tree::comparing::{Compares, Comparing, compare};
 use crate::transfer::tree::extra::{Extra, Extraneous, LeftIn, below, doubt};
 use crate::transfer::tree::get::Get;
-use crate::transfer::tree::get::jobs::{Event, Found};
+use crate::transfer::tree::get::jobs::{self, Event, Found};
 use crate::transfer::tree::report::TreeSummary;
 use crate::transfer::tree::rules::{Rules, There};
 use crate::transfer::tree::{LinkPolicy, Tree};
@@ -39,6 +39,10 @@ impl<'a> Compares<'a> for Get<'a> {
 
     fn begin_batch(&mut self, files: Vec<Found>) {
         self.jobs.push(Box::pin(compare(self.tree, files).map(Event::Compared)));
+    }
+
+    fn begin_to_set_modes(&mut self, files: Vec<(Found, u32)>) {
+        self.jobs.push(Box::pin(jobs::set_modes(files)));
     }
 
     fn queue(&mut self, found: Found) {

@@ -17,7 +17,7 @@ use crate::transfer::temporary::Temporary;
 use crate::transfer::tree::account::Ends;
 use crate::transfer::tree::already::{Alone, Side, already};
 use crate::transfer::tree::compare::Both;
-use crate::transfer::tree::comparing::{Candidate, Compared};
+use crate::transfer::tree::comparing::{Candidate, Compared, ModesSet};
 use crate::transfer::tree::directories::Directory;
 use crate::transfer::tree::put::small;
 use crate::transfer::tree::rules::There;
@@ -46,6 +46,10 @@ impl Candidate for Found {
 
     fn modified(&self) -> Option<u32> {
         self.details.modified()
+    }
+
+    fn mode(&self) -> Option<u32> {
+        Some(self.details.mode())
     }
 
     fn there(&self) -> Option<There> {
@@ -84,6 +88,7 @@ pub(super) enum Event {
         linked: Result<Linked>,
     },
     Compared(Compared<Found>),
+    ModesSet(ModesSet<Found>),
     Read {
         batch: Vec<Found>,
         read: Result<Vec<Result<Small>>>,
@@ -248,6 +253,21 @@ pub(super) async fn send_alone(tree: &Tree<'_>, found: Found) -> Event {
         Some(there) => Ok(there),
     };
     Event::Moved { found, moved }
+}
+
+/// Gives files of the server other permissions, with their requests under way together.
+pub(super) async fn set_modes(tree: &Tree<'_>, files: Vec<(Found, u32)>) -> Event {
+    let engine = tree.sftp.engine();
+    let ask = |(found, mode): &(Found, u32)| {
+        let attributes = Attributes::new().with_permissions(*mode);
+        engine.submit(Request::SetStat { path: found.remote.clone(), attributes })
+    };
+    let asked: Vec<_> = files.iter().map(ask).collect();
+    let mut set = Vec::with_capacity(asked.len());
+    for asked in asked {
+        set.push(asked.done("setstat").await);
+    }
+    Event::ModesSet(ModesSet { files, set: Ok(set) })
 }
 
 pub(super) async fn finish(tree: &Tree<'_>, number: usize, directory: Directory) -> Event {

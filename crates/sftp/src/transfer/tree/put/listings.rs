@@ -5,7 +5,8 @@ use crate::transfer::tree::put::{Put, jobs};
 
 impl Put<'_> {
     pub(super) fn begin_to_list(&mut self) {
-        let has_room = self.found.len() + self.links.len() + self.large.len() < MOST_FOUND;
+        let found = self.found.len() + self.links.len() + self.large.len() + self.comparing.waiting();
+        let has_room = found < MOST_FOUND;
         for (number, listing) in if has_room { std::mem::take(&mut self.paused) } else { Vec::new() } {
             let waiting = self.waiting.len() + self.going_on * AT_ONCE;
             match self.directories.may_go_on(number, waiting, AT_ONCE) {

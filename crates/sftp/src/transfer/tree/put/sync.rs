@@ -14,7 +14,7 @@ use crate::transfer::tree::certain::settled;
 use crate::transfer::tree::comparing::{Compares, Comparing, compare};
 use crate::transfer::tree::extra::{Extra, Extraneous, below};
 use crate::transfer::tree::put::Put;
-use crate::transfer::tree::put::jobs::{Event, Found};
+use crate::transfer::tree::put::jobs::{self, Event, Found};
 use crate::transfer::tree::report::TreeSummary;
 use crate::transfer::tree::room::LISTED_BY_REMOVAL;
 use crate::transfer::tree::rules::{Rules, There};
@@ -37,6 +37,10 @@ impl<'a> Compares<'a> for Put<'a> {
 
     fn begin_batch(&mut self, files: Vec<Found>) {
         self.jobs.push(Box::pin(compare(self.tree, files).map(Event::Compared)));
+    }
+
+    fn begin_to_set_modes(&mut self, files: Vec<(Found, u32)>) {
+        self.jobs.push(Box::pin(jobs::set_modes(self.tree, files)));
     }
 
     fn queue(&mut self, found: Found) {
