@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use futures_util::stream::{self, StreamExt};
+use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use crate::error::Result;
 use crate::transfer::tree::Tree;
@@ -43,9 +43,12 @@ impl Put<'_> {
         let mut held = std::mem::take(&mut self.held);
         held.sort_by_key(|directory| Reverse(depth(directory)));
         for level in held.chunk_by(|one, other| depth(one) == depth(other)) {
-            let jobs: Vec<_> = level.iter().map(|directory| finished(tree, directory)).collect();
-            let mut finished = stream::iter(jobs).buffer_unordered(AT_ONCE);
-            while let Some((directory, finished)) = finished.next().await {
+            let (mut all, mut finishing) = (level.iter(), FuturesUnordered::new());
+            loop {
+                // Each is begun when there is room for it: a level may have very many.
+                let room = AT_ONCE - finishing.len();
+                finishing.extend(all.by_ref().take(room).map(|directory| finished(tree, directory)));
+                let Some((directory, finished)) = finishing.next().await else { break };
                 if let Err(error) = finished {
                     self.fail(directory.local.as_os_str().as_encoded_bytes(), error)?;
                 }
