@@ -36,6 +36,7 @@ mod glob;
 mod link;
 mod local;
 mod metadata;
+mod open_up;
 mod options;
 mod path;
 mod read_dir;

@@ -13,6 +13,7 @@ pub(crate) mod modes;
 mod positional;
 pub(crate) mod preserve;
 pub(crate) mod reader;
+pub(crate) mod remove;
 pub(crate) mod target;
 pub(crate) mod tree;
 pub(crate) mod whole;

@@ -10,6 +10,7 @@ use rustle_sftp_proto::{FileKind, Request, StatusCode};
 use crate::error::{Error, ErrorKind, Result};
 use crate::explain::{Doing, explain};
 use crate::metadata::Metadata;
+use crate::open_up::{is_shut, open_up};
 use crate::path::checked;
 use crate::read_dir::{DirEntry, ReadDir};
 use crate::sftp::Sftp;
@@ -36,22 +37,33 @@ impl Sftp {
     /// # Cancel safety
     /// Dropped, some of it is removed.
     pub async fn remove_dir_all(&self, path: impl AsRef<[u8]>) -> Result<()> {
-        self.remove_dir_all_listing(checked("rmdir", path)?, MOST_LISTINGS).await
+        self.remove_dir_all_in(checked("rmdir", path)?, Manner { listings: MOST_LISTINGS, opens_up: false })
+            .await
     }
 
-    /// The same with so many directories listed at once, for whoever knows how many handles there are.
-    pub(crate) async fn remove_dir_all_listing(&self, path: Bytes, listings: usize) -> Result<()> {
+    /// The same in some manner.
+    pub(crate) async fn remove_dir_all_in(&self, path: Bytes, manner: Manner) -> Result<()> {
         let attributes = self.engine().attributes("lstat", Request::Lstat { path: path.clone() }).await;
         let found = attributes.map(Metadata::new).map_err(|error| error.at(&path))?;
         match found.kind() {
             Some(FileKind::Symlink) => self.remove_file(&path).await,
             Some(FileKind::Directory) | None => {
-                let removal = Removal::new(self, path, MOST_DIRECTORIES);
-                Removal { most_listings: listings.max(1), ..removal }.run().await
+                let mut removal = Removal { manner, ..Removal::new(self, path, MOST_DIRECTORIES) };
+                removal.directories.iter_mut().flatten().for_each(|root| root.mode = found.permissions());
+                removal.run().await
             }
             Some(_) => Err(Error::new(ErrorKind::NotADirectory, "rmdir", "it is not a directory").at(&path)),
         }
     }
+}
+
+/// How a tree is removed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Manner {
+    /// Directories that are listed at once, by whoever knows how many handles there are.
+    pub(crate) listings: usize,
+    /// What its owner may not write in is opened up first.
+    pub(crate) opens_up: bool,
 }
 
 /// The tree as far as it is known and not yet removed.
@@ -72,7 +84,7 @@ struct Removal<'a> {
     under_way: FuturesUnordered<Pin<Box<dyn Future<Output = Event> + Send + 'a>>>,
     removing: usize,
     listing: usize,
-    most_listings: usize,
+    manner: Manner,
     /// Listings that wait until fewer names do.
     paused: Vec<(usize, Box<ReadDir>)>,
     /// Directories that found no room for what is in them, and are listed again when there is some.
@@ -81,6 +93,8 @@ struct Removal<'a> {
 
 struct Directory {
     path: Bytes,
+    /// Its permissions, as far as they are known.
+    mode: Option<u32>,
     above: Option<usize>,
     /// What has to be gone before it: its listing, its files and its directories.
     left: usize,
@@ -117,7 +131,7 @@ enum Found {
 
 impl Directory {
     fn below(path: Bytes, above: Option<usize>) -> Self {
-        Self { path, above, left: 1, passes: 0, lacks: None }
+        Self { path, mode: None, above, left: 1, passes: 0, lacks: None }
     }
 
     fn weight(&self) -> usize {
@@ -140,7 +154,7 @@ impl<'a> Removal<'a> {
             under_way: FuturesUnordered::new(),
             removing: 0,
             listing: 0,
-            most_listings: MOST_LISTINGS,
+            manner: Manner { listings: MOST_LISTINGS, opens_up: false },
             paused: Vec::new(),
             crowded: Vec::new(),
         }
@@ -164,7 +178,7 @@ impl<'a> Removal<'a> {
                     match result? {
                         Found::Removed => self.one_less(directory),
                         Found::Directory(path) => {
-                            self.enter(directory, path);
+                            self.enter(directory, path, None);
                             self.one_less(directory);
                         }
                     }
@@ -223,13 +237,18 @@ impl<'a> Removal<'a> {
             }
             self.waiting.push(directory);
         }
-        while self.listing < self.most_listings
+        while self.listing < self.manner.listings.max(1)
             && let Some(directory) = self.waiting.pop()
         {
             let Some(found) = self.directories.get(directory).and_then(Option::as_ref) else { continue };
             self.listing += 1;
             let (sftp, path) = (self.sftp, found.path.clone());
+            let shut = found.mode.filter(|mode| self.manner.opens_up && is_shut(Some(*mode)));
             self.under_way.push(Box::pin(async move {
+                if let Some(mode) = shut {
+                    // What it did is seen by the listing and the removal.
+                    let _ = open_up(sftp.engine(), &path, mode).await;
+                }
                 match sftp.read_dir(&path).await {
                     Ok(listing) => some_entries(directory, Box::new(listing)).await,
                     Err(error) => {
@@ -255,7 +274,7 @@ impl<'a> Removal<'a> {
         }
         for entry in entries {
             if entry.metadata().is_dir() {
-                self.enter(directory, entry.path_in_full());
+                self.enter(directory, entry.path_in_full(), entry.metadata().permissions());
             } else if let Some(found) = self.found(directory) {
                 found.left += 1;
                 self.names.push((directory, entry));
@@ -275,12 +294,12 @@ impl<'a> Removal<'a> {
     }
 
     /// A directory in a directory is to be removed, or found again where there is no room for it now.
-    fn enter(&mut self, above: usize, path: Bytes) {
+    fn enter(&mut self, above: usize, path: Bytes, mode: Option<u32>) {
         let (needed, room) = (weight(&path), self.room());
         let Some(found) = self.found(above) else { return };
         if needed <= room {
             found.left += 1;
-            let at = self.keep(Directory::below(path, Some(above)));
+            let at = self.keep(Directory { mode, ..Directory::below(path, Some(above)) });
             self.waiting.push(at);
         } else {
             found.lacks = Some(found.lacks.map_or(needed, |lacks| lacks.min(needed)));

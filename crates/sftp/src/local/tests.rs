@@ -1,6 +1,7 @@
 //! Files of this side on a real file system.
 
 mod reader;
+mod remove;
 mod target;
 mod tree;
 mod writer;

@@ -160,30 +160,6 @@ pub(crate) async fn list_all(path: PathBuf) -> Result<Vec<Entry>, Error> {
     Ok(entries)
 }
 
-/// Removes a file, or a directory with all that is in it but what is excluded by its path from `relative` on: true where
-/// nothing of it is left. Links are removed and never followed.
-///
-/// # Errors
-/// [`ErrorKind::Local`](crate::ErrorKind::Local) where something cannot be removed; the rest is left.
-///
-/// # Cancel safety
-/// Dropped, it is removed nevertheless, unless it had not begun.
-pub(crate) async fn remove(
-    path: PathBuf,
-    is_directory: bool,
-    spared: impl Fn(&Path, bool) -> bool + Send + 'static,
-) -> Result<bool, Error> {
-    let shown = path.clone();
-    let work = move || {
-        let removed = match is_directory {
-            true => remove_dir_sparing(&path, &spared),
-            false => remove_name(&path).map(|()| true),
-        };
-        removed.map_err(|error| refused(REMOVE, &path, error))
-    };
-    off_thread(REMOVE, &shown, work).await
-}
-
 /// What there is under a path: of what a link leads to, or of the link itself.
 ///
 /// # Errors
@@ -326,35 +302,6 @@ pub(crate) fn is_missing(error: &Error) -> bool {
     source.is_some_and(|source| source.kind() == io::ErrorKind::NotFound)
 }
 
-fn remove_dir_sparing(path: &Path, spared: &impl Fn(&Path, bool) -> bool) -> io::Result<bool> {
-    let mut is_gone = true;
-    for entry in fs::read_dir(path)? {
-        let entry = entry?;
-        // Of the entry itself: a link to a directory is none.
-        let is_directory = entry.file_type()?.is_dir();
-        let path = entry.path();
-        is_gone &= match is_directory {
-            _ if spared(&path, is_directory) => false,
-            true => remove_dir_sparing(&path, spared)?,
-            false => remove_name(&path).map(|()| true)?,
-        };
-    }
-    if is_gone {
-        fs::remove_dir(path)?;
-    }
-    Ok(is_gone)
-}
-
-fn remove_name(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        // On Windows a link to a directory is removed as one.
-        Err(_) if cfg!(windows) && path.is_symlink() => fs::remove_dir(path),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
-}
-
-const REMOVE: &str = "remove local file";
 const MAKE: &str = "make local directory";
 const LIST: &str = "list local directory";
 const LOOK: &str = "look at local file";
@@ -374,20 +321,29 @@ fn new_dir(path: &Path, _mode: u32) -> io::Result<()> {
     fs::create_dir(path)
 }
 
-/// Lets the owner of a directory fill it. Whoever may not do that may still be allowed to write, and is told of each file
-/// otherwise.
+/// Lets the owner of a directory fill it, or empty it. Whoever may not do that may still be allowed to write, and is told of
+/// each file otherwise.
 #[cfg(unix)]
-fn open_up(path: &Path, links: Links, mode: u32) {
+pub(super) fn open_up(path: &Path, links: Links, mode: u32) {
     if mode & 0o700 == 0o700 {
         return;
     }
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(mode & 0o7777 | 0o700);
+    set_dir_mode(path, links, mode | 0o700);
+}
+
+/// Gives a directory permissions, as far as this user may.
+#[cfg(unix)]
+pub(super) fn set_dir_mode(path: &Path, links: Links, mode: u32) {
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(mode & 0o7777);
     let _ = open_for_attributes(path, links).and_then(|directory| directory.set_permissions(mode));
 }
 
 /// On Windows no attribute of a directory keeps anybody from writing in it.
 #[cfg(windows)]
-fn open_up(_path: &Path, _links: Links, _mode: u32) {}
+pub(super) fn open_up(_path: &Path, _links: Links, _mode: u32) {}
+
+#[cfg(windows)]
+pub(super) fn set_dir_mode(_path: &Path, _links: Links, _mode: u32) {}
 
 #[cfg(unix)]
 fn open_for_attributes(path: &Path, links: Links) -> io::Result<File> {

@@ -77,3 +77,20 @@ pub(crate) async fn dropped<T>(future: impl Future<Output = T>, polls: usize, wh
     })
     .await
 }
+
+/// Runs a test that is ignored otherwise, in a process of somebody for whom permissions count: for root they do not.
+#[cfg(unix)]
+pub(crate) fn passes_as_an_ordinary_user(name: &str) {
+    use std::os::unix::fs::MetadataExt as _;
+    use std::os::unix::process::CommandExt as _;
+    const NOBODY: u32 = 65_534;
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", name, "--ignored"]).current_dir("/");
+    if std::fs::metadata("/proc/self").map_or(0, |own| own.uid()) == 0 {
+        child.uid(NOBODY).gid(NOBODY);
+    }
+    let output = child.output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(said.contains("1 passed"), "{said}");
+}

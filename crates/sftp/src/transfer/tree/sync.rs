@@ -22,8 +22,10 @@ use crate::transfer::tree::{LinkPolicy, TreeTransfer, Way};
 ///
 /// A file that is the same already is left alone; what is the same says [`compare`](Self::compare). Every other takes the
 /// place of what is there when it is whole and stored: whatever happens, there is the old file or the new one. Files and
-/// directories have the permissions and times of the originals. The permissions of a file that is the same are not looked
-/// at. What only the target has stays, unless [`delete`](Self::delete) says otherwise. Nothing is changed through a link
+/// directories have the permissions and times of the originals. A file that is the same but for its permissions gets those,
+/// and none of its bytes is moved ([`permissions`](TreeSummary::permissions)); only where that is refused, as for a file of
+/// somebody else, it is moved. On Windows a file has one permission, that of being written to, and no other is compared
+/// there. What only the target has stays, unless [`delete`](Self::delete) says otherwise. Nothing is changed through a link
 /// below the target: a file takes a link's place, and a link in the place of a directory is a failure.
 ///
 /// A file that cannot be moved and a directory that cannot be read are each a [`Failure`](crate::Failure) in the
@@ -96,6 +98,10 @@ impl TreeSync {
     /// same is done for directories: where one of the source is there and is not listed under its name, it is one with
     /// another, and below all directories beside it nothing is removed. Directories get their permissions and times after
     /// that.
+    ///
+    /// A directory that is to go and that its owner may not write in is opened up first, as rsync does; what is left of
+    /// one since something in it is excluded has its permissions again. In a directory of somebody else that is no help: that
+    /// is a failure which names what cannot be removed.
     pub fn delete(mut self) -> Self {
         self.delete = true;
         self

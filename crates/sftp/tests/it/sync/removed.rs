@@ -52,29 +52,17 @@ fn directories_that_are_very_deep_need_no_stack() {
 #[cfg(unix)]
 mod as_an_ordinary_user {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-    use std::os::unix::process::CommandExt as _;
-    use std::process::Command;
 
     use rustle_testserver::TestServer;
 
     use super::*;
-    use crate::support::serve_with;
+    use crate::support::{passes_as_an_ordinary_user, serve_with};
 
-    const NOBODY: u32 = 65_534;
     const LONG_AGO: i64 = 1_000_000_000;
 
     #[test]
     fn read_only_directories_are_filled_and_emptied_and_keep_their_times() {
-        let mut child = Command::new(std::env::current_exe().unwrap());
-        let name = "sync::removed::as_an_ordinary_user::child_syncs_both_ways";
-        child.args(["--exact", name, "--ignored"]).current_dir("/");
-        if std::fs::metadata("/proc/self").map_or(0, |own| own.uid()) == 0 {
-            child.uid(NOBODY).gid(NOBODY);
-        }
-        let output = child.output().unwrap();
-        let said = [output.stdout, output.stderr].concat();
-        let said = String::from_utf8_lossy(&said);
-        assert!(said.contains("1 passed"), "{said}");
+        passes_as_an_ordinary_user("sync::removed::as_an_ordinary_user::child_syncs_both_ways");
     }
 
     fn set(path: &Path, mode: u32) {
@@ -86,6 +74,36 @@ mod as_an_ordinary_user {
         let at = UNIX_EPOCH + Duration::from_secs(LONG_AGO.unsigned_abs());
         std::fs::File::open(path).unwrap().set_modified(at).unwrap();
         set(path, 0o555);
+    }
+
+    /// Stale directories that are read-only are removed, and stay as they are where something in them is excluded.
+    async fn emptied(sync: &impl Fn() -> TreeSync, to: &Path) {
+        let sealed = ["stale/in", "stale"];
+        for excluded in [None, Some("nothing"), Some("*.keep")] {
+            old(&to.join("stale/x"), "x");
+            old(&to.join("stale/in/y"), "y");
+            old(&to.join("stale/in/z.keep"), "z");
+            sealed.iter().for_each(|name| set(&to.join(name), 0o555));
+            let summary = match excluded {
+                Some(pattern) => sync().exclude(pattern).await.unwrap(),
+                None => sync().await.unwrap(),
+            };
+            assert_eq!(summary.failures.len(), 0, "{excluded:?}: {summary:#?}");
+            let stays = excluded == Some("*.keep");
+            assert_eq!(
+                (summary.removed, to.join("stale").exists()),
+                (u64::from(!stays), stays),
+                "{excluded:?}"
+            );
+            if stays {
+                assert!(!to.join("stale/in/y").exists() && to.join("stale/in/z.keep").exists());
+                for name in sealed {
+                    let mode = std::fs::metadata(to.join(name)).unwrap().mode();
+                    assert_eq!(mode & 0o777, 0o555, "{name}");
+                    set(&to.join(name), 0o755);
+                }
+            }
+        }
     }
 
     #[tokio::test]
@@ -125,6 +143,7 @@ mod as_an_ordinary_user {
                 set(&to.join(name), 0o755);
                 set(&from.join(name), 0o755);
             }
+            emptied(&sync, &to).await;
         }
         finish(sftp, server).await;
     }

@@ -9,6 +9,7 @@ use rustle_sftp_proto::FileKind;
 
 use crate::error::{Error, Result};
 use crate::local::details::Kind;
+use crate::local::remove;
 use crate::local::tree::{self as local, Links};
 use crate::path::join;
 use crate::transfer::names;
@@ -206,5 +207,5 @@ async fn remove(rules: &Arc<Rules>, extraneous: Extraneous<PathBuf>, shown: &Byt
         let relative = names.fold(relative.to_vec(), |path, name| [&path[..], b"/", name].concat());
         rules.excludes(&relative, is_directory)
     };
-    local::remove(path, left.is_directory, spared).await
+    remove::remove(path, left.is_directory, spared).await
 }

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use rustle_sftp_proto::{Attributes, FileKind, Request};
 
-use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::explain::{Doing, explain, explained};
 use crate::local::details::{Details, Kind};
 use crate::local::tree::{self as local, Entry, Links, Listing};
 use crate::local::whole::{Small, read_small};
+use crate::open_up::{is_shut, open_up};
 use crate::transfer::place::Source;
 use crate::transfer::put as whole;
 use crate::transfer::temporary::Temporary;
@@ -151,22 +151,13 @@ pub(super) async fn make_dir(tree: &Tree<'_>, directory: &Directory) -> Result<(
     let Err(error) = made.done("mkdir").await else { return Ok(()) };
     match there.attributes("stat").await {
         Ok(there) if matches!(there.kind(), Some(FileKind::Directory) | None) => {
-            match there.permissions().filter(|mode| tree.options.preserve && mode & 0o700 != 0o700) {
+            match there.permissions().filter(|mode| tree.options.preserve && is_shut(Some(*mode))) {
+                // It may have been read-only since it was filled the last time.
                 Some(mode) => open_up(engine, path, mode).await,
                 None => Ok(()),
             }
         }
         _ => Err(explain(engine, error, Doing::MakeDirectory { path }).await),
-    }
-}
-
-/// Lets the owner of a directory fill it, which may have been read-only since it was filled the last time.
-async fn open_up(engine: &Engine, path: &Bytes, mode: u32) -> Result<()> {
-    let attributes = Attributes::new().with_permissions(mode & 0o7777 | 0o700);
-    match engine.done("setstat", Request::SetStat { path: path.clone(), attributes }).await {
-        Err(error) if error.status().is_none() => Err(error),
-        // Whoever may not may still be allowed to write, and is told of each file otherwise.
-        _ => Ok(()),
     }
 }
 

@@ -5,7 +5,9 @@ use rustle_sftp_proto::{FileKind, Request};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::explain::{Doing, explained};
+use crate::open_up::{is_shut, open_up, set_mode};
 use crate::path::join;
+use crate::remove_dir_all::Manner;
 use crate::sftp::Sftp;
 use crate::transfer::tree::Tree;
 use crate::transfer::tree::certain::{Judged, Unseen};
@@ -64,7 +66,7 @@ pub(super) async fn remove(
         remove_file(sftp, &path).await
     } else if rules.excluded.is_empty() {
         let listings = tree.room.handles().min(LISTED_BY_REMOVAL);
-        sftp.remove_dir_all_listing(path.clone(), listings).await.map(|()| true)
+        sftp.remove_dir_all_in(path.clone(), Manner { listings, opens_up: true }).await.map(|()| true)
     } else {
         remove_sparing(sftp, rules, path.clone(), relative).await
     };
@@ -84,12 +86,15 @@ async fn remove_file(sftp: &Sftp, path: &Bytes) -> Result<bool> {
 /// A directory but for what is excluded.
 async fn remove_sparing(sftp: &Sftp, rules: &Rules, path: Bytes, relative: Bytes) -> Result<bool> {
     let mut room = Kept::default();
-    let mut open = vec![Level::list(sftp, path, relative, &mut room).await?];
+    let mode = sftp.symlink_metadata(&path).await?.permissions();
+    let mut open = vec![Level::list(sftp, (path, relative), mode, &mut room).await?];
     while let Some(level) = open.last_mut() {
-        let Some((name, is_directory)) = level.names.pop() else {
+        let Some((name, kind)) = level.names.pop() else {
             let is_gone = level.is_gone;
             if is_gone {
                 sftp.remove_dir(&level.path).await?;
+            } else if let Some(mode) = level.was_shut {
+                set_mode(sftp.engine(), &level.path, mode).await?;
             }
             room.forget(2 * level.path.len());
             open.pop();
@@ -101,15 +106,14 @@ async fn remove_sparing(sftp: &Sftp, rules: &Rules, path: Bytes, relative: Bytes
         };
         room.forget(name.len());
         let (path, relative) = (join(&level.path, &name), join(&level.relative, &name));
-        if rules.excludes(&relative, is_directory) {
-            level.is_gone = false;
-        } else if !is_directory {
-            remove_file(sftp, &path).await?;
-        } else if open.len() > DEEPEST {
-            let text = "the directories are deeper than any file system has them";
-            return Err(Error::new(ErrorKind::Protocol, "rmdir", text).at(&path));
-        } else {
-            open.push(Level::list(sftp, path, relative, &mut room).await?);
+        match kind {
+            _ if rules.excludes(&relative, kind != Entry::File) => level.is_gone = false,
+            Entry::File => drop(remove_file(sftp, &path).await?),
+            Entry::Directory(_) if open.len() > DEEPEST => {
+                let text = "the directories are deeper than any file system has them";
+                return Err(Error::new(ErrorKind::Protocol, "rmdir", text).at(&path));
+            }
+            Entry::Directory(mode) => open.push(Level::list(sftp, (path, relative), mode, &mut room).await?),
         }
     }
     Ok(true)
@@ -119,22 +123,43 @@ async fn remove_sparing(sftp: &Sftp, rules: &Rules, path: Bytes, relative: Bytes
 struct Level {
     path: Bytes,
     relative: Bytes,
-    names: Vec<(Bytes, bool)>,
+    names: Vec<(Bytes, Entry)>,
+    /// The permissions that it had, where its owner could not write in it.
+    was_shut: Option<u32>,
     /// Nothing in it was spared.
     is_gone: bool,
 }
 
+/// What there is under a name, and a directory's permissions, as far as they are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Entry {
+    File,
+    Directory(Option<u32>),
+}
+
 impl Level {
-    async fn list(sftp: &Sftp, path: Bytes, relative: Bytes, room: &mut Kept) -> Result<Self> {
+    async fn list(
+        sftp: &Sftp,
+        (path, relative): (Bytes, Bytes),
+        mode: Option<u32>,
+        room: &mut Kept,
+    ) -> Result<Self> {
+        let was_shut = mode.filter(|_| is_shut(mode));
+        if let Some(mode) = was_shut {
+            open_up(sftp.engine(), &path, mode).await?;
+        }
         let mut listing = sftp.read_dir(&path).await?;
         let mut names = Vec::new();
         room.keep(2 * path.len(), &path)?;
         while let Some(entry) = listing.next_entry().await? {
             room.keep(entry.name().len(), &path)?;
-            let is_directory = entry.metadata().kind() == Some(FileKind::Directory);
-            names.push((Bytes::copy_from_slice(entry.name()), is_directory));
+            let kind = match entry.metadata().is_dir() {
+                true => Entry::Directory(entry.metadata().permissions()),
+                false => Entry::File,
+            };
+            names.push((Bytes::copy_from_slice(entry.name()), kind));
         }
-        Ok(Self { path, relative, names, is_gone: true })
+        Ok(Self { path, relative, names, was_shut, is_gone: true })
     }
 }
 
