@@ -127,8 +127,8 @@ impl Transfer {
     /// send to one file there at the same time, resumed both, spoil it. So does, where blocks are compared, what other
     /// programs left with holes; [`verify`](Self::verify) finds either where the server can.
     ///
-    /// A new file of the server can be read and written by its owner, whatever the original's permissions, unless
-    /// [`mode`](Self::mode) or [`preserve`](Self::preserve) says more: with others nobody could go on with it.
+    /// A part on the server can be read and written by its owner, whatever the original's permissions: with others nobody
+    /// could go on with it. When it is whole it has those that it would have without this.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

@@ -56,6 +56,14 @@ impl Place {
         }
         if !options.atomic {
             let (file, resumed) = in_place(sftp, remote, source, mode, options).await?;
+            let is_part = match resumed {
+                Resumed::NothingFound => true,
+                Resumed::From { from, .. } => from < details.length(),
+                Resumed::Anew { .. } | Resumed::NotAsked => false,
+            };
+            if is_part && attributes.permissions().is_none() {
+                attributes = without_more(&file, mode, attributes).await;
+            }
             // Only asked where it makes a difference.
             let may_leave = !options.resume && (options.sparse || details.is_sparse());
             let leaves_holes = may_leave && is_empty(&file).await;
@@ -77,6 +85,9 @@ impl Place {
             let temporary = Temporary::to_resume(sftp, &target);
             let (file, resumed) = part(sftp, temporary.path(), source, new | PRIVATE, options).await?;
             let leaves_holes = false;
+            if kept.is_none() {
+                attributes = without_more(&file, mode, attributes).await;
+            }
             return Ok(Self { file, temporary: Some(temporary), attributes, resumed, leaves_holes });
         }
         let mut temporary = Temporary::beside(sftp, &target)?;
@@ -117,7 +128,17 @@ async fn in_place(
     if !options.resume {
         return Ok((open(empty).await?, Resumed::NotAsked));
     }
-    let file = open(OpenFlags::READ | OpenFlags::WRITE | OpenFlags::CREATE).await?;
+    let file = match open(OpenFlags::READ | OpenFlags::WRITE | OpenFlags::CREATE).await {
+        // It may be all there, with the permissions of an original that is read-only.
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            let Ok(file) = open(OpenFlags::READ).await else { return Err(error) };
+            return match judged(sftp, remote, &file, source, options).await? {
+                whole @ Resumed::From { from, .. } if from == source.details.length() => Ok((file, whole)),
+                _ => Err(error),
+            };
+        }
+        opened => opened?,
+    };
     match judged(sftp, remote, &file, source, options).await? {
         anew @ Resumed::Anew { .. } => {
             // Not only the length: of a part that keeps bytes of another file, a later attempt may find blocks equal.
@@ -125,6 +146,23 @@ async fn in_place(
             Ok((open(empty).await?, anew))
         }
         resumed => Ok((file, resumed)),
+    }
+}
+
+/// A part that can be gone on with may have more permissions than the original: those of its owner. What the server has left
+/// of the original's when it made the part it has in the end, as if it had been made with those. Others than such a part has
+/// somebody has given it: they stay.
+async fn without_more(file: &OpenHandle, mode: u32, attributes: Attributes) -> Attributes {
+    if mode & PRIVATE == PRIVATE {
+        return attributes;
+    }
+    let asked = Request::Fstat { handle: file.handle().clone() };
+    let there = file.engine().attributes("fstat", asked).await;
+    match there.ok().and_then(|there| there.permissions()).map(|there| there & 0o777) {
+        Some(there) if there & PRIVATE == PRIVATE && there & !(mode | PRIVATE) == 0 => {
+            attributes.with_permissions(there & mode)
+        }
+        _ => attributes,
     }
 }
 

@@ -1,6 +1,8 @@
 //! Transfers that go on where an earlier one broke off.
 
 mod kills;
+#[cfg(unix)]
+mod modes;
 mod odd;
 mod span;
 
