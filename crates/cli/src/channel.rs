@@ -15,7 +15,7 @@ use crate::printer::Printer;
 use crate::prompt::Person;
 use crate::signals::Signals;
 
-/// How long a goodbye to the host may keep this program: the channel has ended by then.
+/// How long a goodbye to the host may keep this program: all is answered by then.
 const GOODBYE: Duration = Duration::from_millis(250);
 
 /// Connects, opens what there is for files, carries out `work`, which is told the host's name, and closes. A signal drops
@@ -54,7 +54,8 @@ pub(crate) async fn with_more_connections<T>(
     let mut further = Further::none();
     let opening =
         async { Ok(Box::pin(open(&session, means)).await.map_err(|error| Failure::sftp(&error, target))?) };
-    let outcome = match signals.unless_interrupted(opening).await {
+    // Open until the connection is gone: nobody waits for a channel's end that the connection's end implies.
+    let (outcome, _files) = match signals.unless_interrupted(opening).await {
         Ok(files) => {
             say_what_is_missing(&files, target, printer);
             // By now the server has answered often enough to tell how far away it is.
@@ -63,13 +64,13 @@ pub(crate) async fn with_more_connections<T>(
                 done = work(&files, target, &further, printer) => done,
                 signal = signals.next() => Err(Stop::Midway(signal.exit_code())),
             };
-            // What dropped work asked for is answered before the channel ends, unless somebody is in a hurry.
+            // What dropped work asked for is answered before the connection ends, unless somebody is in a hurry.
             tokio::select! {
-                () = files.close() => done,
-                signal = signals.next() => signal.after(done, printer),
+                () = files.settled() => (done, Some(files)),
+                signal = signals.next() => (signal.after(done, printer), Some(files)),
             }
         }
-        Err(stop) => Err(stop),
+        Err(stop) => (Err(stop), None),
     };
     tokio::select! {
         _ = async { tokio::join!(session.close(GOODBYE), further.close(GOODBYE)) } => outcome,

@@ -114,7 +114,9 @@ impl TransportOptions {
     /// The window of every channel in bytes, given the round trip: the time in which TCP connected, or in which the
     /// server then said who it is, whichever took longer. A server that is slow to speak seems further away than it is.
     ///
-    /// Unless set, it is what 1 Gb/s needs over that round trip, from 2 MiB (what OpenSSH grants) to 32 MiB.
+    /// Unless set, it is four times what 1 Gb/s carries in that time, from 2 MiB (what OpenSSH grants) to 64 MiB: more is
+    /// granted when half of it is used, so twice as much keeps a link full; and behind a relay that waits for nobody, the
+    /// server's first words may take half a round trip only.
     /// A connection may have that much in flight for each open channel.
     ///
     /// ```
@@ -123,15 +125,15 @@ impl TransportOptions {
     ///
     /// let options = TransportOptions::default();
     /// assert_eq!(options.window_for(Duration::from_micros(50)), 2 << 20);
-    /// assert_eq!(options.window_for(Duration::from_millis(100)), 12_500_000);
-    /// assert_eq!(options.window_for(Duration::from_secs(1)), 32 << 20);
+    /// assert_eq!(options.window_for(Duration::from_millis(100)), 50_000_000);
+    /// assert_eq!(options.window_for(Duration::from_secs(1)), 64 << 20);
     /// ```
     #[must_use]
     pub fn window_for(&self, round_trip: Duration) -> u32 {
         const BYTES_PER_SECOND: u128 = 1_000_000_000 / 8;
         self.window.unwrap_or_else(|| {
-            let bytes = BYTES_PER_SECOND * round_trip.as_nanos() / 1_000_000_000;
-            u32::try_from(bytes).unwrap_or(u32::MAX).clamp(2 * MIB, 32 * MIB)
+            let bytes = 4 * BYTES_PER_SECOND * round_trip.as_nanos() / 1_000_000_000;
+            u32::try_from(bytes).unwrap_or(u32::MAX).clamp(2 * MIB, 64 * MIB)
         })
     }
 }

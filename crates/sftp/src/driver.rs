@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use rustle_sftp_proto::{Answer, ExtendedRequest, Framer, Handle, Request, Requests, ServerLimits};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::engine::{Failure, NO_LIMITS, Shared, Waiter, seconds};
@@ -23,6 +23,8 @@ pub(crate) enum Job {
     Limits,
     /// A request whose answer nobody wants.
     Tell(Request),
+    /// Somebody waits until all that was handed over before is answered.
+    Settle(oneshot::Sender<()>),
     /// The channel's end, after what was handed over before.
     End,
 }
@@ -142,6 +144,8 @@ struct Table {
     asked: Notify,
     /// Nothing is unanswered.
     settled: Notify,
+    /// Who is told so.
+    settling: Mutex<Vec<oneshot::Sender<()>>>,
     heard: Mutex<Instant>,
 }
 
@@ -160,6 +164,7 @@ impl Table {
             stray: Notify::new(),
             asked: Notify::new(),
             settled: Notify::new(),
+            settling: Mutex::default(),
             heard: Mutex::new(Instant::now()),
         }
     }
@@ -216,6 +221,15 @@ impl Table {
         lock(&self.requests).outstanding() == 0
     }
 
+    /// Tells those who wait for it, if nothing is unanswered and nothing is left to be closed.
+    fn tell_if_settled(&self) {
+        if self.is_settled() && lock(&self.strays).is_empty() {
+            for waiter in lock(&self.settling).drain(..) {
+                let _ = waiter.send(());
+            }
+        }
+    }
+
     fn strays(&self) -> Vec<Request> {
         lock(&self.strays).drain(..).map(|handle| Request::Close { handle }).collect()
     }
@@ -243,6 +257,10 @@ async fn send(
                 Job::Ask { request, waiter } => (request, Wanted::By(waiter)),
                 Job::Limits => (Request::Extended(ExtendedRequest::Limits), Wanted::Limits),
                 Job::Tell(request) => (request, Wanted::Nobody),
+                Job::Settle(waiter) => {
+                    lock(&table.settling).push(waiter);
+                    continue;
+                }
                 Job::End => {
                     ends = true;
                     continue;
@@ -260,6 +278,7 @@ async fn send(
             outgoing.send(head.split().freeze()).await?;
         }
         outgoing.flush().await?;
+        table.tell_if_settled();
         if ends {
             queue.close();
             shared.fail(Failure::new(ErrorKind::Disconnected, "the SFTP channel was closed on this side"));
@@ -333,6 +352,7 @@ fn take(framer: &mut Framer, table: &Table, shared: &Shared) -> Result<(), rustl
         if table.is_settled() {
             // Behind the strays, of which it may be the last.
             table.settled.notify_one();
+            table.tell_if_settled();
         }
     }
     Ok(())
@@ -417,9 +437,9 @@ mod tests {
         assert_eq!(tags, (0..10).collect::<Vec<_>>());
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn the_end_is_not_sent_before_all_that_was_asked_for_is_answered() {
-        use rustle_sftp_proto::{Hello, Reply, ServerPacket, Status, StatusCode};
+    /// A channel, and its other end, which has been asked to remove a file under this number and has not answered.
+    async fn asked_to_remove() -> (crate::Sftp, tokio::io::DuplexStream, u32) {
+        use rustle_sftp_proto::{Hello, ServerPacket};
         use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
         let (near, mut far) = tokio::io::duplex(64 * 1024);
@@ -428,7 +448,6 @@ mod tests {
         let (reader, writer) = tokio::io::split(near);
         let sftp = crate::Sftp::over(reader, writer).await.unwrap();
         sftp.engine().tell(Request::Remove { path: Bytes::from_static(b"/temporary") });
-        drop(sftp);
         let mut heard = BytesMut::new();
         while !heard.ends_with(b"/temporary") {
             assert!(far.read_buf(&mut heard).await.unwrap() > 0, "the end before the request");
@@ -436,13 +455,46 @@ mod tests {
         // Its number stands behind its kind, with the path's length between it and the path.
         let number = heard.len() - b"/temporary".len() - 8;
         let id = u32::from_be_bytes(heard[number..number + 4].try_into().unwrap());
+        (sftp, far, id)
+    }
+
+    fn done(id: u32) -> Bytes {
+        use rustle_sftp_proto::{Reply, ServerPacket, Status, StatusCode};
+
+        let reply = Reply::Status(Status::new(StatusCode::OK, ""));
+        ServerPacket::Reply { id, reply }.encode().unwrap().to_bytes()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_is_not_sent_before_all_that_was_asked_for_is_answered() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+        let (sftp, mut far, id) = asked_to_remove().await;
+        drop(sftp);
+        let mut heard = BytesMut::new();
         let end = far.read_buf(&mut heard);
         let soon = tokio::time::timeout(Duration::from_secs(1), end).await;
         assert!(soon.is_err(), "the end came before the answer");
-        let reply = Reply::Status(Status::new(StatusCode::OK, ""));
-        let done = ServerPacket::Reply { id, reply };
-        far.write_all(&done.encode().unwrap().to_bytes()).await.unwrap();
+        far.write_all(&done(id)).await.unwrap();
         assert_eq!(far.read_buf(&mut heard).await.unwrap(), 0, "the end");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_channel_settles_when_all_is_answered_and_lives_on() {
+        use tokio::io::AsyncWriteExt as _;
+
+        let (sftp, mut far, id) = asked_to_remove().await;
+        let soon = tokio::time::timeout(Duration::from_secs(1), sftp.settled()).await;
+        assert!(soon.is_err(), "it settled before the answer");
+        let answered = async {
+            tokio::task::yield_now().await;
+            far.write_all(&done(id)).await.unwrap();
+        };
+        tokio::join!(sftp.settled(), answered);
+        sftp.settled().await;
+        assert!(!sftp.is_closed());
+        drop(far);
+        sftp.settled().await;
     }
 
     #[test]

@@ -231,6 +231,15 @@ impl Engine {
         *self.shared.ended.borrow()
     }
 
+    /// Resolves when all that was handed over before is answered, and what was opened for somebody who has gone is closed;
+    /// or when the channel is over.
+    pub(crate) async fn settled(&self) {
+        let (waiter, told) = oneshot::channel();
+        if self.queue.send(Job::Settle(waiter)).is_ok() {
+            let _ = told.await;
+        }
+    }
+
     /// Ends the channel: requests that were handed over are still sent and answered.
     pub(crate) fn end(&self) {
         let _ = self.queue.send(Job::End);

@@ -442,6 +442,17 @@ impl Files {
         Transfer::of_put(self.far.clone(), local.as_ref(), remote.as_ref())
     }
 
+    /// Waits until all that was asked for before is answered, as [`Sftp::settled`]. Commands that were dropped are not
+    /// waited for.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn settled(&self) {
+        if let Far::Sftp(sftp) = &self.far {
+            sftp.settled().await;
+        }
+    }
+
     /// Ends what is open for it, and waits until it is over. Commands have nothing open between operations.
     ///
     /// # Cancel safety

@@ -95,6 +95,23 @@ impl Sftp {
         self.engine.has_ended()
     }
 
+    /// Waits until all that was asked for before is answered, also what was asked for by work that was dropped: its
+    /// temporary files are removed, and its files closed. Whoever ends the connection then, and opens no other channel on
+    /// it, saves the round trip that [`close`](Self::close) waits for the server's end.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    ///
+    /// ```no_run
+    /// # async fn ended(session: rustle_session::Session, sftp: rustle_sftp::Sftp) {
+    /// sftp.settled().await;
+    /// session.close(std::time::Duration::from_secs(1)).await;
+    /// # }
+    /// ```
+    pub async fn settled(&self) {
+        self.engine.settled().await;
+    }
+
     /// Ends the channel, and waits until it is over. What was asked for before is still answered, for at most 5 s.
     ///
     /// # Cancel safety

@@ -209,8 +209,8 @@ impl Transfer {
     }
 
     /// At most so many channels of each connection, from 1 to 8; those that the server refuses are done without. Unless set,
-    /// as many as fill a link of 1 Gb/s: one for a short link, up to 8 to send over a long one, where OpenSSH's server takes
-    /// no more than 2 MiB a channel at once. With [`resume`](Self::resume) it is always one.
+    /// as many as fill a link of 1 Gb/s: one, and up to 8 to send over a long link, where OpenSSH's server takes no more than
+    /// 2 MiB a channel at once. With [`resume`](Self::resume) it is always one.
     ///
     /// Each opens the file by its name again, which may be another's by then. So one that is fetched must have the length
     /// and time that it had, and it and one that is sent in place must have, there too, a part that was just moved; a file

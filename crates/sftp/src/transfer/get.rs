@@ -63,8 +63,9 @@ pub(crate) async fn get(
     let mut fetch = Fetch::new(vec![Lane::new(sftp, file, bounds)], from, expected);
     let same = Same::Read(attributes.clone(), fetch.testimony());
     let again = Reopened { path: remote.clone(), flags: OpenFlags::READ, same };
-    fetch.join(Stripes::open(sftp, helpers, &again, bounds));
-    drop(again);
+    let stripes = Stripes::open(sftp, helpers);
+    stripes.tell(again, bounds);
+    fetch.join(stripes);
     let mut moved = 0;
     loop {
         let (offset, data) = match fetch.next().await {

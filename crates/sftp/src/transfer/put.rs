@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use rustle_sftp_proto::{Attributes, ExtendedRequest, Extension, OpenFlags, Request};
 
 use crate::engine::OpenHandle;
@@ -22,6 +23,7 @@ use crate::transfer::stripe::{Direction, Reopened, Same, Stripes, carriers};
 use crate::transfer::summary::{Summary, Verified};
 use crate::transfer::temporary::Temporary;
 use crate::transfer::verify::{self, Here, Remote};
+use crate::transfer::window::Bounds;
 
 /// Sends one file.
 pub(crate) async fn put(
@@ -40,7 +42,10 @@ pub(crate) async fn put(
     let mut reader = Reader::open(local.clone(), first).await?;
     let details = *reader.details();
     let source = Source { path: &local, details: &details };
-    let mut place = Place::open(sftp, &remote, source, options).await?;
+    let helpers = carriers(sftp, Direction::Up, details.length(), options);
+    let channels = 1 + helpers.len();
+    let mut stripes = Stripes::open(sftp, helpers);
+    let mut place = stripes.meanwhile(Place::open(sftp, &remote, source, options)).await?;
     let from = place.resumed.from();
     if options.resume {
         let plan = if from == 0 { with_hash(plan, options) } else { plan.range(from..u64::MAX) };
@@ -51,7 +56,6 @@ pub(crate) async fn put(
     }
     // Behind all that is open on the server: whatever fails, the handles are closed before it is removed.
     let mut temporary = place.temporary.take();
-    let most_request = limits.max_write;
     let sending = Sending {
         begun,
         sftp,
@@ -61,7 +65,8 @@ pub(crate) async fn put(
         details,
         reader,
         place,
-        most_request,
+        stripes,
+        bounds: options.bounds(limits.max_write, channels),
     };
     let sent = sending.all(&mut temporary, meter).await;
     match &temporary {
@@ -80,13 +85,14 @@ struct Sending<'a> {
     details: Details,
     reader: Reader,
     place: Place,
-    most_request: u64,
+    stripes: Stripes,
+    bounds: Bounds,
 }
 
 impl Sending<'_> {
     /// Sends it, and has it take its place.
     async fn all(self, temporary: &mut Option<Temporary>, meter: &Meter) -> Result<Summary> {
-        let Self { begun, sftp, local, remote, options, details, mut reader, place, most_request } = self;
+        let Self { begun, sftp, local, remote, options, details, mut reader, place, stripes, bounds } = self;
         let (engine, from) = (sftp.engine(), place.resumed.from());
         if options.scope == Scope::Alone {
             meter.expect(Some(details.length()));
@@ -95,8 +101,6 @@ impl Sending<'_> {
         let counted = meter.file(remote.clone(), Some(details.length()));
         let limiter = options.limiter();
         counted.found(from);
-        let helpers = carriers(sftp, Direction::Up, details.length().saturating_sub(from), options);
-        let bounds = options.bounds(most_request, 1 + helpers.len());
         let mut store = Store::new(vec![Lane::new(sftp, place.file, bounds)], from);
         // By now the name may be another file's, or a link's: those with rights in the directory can see it.
         let (path, same) = match &*temporary {
@@ -104,8 +108,8 @@ impl Sending<'_> {
             None => (remote, Same::Written(store.testimony())),
         };
         let again = Reopened { path: path.clone(), flags: OpenFlags::READ | OpenFlags::WRITE, same };
-        store.join(Stripes::open(sftp, helpers, &again, bounds));
-        drop(again);
+        stripes.tell(again, bounds);
+        store.join(stripes);
         let (mut length, mut told) = (from, 0);
         let leaves_zeros = options.sparse && place.leaves_holes;
         while let Some(piece) = reader.next().await? {
@@ -170,8 +174,9 @@ impl Sending<'_> {
             false => Verified::NotAsked,
         };
         // The first handle speaks for the file; the others are of channels that helped to fill it.
-        for (_, helper) in channels.drain(1.min(channels.len())..) {
-            match helper.close("close").await {
+        let helpers = channels.drain(1.min(channels.len())..).map(|(_, helper)| helper.close("close"));
+        for closed in join_all(helpers).await {
+            match closed {
                 // What it wrote was answered, as that of one which was lost before.
                 Err(error) if error.kind() == ErrorKind::Disconnected => {
                     tracing::info!(%error, "a transfer ends without a channel that helped");

@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use rustle_session::Session;
 use rustle_sftp_proto::{Attributes, OpenFlags, Request};
+use tokio::sync::watch;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::SftpBuilder;
@@ -23,12 +24,14 @@ use crate::transfer::witness::{Length, Testimony, another};
 pub(crate) struct Stripes {
     opening: FuturesUnordered<BoxFuture<'static, Result<Lane>>>,
     patience: Duration,
+    /// Their channels are opened while it is not known yet what they are for.
+    file: watch::Sender<Option<(Reopened, Bounds)>>,
 }
 
 /// Which window a channel has in this direction.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Direction {
-    /// This side grants it, and fits it to the link.
+    /// This side grants it, and fits it to the link: so one channel fills that.
     Down,
     /// The server grants it: OpenSSH 2 MiB, however long the link.
     Up,
@@ -62,8 +65,7 @@ pub(crate) enum Same {
 
 /// Where the lanes of a file of so many bytes are to be, beside the first one.
 ///
-/// By itself one is enough where what it may have in flight fills a link of 1 Gb/s: two windows' worth of 2 MiB is
-/// half as much again as 20 ms of that. Each other connection has one at least, and takes turns with the rest. A file that
+/// By itself one is enough where what it may have in flight fills a link of 1 Gb/s and half as much again. Each other connection has one at least, and takes turns with the rest. A file that
 /// is done in a few round trips is not worth the five that a channel takes. What may be resumed goes over one channel:
 /// over several, a part could have holes far behind its end. `MaxSessions` is 10 unless a server's configuration says
 /// otherwise, and others may need some.
@@ -89,7 +91,6 @@ pub(crate) fn carriers(sftp: &Sftp, direction: Direction, length: u64, options: 
 
 fn usual(direction: Direction, round_trip: Duration) -> usize {
     match direction {
-        Direction::Down if round_trip >= LONG => 2,
         Direction::Down => 1,
         Direction::Up => {
             let in_flight = u64::try_from(round_trip.as_micros())
@@ -104,39 +105,76 @@ fn usual(direction: Direction, round_trip: Duration) -> usize {
 
 impl Stripes {
     pub(crate) fn none() -> Self {
-        Self { opening: FuturesUnordered::new(), patience: Duration::ZERO }
+        Self { opening: FuturesUnordered::new(), patience: Duration::ZERO, file: watch::Sender::new(None) }
     }
 
-    /// Begins to open a channel on each, set up as the first one was, and the file there.
-    pub(crate) fn open(first: &Sftp, carriers: Vec<Carrier>, file: &Reopened, bounds: Bounds) -> Self {
+    /// Begins to open a channel on each, set up as the first one was, and the file there once it is [told](Self::tell).
+    pub(crate) fn open(first: &Sftp, carriers: Vec<Carrier>) -> Self {
         let options = first.options();
-        let opening = carriers.into_iter().map(|on| open(on, options.clone(), file.clone(), bounds).boxed());
-        Self { opening: opening.collect(), patience: options.opening() }
+        let file = watch::Sender::new(None);
+        let opening = carriers.into_iter().map(|on| open(on, options.clone(), file.subscribe()).boxed());
+        Self { opening: opening.collect(), patience: options.opening(), file }
+    }
+
+    /// Goes on with the channels while `work` is done, behind which the file is known.
+    ///
+    /// # Cancel safety
+    /// As `work`; the channels are where they were.
+    pub(crate) async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> T {
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                // No lane is there before the file is known, so these are refusals.
+                Some(refused) = self.opening.next() => {
+                    accepted(refused);
+                }
+            }
+        }
+    }
+
+    /// What the channels are for.
+    pub(crate) fn tell(&self, file: Reopened, bounds: Bounds) {
+        if !self.opening.is_empty() {
+            self.file.send_replace(Some((file, bounds)));
+        }
     }
 
     /// A lane that is open by now. One that is refused is done without: there will be as many as there are.
     pub(crate) fn ready(&mut self) -> Option<Lane> {
         // Looked at whenever a block is done, which is often enough.
         while !self.opening.is_empty() {
-            if let Some(lane) = accepted(self.opening.next().now_or_never()??) {
+            let opened = self.opening.next().now_or_never()??;
+            self.forget();
+            if let Some(lane) = accepted(opened) {
                 return Some(lane);
             }
         }
         None
     }
 
+    /// What is moved is kept for as long as somebody may ask for it.
+    fn forget(&self) {
+        if self.opening.is_empty() {
+            self.file.send_replace(None);
+        }
+    }
+
     /// The next lane, for a transfer that has none left. `None` where all are refused, or none is open within the time
     /// that a channel may take: whoever makes a connection for it may take any.
     pub(crate) async fn wait(&mut self) -> Option<Lane> {
+        let patience = self.patience;
         let opened = async {
             while let Some(opened) = self.opening.next().await {
+                self.forget();
                 if let Some(lane) = accepted(opened) {
                     return Some(lane);
                 }
             }
             None
         };
-        tokio::time::timeout(self.patience, opened).await.ok().flatten()
+        tokio::time::timeout(patience, opened).await.ok().flatten()
     }
 }
 
@@ -146,7 +184,11 @@ fn accepted(opened: Result<Lane>) -> Option<Lane> {
         .ok()
 }
 
-async fn open(on: Carrier, options: SftpBuilder, file: Reopened, bounds: Bounds) -> Result<Lane> {
+async fn open(
+    on: Carrier,
+    options: SftpBuilder,
+    mut file: watch::Receiver<Option<(Reopened, Bounds)>>,
+) -> Result<Lane> {
     let session = match on {
         Carrier::Own(session) => session,
         Carrier::Other(other) => other.session().await.ok_or_else(|| {
@@ -154,7 +196,11 @@ async fn open(on: Carrier, options: SftpBuilder, file: Reopened, bounds: Bounds)
         })?,
     };
     let sftp = options.open(&session).await?;
-    let Reopened { path, flags, same } = file;
+    let told = file.wait_for(Option::is_some).await.ok().and_then(|told| (*told).clone());
+    let Some((Reopened { path, flags, same }, bounds)) = told else {
+        return Err(Error::new(ErrorKind::Disconnected, "open", "the transfer has ended"));
+    };
+    drop(file);
     let opening = Request::Open { path, flags, attributes: Attributes::new() };
     let file = sftp.engine().handle("open", opening).await?;
     match same {
@@ -192,9 +238,6 @@ const SERVER_WINDOW: u64 = 2 * 1024 * 1024;
 /// 1 Gb/s.
 const BYTES_PER_MICROSECOND: u64 = 125;
 
-/// From here on the window that this side grants, 1 Gb/s for one round trip, is worth doubling.
-const LONG: Duration = Duration::from_millis(20);
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,6 +247,6 @@ mod tests {
         let up = |milliseconds| usual(Direction::Up, Duration::from_millis(milliseconds));
         assert_eq!([0, 1, 10, 20, 50, 100, 100_000].map(up), [1, 1, 1, 2, 5, 8, 8]);
         let down = |milliseconds| usual(Direction::Down, Duration::from_millis(milliseconds));
-        assert_eq!([0, 10, 20, 100].map(down), [1, 1, 2, 2]);
+        assert_eq!([0, 10, 20, 100].map(down), [1; 4]);
     }
 }

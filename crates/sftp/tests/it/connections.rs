@@ -234,6 +234,24 @@ async fn a_channel_that_is_never_opened_is_waited_for_no_longer_than_one_may_tak
 }
 
 #[tokio::test]
+async fn channels_that_help_to_send_are_opened_while_the_file_is() {
+    let here = Here::new();
+    let from = here.file("from", &content(LENGTH));
+    let unanswered = Fault::sftp(SftpRequest::Open, SftpFault::lose_reply());
+    let files = rustle_testserver::Sftp::memory();
+    let server = serve_with(TestServer::builder().sftp(files).fault(unanswered)).await;
+    let session = login(&server).await;
+    let sftp = Sftp::open(&session).await.unwrap();
+    let put = sftp.put(from, "/there").channels(NonZeroUsize::new(2).unwrap());
+    tokio::select! {
+        ended = Box::pin(put.into_future()) => panic!("nobody answered: {ended:?}"),
+        open = server.wait_until(|record| record.channels_open() == 2, DEADLINE) => open.unwrap(),
+    }
+    session.abort();
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn channels_that_help_have_the_time_limits_of_the_first() {
     let (here, bytes) = (Here::new(), content(LENGTH));
     let from = here.file("from", &bytes);

@@ -287,7 +287,8 @@ async fn a_long_link_is_given_more_channels_and_a_refused_one_is_done_without() 
         assert_eq!(got.channels, 1);
         assert!(here.read("back") == bytes);
         let got = sftp.get("/there", here.path("back")).await.unwrap();
-        assert_eq!(got.channels, 2);
+        // The window of a download is this side's, and fits the link.
+        assert_eq!(got.channels, 1);
         assert!(here.read("back") == bytes);
         nothing_is_left(server, sftp).await;
     }
