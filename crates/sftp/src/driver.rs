@@ -392,7 +392,7 @@ const BATCH: usize = 64;
 const COALESCED: usize = 32 * 1024;
 
 /// How long answers are waited for once nothing more will be asked.
-const LAST_ANSWERS: Duration = Duration::from_secs(5);
+pub(crate) const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
 /// What a packet holds beside its data, at most (OpenSSH's allowance).
 const ROUND_DATA: usize = 1024;

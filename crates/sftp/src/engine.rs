@@ -232,11 +232,11 @@ impl Engine {
     }
 
     /// Resolves when all that was handed over before is answered, and what was opened for somebody who has gone is closed;
-    /// or when the channel is over.
+    /// or when the channel is over, or the time that last answers have.
     pub(crate) async fn settled(&self) {
         let (waiter, told) = oneshot::channel();
         if self.queue.send(Job::Settle(waiter)).is_ok() {
-            let _ = told.await;
+            let _ = tokio::time::timeout(driver::LAST_ANSWERS, told).await;
         }
     }
 

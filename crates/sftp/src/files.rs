@@ -442,7 +442,7 @@ impl Files {
         Transfer::of_put(self.far.clone(), local.as_ref(), remote.as_ref())
     }
 
-    /// Waits until all that was asked for before is answered, as [`Sftp::settled`]. Commands that were dropped are not
+    /// Waits until nothing is unanswered, for at most 5 s, as [`Sftp::settled`]. Commands that were dropped are not
     /// waited for.
     ///
     /// # Cancel safety

@@ -95,8 +95,8 @@ impl Sftp {
         self.engine.has_ended()
     }
 
-    /// Waits until all that was asked for before is answered, also what was asked for by work that was dropped: its
-    /// temporary files are removed, and its files closed. Whoever ends the connection then, and opens no other channel on
+    /// Waits until nothing is unanswered on this channel, for at most 5 s; also nothing that was asked for by work which
+    /// was dropped: its temporary files are removed, and its files closed. It is for the end, when nothing new is asked. Whoever ends the connection then, and opens no other channel on
     /// it, saves the round trip that [`close`](Self::close) waits for the server's end.
     ///
     /// # Cancel safety

@@ -128,7 +128,8 @@ impl Transfer {
     /// programs left with holes; [`verify`](Self::verify) finds either where the server can.
     ///
     /// A part on the server can be read and written by its owner, whatever the original's permissions: with others nobody
-    /// could go on with it. When it is whole it has those that it would have without this.
+    /// could go on with it. What takes its place [atomically](Self::atomic) has then those that it would have without this;
+    /// what is sent in place keeps its owner's, unless [`preserve`](Self::preserve) or [`mode`](Self::mode) says otherwise.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

@@ -101,6 +101,8 @@ pub(crate) async fn told<F: Future<Output = rustle_sftp::Result<TreeSummary>>>(
     };
     let mut work = pin!(begin(Box::new(each), watch));
     let moved = loop {
+        // Asked once a turn: between two answers the reader may have caught up, and then nothing would be waited for.
+        let is_behind = printer.is_behind();
         tokio::select! {
             // What is known is said before the end is.
             biased;
@@ -108,10 +110,10 @@ pub(crate) async fn told<F: Future<Output = rustle_sftp::Result<TreeSummary>>>(
                 say(news, report, printer).map_err(|stop| stop.midway(printer))?;
             }
             // While nobody reads of what was done, no more is done; the connections go on by themselves.
-            result = printer.while_heard(&mut work), if !printer.is_behind() => {
+            result = printer.while_heard(&mut work), if !is_behind => {
                 break result.map_err(|error| Stop::from(error).midway(printer))?;
             }
-            room = printer.room(), if printer.is_behind() => {
+            room = printer.room(), if is_behind => {
                 room.map_err(|error| Stop::from(error).midway(printer))?;
             }
         }

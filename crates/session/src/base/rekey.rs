@@ -3,7 +3,7 @@
 //! From our `SSH_MSG_KEXINIT` until the server's, the base takes at most two windows of channel data and
 //! then ends the connection, while RFC 4253 section 7.1 lets the server send all that its windows allow:
 //! with several full windows in flight that is more. So this side first keeps its own packets back. The
-//! server gets no window adjustment and runs dry within one round trip; then adjustments and `KEXINIT`
+//! server gets no window adjustment and runs dry, in the time that its windows' bytes take; then adjustments and `KEXINIT`
 //! go out in one piece, and the server answers before it has sent much again.
 
 use std::time::Duration;

@@ -27,8 +27,9 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 const WRITE_BUFFER_LIMIT: usize = 4 * 1024 * 1024;
 
 /// Bytes read ahead while the base waits to write. The peer, or a jump host's loop between the two, may be waiting for
-/// that before it takes anything; what an honest peer sends meanwhile ends with the windows it was granted.
-const READ_AHEAD_LIMIT: usize = 64 * 1024 * 1024;
+/// that before it takes anything; what an honest peer sends meanwhile ends with the windows it was granted. This is two
+/// of the largest.
+const READ_AHEAD_LIMIT: usize = 129 * 1024 * 1024;
 
 /// The base asks for four bytes, then for one packet (32 KiB); reading four packets at a time saves most
 /// of the `recv` calls of a bulk flow.

@@ -141,8 +141,13 @@ where
     for _ in 0..MOST_TRIES {
         let locked = Locked::open(&path, locking).await.map_err(failed)?;
         if !locked.is_alone() {
-            let why = "its file system has no locks, so that lines which others write to it might be lost";
-            return Err(failed(io::Error::new(io::ErrorKind::Unsupported, why)));
+            let message = format!(
+                "the new host keys are not written to {}: its file system has no locks, so that lines which others write \
+                 to it might be lost",
+                path.display()
+            );
+            return Err(Error::new(ErrorKind::HostKeyRejected, "update host keys", message)
+                .with_hint("have it on a local disk (`UserKnownHostsFile`), or set `UpdateHostKeys no`"));
         }
         let before = Stamp::of(&path).map_err(failed)?;
         let bytes = read_present(&path, MAX_FILE).map_err(failed)?;

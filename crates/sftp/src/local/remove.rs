@@ -75,7 +75,12 @@ struct Level {
 impl Level {
     fn of(path: PathBuf) -> Result<Self, Error> {
         let refused = |error| refused(REMOVE, &path, error);
-        let mode = mode(&fs::symlink_metadata(&path).map_err(refused)?);
+        let there = fs::symlink_metadata(&path).map_err(refused)?;
+        // It was one when it was listed, which may be long ago: what a link leads to by now is somebody else's.
+        if !there.is_dir() {
+            return Err(refused(io::Error::new(io::ErrorKind::NotADirectory, "it is no directory any more")));
+        }
+        let mode = mode(&there);
         open_up(&path, Links::Keep, mode);
         let rest = Some(fs::read_dir(&path).map_err(refused)?);
         Ok(Self { path, mode, rest, below: Vec::new(), is_gone: true })

@@ -56,14 +56,6 @@ impl Place {
         }
         if !options.atomic {
             let (file, resumed) = in_place(sftp, remote, source, mode, options).await?;
-            let is_part = match resumed {
-                Resumed::NothingFound => true,
-                Resumed::From { from, .. } => from < details.length(),
-                Resumed::Anew { .. } | Resumed::NotAsked => false,
-            };
-            if is_part && attributes.permissions().is_none() {
-                attributes = without_more(&file, mode, attributes).await;
-            }
             // Only asked where it makes a difference.
             let may_leave = !options.resume && (options.sparse || details.is_sparse());
             let leaves_holes = may_leave && is_empty(&file).await;

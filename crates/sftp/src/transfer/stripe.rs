@@ -65,10 +65,10 @@ pub(crate) enum Same {
 
 /// Where the lanes of a file of so many bytes are to be, beside the first one.
 ///
-/// By itself one is enough where what it may have in flight fills a link of 1 Gb/s and half as much again. Each other connection has one at least, and takes turns with the rest. A file that
-/// is done in a few round trips is not worth the five that a channel takes. What may be resumed goes over one channel:
-/// over several, a part could have holes far behind its end. `MaxSessions` is 10 unless a server's configuration says
-/// otherwise, and others may need some.
+/// By itself one is enough where what it may have in flight fills a link of 1 Gb/s and half as much again. Each other
+/// connection has one at least, and takes turns with the rest. A file that is done in a few round trips is not worth the
+/// five that a channel takes. What may be resumed goes over one channel: over several, a part could have holes far behind
+/// its end. `MaxSessions` is 10 unless a server's configuration says otherwise, and others may need some.
 pub(crate) fn carriers(sftp: &Sftp, direction: Direction, length: u64, options: &Options) -> Vec<Carrier> {
     if options.resume {
         return Vec::new();

@@ -327,8 +327,12 @@ where
 /// the other side, or nobody ever wrote them.
 fn has_no_locks(error: &io::Error) -> bool {
     #[cfg(unix)]
-    let codes = [rustix::io::Errno::NOLCK, rustix::io::Errno::NOSYS, rustix::io::Errno::OPNOTSUPP]
-        .map(rustix::io::Errno::raw_os_error);
+    let codes = {
+        use rustix::io::Errno;
+
+        // The last two are one but on macOS, where `flock` says the last.
+        [Errno::NOLCK, Errno::NOSYS, Errno::OPNOTSUPP, Errno::NOTSUP].map(Errno::raw_os_error)
+    };
     // ERROR_INVALID_FUNCTION and ERROR_NOT_SUPPORTED.
     #[cfg(windows)]
     let codes = [1, 50];

@@ -60,3 +60,28 @@ async fn a_read_only_directory_that_stays_is_read_only_again() {
     assert!(!top.join("x").exists());
     fs::set_permissions(&top, fs::Permissions::from_mode(0o755)).unwrap();
 }
+
+/// Between the look at a directory's kind and the removal of what is in it, its siblings are removed.
+#[cfg(unix)]
+#[test]
+fn what_became_a_link_meanwhile_is_not_followed() {
+    let directory = directory();
+    let top = directory.path().join("top");
+    for name in ["top/a", "top/b", "elsewhere"] {
+        fs::create_dir_all(directory.path().join(name)).unwrap();
+    }
+    let others = ["top/a/x", "top/b/x", "elsewhere/x"].map(|name| file_with(&directory, name, b"x"));
+    let is_replaced = std::cell::Cell::new(false);
+    let removal = remove_dir_sparing(top.clone(), &|path, _| {
+        if path.ends_with("x") && !is_replaced.replace(true) {
+            let sibling = if path.starts_with(top.join("a")) { "b" } else { "a" };
+            fs::rename(top.join(sibling), directory.path().join("aside")).unwrap();
+            std::os::unix::fs::symlink(directory.path().join("elsewhere"), top.join(sibling)).unwrap();
+        }
+        false
+    });
+    assert!(is_replaced.get());
+    let error = removal.unwrap_err();
+    assert!(error.to_string().contains("no directory"), "{error}");
+    assert!(others[2].exists(), "what the link leads to is somebody else's");
+}

@@ -329,6 +329,7 @@ async fn a_file_that_is_cut_while_it_is_sent_spoils_nothing_else() {
         let path = cut.clone();
         let put = files
             .put_dir(here.path(), "there")
+            .preserve()
             .limit(NonZeroU64::new(4_000_000).unwrap())
             .progress(move |progress| {
                 if progress
@@ -344,6 +345,8 @@ async fn a_file_that_is_cut_while_it_is_sent_spoils_nothing_else() {
         assert_eq!(failures(&put), [(cut.to_str().unwrap().to_owned(), ErrorKind::Changed)]);
         assert_eq!(fs::read(host.folder().join("there/other")).unwrap(), b"other");
         assert_eq!((put.files, put.bytes), (1, 5), "{put:?}");
+        // With the length and the time of the original it would pass for a copy.
+        assert_eq!(fs::metadata(host.folder().join("there/below/cut")).unwrap().len(), 0);
         server.stop().await.unwrap();
     }
 }

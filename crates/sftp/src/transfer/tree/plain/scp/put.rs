@@ -271,6 +271,18 @@ impl Put<'_> {
         self.answer(remote).await
     }
 
+    /// Leaves nothing of a file that could not be read to its end: with the length and the times of the original it would
+    /// pass for a copy. Whatever comes of it, it is said that the file failed.
+    async fn empty(&mut self, name: &[u8], remote: &[u8]) -> Result<()> {
+        let head = [b"C0600 0 ", name, b"\n"].concat();
+        self.talk.say(head.into()).await?;
+        if self.answer(remote).await?.is_ok() {
+            self.talk.agree().await?;
+            let _ = self.answer(remote).await?;
+        }
+        Ok(())
+    }
+
     /// Whether the far side takes what it was just told of.
     async fn answer(&mut self, remote: &[u8]) -> Result<Result<()>> {
         loop {
@@ -343,6 +355,7 @@ impl Put<'_> {
         let answer = self.answer(&remote).await?;
         self.is_late = self.trip.options.preserve;
         if let Some(error) = failed {
+            self.empty(name, &remote).await?;
             return Ok(Err(error));
         }
         if answer.is_ok() {

@@ -86,8 +86,7 @@ async fn remove_file(sftp: &Sftp, path: &Bytes) -> Result<bool> {
 /// A directory but for what is excluded.
 async fn remove_sparing(sftp: &Sftp, rules: &Rules, path: Bytes, relative: Bytes) -> Result<bool> {
     let mut room = Kept::default();
-    let mode = sftp.symlink_metadata(&path).await?.permissions();
-    let mut open = vec![Level::list(sftp, (path, relative), mode, &mut room).await?];
+    let mut open = vec![Level::list(sftp, (path, relative), &mut room).await?];
     while let Some(level) = open.last_mut() {
         let Some((name, kind)) = level.names.pop() else {
             let is_gone = level.is_gone;
@@ -109,11 +108,11 @@ async fn remove_sparing(sftp: &Sftp, rules: &Rules, path: Bytes, relative: Bytes
         match kind {
             _ if rules.excludes(&relative, kind != Entry::File) => level.is_gone = false,
             Entry::File => drop(remove_file(sftp, &path).await?),
-            Entry::Directory(_) if open.len() > DEEPEST => {
+            Entry::Directory if open.len() > DEEPEST => {
                 let text = "the directories are deeper than any file system has them";
                 return Err(Error::new(ErrorKind::Protocol, "rmdir", text).at(&path));
             }
-            Entry::Directory(mode) => open.push(Level::list(sftp, (path, relative), mode, &mut room).await?),
+            Entry::Directory => open.push(Level::list(sftp, (path, relative), &mut room).await?),
         }
     }
     Ok(true)
@@ -130,20 +129,22 @@ struct Level {
     is_gone: bool,
 }
 
-/// What there is under a name, and a directory's permissions, as far as they are known.
+/// What there is under a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Entry {
     File,
-    Directory(Option<u32>),
+    Directory,
 }
 
 impl Level {
-    async fn list(
-        sftp: &Sftp,
-        (path, relative): (Bytes, Bytes),
-        mode: Option<u32>,
-        room: &mut Kept,
-    ) -> Result<Self> {
+    async fn list(sftp: &Sftp, (path, relative): (Bytes, Bytes), room: &mut Kept) -> Result<Self> {
+        // It was one when it was listed, which may be long ago: what a link leads to by now is somebody else's.
+        let there = sftp.symlink_metadata(&path).await?;
+        if there.kind().is_some_and(|kind| kind != FileKind::Directory) {
+            let text = "it is no directory any more";
+            return Err(Error::new(ErrorKind::NotADirectory, "rmdir", text).at(&path));
+        }
+        let mode = there.permissions();
         let was_shut = mode.filter(|_| is_shut(mode));
         if let Some(mode) = was_shut {
             open_up(sftp.engine(), &path, mode).await?;
@@ -154,7 +155,7 @@ impl Level {
         while let Some(entry) = listing.next_entry().await? {
             room.keep(entry.name().len(), &path)?;
             let kind = match entry.metadata().is_dir() {
-                true => Entry::Directory(entry.metadata().permissions()),
+                true => Entry::Directory,
                 false => Entry::File,
             };
             names.push((Bytes::copy_from_slice(entry.name()), kind));
