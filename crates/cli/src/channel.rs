@@ -26,13 +26,14 @@ const GOODBYE: Duration = Duration::from_millis(250);
 pub(crate) async fn with_files<T>(
     host: &HostPlan,
     means: MeansPlan,
+    signals: &mut Signals,
     printer: &mut Printer,
     work: impl AsyncFnOnce(&Files, &str, &mut Printer) -> Result<T, Stop>,
 ) -> Result<T, Stop> {
     let work = async |files: &Files, target: &str, _: &Further, printer: &mut Printer| {
         work(files, target, printer).await
     };
-    with_more_connections(host, means, Some(NonZeroUsize::MIN), printer, work).await
+    with_more_connections(host, means, Some(NonZeroUsize::MIN), signals, printer, work).await
 }
 
 /// The same, where the work may have more connections: so many in all as are `wanted`, or as [`Further`] thinks right.
@@ -43,13 +44,13 @@ pub(crate) async fn with_more_connections<T>(
     host: &HostPlan,
     means: MeansPlan,
     wanted: Option<NonZeroUsize>,
+    signals: &mut Signals,
     printer: &mut Printer,
     work: impl AsyncFnOnce(&Files, &str, &Further, &mut Printer) -> Result<T, Stop>,
 ) -> Result<T, Stop> {
-    let mut signals = Signals::listen()?;
     let person = Arc::new(Person::new(|name| std::env::var_os(name)));
-    let setup = connect::settings_for(&person, host, None, &mut signals, printer).await?;
-    let session = connect::connect(&setup, &mut signals, printer).await?;
+    let setup = connect::settings_for(&person, host, None, signals, printer).await?;
+    let session = connect::connect(&setup, signals, printer).await?;
     let target = session.target();
     let mut further = Further::none();
     let opening =

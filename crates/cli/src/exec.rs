@@ -34,18 +34,17 @@ const ENDING: Duration = Duration::from_secs(3);
 ///
 /// # Cancel safety
 /// Dropped, the remote process is ended as a dropped [`Child`] is.
-pub(crate) async fn run(plan: &ExecPlan, printer: &mut Printer) -> Result<u8, Stop> {
-    let mut signals = Signals::listen()?;
+pub(crate) async fn run(plan: &ExecPlan, signals: &mut Signals, printer: &mut Printer) -> Result<u8, Stop> {
     let mut setup =
-        connect::settings(&plan.host, plan.line.as_ref().map(Line::text), &mut signals, printer).await?;
+        connect::settings(&plan.host, plan.line.as_ref().map(Line::text), signals, printer).await?;
     let what = what::decide(plan, setup.run())?;
     let on_terminal = what::on_terminal(plan, setup.run(), &what, printer);
     if on_terminal {
         setup = setup.for_terminal();
     }
-    let session = connect::connect(&setup, &mut signals, printer).await?;
+    let session = connect::connect(&setup, signals, printer).await?;
     let Some(mut command) = what::command(&what, &setup, &session) else {
-        return only_connected(&session, &mut signals).await;
+        return only_connected(&session, signals).await;
     };
     if what::input(plan, setup.run()) == Input::None {
         command = command.no_stdin();
@@ -75,10 +74,10 @@ pub(crate) async fn run(plan: &ExecPlan, printer: &mut Printer) -> Result<u8, St
     }
     let code = match printer.format() {
         Format::Human if on_terminal => {
-            stream::run_on_terminal(child, &far, &mut signals, session.target(), printer).await
+            stream::run_on_terminal(child, &far, signals, session.target(), printer).await
         }
-        Format::Human => stream::run(child, &mut signals, session.target(), printer).await,
-        Format::Json => collect::run(child, &mut signals, session.target(), printer).await,
+        Format::Human => stream::run(child, signals, session.target(), printer).await,
+        Format::Json => collect::run(child, signals, session.target(), printer).await,
     };
     tokio::select! {
         _ = session.close(GOODBYE) => code,

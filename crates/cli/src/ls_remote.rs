@@ -10,6 +10,7 @@ use crate::failure::{FAILED, Failure, Stop};
 use crate::plan::{Format, ListPlan, MeansPlan};
 use crate::printer::Printer;
 use crate::remote_path;
+use crate::signals::Signals;
 
 use self::row::{Entry, Row};
 
@@ -23,8 +24,8 @@ const MOST_BYTES: usize = 256 * 1024 * 1024;
 ///
 /// # Cancel safety
 /// Dropped, nothing was changed.
-pub(crate) async fn run(plan: &ListPlan, printer: &mut Printer) -> Result<u8, Stop> {
-    with_files(&plan.host, MeansPlan::Best, printer, async |files, target, printer| {
+pub(crate) async fn run(plan: &ListPlan, signals: &mut Signals, printer: &mut Printer) -> Result<u8, Stop> {
+    with_files(&plan.host, MeansPlan::Best, signals, printer, async |files, target, printer| {
         let Listing { rows, refused } = listing(plan, files).await.map_err(|error| match error {
             Trouble::Sftp(error) => {
                 let failure = Failure::sftp(&error, target);

@@ -63,17 +63,27 @@ fn main() -> ExitCode {
 /// Carries out the task, says what went wrong, and returns the exit code.
 fn carry_out(task: &Task, printer: &mut Printer) -> u8 {
     match task {
-        Task::Exec(exec) => one_thread(printer, async |printer| exec::run(exec, printer).await),
-        Task::Transfer(plan) => one_thread(printer, async |printer| transfer::run(plan, printer).await),
-        Task::Sync(plan) => one_thread(printer, async |printer| sync::run(plan, printer).await),
-        Task::List(plan) => one_thread(printer, async |printer| ls_remote::run(plan, printer).await),
+        Task::Exec(exec) => {
+            one_thread(printer, async |signals, printer| exec::run(exec, signals, printer).await)
+        }
+        Task::Transfer(plan) => {
+            one_thread(printer, async |signals, printer| transfer::run(plan, signals, printer).await)
+        }
+        Task::Sync(plan) => {
+            one_thread(printer, async |signals, printer| sync::run(plan, signals, printer).await)
+        }
+        Task::List(plan) => {
+            one_thread(printer, async |signals, printer| ls_remote::run(plan, signals, printer).await)
+        }
         Task::TestConnection(host) => {
-            one_thread(printer, async |printer| test_connection::run(host, printer).await)
+            one_thread(printer, async |signals, printer| test_connection::run(host, signals, printer).await)
         }
         Task::SshConfig(host) => conclude_here(ssh_config::run(host, printer), printer),
-        Task::Demo => many_threads(printer, async |printer| demo::run(printer).await),
+        Task::Demo => many_threads(printer, async |signals, printer| {
+            signals.unless_interrupted(demo::run(printer)).await
+        }),
         Task::TestServer(server) => {
-            many_threads(printer, async |printer| test_server::run(server, printer).await)
+            many_threads(printer, async |signals, printer| test_server::run(server, signals, printer).await)
         }
         Task::Completions(shell) => {
             let mut script = Vec::new();
@@ -84,19 +94,27 @@ fn carry_out(task: &Task, printer: &mut Printer) -> u8 {
 }
 
 /// One connection is one flow of work: a second thread would only pass it back and forth.
-fn one_thread(printer: &mut Printer, work: impl AsyncFnOnce(&mut Printer) -> Result<u8, Stop>) -> u8 {
+fn one_thread(
+    printer: &mut Printer,
+    work: impl AsyncFnOnce(&mut Signals, &mut Printer) -> Result<u8, Stop>,
+) -> u8 {
     run_on(tokio::runtime::Builder::new_current_thread(), printer, work)
 }
 
 /// A server and its client in one process work at the same time.
-fn many_threads(printer: &mut Printer, work: impl AsyncFnOnce(&mut Printer) -> Result<u8, Stop>) -> u8 {
+fn many_threads(
+    printer: &mut Printer,
+    work: impl AsyncFnOnce(&mut Signals, &mut Printer) -> Result<u8, Stop>,
+) -> u8 {
     run_on(tokio::runtime::Builder::new_multi_thread(), printer, work)
 }
 
+/// Carries out the work and prints what came of it. One listener hears the signals of the whole time: one that came
+/// when the work had just ended would be lost on a second one.
 fn run_on(
     mut builder: tokio::runtime::Builder,
     printer: &mut Printer,
-    work: impl AsyncFnOnce(&mut Printer) -> Result<u8, Stop>,
+    work: impl AsyncFnOnce(&mut Signals, &mut Printer) -> Result<u8, Stop>,
 ) -> u8 {
     let runtime = match builder.enable_all().build() {
         Ok(runtime) => runtime,
@@ -106,9 +124,13 @@ fn run_on(
         }
     };
     let (code, is_midway) = runtime.block_on(async {
-        let result = work(printer).await;
+        let mut signals = match Signals::listen() {
+            Ok(signals) => signals,
+            Err(failure) => return (conclude_here(Err(failure.into()), printer), false),
+        };
+        let result = work(&mut signals, printer).await;
         let is_midway = matches!(result, Err(Stop::Midway(_)));
-        (conclude(result, printer).await, is_midway)
+        (conclude(result, &mut signals, printer).await, is_midway)
     });
     if is_midway {
         runtime.shutdown_timeout(LOCAL_FILES);
@@ -124,7 +146,7 @@ fn run_on(
 ///
 /// # Cancel safety
 /// Dropped, what is not yet written may be missing.
-async fn conclude(result: Result<u8, Stop>, printer: &mut Printer) -> u8 {
+async fn conclude(result: Result<u8, Stop>, signals: &mut Signals, printer: &mut Printer) -> u8 {
     let result = match result {
         Err(Stop::Quietly(code) | Stop::Midway(code)) => {
             let _ = tokio::time::timeout(LAST_WORDS, printer.settled()).await;
@@ -132,9 +154,10 @@ async fn conclude(result: Result<u8, Stop>, printer: &mut Printer) -> u8 {
         }
         other => other,
     };
-    let Ok(mut signals) = Signals::listen() else { return conclude_here(result, printer) };
     let result = match result {
+        // A signal does not undo what is done and told.
         Ok(code) => tokio::select! {
+            biased;
             written = printer.settled() => written.map(|()| code).map_err(Stop::from),
             signal = signals.next() => return signal.exit_code(),
         },
@@ -142,6 +165,7 @@ async fn conclude(result: Result<u8, Stop>, printer: &mut Printer) -> u8 {
     };
     let code = told(result, printer);
     tokio::select! {
+        biased;
         // What standard output has to do with it is told.
         _ = printer.settled() => code,
         signal = signals.next() => signal.exit_code(),

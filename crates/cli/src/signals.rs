@@ -117,7 +117,7 @@ mod imp {
     }
 
     /// The signals that this process ignores, as a mask; none where the system has no `/proc` to tell.
-    fn ignored() -> u64 {
+    pub(super) fn ignored() -> u64 {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
         mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
@@ -146,5 +146,28 @@ mod imp {
                 _ = self.2.recv() => Interrupt::HangUp,
             }
         }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::time::Duration;
+
+    use rustix::process::{Signal, getpid, kill_process};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_signal_that_comes_while_nobody_waits_is_there_for_whoever_waits_next() {
+        if imp::ignored() >> (Signal::HUP.as_raw() - 1) & 1 == 1 {
+            println!("skipped: SIGHUP is ignored here");
+            return;
+        }
+        let (mut signals, mut another) = (Signals::listen().unwrap(), Signals::listen().unwrap());
+        kill_process(getpid(), Signal::HUP).unwrap();
+        let limit = Duration::from_secs(60);
+        // It has come by the time that one listener has it.
+        assert_eq!(tokio::time::timeout(limit, another.next()).await.unwrap(), Interrupt::HangUp);
+        assert_eq!(tokio::time::timeout(limit, signals.next()).await.unwrap(), Interrupt::HangUp);
     }
 }

@@ -9,14 +9,15 @@ use crate::failure::{FAILED, Failure, Stop};
 use crate::plan::{MeansPlan, SyncPlan, SyncWay};
 use crate::printer::Printer;
 use crate::remote_path;
+use crate::signals::Signals;
 use crate::transfer::{Report, tree};
 
 /// Does it, says what came of it, and returns the exit code.
 ///
 /// # Cancel safety
 /// Dropped, temporary files are removed as a dropped [`TreeSync`] removes them.
-pub(crate) async fn run(plan: &SyncPlan, printer: &mut Printer) -> Result<u8, Stop> {
-    let report = with_files(&plan.host, MeansPlan::Best, printer, async |files, target, printer| {
+pub(crate) async fn run(plan: &SyncPlan, signals: &mut Signals, printer: &mut Printer) -> Result<u8, Stop> {
+    let report = with_files(&plan.host, MeansPlan::Best, signals, printer, async |files, target, printer| {
         let mut report = Report::in_lines(target);
         if plan.dry {
             report.dry();

@@ -28,10 +28,9 @@ const PROBE: &str = "true";
 ///
 /// # Cancel safety
 /// Dropped, the connection is closed.
-pub(crate) async fn run(plan: &HostPlan, printer: &mut Printer) -> Result<u8, Stop> {
-    let mut signals = Signals::listen()?;
+pub(crate) async fn run(plan: &HostPlan, signals: &mut Signals, printer: &mut Printer) -> Result<u8, Stop> {
     let person = Arc::new(Person::new(|name| std::env::var_os(name)));
-    let setup = connect::settings_for(&person, plan, None, &mut signals, printer).await?;
+    let setup = connect::settings_for(&person, plan, None, signals, printer).await?;
     let mut report = Report::new(plan.destination(), setup.connector().target().to_string());
     let tested = tokio::select! {
         tested = test(&setup, &mut report) => tested,

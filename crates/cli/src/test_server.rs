@@ -34,8 +34,11 @@ struct Told {
 ///
 /// # Cancel safety
 /// Dropped, the server ends.
-pub(crate) async fn run(plan: &TestServerPlan, printer: &mut Printer) -> Result<u8, Stop> {
-    let mut signals = Signals::listen()?;
+pub(crate) async fn run(
+    plan: &TestServerPlan,
+    signals: &mut Signals,
+    printer: &mut Printer,
+) -> Result<u8, Stop> {
     // Before anything that takes time: a parent that is gone by then could not be told from one that never was.
     let parent = match plan.life {
         Life::OfItsParent => Some(Parent::watch()?),
@@ -43,7 +46,7 @@ pub(crate) async fn run(plan: &TestServerPlan, printer: &mut Printer) -> Result<
     };
     let (builder, told, users) = setup(plan)?;
     let server = Arc::new(builder.start().await.map_err(|error| refused(&error))?);
-    let ended = serve(&server, told, users, parent, &mut signals, printer).await;
+    let ended = serve(&server, told, users, parent, signals, printer).await;
     if ended.is_err() || plan.unfired == Unfired::Fine {
         server.expect_unfired();
     }

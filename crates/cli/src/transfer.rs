@@ -15,6 +15,7 @@ use crate::further::Further;
 use crate::plan::{Manner, TransferPlan, Way};
 use crate::printer::Printer;
 use crate::remote_path;
+use crate::signals::Signals;
 
 use self::bar::Bar;
 use self::jobs::{Depth, Job, Kind, Name, Place};
@@ -24,7 +25,11 @@ pub(crate) use self::report::Report;
 ///
 /// # Cancel safety
 /// Dropped, temporary files are removed as a dropped [`Transfer`] removes them.
-pub(crate) async fn run(plan: &TransferPlan, printer: &mut Printer) -> Result<u8, Stop> {
+pub(crate) async fn run(
+    plan: &TransferPlan,
+    signals: &mut Signals,
+    printer: &mut Printer,
+) -> Result<u8, Stop> {
     let work = async |files: &Files, target: &str, further: &Further, printer: &mut Printer| {
         move_all(plan, (files, further), target, printer).await
     };
@@ -33,7 +38,7 @@ pub(crate) async fn run(plan: &TransferPlan, printer: &mut Printer) -> Result<u8
         Some(_) => Some(plan.manner.connections.unwrap_or(NonZeroUsize::MIN)),
         None => plan.manner.connections,
     };
-    let report = with_more_connections(&plan.host, plan.means, wanted, printer, work).await?;
+    let report = with_more_connections(&plan.host, plan.means, wanted, signals, printer, work).await?;
     report.print(printer)?;
     Ok(if report.is_good() { 0 } else { FAILED })
 }
