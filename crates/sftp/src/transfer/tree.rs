@@ -9,6 +9,7 @@ mod directories;
 mod extra;
 mod get;
 mod listing;
+mod moving;
 mod plain;
 mod put;
 mod report;

@@ -10,7 +10,7 @@ use crate::transfer::options::Options;
 use crate::transfer::summary::{Proof, Resumed, Summary, Verified};
 use crate::transfer::tree::Tree;
 use crate::transfer::tree::compare::{self, Both};
-use crate::transfer::tree::comparing::Candidate;
+use crate::transfer::tree::moving::Candidate;
 
 /// The side that has the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

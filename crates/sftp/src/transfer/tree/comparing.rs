@@ -2,25 +2,11 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::local::details::PERMISSIONS;
-use crate::transfer::tree::account::{Account, Ends};
 use crate::transfer::tree::compare::{self, Both};
+use crate::transfer::tree::moving::{Candidate, Moving};
 use crate::transfer::tree::room::BATCHES;
-use crate::transfer::tree::rules::{There, Verdict};
+use crate::transfer::tree::rules::Verdict;
 use crate::transfer::tree::{IN_PLACE, Tree};
-
-/// A file of the source.
-pub(super) trait Candidate {
-    /// The directory that it is in.
-    fn directory(&self) -> usize;
-    fn length(&self) -> Option<u64>;
-    fn modified(&self) -> Option<u32>;
-    /// The permissions of the original.
-    fn mode(&self) -> Option<u32>;
-    /// What the target has in its place, where that is compared.
-    fn there(&self) -> Option<There>;
-    fn both(&self) -> Both;
-    fn ends(&self) -> Ends<'_>;
-}
 
 /// Files of which only the content can tell whether they are the same.
 pub(super) struct Comparing<F> {
@@ -45,104 +31,79 @@ pub(super) struct ModesSet<F> {
     pub(super) set: Result<Vec<Result<()>>>,
 }
 
-/// A tree that is moved in one direction.
-pub(super) trait Compares<'a> {
-    type File: Candidate;
-
-    fn tree(&self) -> &'a Tree<'a>;
-    fn account(&mut self) -> &mut Account;
-    fn comparing(&mut self) -> &mut Comparing<Self::File>;
-    /// Begins to [`compare`] these, of which [`take_compared`](Self::take_compared) is told.
-    fn begin_batch(&mut self, files: Vec<Self::File>);
-    /// Begins to give these other permissions, of which [`take_modes_set`](Self::take_modes_set) is told.
-    fn begin_to_set_modes(&mut self, files: Vec<(Self::File, u32)>);
-    /// It has to be moved.
-    fn queue(&mut self, found: Self::File);
-    /// One thing less is to be done in a directory.
-    fn one_less(&mut self, number: usize);
-    /// # Errors
-    /// The channel is over, and this error comes from that.
-    fn failed(&mut self, found: &Self::File, error: Error) -> Result<()>;
-
+impl<F: Candidate> Moving<'_, F> {
     /// The file, where it is known that it has to be moved.
-    fn compared(&mut self, found: Self::File) -> Result<Option<Self::File>> {
-        let Some(rules) = &self.tree().rules else { return Ok(Some(found)) };
+    pub(super) fn compared(&mut self, found: F) -> Result<Option<F>> {
+        let Some(rules) = &self.tree.rules else { return Ok(Some(found)) };
         match rules.judge(found.length(), found.modified(), found.there()) {
             Verdict::Same => self.same(found),
             Verdict::Taken => {
                 let error = Error::new(ErrorKind::AlreadyExists, "sync", IN_PLACE).at(&found.both().remote);
                 self.failed(&found, error)?;
             }
-            Verdict::Doubtful => self.comparing().doubtful.push(found),
+            Verdict::Doubtful => self.comparing.doubtful.push(found),
             Verdict::Move => return Ok(self.unless_dry(found)),
         }
         Ok(None)
     }
 
     /// Where nothing is to be changed, it is only told.
-    fn unless_dry(&mut self, found: Self::File) -> Option<Self::File> {
-        if !self.tree().is_dry() {
+    fn unless_dry(&mut self, found: F) -> Option<F> {
+        if !self.tree.is_dry() {
             return Some(found);
         }
-        self.account().file(found.ends(), found.length().unwrap_or(0));
+        self.account.file(found.ends(), found.length().unwrap_or(0));
         self.one_less(found.directory());
         None
     }
 
     /// The target has its content. Where it has other permissions, these are all that it gets.
-    fn same(&mut self, found: Self::File) {
-        match self.tree().other_mode(&found) {
-            Some(mode) if !self.tree().is_dry() => return self.comparing().other_modes.push((found, mode)),
-            Some(_) => self.account().permissions(found.ends()),
-            None => self.account().unchanged(found.ends()),
+    fn same(&mut self, found: F) {
+        match self.tree.other_mode(&found) {
+            Some(mode) if !self.tree.is_dry() => return self.comparing.other_modes.push((found, mode)),
+            Some(_) => self.account.permissions(found.ends()),
+            None => self.account.unchanged(found.ends()),
         }
         self.one_less(found.directory());
     }
 
-    fn begin_to_compare(&mut self) {
-        while let Some(files) = self.comparing().batch() {
-            self.begin_batch(files);
-        }
-        while let Some(files) = self.comparing().batch_of_modes() {
-            self.begin_to_set_modes(files);
-        }
-    }
-
-    fn take_modes_set(&mut self, modes: ModesSet<Self::File>) -> Result<()> {
-        self.comparing().setting -= 1;
+    /// The files of them that have to be moved.
+    pub(super) fn take_modes_set(&mut self, modes: ModesSet<F>) -> Result<Vec<F>> {
+        self.comparing.setting -= 1;
+        let mut to_move = Vec::new();
         // Without a thread to set them there is nothing that could go on.
         for ((found, _), set) in modes.files.into_iter().zip(modes.set?) {
             match set {
                 Ok(()) => {
-                    self.account().permissions(found.ends());
+                    self.account.permissions(found.ends());
                     self.one_less(found.directory());
                 }
-                Err(error) if self.tree().sftp.is_closed() => return Err(error),
+                Err(error) if self.tree.sftp.is_closed() => return Err(error),
                 // It may be somebody else's, in a directory of this user: then it can still be replaced.
                 Err(error) => {
                     tracing::debug!(%error, "a file is moved since its permissions cannot be set");
-                    self.queue(found);
+                    to_move.push(found);
                 }
             }
         }
-        Ok(())
+        Ok(to_move)
     }
 
-    fn take_compared(&mut self, compared: Compared<Self::File>) -> Result<()> {
-        self.comparing().under_way -= 1;
+    /// The files of them that have to be moved.
+    pub(super) fn take_compared(&mut self, compared: Compared<F>) -> Result<Vec<F>> {
+        self.comparing.under_way -= 1;
+        let mut to_move = Vec::new();
         for (found, equal) in compared.files.into_iter().zip(compared.equal) {
             match equal {
                 Ok(Some(true)) => self.same(found),
                 Ok(equal) => {
-                    self.account().summary.uncompared += u64::from(equal.is_none());
-                    if let Some(found) = self.unless_dry(found) {
-                        self.queue(found);
-                    }
+                    self.account.summary.uncompared += u64::from(equal.is_none());
+                    to_move.extend(self.unless_dry(found));
                 }
                 Err(error) => self.failed(&found, error)?,
             }
         }
-        Ok(())
+        Ok(to_move)
     }
 }
 
@@ -157,7 +118,7 @@ impl<F> Comparing<F> {
     }
 
     /// The next files to be compared, if there are any and they may be now.
-    fn batch(&mut self) -> Option<Vec<F>> {
+    pub(super) fn batch(&mut self) -> Option<Vec<F>> {
         if self.under_way >= AT_ONCE || self.doubtful.is_empty() {
             return None;
         }
@@ -166,7 +127,7 @@ impl<F> Comparing<F> {
     }
 
     /// The next files to be given other permissions, likewise.
-    fn batch_of_modes(&mut self) -> Option<Vec<(F, u32)>> {
+    pub(super) fn batch_of_modes(&mut self) -> Option<Vec<(F, u32)>> {
         if self.setting >= AT_ONCE || self.other_modes.is_empty() {
             return None;
         }

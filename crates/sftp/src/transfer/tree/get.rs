@@ -7,7 +7,7 @@ mod listings;
 mod small;
 mod sync;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -19,20 +19,17 @@ use rustle_sftp_proto::{Attributes, FileKind, Request};
 use self::jobs::{Came, Event, Found, essential};
 use crate::error::{Error, ErrorKind, Result};
 use crate::local::details::Kind;
-use crate::local::tree::{self as local, Links};
+use crate::local::tree as local;
 use crate::path::join;
 use crate::read_dir::DirEntry;
 use crate::transfer::names;
 use crate::transfer::tree::account::Account;
-use crate::transfer::tree::already::Alone;
-use crate::transfer::tree::comparing::{Candidate as _, Compares as _, Comparing};
-use crate::transfer::tree::directories::{self, Directories, Directory};
-use crate::transfer::tree::extra::Extra;
+use crate::transfer::tree::directories::Directory;
 use crate::transfer::tree::listing::{LONGEST_NAME, Listing};
+use crate::transfer::tree::moving::{Moving, TOP};
 use crate::transfer::tree::report::TreeSummary;
 use crate::transfer::tree::routes::Routes;
-use crate::transfer::tree::targets::Targets;
-use crate::transfer::tree::{IN_PLACE, LinkPolicy, Linked, Tree};
+use crate::transfer::tree::{LinkPolicy, Tree};
 
 /// Fetches what is in `remote` into `local`.
 pub(super) async fn get(
@@ -45,7 +42,7 @@ pub(super) async fn get(
     let asked = if remote.is_empty() { Bytes::from_static(b".") } else { remote.clone() };
     let attributes = engine.submit(Request::Stat { path: asked.clone() });
     let real = engine.submit(Request::RealPath { path: asked });
-    let listing = Listing::open(tree.sftp, 0, remote.clone()).await;
+    let listing = Listing::open(tree.sftp, TOP, remote.clone()).await;
     let attributes = attributes.attributes("stat").await.unwrap_or_default();
     let listing = listing.map_err(|error| match attributes.kind() {
         // For a file OpenSSH answers that it is not there.
@@ -64,14 +61,9 @@ pub(super) async fn get(
         }
         false => local::create_dir_all(local.clone(), tree.options.preserve).await?,
     }
-    let top = Directory { real, ..Directory::from_there(remote.clone(), local, &attributes) };
+    let top = Directory { real, ..Directory::from_there(remote, local, &attributes) };
     let targets = jobs::targets(tree, &top).await?;
-    let mut get = Get::new(tree, account);
-    get.top = remote;
-    // Its number is 0, as it is the first.
-    get.targets.extend(targets.map(|targets| (0, targets)));
-    get.directories.add(None, top);
-    get.account.summary.directories = 1;
+    let mut get = Get::new(Moving::begin(tree, account, top, targets));
     get.listing = 1;
     get.paused.push(listing);
     get.run().await
@@ -79,10 +71,7 @@ pub(super) async fn get(
 
 /// A tree that is being fetched.
 struct Get<'a> {
-    tree: &'a Tree<'a>,
-    directories: Directories,
-    /// Directories that are to be listed, the last found first: so the tree is gone through in its depth.
-    waiting: Vec<usize>,
+    moving: Moving<'a, Found>,
     /// Listings that wait until less has been found.
     paused: Vec<Listing>,
     /// Small files, links and what has to be looked at.
@@ -101,25 +90,14 @@ struct Get<'a> {
     unwritten: usize,
     /// Of small files that were asked for and are not written yet.
     bytes: u64,
-    /// Where the tree begins on the server.
-    top: Bytes,
-    /// What the target has in directories that are being listed, where it is compared.
-    targets: HashMap<usize, Targets>,
-    comparing: Comparing<Found>,
     routes: Routes<'a>,
-    /// What only the target has.
-    extra: Extra<PathBuf>,
-    /// What only waits for that to be removed.
-    held: Vec<(Directory, Links)>,
-    account: Account,
 }
 
 impl<'a> Get<'a> {
-    fn new(tree: &'a Tree<'a>, account: Account) -> Self {
+    fn new(moving: Moving<'a, Found>) -> Self {
         Self {
-            tree,
-            directories: Directories::default(),
-            waiting: Vec::new(),
+            routes: Routes::new(moving.tree),
+            moving,
             paused: Vec::new(),
             found: VecDeque::new(),
             large: VecDeque::new(),
@@ -132,13 +110,6 @@ impl<'a> Get<'a> {
             fetching: 0,
             unwritten: 0,
             bytes: 0,
-            top: Bytes::new(),
-            targets: HashMap::new(),
-            comparing: Comparing::default(),
-            routes: Routes::new(tree),
-            extra: Extra::default(),
-            held: Vec::new(),
-            account,
         }
     }
 
@@ -170,7 +141,8 @@ impl<'a> Get<'a> {
 
     /// Begins as much as may be under way.
     fn begin(&mut self) {
-        let (tree, room) = (self.tree, self.tree.room);
+        let (tree, room) = (self.moving.tree, self.moving.tree.room);
+        self.begin_to_finish();
         while self.writing < WRITERS && !self.came.is_empty() {
             let rest = self.came.split_off(self.came.len().min(AT_ONCE));
             let batch = std::mem::replace(&mut self.came, rest);
@@ -216,8 +188,8 @@ impl<'a> Get<'a> {
             self.jobs.push(Box::pin(jobs::fetch_alone(tree, route, found)));
         }
         self.begin_to_list();
-        if self.listing == 0 && self.waiting.is_empty() && self.comparing.is_idle() {
-            self.tree.meter.expect_no_more();
+        if self.listing == 0 && self.moving.waiting.is_empty() && self.moving.comparing.is_idle() {
+            tree.meter.expect_no_more();
         }
     }
 
@@ -232,17 +204,15 @@ impl<'a> Get<'a> {
         match event {
             Event::Opened { number, is_here, opened } => match opened {
                 Ok((listing, targets)) => {
-                    self.account.summary.directories += 1;
-                    self.targets.extend(targets.map(|targets| (number, targets)));
+                    self.moving.made(number, targets);
                     self.paused.push(listing);
                 }
                 Err(error) => {
                     self.listing -= 1;
-                    let path = self.directories.at(number).map(|found| found.remote.clone());
-                    self.fail(&path.unwrap_or_default(), error)?;
+                    self.moving.directory_failed(number, error)?;
                     match is_here {
-                        true => self.one_less(number),
-                        false => self.not_made(number),
+                        true => self.moving.one_less(number),
+                        false => self.moving.leave(number),
                     }
                 }
             },
@@ -257,8 +227,8 @@ impl<'a> Get<'a> {
                     }
                     None => {
                         self.listing -= 1;
-                        self.listed(listing.number);
-                        self.one_less(listing.number);
+                        self.moving.listed(listing.number);
+                        self.moving.one_less(listing.number);
                     }
                 }
             }
@@ -268,15 +238,16 @@ impl<'a> Get<'a> {
             }
             Event::Linked { found, linked } => {
                 self.asking -= 1;
-                match linked {
-                    Ok(Linked::Made) => self.account.link(found.ends()),
-                    Ok(Linked::Same) => self.account.unchanged(found.ends()),
-                    Err(error) => self.fail(&found.remote, error)?,
-                }
-                self.one_less(found.directory);
+                self.moving.linked(&found, linked)?;
             }
-            Event::Compared(compared) => self.take_compared(compared)?,
-            Event::ModesSet(modes) => self.take_modes_set(modes)?,
+            Event::Compared(compared) => {
+                let to_move = self.moving.take_compared(compared)?;
+                to_move.into_iter().for_each(|found| self.queue(found));
+            }
+            Event::ModesSet(modes) => {
+                let to_move = self.moving.take_modes_set(modes)?;
+                to_move.into_iter().for_each(|found| self.queue(found));
+            }
             Event::Fetched { route, found, fetched } => {
                 self.asking -= 1;
                 self.routes.done(&route);
@@ -294,7 +265,8 @@ impl<'a> Get<'a> {
             }
             Event::Moved { route, found, moved } => {
                 self.routes.done(&route);
-                let small = found.attributes.size().filter(|size| self.tree.is_small_and_proved(*size));
+                let small =
+                    found.attributes.size().filter(|size| self.moving.tree.is_small_and_proved(*size));
                 match small {
                     Some(size) => {
                         self.asking -= 1;
@@ -305,35 +277,23 @@ impl<'a> Get<'a> {
                 match moved {
                     Err(error) if self.routes.is_lost(&route, &error) => {
                         if small.is_some() { &mut self.found } else { &mut self.large }.push_back(found);
-                        return Ok(());
                     }
-                    Ok(Alone::Moved(moved)) => self.account.alone(found.ends(), &moved),
-                    Ok(Alone::WasThere(there)) => self.account.was_there(found.ends(), &there),
-                    Err(error) => self.fail(&found.remote, error)?,
-                }
-                self.one_less(found.directory);
-            }
-            Event::Finished { number, finished } => {
-                if let Err(error) = finished {
-                    let path = self.directories.at(number).map(|found| found.remote.clone());
-                    self.fail(&path.unwrap_or_default(), error)?;
-                }
-                if let Some(above) = self.directories.remove(number) {
-                    self.one_less(above);
+                    moved => self.moving.moved(&found, moved)?,
                 }
             }
+            Event::Finished { number, finished } => self.moving.finished(number, finished)?,
         }
         Ok(())
     }
 
     /// Takes an entry of a listing.
     fn meet(&mut self, listing: &mut Listing, entry: Result<DirEntry>) -> Result<()> {
-        let Some(directory) = self.directories.at(listing.number) else { return Ok(()) };
+        let Some(directory) = self.moving.directories.at(listing.number) else { return Ok(()) };
         let entry = match entry {
             Ok(entry) => entry,
             Err(error) => {
                 let path = error.path().map_or_else(|| directory.remote.clone(), Bytes::copy_from_slice);
-                return self.fail(&path, error);
+                return self.moving.fail(&path, error);
             }
         };
         let name = entry.name();
@@ -350,33 +310,29 @@ impl<'a> Get<'a> {
         };
         let local = match local {
             Ok(local) => local,
-            Err(error) => return self.fail(&remote, error),
+            Err(error) => return self.moving.fail(&remote, error),
         };
         let attributes = essential(entry.metadata().attributes());
         let (kind, number) = (attributes.kind(), listing.number);
-        let Some(there) = self.target_of(number, name, &remote, kind) else { return Ok(()) };
-        self.directories.one_more(number);
+        let Some(there) = self.moving.there(number, &remote, kind.map(Kind::from)) else { return Ok(()) };
+        self.moving.directories.one_more(number);
         self.sort(Found { directory: number, remote, local, kind, attributes, there }, None)
     }
 
     /// What is done with it, by what it is; `real` is where a link leads.
     fn sort(&mut self, found: Found, real: Option<Bytes>) -> Result<()> {
         match found.kind {
-            Some(FileKind::Directory) => return self.directory(found, real),
+            Some(FileKind::Directory) => return self.moving.directory(found, real),
             Some(FileKind::File) => {
-                if let Some(found) = self.compared(found)? {
+                if let Some(found) = self.moving.compared(found)? {
                     self.queue(found);
                 }
             }
-            Some(FileKind::Symlink) if self.tree.links == LinkPolicy::Skip => {
-                self.account.skip(&found.remote, FileKind::Symlink);
-                self.one_less(found.directory);
+            Some(kind @ FileKind::Symlink) if self.moving.tree.links == LinkPolicy::Skip => {
+                self.moving.skip(&found, kind);
             }
             Some(FileKind::Symlink) | None => self.found.push_back(found),
-            Some(kind) => {
-                self.account.skip(&found.remote, kind);
-                self.one_less(found.directory);
-            }
+            Some(kind) => self.moving.skip(&found, kind),
         }
         Ok(())
     }
@@ -384,12 +340,7 @@ impl<'a> Get<'a> {
     fn looked(&mut self, found: Found, looked: Result<(Attributes, Option<Bytes>)>) -> Result<()> {
         let (attributes, real) = match looked {
             Ok(looked) => looked,
-            Err(error) => {
-                let number = found.directory;
-                self.fail(&found.remote, error)?;
-                self.one_less(number);
-                return Ok(());
-            }
+            Err(error) => return self.moving.failed(&found, error),
         };
         let attributes = essential(&attributes);
         // A server that does not say what it is now either has something that can be read, or an error.
@@ -402,44 +353,16 @@ impl<'a> Get<'a> {
         self.sort(Found { kind, attributes, ..found }, real)
     }
 
-    fn directory(&mut self, found: Found, real: Option<Bytes>) -> Result<()> {
-        let above = found.directory;
-        let real = real.or_else(|| {
-            let above = self.directories.at(above)?.real.as_ref()?;
-            let name = found.remote.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-            Some(join(above, name))
-        });
-        let refused = if real.as_ref().is_some_and(|real| self.directories.leads_back(above, real)) {
-            Some("the link leads back to a directory that it is in")
-        } else if self.waiting.len() >= directories::MOST_WAITING {
-            Some("more directories are waiting to be listed than are kept")
-        } else if found.there.is_some_and(|there| there.kind != Kind::Directory) {
-            Some(IN_PLACE)
-        } else {
-            None
-        };
-        if let Some(text) = refused {
-            let error = Error::new(ErrorKind::InvalidArgument, "get", text).at(&found.remote);
-            self.fail(&found.remote, error)?;
-            self.one_less(above);
-            return Ok(());
+    /// It has to be moved.
+    fn queue(&mut self, found: Found) {
+        let tree = self.moving.tree;
+        let size = found.attributes.size().unwrap_or(0);
+        self.routes.found(size, || (size > 0).then(|| found.remote.clone()));
+        tree.meter.expect(found.attributes.size());
+        match found.attributes.size() {
+            Some(size) if tree.is_small(size) => self.found.push_back(found),
+            _ => self.large.push_back(found),
         }
-        let is_new = found.there.is_none();
-        let below =
-            Directory { real, is_new, ..Directory::from_there(found.remote, found.local, &found.attributes) };
-        let number = self.directories.add(Some(above), below);
-        self.waiting.push(number);
-        Ok(())
-    }
-
-    /// # Errors
-    /// The channel is over, and this error comes from that.
-    fn fail(&mut self, path: &[u8], error: Error) -> Result<()> {
-        if self.tree.sftp.is_closed() {
-            return Err(error);
-        }
-        self.account.fail(path, error);
-        Ok(())
     }
 }
 

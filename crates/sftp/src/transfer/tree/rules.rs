@@ -94,15 +94,21 @@ impl From<&Details> for There {
 
 impl From<&Attributes> for There {
     fn from(attributes: &Attributes) -> Self {
-        let kind = match attributes.kind() {
-            // A server that does not say what it is has a file there, or an error when it is written.
-            Some(FileKind::File) | None => Kind::File,
-            Some(FileKind::Directory) => Kind::Directory,
-            Some(FileKind::Symlink) => Kind::Link,
-            Some(_) => Kind::Special,
-        };
+        // A server that does not say what it is has a file there, or an error when it is written.
+        let kind = attributes.kind().map_or(Kind::File, Kind::from);
         let mode = attributes.permissions().map(|mode| mode & 0o777);
         Self { kind, length: attributes.size(), modified: attributes.modified(), mode }
+    }
+}
+
+impl From<FileKind> for Kind {
+    fn from(kind: FileKind) -> Self {
+        match kind {
+            FileKind::File => Self::File,
+            FileKind::Directory => Self::Directory,
+            FileKind::Symlink => Self::Link,
+            _ => Self::Special,
+        }
     }
 }
 

@@ -5,7 +5,6 @@ use crate::local::target::{Durability, Finish, Placing};
 use crate::local::whole::Wanted;
 use crate::transfer::get as whole;
 use crate::transfer::tree::account::Ends;
-use crate::transfer::tree::comparing::Compares as _;
 use crate::transfer::tree::get::Get;
 use crate::transfer::tree::get::jobs::{Came, Found, Note};
 use crate::transfer::tree::get::small::Fetched;
@@ -15,7 +14,7 @@ impl Get<'_> {
         let size = found.attributes.size().unwrap_or(0);
         match fetched {
             Ok(Some(fetched)) => {
-                let options = self.tree.options;
+                let options = self.moving.tree.options;
                 let (placing, durability) = match options.atomic {
                     true => (Placing::Atomic, Durability::Synced),
                     false => (Placing::InPlace, Durability::Lazy),
@@ -46,9 +45,7 @@ impl Get<'_> {
             }
             Err(error) => {
                 self.bytes -= size;
-                let number = found.directory;
-                self.fail(&found.remote, error)?;
-                self.one_less(number);
+                self.moving.failed(&found, error)?;
             }
         }
         Ok(())
@@ -65,12 +62,12 @@ impl Get<'_> {
                     note.counted.done();
                     let ends =
                         Ends { source: &note.remote, destination: note.local.as_os_str().as_encoded_bytes() };
-                    self.account.file(ends, note.length);
-                    self.account.summary.changed += u64::from(note.changed);
+                    self.moving.account.file(ends, note.length);
+                    self.moving.account.summary.changed += u64::from(note.changed);
                 }
-                Err(error) => self.fail(&note.remote, error)?,
+                Err(error) => self.moving.fail(&note.remote, error)?,
             }
-            self.one_less(note.directory);
+            self.moving.one_less(note.directory);
         }
         Ok(())
     }

@@ -11,17 +11,20 @@ use crate::local::details::Kind;
 use crate::local::modes;
 use crate::local::tree::{self as local, Links};
 use crate::local::whole::{Wanted, write_small};
+use crate::path::join;
 use crate::read_dir::DirEntry;
 use crate::transfer::get as whole;
+use crate::transfer::names;
 use crate::transfer::progress::FileMeter;
 use crate::transfer::stripe::is_alike;
 use crate::transfer::tree::account::Ends;
 use crate::transfer::tree::already::{Alone, Side, already};
 use crate::transfer::tree::compare::Both;
-use crate::transfer::tree::comparing::{Candidate, Compared, ModesSet};
+use crate::transfer::tree::comparing::{Compared, ModesSet};
 use crate::transfer::tree::directories::Directory;
 use crate::transfer::tree::get::small::{self, Fetched};
 use crate::transfer::tree::listing::Listing;
+use crate::transfer::tree::moving::Candidate;
 use crate::transfer::tree::routes::Route;
 use crate::transfer::tree::rules::There;
 use crate::transfer::tree::targets::Targets;
@@ -41,6 +44,10 @@ pub(super) struct Found {
 }
 
 impl Candidate for Found {
+    const OPERATION: &'static str = "get";
+
+    type Target = PathBuf;
+
     fn directory(&self) -> usize {
         self.directory
     }
@@ -68,6 +75,27 @@ impl Candidate for Found {
 
     fn ends(&self) -> Ends<'_> {
         Ends { source: &self.remote, destination: self.local.as_os_str().as_encoded_bytes() }
+    }
+
+    fn real_in(&self, above: &[u8]) -> Bytes {
+        join(above, self.remote.rsplit(|byte| *byte == b'/').next().unwrap_or_default())
+    }
+
+    fn into_directory(self) -> Directory {
+        Directory::from_there(self.remote, self.local, &self.attributes)
+    }
+
+    fn source_of(directory: &Directory) -> &[u8] {
+        &directory.remote
+    }
+
+    fn target_of(directory: &Directory) -> &PathBuf {
+        &directory.local
+    }
+
+    fn target_in(directory: &Directory, name: &[u8]) -> Option<PathBuf> {
+        // It was listed here, so it is a name here.
+        names::join(&directory.local, name).ok()
     }
 }
 

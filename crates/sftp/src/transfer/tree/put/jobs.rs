@@ -11,14 +11,16 @@ use crate::local::details::{Details, Kind};
 use crate::local::tree::{self as local, Entry, Links, Listing};
 use crate::local::whole::{Small, read_small};
 use crate::open_up::{is_shut, open_up};
+use crate::path::join;
 use crate::transfer::place::Source;
 use crate::transfer::put as whole;
 use crate::transfer::temporary::Temporary;
 use crate::transfer::tree::account::Ends;
 use crate::transfer::tree::already::{Alone, Side, already};
 use crate::transfer::tree::compare::Both;
-use crate::transfer::tree::comparing::{Candidate, Compared, ModesSet};
+use crate::transfer::tree::comparing::{Compared, ModesSet};
 use crate::transfer::tree::directories::Directory;
+use crate::transfer::tree::moving::Candidate;
 use crate::transfer::tree::put::small;
 use crate::transfer::tree::rules::There;
 use crate::transfer::tree::targets::Targets;
@@ -36,6 +38,10 @@ pub(super) struct Found {
 }
 
 impl Candidate for Found {
+    const OPERATION: &'static str = "put";
+
+    type Target = Bytes;
+
     fn directory(&self) -> usize {
         self.directory
     }
@@ -63,6 +69,26 @@ impl Candidate for Found {
 
     fn ends(&self) -> Ends<'_> {
         Ends { source: self.local.as_os_str().as_encoded_bytes(), destination: &self.remote }
+    }
+
+    fn real_in(&self, above: &[u8]) -> Bytes {
+        local::below(above, self.local.file_name().unwrap_or_default().as_encoded_bytes())
+    }
+
+    fn into_directory(self) -> Directory {
+        Directory::from_here(self.remote, self.local, &self.details)
+    }
+
+    fn source_of(directory: &Directory) -> &[u8] {
+        directory.local.as_os_str().as_encoded_bytes()
+    }
+
+    fn target_of(directory: &Directory) -> &Bytes {
+        &directory.remote
+    }
+
+    fn target_in(directory: &Directory, name: &[u8]) -> Option<Bytes> {
+        Some(join(&directory.remote, name))
     }
 }
 

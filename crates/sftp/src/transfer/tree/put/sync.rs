@@ -6,128 +6,39 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
-use crate::error::{Error, Result};
-use crate::local::details::Kind;
-use crate::path::join;
-use crate::transfer::tree::account::Account;
+use crate::error::Result;
 use crate::transfer::tree::certain::settled;
-use crate::transfer::tree::comparing::{Compares, Comparing, compare};
-use crate::transfer::tree::extra::{Extra, Extraneous, below};
+use crate::transfer::tree::comparing::compare;
+use crate::transfer::tree::extra::Extra;
 use crate::transfer::tree::put::Put;
-use crate::transfer::tree::put::jobs::{self, Event, Found};
+use crate::transfer::tree::put::jobs::{self, Event};
 use crate::transfer::tree::report::TreeSummary;
 use crate::transfer::tree::room::LISTED_BY_REMOVAL;
-use crate::transfer::tree::rules::{Rules, There};
-use crate::transfer::tree::{LinkPolicy, Tree};
-
-impl<'a> Compares<'a> for Put<'a> {
-    type File = Found;
-
-    fn tree(&self) -> &'a Tree<'a> {
-        self.tree
-    }
-
-    fn account(&mut self) -> &mut Account {
-        &mut self.account
-    }
-
-    fn comparing(&mut self) -> &mut Comparing<Found> {
-        &mut self.comparing
-    }
-
-    fn begin_batch(&mut self, files: Vec<Found>) {
-        self.jobs.push(Box::pin(compare(self.tree, files).map(Event::Compared)));
-    }
-
-    fn begin_to_set_modes(&mut self, files: Vec<(Found, u32)>) {
-        self.jobs.push(Box::pin(jobs::set_modes(self.tree, files)));
-    }
-
-    fn queue(&mut self, found: Found) {
-        self.tree.meter.expect(Some(found.details.length()));
-        match self.tree.is_small(found.details.length()) {
-            true => self.found.push_back(found),
-            false => self.large.push_back(found),
-        }
-    }
-
-    /// Done itself, a directory is one thing less in the one that it is in.
-    fn one_less(&mut self, number: usize) {
-        self.ended(number);
-    }
-
-    fn failed(&mut self, found: &Found, error: Error) -> Result<()> {
-        self.fail(found.local.as_os_str().as_encoded_bytes(), error)?;
-        self.one_less(found.directory);
-        Ok(())
-    }
-}
+use crate::transfer::tree::rules::Rules;
 
 impl Put<'_> {
-    /// What the target has at a path in this directory; `None` for a path that is left alone.
-    pub(super) fn target_of(&mut self, number: usize, remote: &[u8], kind: Kind) -> Option<Option<There>> {
-        let Some(rules) = &self.tree.rules else { return Some(None) };
-        let name = remote.rsplit(|byte| *byte == b'/').next().unwrap_or(remote);
-        let is_excluded = rules.excludes(below(&self.top, remote), kind == Kind::Directory);
-        let may_be_directory = match kind {
-            Kind::Directory => true,
-            Kind::Link => self.tree.links == LinkPolicy::Follow,
-            Kind::File | Kind::Special => false,
-        };
-        let targets = self.targets.get_mut(&number);
-        let there = targets.and_then(|targets| targets.take(name, may_be_directory && !is_excluded));
-        (!is_excluded).then_some(there)
-    }
-
-    /// A directory was listed to its end: what of the target it did not name is extraneous.
-    pub(super) fn listed(&mut self, number: usize) {
-        let (Some(targets), Some(rules)) = (self.targets.remove(&number), &self.tree.rules) else { return };
-        let Some(directory) = self.directories.at(number).filter(|_| rules.delete) else { return };
-        let (left, new) = targets.left();
-        let left = left.into_iter().filter_map(|left| {
-            let path = join(&directory.remote, &left.name);
-            let relative = Bytes::copy_from_slice(below(&self.top, &path));
-            let is_excluded = rules.excludes(&relative, left.is_directory);
-            (!is_excluded).then_some(Extraneous { path, relative, left })
-        });
-        let relative = Bytes::copy_from_slice(below(&self.top, &directory.remote));
-        match self.extra.push(directory.remote.clone(), relative, new, left) {
-            None => self.directories.hold(number),
-            Some(new) => {
-                let new = self.extra.remembered(new.directories());
-                self.directories.remember(number, new);
-            }
+    /// Begins to find out which files are the same, and to give other permissions to those that are.
+    pub(super) fn begin_to_compare(&mut self) {
+        let tree = self.moving.tree;
+        while let Some(files) = self.moving.comparing.batch() {
+            self.jobs.push(Box::pin(compare(tree, files).map(Event::Compared)));
         }
-    }
-
-    /// All that is below a directory is done: where something of that is to be removed, what was put into the directory
-    /// tells of what it may be.
-    pub(super) fn watch(&mut self, number: usize) {
-        let Some(new) = self.directories.remembered(number) else { return };
-        match self.directories.at(number) {
-            Some(directory) if directory.is_held && !new.is_empty() => {
-                let relative = Bytes::copy_from_slice(below(&self.top, &directory.remote));
-                self.extra.watch(directory.remote.clone(), relative, new);
-            }
-            _ => self.extra.forget(&new),
+        while let Some(files) = self.moving.comparing.batch_of_modes() {
+            self.jobs.push(Box::pin(jobs::set_modes(tree, files)));
         }
     }
 
     /// Removes what only the target has, where all else went well, and gives directories what they are to have after that.
     pub(super) async fn conclude(mut self) -> Result<TreeSummary> {
-        let extra = std::mem::take(&mut self.extra);
-        if let Some(rules) = self.tree.rules.clone().filter(|_| !extra.is_empty()) {
-            match self.account.is_good() {
-                true => self.remove(&rules, extra).await?,
-                false => self.account.summary.kept = extra.count(),
-            }
+        if let Some((rules, extra)) = self.moving.take_extra() {
+            self.remove(&rules, extra).await?;
         }
         self.finish_held().await?;
-        Ok(self.account.summary)
+        Ok(self.moving.account.summary)
     }
 
     async fn remove(&mut self, rules: &Rules, extra: Extra<Bytes>) -> Result<()> {
-        let (tree, missed) = (self.tree, extra.missed());
+        let (tree, missed) = (self.moving.tree, extra.missed());
         let mut found = extra.into_directories().into_iter();
         let (mut looking, mut judged) = (FuturesUnordered::new(), Vec::new());
         loop {
@@ -143,8 +54,8 @@ impl Put<'_> {
         }
         let (certain, spared) = settled(judged);
         for spared in spared {
-            self.fail(&spared.path, spared.error)?;
-            self.account.summary.kept += spared.count as u64;
+            self.moving.fail(&spared.path, spared.error)?;
+            self.moving.account.summary.kept += spared.count as u64;
         }
         let (directories, files): (Vec<_>, Vec<_>) =
             certain.into_iter().partition(|extraneous| extraneous.left.is_directory);
@@ -157,15 +68,15 @@ impl Put<'_> {
                 removing.extend(all.by_ref().take(room).map(|one| remove::remove(tree, rules, one)));
                 let Some((path, removed)) = removing.next().await else { break };
                 match removed {
-                    Ok(true) => self.account.removed(&path),
+                    Ok(true) => self.moving.account.removed(&path),
                     // There is something in it that is left alone.
                     Ok(false) => {}
-                    Err(error) => self.fail(&path, error)?,
+                    Err(error) => self.moving.fail(&path, error)?,
                 }
             }
         }
         if let Some(error) = missed {
-            self.account.fail(b"", error);
+            self.moving.account.fail(b"", error);
         }
         Ok(())
     }
