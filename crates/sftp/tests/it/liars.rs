@@ -4,43 +4,9 @@ use std::future::Future;
 
 use bytes::Bytes;
 use rustle_sftp::{ErrorKind, Sftp};
-use rustle_sftp_proto::{
-    Attributes, ClientPacket, Framer, Handle, Hello, Limits, NameEntry, Reply, Request, ServerPacket, Status,
-    StatusCode,
-};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use rustle_sftp_proto::{Attributes, Handle, NameEntry, Reply, Request, Status, StatusCode};
 
-/// Does work at a server that answers so.
-async fn at<T>(answer: impl FnMut(Request) -> Reply, work: impl AsyncFnOnce(Sftp) -> T) -> T {
-    let (near, far) = tokio::io::duplex(64 * 1024);
-    let work = async {
-        let (reader, writer) = tokio::io::split(near);
-        work(Sftp::over(reader, writer).await.unwrap()).await
-    };
-    tokio::select! {
-        done = work => done,
-        () = serve(far, answer) => panic!("the client hung up"),
-    }
-}
-
-async fn serve(mut stream: DuplexStream, mut answer: impl FnMut(Request) -> Reply) {
-    let mut framer = Framer::new(Limits::default());
-    loop {
-        while let Some(packet) = framer.next_packet().unwrap() {
-            let packet = match ClientPacket::decode(packet, framer.limits()).unwrap() {
-                ClientPacket::Init(_) => ServerPacket::Version(Hello::new()),
-                ClientPacket::Request { id, request } => ServerPacket::Reply { id, reply: answer(request) },
-            };
-            stream.write_all(&packet.encode().unwrap().to_bytes()).await.unwrap();
-        }
-        let mut bytes = vec![0; 4096];
-        let count = stream.read(&mut bytes).await.unwrap();
-        if count == 0 {
-            return;
-        }
-        framer.push(Bytes::from(bytes).slice(..count));
-    }
-}
+use crate::scripted::at;
 
 /// Runs on a thread with so much stack as a runtime's threads have.
 fn on_a_thread<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {

@@ -17,6 +17,7 @@ mod listings;
 mod local;
 mod opening;
 mod resume;
+mod scripted;
 mod servers;
 mod sparse;
 mod support;

@@ -4,36 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 use rustle_sftp::{Sftp, TreeSummary};
-use rustle_sftp_proto::{
-    Attributes, ClientPacket, Framer, Handle, Hello, Limits, NameEntry, Reply, Request, ServerPacket, Status,
-    StatusCode,
-};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use rustle_sftp_proto::{Attributes, Handle, NameEntry, Reply, Request, Status, StatusCode};
 
 use super::*;
+use crate::scripted::at;
 
 const COMPOSED: &str = "\u{e9}";
 const DECOMPOSED: &str = "e\u{301}";
-
-/// Answers one request after the other, until the client goes.
-pub(super) async fn answering(mut stream: DuplexStream, mut answer: impl FnMut(Request) -> Reply) {
-    let mut framer = Framer::new(Limits::default());
-    loop {
-        while let Some(packet) = framer.next_packet().unwrap() {
-            let answer = match ClientPacket::decode(packet, framer.limits()).unwrap() {
-                ClientPacket::Init(_) => ServerPacket::Version(Hello::new()),
-                ClientPacket::Request { id, request } => ServerPacket::Reply { id, reply: answer(request) },
-            };
-            stream.write_all(&answer.encode().unwrap().to_bytes()).await.unwrap();
-        }
-        let mut bytes = vec![0; 4096];
-        let count = stream.read(&mut bytes).await.unwrap();
-        if count == 0 {
-            return;
-        }
-        framer.push(Bytes::from(bytes).slice(..count));
-    }
-}
 
 /// One directory, `/to`, as a file system keeps it that takes both spellings of an accent for one, and no dot at the end.
 struct Folding {
@@ -137,13 +114,8 @@ impl Folding {
 async fn synced(server: &mut Folding, name: &str) -> rustle_sftp::Result<TreeSummary> {
     let here = tempfile::tempdir().unwrap();
     old(&here.path().join(name), "new");
-    let (near, far) = tokio::io::duplex(64 * 1024);
-    let sync = async {
-        let (reader, writer) = tokio::io::split(near);
-        let sftp = Sftp::over(reader, writer).await.unwrap();
-        sftp.sync_to(here.path(), "/to").delete().await
-    };
-    tokio::join!(sync, answering(far, |request| server.answer(request))).0
+    let sync = async |sftp: Sftp| sftp.sync_to(here.path(), "/to").delete().await;
+    at(|request| server.answer(request), sync).await
 }
 
 #[tokio::test]

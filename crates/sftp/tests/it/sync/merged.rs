@@ -6,8 +6,8 @@ use bytes::Bytes;
 use rustle_sftp::{Sftp, TreeSummary};
 use rustle_sftp_proto::{Attributes, Handle, NameEntry, Reply, Request, Status, StatusCode};
 
-use super::folds::answering;
 use super::*;
+use crate::scripted::at;
 
 /// Directories and files by their paths in lower case.
 #[derive(Default)]
@@ -140,13 +140,8 @@ impl Merging {
         for file in files {
             old(&here.path().join(file), "new");
         }
-        let (near, far) = tokio::io::duplex(64 * 1024);
-        let sync = async {
-            let (reader, writer) = tokio::io::split(near);
-            let sftp = Sftp::over(reader, writer).await.unwrap();
-            sftp.sync_to(here.path(), "/to").delete().await.unwrap()
-        };
-        tokio::join!(sync, answering(far, |request| self.answer(request))).0
+        let sync = async |sftp: Sftp| sftp.sync_to(here.path(), "/to").delete().await.unwrap();
+        at(|request| self.answer(request), sync).await
     }
 
     /// The files that are there.
