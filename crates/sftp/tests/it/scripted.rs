@@ -31,8 +31,10 @@ pub(crate) async fn answering<R: Into<Option<Reply>>>(
                     answer(request).into().map(|reply| ServerPacket::Reply { id, reply })
                 }
             };
-            if let Some(packet) = packet {
-                stream.write_all(&packet.encode().unwrap().to_bytes()).await.unwrap();
+            if let Some(packet) = packet
+                && stream.write_all(&packet.encode().unwrap().to_bytes()).await.is_err()
+            {
+                return;
             }
         }
         let mut bytes = vec![0; 4096];

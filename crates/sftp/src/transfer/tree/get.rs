@@ -80,6 +80,8 @@ struct Get<'a> {
     large: VecDeque<Found>,
     came: Vec<Came>,
     jobs: FuturesUnordered<Pin<Box<dyn Future<Output = Event> + Send + 'a>>>,
+    /// Jobs that change something on this side.
+    here: usize,
     listing: usize,
     /// Listings whose next entries are under way.
     going_on: usize,
@@ -103,6 +105,7 @@ impl<'a> Get<'a> {
             large: VecDeque::new(),
             came: Vec::new(),
             jobs: FuturesUnordered::new(),
+            here: 0,
             listing: 0,
             going_on: 0,
             asking: 0,
@@ -128,15 +131,20 @@ impl<'a> Get<'a> {
         }
     }
 
-    /// Waits for what is being written, which would else go on behind the back of whoever is told that it is over.
+    /// Waits for what is being changed on this side, which would else go on behind the back of whoever is told that it is
+    /// over.
     async fn settle(&mut self) {
-        while self.writing > 0
+        while self.here > 0
             && let Some(event) = self.jobs.next().await
         {
-            if let Event::Written { .. } = event {
-                self.writing -= 1;
-            }
+            self.here -= usize::from(event.changes_here());
         }
+    }
+
+    /// Begins a job that changes something on this side.
+    fn begin_here(&mut self, job: impl Future<Output = Event> + Send + 'a) {
+        self.here += 1;
+        self.jobs.push(Box::pin(job));
     }
 
     /// Begins as much as may be under way.
@@ -147,7 +155,7 @@ impl<'a> Get<'a> {
             let rest = self.came.split_off(self.came.len().min(AT_ONCE));
             let batch = std::mem::replace(&mut self.came, rest);
             self.writing += 1;
-            self.jobs.push(Box::pin(jobs::write(batch)));
+            self.begin_here(jobs::write(batch));
         }
         while self.asking + self.listing.saturating_sub(room.listings) < room.files
             && self.at_once() < room.together
@@ -163,20 +171,20 @@ impl<'a> Get<'a> {
                 break;
             }
             self.asking += 1;
-            self.jobs.push(match found.kind {
+            match found.kind {
                 Some(FileKind::Symlink) if tree.links == LinkPolicy::Copy => {
-                    Box::pin(jobs::link(tree, found))
+                    self.begin_here(jobs::link(tree, found));
                 }
                 Some(FileKind::File) => {
                     self.bytes += size;
                     let route = self.routes.least();
-                    match tree.is_proved() {
+                    self.jobs.push(match tree.is_proved() {
                         true => boxed(jobs::fetch_alone(tree, route, found)),
                         false => boxed(jobs::fetch(tree, route, found, size)),
-                    }
+                    });
                 }
-                _ => Box::pin(jobs::look(tree, found)),
-            });
+                _ => self.jobs.push(Box::pin(jobs::look(tree, found))),
+            }
         }
         self.begin_to_compare();
         while self.fetching < room.large
@@ -201,6 +209,7 @@ impl<'a> Get<'a> {
     /// # Errors
     /// The channel is over.
     fn take(&mut self, event: Event) -> Result<()> {
+        self.here -= usize::from(event.changes_here());
         match event {
             Event::Opened { number, is_here, opened } => match opened {
                 Ok((listing, targets)) => {

@@ -3,12 +3,17 @@
 use std::collections::BTreeMap;
 use std::future::IntoFuture as _;
 use std::path::Path;
+use std::pin::pin;
 use std::time::Duration;
 
-use rustle_sftp::Sftp;
+use bytes::Bytes;
+use rustle_sftp::{ErrorKind, Sftp, TreeEvent};
+use rustle_sftp_proto::{Attributes, Handle, NameEntry, Reply, Request, Status, StatusCode};
 use rustle_testserver::{Cut, Fault, Sftp as Files, TestServer};
+use tokio::sync::oneshot;
 
 use super::{files, old};
+use crate::scripted::{answering, over};
 use crate::support::{When, dropped, finish, login, no_handles, open, serve_with};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -187,4 +192,61 @@ async fn trees_that_are_dropped_at_any_point_leave_no_handle_and_no_temporary_fi
         }
     }
     finish(sftp, server).await;
+}
+
+/// One file with other permissions than here, and a link, in a listing that never ends.
+fn listing() -> impl FnMut(Request) -> Option<Reply> {
+    let mut listed = false;
+    move |request| match request {
+        Request::OpenDir { .. } => Some(Reply::Handle(Handle::new("h"))),
+        Request::ReadDir { .. } if std::mem::replace(&mut listed, true) => None,
+        Request::ReadDir { .. } => {
+            let entry = |name, mode| {
+                let attributes = Attributes::new().with_permissions(mode).with_size(4);
+                NameEntry::new(name, Bytes::new(), attributes.with_times(1_000_000_000, 1_000_000_000))
+            };
+            Some(Reply::Name(vec![entry("link", 0o120_777), entry("file", 0o100_444)]))
+        }
+        _ => Some(Reply::Status(Status::from(StatusCode::FAILURE))),
+    }
+}
+
+#[test]
+fn a_sync_that_is_cut_off_is_not_over_while_permissions_are_being_set() {
+    // All that blocks has one thread, which is kept busy from the link on: it is told of right before the file is met.
+    let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).enable_all().build();
+    runtime.unwrap().block_on(async {
+        let here = tempfile::tempdir().unwrap();
+        let file = here.path().join("file");
+        old(&file, "same");
+        let is_set = || std::fs::metadata(&file).unwrap().permissions().readonly();
+        let (near, far) = tokio::io::duplex(64 * 1024);
+        let mut server = Box::pin(answering(far, listing()));
+        let ((release, busy), (tell, told)) = (std::sync::mpsc::channel::<()>(), oneshot::channel());
+        let mut once = Some((busy, tell));
+        let hold = move |_: &TreeEvent<'_>| {
+            if let Some((busy, tell)) = once.take() {
+                drop(tokio::task::spawn_blocking(move || busy.recv()));
+                tell.send(()).unwrap();
+            }
+        };
+        let mut sync = pin!(async { over(near).await.sync_from("/top", here.path()).each(hold).await });
+        tokio::select! {
+            ended = &mut sync => panic!("{ended:?}"),
+            () = &mut server => panic!("the client hung up"),
+            told = told => told.unwrap(),
+        }
+        drop(server);
+        for _ in 0..1000 {
+            tokio::select! {
+                biased;
+                ended = &mut sync => panic!("it is over, and they are set later: {}, {ended:?}", is_set()),
+                () = tokio::task::yield_now() => {}
+            }
+        }
+        assert!(!is_set());
+        release.send(()).unwrap();
+        let error = sync.await.unwrap_err();
+        assert_eq!((error.kind(), is_set()), (ErrorKind::Disconnected, true), "{error}");
+    });
 }

@@ -3,13 +3,10 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use rustle_sftp_proto::{
-    Attributes, ClientPacket, Framer, Handle, Hello, Limits, NameEntry, Reply, Request, ServerPacket, Status,
-    StatusCode,
-};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use rustle_sftp_proto::{Attributes, Handle, NameEntry, Reply, Request, Status, StatusCode};
 
 use super::*;
+use crate::scripted::at;
 
 const LINK: u32 = 0o120_777;
 const DIRECTORY: u32 = 0o040_755;
@@ -20,48 +17,28 @@ const ENDLESS: u32 = 0o100_600;
 const UNSAID: u32 = 0;
 
 /// Lists these names in `/top`, and a file `inside` in every other directory; files hold `evil`, and links lead to `to`.
+#[derive(Default)]
 struct Player {
-    stream: DuplexStream,
-    framer: Framer,
     names: Vec<(&'static str, u32)>,
     to: Bytes,
     endless: bool,
+    /// What is open, and whether it was listed.
+    open: HashMap<Bytes, (Bytes, bool)>,
+    number: u32,
 }
 
 impl Player {
-    async fn play(mut self) {
-        let mut open: HashMap<Bytes, (Bytes, bool)> = HashMap::new();
-        let mut number = 0_u32;
-        loop {
-            while let Some(packet) = self.framer.next_packet().unwrap() {
-                let answer = match ClientPacket::decode(packet, self.framer.limits()).unwrap() {
-                    ClientPacket::Init(_) => ServerPacket::Version(Hello::new()),
-                    ClientPacket::Request { id, request } => {
-                        number += 1;
-                        ServerPacket::Reply { id, reply: self.answer(request, &mut open, number) }
-                    }
-                };
-                self.stream.write_all(&answer.encode().unwrap().to_bytes()).await.unwrap();
-            }
-            let mut bytes = vec![0; 4096];
-            let count = self.stream.read(&mut bytes).await.unwrap();
-            if count == 0 {
-                return;
-            }
-            self.framer.push(Bytes::from(bytes).slice(..count));
-        }
-    }
-
-    fn answer(&self, request: Request, open: &mut HashMap<Bytes, (Bytes, bool)>, number: u32) -> Reply {
+    fn answer(&mut self, request: Request) -> Reply {
         let status = |code| Reply::Status(Status::from(code));
         match request {
             Request::OpenDir { path } | Request::Open { path, .. } => {
-                let handle = Bytes::copy_from_slice(&number.to_be_bytes());
-                open.insert(handle.clone(), (path, false));
+                self.number += 1;
+                let handle = Bytes::copy_from_slice(&self.number.to_be_bytes());
+                self.open.insert(handle.clone(), (path, false));
                 Reply::Handle(Handle::new(handle))
             }
             Request::ReadDir { handle } => {
-                let (path, listed) = open.get_mut(handle.as_bytes()).unwrap();
+                let (path, listed) = self.open.get_mut(handle.as_bytes()).unwrap();
                 if self.endless && path != "/top" {
                     return Reply::Name(Vec::new());
                 }
@@ -100,19 +77,11 @@ async fn fetched(
     let here = tempfile::tempdir().unwrap();
     let outside = here.path().join("outside");
     std::fs::create_dir(&outside).unwrap();
-    let (near, far) = tokio::io::duplex(64 * 1024);
     let to = Bytes::copy_from_slice(outside.as_os_str().as_encoded_bytes());
-    let player =
-        Player { stream: far, framer: Framer::new(Limits::default()), names: names.to_vec(), to, endless };
-    let transfer = async {
-        let (reader, writer) = tokio::io::split(near);
-        let sftp = Sftp::over(reader, writer).await.unwrap();
-        sftp.get_dir("/top", here.path().join("target")).links(policy).await.unwrap()
-    };
-    let summary = tokio::select! {
-        summary = transfer => summary,
-        () = player.play() => panic!("the client hung up"),
-    };
+    let mut player = Player { names: names.to_vec(), to, endless, ..Player::default() };
+    let target = here.path().join("target");
+    let transfer = async |sftp: Sftp| sftp.get_dir("/top", target).links(policy).await.unwrap();
+    let summary = at(|request| player.answer(request), transfer).await;
     assert_eq!(tree(&outside), Tree::new(), "something was written outside");
     let mut beside: Vec<_> =
         std::fs::read_dir(here.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -169,18 +138,9 @@ async fn sizes_that_no_sum_has_room_for_are_only_sizes() {
     assert_eq!((summary.files, summary.failures.len(), names), (2, 0, vec!["a".to_owned(), "b".to_owned()]));
 
     let here = tempfile::tempdir().unwrap();
-    let (near, far) = tokio::io::duplex(64 * 1024);
     let names = vec![("a", ENDLESS), ("b", ENDLESS), ("c", FILE)];
-    let framer = Framer::new(Limits::default());
-    let player = Player { stream: far, framer, names, to: Bytes::new(), endless: false };
-    let sync = async {
-        let (reader, writer) = tokio::io::split(near);
-        let sftp = Sftp::over(reader, writer).await.unwrap();
-        sftp.sync_from("/top", here.path()).dry_run().await.unwrap()
-    };
-    let summary = tokio::select! {
-        summary = sync => summary,
-        () = player.play() => panic!("the client hung up"),
-    };
+    let mut player = Player { names, ..Player::default() };
+    let sync = async |sftp: Sftp| sftp.sync_from("/top", here.path()).dry_run().await.unwrap();
+    let summary = at(|request| player.answer(request), sync).await;
     assert_eq!((summary.files, summary.bytes), (3, u64::MAX));
 }

@@ -10,7 +10,7 @@ impl Get<'_> {
     pub(super) fn begin_to_finish(&mut self) {
         for (number, directory) in std::mem::take(&mut self.moving.due) {
             let links = self.links_of(number);
-            self.jobs.push(Box::pin(jobs::finish(number, directory, links)));
+            self.begin_here(jobs::finish(number, directory, links));
         }
     }
 

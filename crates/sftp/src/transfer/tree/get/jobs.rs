@@ -158,6 +158,25 @@ pub(super) enum Event {
     },
 }
 
+impl Event {
+    /// Whether its job changed something on this side, which goes on where the job is dropped. What a file's own transfer
+    /// changes does not: it ends with it.
+    pub(super) fn changes_here(&self) -> bool {
+        match self {
+            Self::Opened { .. }
+            | Self::Linked { .. }
+            | Self::ModesSet(_)
+            | Self::Written { .. }
+            | Self::Finished { .. } => true,
+            Self::Listed { .. }
+            | Self::Looked { .. }
+            | Self::Compared(_)
+            | Self::Fetched { .. }
+            | Self::Moved { .. } => false,
+        }
+    }
+}
+
 /// Makes the directory here, and opens it there.
 pub(super) async fn open(tree: &Tree<'_>, number: usize, directory: Directory) -> Event {
     let mode = directory.mode.unwrap_or(0o777);

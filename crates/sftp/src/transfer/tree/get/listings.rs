@@ -23,7 +23,7 @@ impl Get<'_> {
         {
             let Some(directory) = self.moving.directories.at(number) else { continue };
             self.listing += 1;
-            self.jobs.push(Box::pin(jobs::open(tree, number, directory.clone())));
+            self.begin_here(jobs::open(tree, number, directory.clone()));
         }
         // All that may be listed at once have more directories than are kept: one goes on nevertheless.
         if self.jobs.is_empty()

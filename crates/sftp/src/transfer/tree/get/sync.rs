@@ -27,7 +27,7 @@ impl Get<'_> {
             self.jobs.push(Box::pin(compare(tree, files).map(Event::Compared)));
         }
         while let Some(files) = self.moving.comparing.batch_of_modes() {
-            self.jobs.push(Box::pin(jobs::set_modes(files)));
+            self.begin_here(jobs::set_modes(files));
         }
     }
 
