@@ -15,6 +15,7 @@ mod disk;
 pub(crate) mod ends;
 mod folds;
 mod merged;
+mod modes;
 mod removed;
 
 /// All files below a directory of this side.

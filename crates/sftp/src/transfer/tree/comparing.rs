@@ -25,10 +25,10 @@ pub(super) struct Compared<F> {
     equal: Vec<Result<Option<bool>>>,
 }
 
-/// Files that were to be given other permissions, and of each whether it has them.
+/// Files that were to be given other permissions, and those that each has now, as far as that is known.
 pub(super) struct ModesSet<F> {
     pub(super) files: Vec<(F, u32)>,
-    pub(super) set: Result<Vec<Result<()>>>,
+    pub(super) now: Result<Vec<Result<Option<u32>>>>,
 }
 
 impl<F: Candidate> Moving<'_, F> {
@@ -72,10 +72,15 @@ impl<F: Candidate> Moving<'_, F> {
         self.comparing.setting -= 1;
         let mut to_move = Vec::new();
         // Without a thread to set them there is nothing that could go on.
-        for ((found, _), set) in modes.files.into_iter().zip(modes.set?) {
-            match set {
-                Ok(()) => {
-                    self.account.permissions(found.ends());
+        for ((found, _), now) in modes.files.into_iter().zip(modes.now?) {
+            let before = found.there().and_then(|there| there.mode);
+            match now {
+                Ok(now) => {
+                    // FAT file systems, for one, take permissions and keep their own: told as set, they would be each time.
+                    match now.is_some() && now == before {
+                        true => self.account.unchanged(found.ends()),
+                        false => self.account.permissions(found.ends()),
+                    }
                     self.one_less(found.directory());
                 }
                 Err(error) if self.tree.sftp.is_closed() => return Err(error),

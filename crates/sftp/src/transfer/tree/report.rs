@@ -59,7 +59,7 @@ pub struct TreeSummary {
     /// that were proved to be in their places, where [`resume`](crate::TreeTransfer::resume) was asked for.
     pub unchanged: u64,
     /// Files that were the same already but for their permissions, which they were given, where the target was compared:
-    /// none of their bytes was moved.
+    /// none of their bytes was moved. One of a target that takes permissions without effect is [`unchanged`](Self::unchanged).
     pub permissions: u64,
     /// What only the target had, and was removed: a directory counts as one.
     pub removed: u64,

@@ -24,8 +24,9 @@ use crate::transfer::tree::{LinkPolicy, TreeTransfer, Way};
 /// place of what is there when it is whole and stored: whatever happens, there is the old file or the new one. Files and
 /// directories have the permissions and times of the originals. A file that is the same but for its permissions gets those,
 /// and none of its bytes is moved ([`permissions`](TreeSummary::permissions)); only where that is refused, as for a file of
-/// somebody else, it is moved. On Windows a file has one permission, that of being written to, and no other is compared
-/// there. What only the target has stays, unless [`delete`](Self::delete) says otherwise. Nothing is changed through a link
+/// somebody else, it is moved. Where they are taken without effect, as by a FAT file system, it stays as it is and counts
+/// as [`unchanged`](TreeSummary::unchanged); a dry run, which does not try, counts it under permissions. On Windows a file
+/// has one permission, that of being written to, and no other is compared there. What only the target has stays, unless [`delete`](Self::delete) says otherwise. Nothing is changed through a link
 /// below the target: a file takes a link's place, and a link in the place of a directory is a failure.
 ///
 /// A file that cannot be moved and a directory that cannot be read are each a [`Failure`](crate::Failure) in the

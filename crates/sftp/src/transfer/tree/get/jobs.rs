@@ -304,7 +304,18 @@ pub(super) async fn fetch_alone(tree: &Tree<'_>, route: Route, found: Found) -> 
 /// Gives files of this side other permissions.
 pub(super) async fn set_modes(files: Vec<(Found, u32)>) -> Event {
     let modes = files.iter().map(|(found, mode)| (found.local.clone(), *mode)).collect();
-    Event::ModesSet(ModesSet { files, set: modes::set(modes).await })
+    let set = match modes::set(modes).await {
+        Ok(set) => set,
+        Err(error) => return Event::ModesSet(ModesSet { files, now: Err(error) }),
+    };
+    let mut now = Vec::with_capacity(set.len());
+    for ((found, _), set) in files.iter().zip(set) {
+        now.push(match set {
+            Ok(()) => Ok(local::details(found.local.clone(), Links::Keep).await.ok().map(|now| now.mode())),
+            Err(error) => Err(error),
+        });
+    }
+    Event::ModesSet(ModesSet { files, now: Ok(now) })
 }
 
 pub(super) async fn finish(number: usize, directory: Directory, links: Links) -> Event {

@@ -272,19 +272,24 @@ pub(super) async fn send_alone(tree: &Tree<'_>, found: Found) -> Event {
     Event::Moved { found, moved }
 }
 
-/// Gives files of the server other permissions, with their requests under way together.
+/// Gives files of the server other permissions, with their requests under way together. What each has then is asked for
+/// right behind, which takes no round trip of its own: a server keeps the order of requests about one file.
 pub(super) async fn set_modes(tree: &Tree<'_>, files: Vec<(Found, u32)>) -> Event {
     let engine = tree.sftp.engine();
     let ask = |(found, mode): &(Found, u32)| {
-        let attributes = Attributes::new().with_permissions(*mode);
-        engine.submit(Request::SetStat { path: found.remote.clone(), attributes })
+        let (path, attributes) = (|| found.remote.clone(), Attributes::new().with_permissions(*mode));
+        let set = engine.submit(Request::SetStat { path: path(), attributes });
+        (set, engine.submit(Request::Lstat { path: path() }))
     };
     let asked: Vec<_> = files.iter().map(ask).collect();
-    let mut set = Vec::with_capacity(asked.len());
-    for asked in asked {
-        set.push(asked.done("setstat").await);
+    let mut now = Vec::with_capacity(asked.len());
+    for (set, there) in asked {
+        now.push(match set.done("setstat").await {
+            Ok(()) => Ok(there.attributes("lstat").await.ok().and_then(|there| There::from(&there).mode)),
+            Err(error) => Err(error),
+        });
     }
-    Event::ModesSet(ModesSet { files, set: Ok(set) })
+    Event::ModesSet(ModesSet { files, now: Ok(now) })
 }
 
 pub(super) async fn finish(tree: &Tree<'_>, number: usize, directory: Directory) -> Event {
