@@ -319,7 +319,14 @@ impl TreeTransfer {
     }
 
     async fn run(self) -> Result<TreeSummary> {
-        let Far::Sftp(sftp) = self.far.clone() else { return plain::run(self).await };
+        match self.far.clone() {
+            Far::Sftp(sftp) => self.by_sftp(&sftp).await,
+            Far::Commands(commands) => plain::run(self, plain::Means::Commands(commands)).await,
+            Far::Scp(scp) => plain::run(self, plain::Means::Scp(scp)).await,
+        }
+    }
+
+    async fn by_sftp(self, sftp: &Sftp) -> Result<TreeSummary> {
         let Self { far: _, way, mut options, links, keep_out, rules, watcher, listener } = self;
         let (hashes, questions) = Hashes::new();
         options.hashes = Some(hashes);
@@ -329,10 +336,10 @@ impl TreeTransfer {
             let limits = sftp.engine().limits().await?;
             let room = Room::new(limits, &options);
             let room = match &rules {
-                Some(rules) if rules.opens_to_compare(&sftp) => room.comparing(),
+                Some(rules) if rules.opens_to_compare(sftp) => room.comparing(),
                 _ => room,
             };
-            let tree = Tree { sftp: &sftp, options: &options, links, keep_out, rules, meter: &meter, room };
+            let tree = Tree { sftp, options: &options, links, keep_out, rules, meter: &meter, room };
             let account = Account::new(listener);
             match way {
                 Way::Get { remote, local } => {

@@ -151,7 +151,7 @@ impl Tree<'_> {
     /// What the permissions of a file of the target are to be, where they are others and are to be the original's. This
     /// side's system may know less of them than the other, and decides over no more.
     fn other_mode(&self, found: &impl Candidate) -> Option<u32> {
-        let wanted = self.options.mode.or_else(|| found.mode().filter(|_| self.options.preserve))?;
+        let wanted = found.mode().filter(|_| self.options.preserve)?;
         let there = found.there()?.mode?;
         let mode = there & !PERMISSIONS | wanted & PERMISSIONS;
         (mode != there).then_some(mode)

@@ -11,8 +11,9 @@ use bytes::Bytes;
 
 use crate::commands::Commands;
 use crate::error::{Error, ErrorKind, Result};
-use crate::files::{Far, Files};
+use crate::files::Files;
 use crate::path::checked;
+use crate::scp::Scp;
 use crate::transfer::options::Options;
 use crate::transfer::progress::{Meter, watched};
 use crate::transfer::tree::account::Account;
@@ -40,10 +41,16 @@ impl Files {
     }
 }
 
+/// What there is at a host without SFTP.
+pub(super) enum Means {
+    Commands(Commands),
+    Scp(Scp),
+}
+
 /// Carries out a transfer at a host without SFTP.
-pub(super) async fn run(transfer: TreeTransfer) -> Result<TreeSummary> {
+pub(super) async fn run(transfer: TreeTransfer, means: Means) -> Result<TreeSummary> {
     let begun = Instant::now();
-    let TreeTransfer { far, way, options, links, keep_out, rules, watcher, listener } = transfer;
+    let TreeTransfer { far: _, way, options, links, keep_out, rules, watcher, listener } = transfer;
     let (operation, top) = match &way {
         Way::Get { remote, .. } => ("get", remote.clone()),
         Way::Put { remote, .. } => ("put", remote.clone()),
@@ -59,13 +66,12 @@ pub(super) async fn run(transfer: TreeTransfer) -> Result<TreeSummary> {
     let meter = Meter::new();
     let account = Account::new(listener);
     let work = async {
-        let commands = match &far {
-            Far::Commands(commands) => commands,
-            Far::Scp(there) => {
+        let commands = match &means {
+            Means::Commands(commands) => commands,
+            Means::Scp(scp) => {
                 let trip = scp::Trip { options: &options, links, keep_out, meter: &meter, account };
-                return Box::pin(trip.run(there, way)).await;
+                return Box::pin(trip.run(scp, way)).await;
             }
-            Far::Sftp(_) => return Err(unsupported("SFTP goes another way")),
         };
         let plain = Plain {
             commands,
