@@ -1,15 +1,16 @@
 //! The one task of an SFTP channel: it sends what was handed over, and hands each answer to whoever waits for it.
 
-use std::collections::VecDeque;
+mod table;
+
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use rustle_sftp_proto::{Answer, ExtendedRequest, Framer, Handle, Request, Requests, ServerLimits};
-use tokio::sync::{Notify, mpsc, oneshot};
-use tokio::time::Instant;
+use bytes::BytesMut;
+use rustle_sftp_proto::{Answer, ExtendedRequest, Framer, Request, ServerLimits};
+use tokio::sync::{mpsc, oneshot};
 
+use self::table::{Table, Wanted};
 use crate::engine::{Failure, NO_LIMITS, Shared, Waiter, seconds};
 use crate::error::ErrorKind;
 use crate::link::{Far, Incoming, Link, Outgoing};
@@ -135,106 +136,6 @@ impl Over {
     }
 }
 
-/// The requests that are unanswered, between the half that sends and the half that receives.
-struct Table {
-    requests: Mutex<Requests<Wanted>>,
-    /// Handles that were opened for nobody, to be closed.
-    strays: Mutex<VecDeque<Handle>>,
-    stray: Notify,
-    asked: Notify,
-    /// Nothing is unanswered.
-    settled: Notify,
-    /// Who is told so.
-    settling: Mutex<Vec<oneshot::Sender<()>>>,
-    heard: Mutex<Instant>,
-}
-
-/// Who an answer is for.
-enum Wanted {
-    By(Waiter),
-    Limits,
-    Nobody,
-}
-
-impl Table {
-    fn new(framer: &Framer) -> Self {
-        Self {
-            requests: Mutex::new(Requests::new(framer.limits().clone())),
-            strays: Mutex::default(),
-            stray: Notify::new(),
-            asked: Notify::new(),
-            settled: Notify::new(),
-            settling: Mutex::default(),
-            heard: Mutex::new(Instant::now()),
-        }
-    }
-
-    /// Encodes a request behind `out`; what is returned goes next. `None`, and the waiter told, where it cannot be.
-    fn begin(&self, request: &Request, wanted: Wanted, out: &mut BytesMut) -> Option<Bytes> {
-        let mut requests = lock(&self.requests);
-        if requests.outstanding() == 0 {
-            *lock(&self.heard) = Instant::now();
-            self.asked.notify_one();
-        }
-        match requests.begin_into(request, wanted, out) {
-            Ok(payload) => Some(payload),
-            Err((error, wanted)) => {
-                if let Wanted::By(waiter) = wanted {
-                    let _ = waiter.tell(Err(Failure::new(ErrorKind::InvalidArgument, error.to_string())));
-                }
-                None
-            }
-        }
-    }
-
-    /// Resolves when requests have been unanswered for so long that nothing was heard.
-    async fn silence(&self, patience: Duration) {
-        loop {
-            while lock(&self.requests).outstanding() == 0 {
-                self.asked.notified().await;
-            }
-            // Longer than a clock can say is for ever.
-            let Some(until) = lock(&self.heard).checked_add(patience) else {
-                return std::future::pending().await;
-            };
-            if until <= Instant::now() {
-                return;
-            }
-            tokio::time::sleep_until(until).await;
-        }
-    }
-
-    fn give_up(&self) -> Vec<Waiter> {
-        let mut requests = lock(&self.requests);
-        let wanted = requests.abandon_all();
-        wanted
-            .filter_map(|wanted| if let Wanted::By(waiter) = wanted { Some(waiter) } else { None })
-            .collect()
-    }
-
-    fn close_stray(&self, handle: Handle) {
-        lock(&self.strays).push_back(handle);
-        self.stray.notify_one();
-    }
-
-    fn is_settled(&self) -> bool {
-        lock(&self.requests).outstanding() == 0
-    }
-
-    /// Tells those who wait for it, if nothing is unanswered and nothing is left to be closed.
-    fn tell_if_settled(&self) {
-        if self.is_settled() && lock(&self.strays).is_empty() {
-            for waiter in lock(&self.settling).drain(..) {
-                let _ = waiter.send(());
-            }
-        }
-    }
-
-    fn strays(&self) -> Vec<Request> {
-        lock(&self.strays).drain(..).map(|handle| Request::Close { handle }).collect()
-    }
-}
-
 /// Sends what is handed over, until all who could are gone.
 async fn send(
     queue: &mut mpsc::UnboundedReceiver<Job>,
@@ -258,7 +159,7 @@ async fn send(
                 Job::Limits => (Request::Extended(ExtendedRequest::Limits), Wanted::Limits),
                 Job::Tell(request) => (request, Wanted::Nobody),
                 Job::Settle(waiter) => {
-                    lock(&table.settling).push(waiter);
+                    table.tell_when_settled(waiter);
                     continue;
                 }
                 Job::End => {
@@ -328,7 +229,7 @@ async fn receive(incoming: &mut Incoming, mut framer: Framer, table: &Table, sha
             Ok(_) => {}
             Err(error) => return Over::Lost(error),
         }
-        *lock(&table.heard) = Instant::now();
+        table.hear();
         for piece in pieces.drain(..) {
             framer.push(piece);
         }
@@ -338,7 +239,7 @@ async fn receive(incoming: &mut Incoming, mut framer: Framer, table: &Table, sha
 /// Hands over every whole answer.
 fn take(framer: &mut Framer, table: &Table, shared: &Shared) -> Result<(), rustle_sftp_proto::Error> {
     while let Some(packet) = framer.next_segmented()? {
-        let answered = lock(&table.requests).answer(packet)?;
+        let answered = table.answer(packet)?;
         match answered.waiter {
             Wanted::By(waiter) => {
                 // Nobody waits for it any more: what was opened for them is closed.
@@ -381,10 +282,6 @@ fn must_be_sent(request: &Request) -> bool {
     matches!(request, Request::Close { .. })
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// How many requests are taken from the queue in one go.
 const BATCH: usize = 64;
 
@@ -405,6 +302,8 @@ const LARGEST_WRITE: u64 = 1024 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     #[tokio::test]
