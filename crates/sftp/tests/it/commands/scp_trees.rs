@@ -37,6 +37,17 @@ fn planted(top: &Path) {
     }
 }
 
+/// Does work by scp at each host, with a folder of this side.
+async fn at_each(hosts: impl IntoIterator<Item = Arc<Host>>, work: impl AsyncFn(&Host, &Files, &Path)) {
+    for host in hosts {
+        let server = host.serve().await;
+        let files = Files::by_scp(&login(&server).await).await.unwrap();
+        let here = tempfile::tempdir().unwrap();
+        work(&host, &files, here.path()).await;
+        server.stop().await.unwrap();
+    }
+}
+
 fn failures(summary: &TreeSummary) -> Vec<(String, ErrorKind)> {
     let told = |failure: &rustle_sftp::Failure| {
         (String::from_utf8_lossy(&failure.path).into_owned(), failure.error.kind())
@@ -48,11 +59,8 @@ fn failures(summary: &TreeSummary) -> Vec<(String, ErrorKind)> {
 
 #[tokio::test]
 async fn a_tree_goes_there_and_back_with_all_that_is_in_it() {
-    for host in hosts() {
-        let server = host.serve().await;
-        let files = Files::by_scp(&login(&server).await).await.unwrap();
-        let here = tempfile::tempdir().unwrap();
-        let (from, back) = (here.path().join("from"), here.path().join("to/back"));
+    at_each(hosts(), async |host, files, here| {
+        let (from, back) = (here.join("from"), here.join("to/back"));
         fs::create_dir(&from).unwrap();
         planted(&from);
         fs::create_dir(host.folder().join("up")).unwrap();
@@ -78,36 +86,31 @@ async fn a_tree_goes_there_and_back_with_all_that_is_in_it() {
                 assert_eq!(modified(back.join(path)), 1_500_000_000, "{path}");
             }
         }
-        server.stop().await.unwrap();
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn where_the_login_begins_is_a_directory_as_well() {
-    for host in hosts() {
-        let server = host.serve().await;
-        let files = Files::by_scp(&login(&server).await).await.unwrap();
-        let here = tempfile::tempdir().unwrap();
-        fs::create_dir_all(here.path().join("from/below")).unwrap();
-        fs::write(here.path().join("from/below/a"), "a").unwrap();
+    at_each(hosts(), async |host, files, here| {
+        fs::create_dir_all(here.join("from/below")).unwrap();
+        fs::write(here.join("from/below/a"), "a").unwrap();
         for remote in ["", ".", "below/.."] {
-            let put = files.put_dir(here.path().join("from"), remote).await.unwrap();
+            let put = files.put_dir(here.join("from"), remote).await.unwrap();
             assert!(put.is_complete() && (put.files, put.directories) == (1, 2), "{remote}: {put:?}");
             assert_eq!(host.names(), ["below"], "{remote}");
-            let got = here.path().join(format!("got{}", remote.len()));
+            let got = here.join(format!("got{}", remote.len()));
             let get = files.get_dir(remote, &got).await.unwrap();
             assert!(get.is_complete() && (get.files, get.directories) == (1, 2), "{remote}: {get:?}");
-            assert_eq!(things(&got), things(&here.path().join("from")), "{remote}");
+            assert_eq!(things(&got), things(&here.join("from")), "{remote}");
         }
-        server.stop().await.unwrap();
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn what_is_known_of_a_file_is_what_scp_says_of_it() {
-    for host in hosts() {
-        let server = host.serve().await;
-        let files = Files::by_scp(&login(&server).await).await.unwrap();
+    at_each(hosts(), async |host, files, _| {
         fs::create_dir(host.folder().join("dir")).unwrap();
         set_mode(&host.folder().join("dir"), 0o750);
         fs::write(host.folder().join("it's"), content(300_000)).unwrap();
@@ -123,26 +126,23 @@ async fn what_is_known_of_a_file_is_what_scp_says_of_it() {
         assert_eq!((directory.is_dir(), directory.permissions()), (true, Some(0o750)));
         assert!(files.metadata(".").await.unwrap().is_dir() && files.metadata("/").await.unwrap().is_dir());
         assert!(files.exists("dir").await.unwrap() && !files.exists("none").await.unwrap());
-        server.stop().await.unwrap();
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn links_are_followed_by_the_far_side_and_by_policy_on_this_one() {
-    for host in hosts() {
-        let server = host.serve().await;
-        let files = Files::by_scp(&login(&server).await).await.unwrap();
-        let here = tempfile::tempdir().unwrap();
-        for top in [here.path().join("tree"), host.folder().join("tree")] {
+    at_each(hosts(), async |host, files, here| {
+        for top in [here.join("tree"), host.folder().join("tree")] {
             fs::create_dir_all(top.join("dir")).unwrap();
             fs::write(top.join("dir/file"), "x").unwrap();
             symlink("dir/file", top.join("link")).unwrap();
             symlink("dir", top.join("also")).unwrap();
             symlink("none", top.join("broken")).unwrap();
         }
-        let tree = here.path().join("tree");
+        let tree = here.join("tree");
         for policy in [LinkPolicy::Skip, LinkPolicy::Follow] {
-            let got = here.path().join("got");
+            let got = here.join("got");
             let get = files.get_dir("tree", &got).links(policy).await.unwrap();
             assert_eq!(failures(&get), [("tree/broken".to_owned(), ErrorKind::NotFound)], "{policy:?}");
             assert_eq!((get.files, get.directories), (3, 3), "{policy:?}");
@@ -164,46 +164,39 @@ async fn links_are_followed_by_the_far_side_and_by_policy_on_this_one() {
         assert_eq!(failures(&followed), expected);
         assert_eq!(fs::read(host.folder().join("followed/also/file")).unwrap(), b"x");
         for refused in [
-            files.get_dir("tree", here.path().join("x")).links(LinkPolicy::Copy).await,
+            files.get_dir("tree", here.join("x")).links(LinkPolicy::Copy).await,
             files.put_dir(&tree, "x").links(LinkPolicy::Copy).await,
         ] {
             assert_eq!(refused.unwrap_err().kind(), ErrorKind::Unsupported);
         }
-        assert!(!here.path().join("x").exists() && !host.folder().join("x").exists());
-        server.stop().await.unwrap();
-    }
+        assert!(!here.join("x").exists() && !host.folder().join("x").exists());
+    })
+    .await;
 }
 
 /// The far side follows it until its system refuses.
 #[tokio::test]
 async fn a_circle_of_links_of_the_far_side_ends() {
-    for host in hosts().into_iter().take(1) {
-        let server = host.serve().await;
-        let files = Files::by_scp(&login(&server).await).await.unwrap();
+    at_each(hosts().into_iter().take(1), async |host, files, here| {
         fs::create_dir_all(host.folder().join("tree")).unwrap();
         symlink(".", host.folder().join("tree/again")).unwrap();
-        let here = tempfile::tempdir().unwrap();
-        let get = files.get_dir("tree", here.path().join("got")).await.unwrap();
+        let get = files.get_dir("tree", here.join("got")).await.unwrap();
         assert!(get.directories < 300 && get.failures.len() == 1, "{get:?}");
-        server.stop().await.unwrap();
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn what_cannot_be_moved_is_told_and_the_rest_goes_on() {
-    for host in hosts() {
-        let server = host.serve().await;
-        let files = Files::by_scp(&login(&server).await).await.unwrap();
-        let here = tempfile::tempdir().unwrap();
-        for top in [here.path().join("tree"), host.folder().join("tree")] {
+    at_each(hosts(), async |host, files, here| {
+        for top in [here.join("tree"), host.folder().join("tree")] {
             fs::create_dir_all(top.join("c/below")).unwrap();
             for file in ["a", "b", "c/below/d", "d"] {
                 fs::write(top.join(file), content(100_000)).unwrap();
             }
             assert!(std::process::Command::new("mkfifo").arg(top.join("pipe")).status().unwrap().success());
         }
-        let (tree, got, sent) =
-            (here.path().join("tree"), here.path().join("got"), host.folder().join("sent"));
+        let (tree, got, sent) = (here.join("tree"), here.join("got"), host.folder().join("sent"));
         for target in [&got, &sent] {
             fs::create_dir_all(target.join("a")).unwrap();
             fs::write(target.join("c"), "in the way").unwrap();
@@ -234,17 +227,14 @@ async fn what_cannot_be_moved_is_told_and_the_rest_goes_on() {
             }
             assert_eq!(fs::read(top.join("c")).unwrap(), b"in the way");
         }
-        server.stop().await.unwrap();
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn what_cannot_be_begun_is_an_error_and_makes_nothing() {
-    for host in hosts() {
-        let server = host.serve().await;
-        let files = Files::by_scp(&login(&server).await).await.unwrap();
-        let here = tempfile::tempdir().unwrap();
-        let (tree, got) = (here.path().join("tree"), here.path().join("got"));
+    at_each(hosts(), async |host, files, here| {
+        let (tree, got) = (here.join("tree"), here.join("got"));
         fs::create_dir(&tree).unwrap();
         fs::write(host.folder().join("file"), "x").unwrap();
         let kind = |summary: Result<TreeSummary, rustle_sftp::Error>| summary.unwrap_err().kind();
@@ -253,7 +243,7 @@ async fn what_cannot_be_begun_is_an_error_and_makes_nothing() {
         assert_eq!(kind(files.put_dir(&tree, "none/x").await), ErrorKind::NotFound);
         assert_eq!(kind(files.put_dir(&tree, "file").await), ErrorKind::NotADirectory);
         assert_eq!(kind(files.put_dir(&tree, "file/x").await), ErrorKind::NotADirectory);
-        assert_eq!(kind(files.put_dir(here.path().join("none"), "x").await), ErrorKind::Local);
+        assert_eq!(kind(files.put_dir(here.join("none"), "x").await), ErrorKind::Local);
         assert_eq!(kind(files.put_dir(&tree, "new\nline").await), ErrorKind::InvalidName);
         for refused in [
             files.put_dir(&tree, "x").atomic().await,
@@ -264,8 +254,8 @@ async fn what_cannot_be_begun_is_an_error_and_makes_nothing() {
             assert_eq!(kind(refused), ErrorKind::Unsupported);
         }
         assert!(!got.exists() && host.names() == ["file"], "{:?}", host.names());
-        server.stop().await.unwrap();
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -318,17 +308,14 @@ async fn what_the_account_may_not_read_or_fill_is_told_by_its_path() {
 /// As many bytes as were promised go there, and what they are is said behind them: what comes next is understood.
 #[tokio::test]
 async fn a_file_that_is_cut_while_it_is_sent_spoils_nothing_else() {
-    for host in hosts().into_iter().take(1) {
-        let server = host.serve().await;
-        let files = Files::by_scp(&login(&server).await).await.unwrap();
-        let here = tempfile::tempdir().unwrap();
-        let cut = here.path().join("below/cut");
-        fs::create_dir(here.path().join("below")).unwrap();
+    at_each(hosts().into_iter().take(1), async |host, files, here| {
+        let cut = here.join("below/cut");
+        fs::create_dir(here.join("below")).unwrap();
         fs::write(&cut, content(8_000_000)).unwrap();
-        fs::write(here.path().join("other"), "other").unwrap();
+        fs::write(here.join("other"), "other").unwrap();
         let path = cut.clone();
         let put = files
-            .put_dir(here.path(), "there")
+            .put_dir(here, "there")
             .preserve()
             .limit(NonZeroU64::new(4_000_000).unwrap())
             .progress(move |progress| {
@@ -347,8 +334,8 @@ async fn a_file_that_is_cut_while_it_is_sent_spoils_nothing_else() {
         assert_eq!((put.files, put.bytes), (1, 5), "{put:?}");
         // With the length and the time of the original it would pass for a copy.
         assert_eq!(fs::metadata(host.folder().join("there/below/cut")).unwrap().len(), 0);
-        server.stop().await.unwrap();
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
