@@ -11,6 +11,8 @@ use crate::error::{Error, ErrorKind};
 use crate::local::details::{Details, Kind};
 use crate::local::driver::{broken_off, off_thread};
 use crate::local::preserve::Preserved;
+#[cfg(unix)]
+use crate::local::preserve::set_mode;
 use crate::local::{failed, refused};
 use crate::transfer::names;
 
@@ -334,8 +336,33 @@ pub(super) fn open_up(path: &Path, links: Links, mode: u32) {
 /// Gives a directory permissions, as far as this user may.
 #[cfg(unix)]
 pub(super) fn set_dir_mode(path: &Path, links: Links, mode: u32) {
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(mode & 0o7777);
-    let _ = open_for_attributes(path, links).and_then(|directory| directory.set_permissions(mode));
+    let mode = mode & 0o7777;
+    let _ = match open_for_attributes(path, links) {
+        // Permissions can be given to one that may not be read.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => set_unread_mode(path, links, mode),
+        Err(error) => Err(error),
+        Ok(directory) => set_mode(&directory, mode),
+    };
+}
+
+/// Only a path below `/proc` gives permissions to what was opened without being read, and says that it is a directory.
+#[cfg(target_os = "linux")]
+fn set_unread_mode(path: &Path, links: Links, mode: u32) -> io::Result<()> {
+    use rustix::fs::{Mode, OFlags};
+    use std::os::fd::AsRawFd as _;
+    let no_follow = if links == Links::Keep { OFlags::NOFOLLOW } else { OFlags::empty() };
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC | no_follow;
+    let opened = rustix::fs::open(path, flags, Mode::empty())?;
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+    fs::set_permissions(format!("/proc/self/fd/{}", opened.as_raw_fd()), mode)
+}
+
+#[cfg(all(unix, not(target_os = "linux")))]
+fn set_unread_mode(path: &Path, links: Links, mode: u32) -> io::Result<()> {
+    use rustix::fs::{AtFlags, CWD, Mode, RawMode};
+    let flags = if links == Links::Keep { AtFlags::SYMLINK_NOFOLLOW } else { AtFlags::empty() };
+    let mode = Mode::from_raw_mode(RawMode::try_from(mode).map_err(io::Error::other)?);
+    Ok(rustix::fs::chmodat(CWD, path, mode, flags)?)
 }
 
 /// On Windows no attribute of a directory keeps anybody from writing in it.

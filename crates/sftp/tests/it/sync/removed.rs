@@ -76,32 +76,32 @@ mod as_an_ordinary_user {
         set(path, 0o555);
     }
 
-    /// Stale directories that are read-only are removed, and stay as they are where something in them is excluded.
-    async fn emptied(sync: &impl Fn() -> TreeSync, to: &Path) {
+    /// Stale directories with these permissions are removed, and stay as they are where something in them is excluded.
+    async fn emptied(sync: &impl Fn() -> TreeSync, to: &Path, mode: u32) {
         let sealed = ["stale/in", "stale"];
         for excluded in [None, Some("nothing"), Some("*.keep")] {
             old(&to.join("stale/x"), "x");
             old(&to.join("stale/in/y"), "y");
             old(&to.join("stale/in/z.keep"), "z");
-            sealed.iter().for_each(|name| set(&to.join(name), 0o555));
+            sealed.iter().for_each(|name| set(&to.join(name), mode));
             let summary = match excluded {
                 Some(pattern) => sync().exclude(pattern).await.unwrap(),
                 None => sync().await.unwrap(),
             };
-            assert_eq!(summary.failures.len(), 0, "{excluded:?}: {summary:#?}");
+            assert_eq!(summary.failures.len(), 0, "{mode:o}, {excluded:?}: {summary:#?}");
             let stays = excluded == Some("*.keep");
             assert_eq!(
                 (summary.removed, to.join("stale").exists()),
                 (u64::from(!stays), stays),
-                "{excluded:?}"
+                "{mode:o}, {excluded:?}"
             );
             if stays {
-                assert!(!to.join("stale/in/y").exists() && to.join("stale/in/z.keep").exists());
-                for name in sealed {
-                    let mode = std::fs::metadata(to.join(name)).unwrap().mode();
-                    assert_eq!(mode & 0o777, 0o555, "{name}");
+                sealed.iter().rev().for_each(|name| {
+                    let found = std::fs::metadata(to.join(name)).unwrap().mode();
+                    assert_eq!(found & 0o777, mode, "{name}");
                     set(&to.join(name), 0o755);
-                }
+                });
+                assert!(!to.join("stale/in/y").exists() && to.join("stale/in/z.keep").exists());
             }
         }
     }
@@ -129,6 +129,8 @@ mod as_an_ordinary_user {
             old(&to.join("d/below/deep/stale"), "x");
             old(&to.join("d/below/gone/x"), "x");
             sealed.iter().for_each(|name| seal(&to.join(name)));
+            // It can be neither listed nor filled.
+            set(&to.join(sealed[0]), 0o100);
             set(&from.join("d"), 0o755);
             old(&from.join("d/a"), "changed");
             old(&from.join("d/new"), "new");
@@ -143,7 +145,9 @@ mod as_an_ordinary_user {
                 set(&to.join(name), 0o755);
                 set(&from.join(name), 0o755);
             }
-            emptied(&sync, &to).await;
+            for mode in [0o555, 0o300, 0] {
+                emptied(&sync, &to, mode).await;
+            }
         }
         finish(sftp, server).await;
     }
