@@ -13,7 +13,8 @@ use crate::local::tree::{Links, open_up, set_dir_mode};
 const REMOVE: &str = "remove local file";
 
 /// Removes a file, or a directory with all that is in it but what `spared` says of its path: true where nothing of it is
-/// left. Links are removed and never followed. A directory that its owner may not write in is opened up first.
+/// left. Links are removed and never followed. A directory that its owner may not write in is opened up first; one that
+/// stays gets its permissions back, after an error as well.
 ///
 /// # Errors
 /// [`ErrorKind::Local`](crate::ErrorKind::Local) where something cannot be removed, with its path; the rest is left.
@@ -39,16 +40,23 @@ pub(super) fn remove_dir_sparing(
     spared: &impl Fn(&Path, bool) -> bool,
 ) -> Result<bool, Error> {
     let mut open = vec![Level::of(path)?];
+    let removed = remove_levels(&mut open, spared);
+    // The innermost first: in one that is shut again no other can be reached.
+    open.iter().rev().for_each(Level::shut);
+    removed
+}
+
+/// Removes the outermost of these. After an error those are left that are still there.
+fn remove_levels(open: &mut Vec<Level>, spared: &impl Fn(&Path, bool) -> bool) -> Result<bool, Error> {
     while let Some(level) = open.last_mut() {
         if let Some(below) = level.next_directory(spared)? {
             open.push(Level::of(below)?);
             continue;
         }
         let is_gone = level.is_gone;
-        if is_gone {
-            fs::remove_dir(&level.path).map_err(|error| refused(REMOVE, &level.path, error))?;
-        } else if level.mode & 0o700 != 0o700 {
-            set_dir_mode(&level.path, Links::Keep, level.mode);
+        match is_gone {
+            true => fs::remove_dir(&level.path).map_err(|error| refused(REMOVE, &level.path, error))?,
+            false => level.shut(),
         }
         open.pop();
         match open.last_mut() {
@@ -82,8 +90,25 @@ impl Level {
         }
         let mode = mode(&there);
         open_up(&path, Links::Keep, mode);
-        let rest = Some(fs::read_dir(&path).map_err(refused)?);
-        Ok(Self { path, mode, rest, below: Vec::new(), is_gone: true })
+        let listed = fs::read_dir(&path).map_err(refused);
+        let mut level = Self { path, mode, rest: None, below: Vec::new(), is_gone: true };
+        match listed {
+            Ok(rest) => {
+                level.rest = Some(rest);
+                Ok(level)
+            }
+            Err(error) => {
+                level.shut();
+                Err(error)
+            }
+        }
+    }
+
+    /// Gives it the permissions that it had.
+    fn shut(&self) {
+        if self.mode & 0o700 != 0o700 {
+            set_dir_mode(&self.path, Links::Keep, self.mode);
+        }
     }
 
     /// The next directory in it that is to be removed, when the files before it are.

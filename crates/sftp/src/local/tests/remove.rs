@@ -61,6 +61,36 @@ async fn a_read_only_directory_that_stays_is_read_only_again() {
     fs::set_permissions(&top, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
+#[cfg(unix)]
+#[test]
+fn what_an_error_leaves_is_read_only_again() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = directory();
+    let top = directory.path().join("top");
+    let modes = [("top/in/deep", 0o300), ("top/in", 0o555), ("top", 0o1500)];
+    fs::create_dir_all(top.join("in/deep")).unwrap();
+    file_with(&directory, "top/in/deep/x", b"");
+    for (name, mode) in modes {
+        fs::set_permissions(directory.path().join(name), fs::Permissions::from_mode(mode)).unwrap();
+    }
+    // Something is put into the innermost one behind the removal's back.
+    let is_filled = std::cell::Cell::new(false);
+    let removal = remove_dir_sparing(top.clone(), &|path, _| {
+        if path.ends_with("x") && !is_filled.replace(true) {
+            fs::remove_file(path).unwrap();
+            fs::create_dir(path).unwrap();
+        }
+        false
+    });
+    assert!(is_filled.get());
+    super::assert_local(&removal.unwrap_err(), &top.join("in/deep/x"), "on this side");
+    for (name, mode) in modes.into_iter().rev() {
+        let path = directory.path().join(name);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, mode, "{name}");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+}
+
 /// Between the look at a directory's kind and the removal of what is in it, its siblings are removed.
 #[cfg(unix)]
 #[test]
