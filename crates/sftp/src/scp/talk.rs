@@ -120,30 +120,49 @@ impl Talk {
         Ok(self.records.data(most))
     }
 
-    /// Nothing more is said on this side, and nothing more may come.
+    /// Nothing more is said on this side, and nothing more may come. Of several errors the first is told; one that is only
+    /// about times or permissions stands back behind others.
     pub(crate) async fn finish(&mut self) -> Result<()> {
-        match self.last_word().await? {
+        let mut word: Option<Bytes> = None;
+        self.say_no_more().await;
+        while let Some(late) = self.late_word().await? {
+            if word.as_ref().is_none_or(|word| is_about_attributes(word) && !is_about_attributes(&late)) {
+                word = Some(late);
+            }
+        }
+        match word {
             Some(text) => Err(self.told(&text, None)),
             None => Ok(()),
         }
     }
 
-    /// As [`finish`](Self::finish), where an error may come late: its text.
-    pub(crate) async fn last_word(&mut self) -> Result<Option<Bytes>> {
+    /// As [`finish`](Self::finish), where errors may come late and are to be told one by one: their texts. One that is fatal
+    /// is the error.
+    pub(crate) async fn last_words(&mut self) -> Result<Vec<Bytes>> {
+        let mut words = Vec::new();
         self.say_no_more().await;
-        let mut word = None;
+        while let Some(late) = self.late_word().await? {
+            words.push(late);
+            if words.len() > MOST_LATE {
+                let text = format!("`scp` told of more than {MOST_LATE} errors when all was sent");
+                return Err(self.error(ErrorKind::Protocol, text));
+            }
+        }
+        Ok(words)
+    }
+
+    /// The next error that comes when nothing more is said here.
+    async fn late_word(&mut self) -> Result<Option<Bytes>> {
         loop {
             match self.records.next() {
                 Ok(None) => {}
-                Ok(Some(Record::Error { text, .. })) => {
-                    word.get_or_insert(text);
-                    continue;
-                }
+                Ok(Some(Record::Error { text, is_fatal: false })) => return Ok(Some(text)),
+                Ok(Some(Record::Error { text, is_fatal: true })) => return Err(self.told(&text, None)),
                 Ok(Some(other)) => return Err(self.unexpected(&other)),
                 Err(broken) => return Err(self.broken(&broken)),
             }
             if !self.more().await? {
-                return Ok(word);
+                return Ok(None);
             }
         }
     }
@@ -238,6 +257,14 @@ impl Talk {
     }
 }
 
+/// Whether it is said of the times or the permissions of something that is there otherwise. Some say two things of a file,
+/// and one of a directory after they have answered for it. No record is refused by these words.
+pub(crate) fn is_about_attributes(text: &[u8]) -> bool {
+    [&b": set times: "[..], b": set mode: "]
+        .iter()
+        .any(|words| text.windows(words.len()).any(|window| window == *words))
+}
+
 /// Opening is about no path.
 fn about(error: Error, path: &[u8]) -> Error {
     if path.is_empty() { error } else { error.at(path) }
@@ -260,3 +287,6 @@ const SILENCE: Duration = Duration::from_secs(300);
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 const MOST_SAID: usize = 4096;
+
+/// Of what was sent last, times and permissions can still fail.
+const MOST_LATE: usize = 64;

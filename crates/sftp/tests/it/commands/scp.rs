@@ -181,3 +181,26 @@ async fn a_put_that_the_far_side_gives_up_shows_its_reason() {
     assert_eq!(error.kind(), ErrorKind::NoSpace, "{error}");
     server.stop().await.unwrap();
 }
+
+/// What is only about times does not hide that the disk was full.
+#[tokio::test]
+async fn of_what_is_said_behind_a_file_the_gravest_is_told() {
+    for said in [
+        "\x01scp: config: set times: no\n\x01scp: config: No space left on device\n",
+        "\x01scp: config: No space left on device\n\x01scp: config: set mode: Permission denied\n",
+        "\x01scp: config: set times: no\n\x02scp: config: No space left on device\n",
+    ] {
+        let server = serve_with(device().command_fn("scp -t c*", async move |mut call: Call| {
+            let sent = call.stdout().send(["\0\0\0", said].concat()).await;
+            while call.stdin().chunk().await.is_some() {}
+            if sent.is_ok() { Exit::Code(1) } else { Exit::Silent }
+        }))
+        .await;
+        let files = Files::by_scp(&login(&server).await).await.unwrap();
+        let here = tempfile::NamedTempFile::new().unwrap();
+        fs::write(here.path(), "a").unwrap();
+        let error = files.put(here.path(), "config").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NoSpace, "{error}");
+        server.stop().await.unwrap();
+    }
+}

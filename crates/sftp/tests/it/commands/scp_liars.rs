@@ -151,6 +151,51 @@ async fn names_that_come_twice_are_too_long_or_lie_too_deep_are_left_out() {
     server.stop().await.unwrap();
 }
 
+/// A far side that takes a directory, and says this when all was sent.
+async fn put_and_hear(said: &'static str) -> rustle_sftp::Result<rustle_sftp::TreeSummary> {
+    let server = serve_with(device().command_fn("scp -r -p -d -t*", async move |mut call: Call| {
+        let mut heard = Vec::new();
+        // It is told of times, of the directory and of its end.
+        for lines in 0..=3 {
+            while heard.iter().filter(|byte| **byte == b'\n').count() < lines {
+                let Some(more) = call.stdin().chunk().await else { return Exit::Code(1) };
+                heard.extend_from_slice(&more);
+            }
+            let sent = call.stdout().send(Bytes::from_static(b"\0")).await;
+            if sent.is_err() {
+                return Exit::Silent;
+            }
+        }
+        let sent = call.stdout().send(Bytes::from_static(said.as_bytes())).await;
+        while call.stdin().chunk().await.is_some() {}
+        if sent.is_ok() { Exit::Code(1) } else { Exit::Silent }
+    }))
+    .await;
+    let files = Files::by_scp(&login(&server).await).await.unwrap();
+    let here = tempfile::tempdir().unwrap();
+    let put = files.put_dir(here.path(), "tree").preserve().await;
+    server.stop().await.unwrap();
+    put
+}
+
+#[tokio::test]
+async fn whatever_is_said_at_the_end_is_told() {
+    let times = "\x01scp: tree: set times: Operation not permitted\n";
+    let mode = "\x01scp: tree: set mode: Operation not permitted\n";
+    let put = put_and_hear("").await.unwrap();
+    assert!(put.is_complete(), "{put:?}");
+    let put =
+        put_and_hear("\x01scp: tree: set times: no\n\x01scp: tree: set mode: No space left\n").await.unwrap();
+    let kinds: Vec<_> = put.failures.iter().map(|failure| failure.error.kind()).collect();
+    assert_eq!(kinds, [ErrorKind::Failure, ErrorKind::NoSpace], "{put:?}");
+    // What is fatal is hidden by nothing that came before it.
+    let fatal: &str =
+        Box::leak([times, mode, "\x02scp: No space left on device\n"].concat().into_boxed_str());
+    assert_eq!(put_and_hear(fatal).await.unwrap_err().kind(), ErrorKind::NoSpace);
+    let endless: &str = Box::leak(times.repeat(1000).into_boxed_str());
+    assert_eq!(put_and_hear(endless).await.unwrap_err().kind(), ErrorKind::Protocol);
+}
+
 /// A link that stands where something is to come is not followed.
 #[tokio::test]
 async fn nothing_is_written_through_a_link() {

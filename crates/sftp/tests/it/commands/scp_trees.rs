@@ -104,6 +104,17 @@ async fn where_the_login_begins_is_a_directory_as_well() {
             assert!(get.is_complete() && (get.files, get.directories) == (1, 2), "{remote}: {get:?}");
             assert_eq!(things(&got), things(&here.join("from")), "{remote}");
         }
+        // What has no name there gets no permissions by this protocol, which is told.
+        let from = here.join("from");
+        set_mode(&from, 0o750);
+        set_mode(&from.join("below"), 0o710);
+        let before = fs::metadata(host.folder()).unwrap().permissions().mode();
+        let put = files.put_dir(&from, ".").preserve().await.unwrap();
+        assert_eq!(failures(&put), [(from.to_str().unwrap().to_owned(), ErrorKind::Unsupported)]);
+        assert_eq!((put.files, put.directories), (1, 2), "{put:?}");
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode(&host.folder().join("below")) & 0o777, 0o710);
+        assert_eq!(mode(host.folder()), before);
     })
     .await;
 }

@@ -1,7 +1,7 @@
 //! A directory that `scp -r -f` sends.
 //!
 //! The far side says what comes, and waits for consent: what is refused it leaves out, and goes on. It follows links by itself,
-//! and a circle of them ends where its system or [`DEEPEST`] says so.
+//! and a circle of them ends where its system, [`DEEPEST`] or [`MOST_DIRECTORIES`] says so.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -136,15 +136,13 @@ impl Get<'_> {
     async fn directory(&mut self, mode: u32, times: Option<Times>, name: &[u8]) -> Result<()> {
         let remote = join(&self.remote, name);
         let made = match self.place(name) {
-            Ok(_) if self.levels.len() >= DEEPEST => {
-                let text =
-                    format!("more than {DEEPEST} directories are in one another: links may lead around");
-                Err(Error::new(ErrorKind::InvalidArgument, "get", text).at(&remote))
-            }
-            Ok(place) => {
-                let made = local::make_dir(place.clone(), mode, self.trip.options.preserve).await;
-                made.map(|()| place)
-            }
+            Ok(place) => match too_many(self.levels.len(), self.trip.account.summary.directories) {
+                Some(error) => Err(error.at(&remote)),
+                None => {
+                    let made = local::make_dir(place.clone(), mode, self.trip.options.preserve).await;
+                    made.map(|()| place)
+                }
+            },
             Err(error) => Err(error),
         };
         match made {
@@ -301,8 +299,27 @@ fn path_in<'a>(text: &'a [u8], directory: &[u8]) -> Option<&'a [u8]> {
     path.strip_prefix(directory)?.starts_with(b"/").then_some(path)
 }
 
+/// Why no directory more is taken in so many that are in one another, and after so many of all.
+fn too_many(open: usize, taken: u64) -> Option<Error> {
+    let text = if open >= DEEPEST {
+        format!("more than {DEEPEST} directories are in one another: links may lead around")
+    } else if taken >= MOST_DIRECTORIES {
+        format!("more than {MOST_DIRECTORIES} directories came: links may lead around")
+    } else {
+        return None;
+    };
+    let error = Error::new(ErrorKind::InvalidArgument, "get", text);
+    Some(error.with_hint(
+        "the far side follows links: look for those that lead to what they are in, or fetch its parts",
+    ))
+}
+
 /// Of honest trees none is as deep. Links that lead around are followed by the far side until its system refuses.
 const DEEPEST: usize = 256;
+
+/// Systems follow 40 links in one path: two of them in a directory that lead to it make 2^40 directories. The sources of the
+/// largest systems have less than a fifth of this.
+const MOST_DIRECTORIES: u64 = 1 << 18;
 
 const LONGEST_PATH: usize = 4096;
 
@@ -325,6 +342,15 @@ mod tests {
         }
         for (asked, name) in [("a/b", "a"), ("b", "c"), ("b", ""), ("b/", "")] {
             assert!(!is_meant(asked.as_bytes(), name.as_bytes()), "{asked}: {name}");
+        }
+    }
+
+    #[test]
+    fn directories_are_taken_up_to_a_depth_and_a_number() {
+        let most = |open, taken| too_many(open, taken).map(|error| error.kind());
+        assert_eq!(most(DEEPEST - 1, MOST_DIRECTORIES - 1), None);
+        for (open, taken) in [(DEEPEST, 256), (2, MOST_DIRECTORIES), (40, u64::MAX)] {
+            assert_eq!(most(open, taken), Some(ErrorKind::InvalidArgument), "{open}, {taken}");
         }
     }
 

@@ -18,7 +18,7 @@ use crate::local::tree::{self as local, Entry, Links};
 use crate::path::join;
 use crate::scp::Scp;
 use crate::scp::get::summary;
-use crate::scp::talk::Talk;
+use crate::scp::talk::{Talk, is_about_attributes};
 use crate::scp::wire::Record;
 use crate::transfer::names;
 use crate::transfer::tree::LinkPolicy;
@@ -124,7 +124,7 @@ impl Put<'_> {
             }
         }
         self.trip.meter.expect_no_more();
-        if let Some(text) = self.talk.last_word().await? {
+        for text in self.talk.last_words().await? {
             self.told_late(&text);
         }
         Ok(())
@@ -222,6 +222,12 @@ impl Put<'_> {
             if let Err(error) = ended {
                 self.trip.account.fail(self.local.as_os_str().as_encoded_bytes(), error);
             }
+        } else if self.trip.options.preserve {
+            let text =
+                "the directory itself keeps its permissions and times: scp's protocol gives them by name";
+            let error = Error::new(ErrorKind::Unsupported, "put", text).at(&self.remote);
+            let error = error.with_hint("end the path in the name of the directory");
+            self.trip.account.fail(self.local.as_os_str().as_encoded_bytes(), error);
         }
         self.remote = level.above;
         if !self.levels.is_empty() {
@@ -288,7 +294,7 @@ impl Put<'_> {
         loop {
             match self.talk.record().await? {
                 Record::Ok => return Ok(Ok(())),
-                Record::Error { text, is_fatal: false } if self.is_late && is_about_before(&text) => {
+                Record::Error { text, is_fatal: false } if self.is_late && is_about_attributes(&text) => {
                     self.told_late(&text);
                 }
                 Record::Error { text, is_fatal: false } => {
@@ -377,13 +383,6 @@ enum Pass {
 /// Whether its owner could not fill it with its own permissions.
 fn is_shut(details: &Details) -> bool {
     details.mode() & 0o700 != 0o700
-}
-
-/// Some say two things of a file, and one of a directory after they have answered for it. No record is refused by these words.
-fn is_about_before(text: &[u8]) -> bool {
-    [&b": set times: "[..], b": set mode: "]
-        .iter()
-        .any(|words| text.windows(words.len()).any(|window| window == *words))
 }
 
 fn unsendable(path: &[u8]) -> Error {
