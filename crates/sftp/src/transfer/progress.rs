@@ -182,7 +182,11 @@ impl Meter {
     pub(crate) fn expect(&self, length: Option<u64>) {
         self.counters.expected_files.fetch_add(1, Ordering::Relaxed);
         match length {
-            Some(length) => drop(self.counters.expected_bytes.fetch_add(length, Ordering::Relaxed)),
+            Some(length) => {
+                // Lengths are what a server says, and may be more together than a number holds.
+                let sum = |expected: u64| Some(expected.saturating_add(length));
+                let _ = self.counters.expected_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, sum);
+            }
             None => self.counters.lacks_lengths.store(true, Ordering::Relaxed),
         }
     }
@@ -412,6 +416,17 @@ mod tests {
         meter.expect_no_more();
         let progress = Sampler::new(meter, Instant::now()).sample(Instant::now(), false);
         assert_eq!((progress.total(), progress.total_files(), progress.eta()), (None, Some(2), None));
+    }
+
+    #[test]
+    fn lengths_that_no_number_holds_together_are_as_many_as_one_holds() {
+        let meter = Meter::new();
+        for length in [u64::MAX - 1, 1 << 62, 7] {
+            meter.expect(Some(length));
+        }
+        meter.expect_no_more();
+        let progress = Sampler::new(meter, Instant::now()).sample(Instant::now(), false);
+        assert_eq!((progress.total(), progress.total_files()), (Some(u64::MAX), Some(3)));
     }
 
     #[test]
