@@ -25,9 +25,10 @@ impl Sftp {
     /// for each kibibyte that it has), twice as many in trees that are as deep; a listing that finds more is taken up
     /// again later.
     ///
-    /// The protocol names files by paths alone: somebody who may write in this tree, and exchanges a directory for a
-    /// link between its listing and its turn, has the link's target emptied. Where such a one exists, make the tree
-    /// unreachable first, by renaming it into a directory of your own.
+    /// The protocol names files by paths alone. Each directory is looked at when it is opened, and one that has become
+    /// something else since it was listed ends the removal. But somebody who may write in this tree, and exchanges a
+    /// directory for a link between that look and the removal of what is in it, has files of these names removed where the
+    /// link leads. Where such a one exists, make the tree unreachable first, by renaming it into a directory of your own.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`], [`ErrorKind::NotADirectory`], [`ErrorKind::PermissionDenied`]; the first ends it, and
@@ -245,11 +246,7 @@ impl<'a> Removal<'a> {
             let (sftp, path) = (self.sftp, found.path.clone());
             let shut = found.mode.filter(|mode| self.manner.opens_up && is_shut(Some(*mode)));
             self.under_way.push(Box::pin(async move {
-                if let Some(mode) = shut {
-                    // What it did is seen by the listing and the removal.
-                    let _ = open_up(sftp.engine(), &path, mode).await;
-                }
-                match sftp.read_dir(&path).await {
+                match list(sftp, &path, shut).await {
                     Ok(listing) => some_entries(directory, Box::new(listing)).await,
                     Err(error) => {
                         Event::Listed { directory, listing: None, entries: Vec::new(), error: Some(error) }
@@ -382,6 +379,32 @@ impl<'a> Removal<'a> {
     }
 }
 
+/// Begins to list a directory. It was one when its name was listed, which may be long ago: what a link leads to by now is
+/// somebody else's.
+async fn list(sftp: &Sftp, path: &Bytes, shut: Option<u32>) -> Result<ReadDir> {
+    if let Some(mode) = shut {
+        look(sftp, path).await?;
+        // What it did is seen by the listing and the removal.
+        let _ = open_up(sftp.engine(), path, mode).await;
+    }
+    // Behind the OPENDIR, so that what was opened and what is emptied is no link, and in the same round trip.
+    let (listing, looked) = tokio::join!(sftp.read_dir(path), look(sftp, path));
+    looked.and(listing)
+}
+
+/// # Errors
+/// It is no directory, or there is nothing any more.
+async fn look(sftp: &Sftp, path: &Bytes) -> Result<()> {
+    let there = sftp.engine().attributes("lstat", Request::Lstat { path: path.clone() }).await;
+    match there.map_err(|error| error.at(path))?.kind() {
+        Some(FileKind::Directory) | None => Ok(()),
+        Some(_) => {
+            let text = "it is no directory any more";
+            Err(Error::new(ErrorKind::NotADirectory, "rmdir", text).at(path))
+        }
+    }
+}
+
 /// Takes what a listing has, up to a hundred entries.
 async fn some_entries(directory: usize, mut listing: Box<ReadDir>) -> Event {
     let mut entries = Vec::new();
@@ -436,63 +459,4 @@ const TOGETHER: usize = 100;
 const MOST_PASSES: usize = 5;
 
 #[cfg(test)]
-mod tests {
-    use rustle_testserver::{TestServer, User};
-
-    use super::*;
-
-    async fn served(files: rustle_testserver::Sftp) -> (TestServer, Sftp) {
-        let user = User::new("alice").password("wonderland");
-        let server = TestServer::builder().sftp(files).user(user).start().await.unwrap();
-        let target = rustle_session::Target::new("127.0.0.1").unwrap().with_user("alice").unwrap();
-        let known = rustle_session::PinnedHostKey::new(&server.host_key_fingerprint()).unwrap();
-        let connector = rustle_session::Connector::new(target).host_trust(known);
-        let password = rustle_session::SecretString::from("wonderland");
-        let credentials = rustle_session::Credentials::new().password(password);
-        let login = connector.connect_over(server.duplex()).await.unwrap();
-        let sftp = Sftp::open(&login.authenticate(&credentials).await.unwrap()).await.unwrap();
-        (server, sftp)
-    }
-
-    #[tokio::test]
-    async fn a_tree_of_more_directories_than_are_known_at_once_is_removed() {
-        let mut files = rustle_testserver::Sftp::memory().file("/kept", "");
-        for directory in 0..100 {
-            let below = ["below"; 4][..directory % 5].join("/");
-            files = files
-                .file(format!("/t/{directory}/one/{below}/file"), "")
-                .directory_entry(format!("/t/{directory}/other"));
-        }
-        let (server, sftp) = served(files).await;
-        Removal::new(&sftp, "/t".into(), 6).run().await.unwrap();
-        assert!(!sftp.exists("/t").await.unwrap() && sftp.exists("/kept").await.unwrap());
-        sftp.close().await;
-        server.stop().await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn long_paths_take_more_room_and_are_removed_all_the_same() {
-        let name = "n".repeat(200);
-        let mut files = rustle_testserver::Sftp::memory();
-        for directory in 0..3 {
-            files = files.directory_entry(format!("/t/{directory}/{}", [name.as_str(); 12].join("/")));
-        }
-        let (server, sftp) = served(files).await;
-        Removal::new(&sftp, "/t".into(), 40).run().await.unwrap();
-        assert!(!sftp.exists("/t").await.unwrap());
-        sftp.close().await;
-        server.stop().await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn directories_in_one_another_without_an_end_are_an_error_with_the_deepest() {
-        let deep = format!("/t/{}", ["d"; 9].join("/"));
-        let (server, sftp) = served(rustle_testserver::Sftp::memory().directory_entry(&deep)).await;
-        let error = Removal::new(&sftp, "/t".into(), 3).run().await.unwrap_err();
-        assert_eq!((error.kind(), error.path()), (ErrorKind::Failure, Some(&b"/t/d/d/d/d/d"[..])));
-        Removal::new(&sftp, "/t".into(), 10).run().await.unwrap();
-        assert!(!sftp.exists("/t").await.unwrap());
-        sftp.close().await;
-        server.stop().await.unwrap();
-    }
-}
+mod tests;

@@ -46,3 +46,37 @@ fn directories_without_an_end_that_no_listing_calls_so_are_an_error() {
     });
     assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
 }
+
+/// Whoever may write in a tree can exchange a directory for a link between its listing and its turn.
+#[tokio::test]
+async fn a_directory_that_became_a_link_is_not_emptied() {
+    use std::sync::{Arc, Mutex};
+
+    let removed = Arc::new(Mutex::new(Vec::new()));
+    let (told, mut listed) = (Arc::clone(&removed), Bytes::new());
+    let answer = move |request| match request {
+        Request::OpenDir { path } => {
+            listed = path.clone();
+            Reply::Handle(Handle::new(path))
+        }
+        Request::ReadDir { .. } if !listed.is_empty() => {
+            let is_top = std::mem::take(&mut listed) == "/t";
+            let (name, mode) = if is_top { ("d", 0o040_755) } else { ("somebody's", 0o100_644) };
+            let attributes = Attributes::new().with_permissions(mode);
+            Reply::Name(vec![NameEntry::new(name, Bytes::new(), attributes)])
+        }
+        Request::ReadDir { .. } => Reply::Status(Status::from(StatusCode::EOF)),
+        Request::Lstat { path } => {
+            let mode = if path == "/t" { 0o040_755 } else { 0o120_777 };
+            Reply::Attributes(Attributes::new().with_permissions(mode))
+        }
+        Request::Close { .. } => Reply::Status(Status::from(StatusCode::OK)),
+        other => {
+            told.lock().unwrap().push(format!("{other:?}"));
+            Reply::Status(Status::from(StatusCode::OK))
+        }
+    };
+    let error = at(answer, async |sftp: Sftp| sftp.remove_dir_all("/t").await.map(drop)).await.unwrap_err();
+    assert_eq!((error.kind(), error.path()), (ErrorKind::NotADirectory, Some(&b"/t/d"[..])), "{error}");
+    assert_eq!(*removed.lock().unwrap(), [""; 0]);
+}
