@@ -1,7 +1,9 @@
 //! The client.
 
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::future::join_all;
 use rustle_session::Session;
 use rustle_sftp_proto::{Extension, ServerLimits};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -33,11 +35,13 @@ pub struct Sftp {
     builder: SftpBuilder,
     /// Whose it is, where the connection is known: for what a channel alone cannot do.
     account: Option<Account>,
+    /// Channels that go on with what this one had begun when it was lost.
+    heirs: Arc<Mutex<Vec<Sftp>>>,
 }
 
 impl Sftp {
     pub(crate) fn new(engine: Engine, builder: SftpBuilder, session: Option<Session>) -> Self {
-        Self { engine, builder, account: session.map(Account::new) }
+        Self { engine, builder, account: session.map(Account::new), heirs: Arc::default() }
     }
 
     /// Other timeouts or limits than the usual.
@@ -96,8 +100,10 @@ impl Sftp {
     }
 
     /// Waits until nothing is unanswered on this channel, for at most 5 s; also nothing that was asked for by work which
-    /// was dropped: its temporary files are removed, and its files closed. It is for the end, when nothing new is asked. Whoever ends the connection then, and opens no other channel on
-    /// it, saves the round trip that [`close`](Self::close) waits for the server's end.
+    /// was dropped: its temporary files are removed, and its files closed. Where this channel was lost and a transfer went on
+    /// with another of [its own](crate::Transfer::channels) or of [another connection](crate::Transfer::also_over), that
+    /// one is waited for as well. It is for the end, when nothing new is asked. Whoever ends the connections then, and opens
+    /// no other channel on them, saves the round trip that [`close`](Self::close) waits for the server's end.
     ///
     /// # Cancel safety
     /// Safe.
@@ -109,7 +115,8 @@ impl Sftp {
     /// # }
     /// ```
     pub async fn settled(&self) {
-        self.engine.settled().await;
+        let all = self.with_heirs();
+        join_all(all.iter().map(|one| one.engine.settled())).await;
     }
 
     /// Ends the channel, and waits until it is over. What was asked for before is still answered, for at most 5 s.
@@ -123,6 +130,33 @@ impl Sftp {
 
     pub(crate) fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// This channel is over, and `heir` goes on with something that it had begun.
+    pub(crate) fn hand_over_to(&self, heir: &Self) {
+        let mut heirs = self.heirs.lock().unwrap_or_else(PoisonError::into_inner);
+        // One that was lost as well has handed over what it had.
+        heirs.retain(|one| !one.is_closed() || one.has_heirs());
+        if !heirs.iter().any(|one| Arc::ptr_eq(&one.heirs, &heir.heirs)) {
+            heirs.push(heir.clone());
+        }
+    }
+
+    fn has_heirs(&self) -> bool {
+        !self.heirs.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// This channel and those that go on with its work. Only a channel that is over has any, and one that is not became its
+    /// heir: so there is no circle.
+    fn with_heirs(&self) -> Vec<Self> {
+        let mut all = vec![self.clone()];
+        let mut seen = 0;
+        while let Some(one) = all.get(seen) {
+            let heirs = one.heirs.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            all.extend(heirs);
+            seen += 1;
+        }
+        all
     }
 
     /// Whether the server has a symbolic link before its target.

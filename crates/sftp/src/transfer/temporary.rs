@@ -44,7 +44,8 @@ impl Temporary {
 
     /// What is done with it from now on goes over this channel of the same server, where its own is lost.
     pub(crate) fn stay_with(&mut self, sftp: &Sftp) {
-        if self.sftp.is_closed() {
+        if self.sftp.is_closed() && !sftp.is_closed() {
+            self.sftp.hand_over_to(sftp);
             self.sftp = sftp.clone();
         }
     }
@@ -142,7 +143,61 @@ const HASH_DIGITS: usize = 16;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use rustle_sftp_proto::{ClientPacket, Framer, Hello, Limits, Reply, ServerPacket, Status, StatusCode};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+    use tokio::time::timeout;
+
     use super::*;
+
+    /// A channel, and its other end, which has said which version it speaks.
+    async fn channel() -> (Sftp, DuplexStream) {
+        let (near, mut far) = tokio::io::duplex(64 * 1024);
+        say(&mut far, &ServerPacket::Version(Hello::new())).await;
+        let (reader, writer) = tokio::io::split(near);
+        (Sftp::over(reader, writer).await.unwrap(), far)
+    }
+
+    async fn say(far: &mut DuplexStream, packet: &ServerPacket) {
+        far.write_all(&packet.encode().unwrap().to_bytes()).await.unwrap();
+    }
+
+    /// The number of the request that removes something.
+    async fn removal(far: &mut DuplexStream) -> u32 {
+        let mut framer = Framer::new(Limits::default());
+        loop {
+            while let Some(packet) = framer.next_packet().unwrap() {
+                if let ClientPacket::Request { id, request: Request::Remove { .. } } =
+                    ClientPacket::decode(packet, framer.limits()).unwrap()
+                {
+                    return id;
+                }
+            }
+            let mut bytes = BytesMut::with_capacity(4096);
+            assert!(far.read_buf(&mut bytes).await.unwrap() > 0, "the end before the request");
+            framer.push(bytes.freeze());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_another_channel_removes_is_waited_for() {
+        let ((first, first_end), (second, second_end), (third, mut far)) =
+            (channel().await, channel().await, channel().await);
+        let mut temporary = Temporary::beside(&first, &"/srv/app".into()).unwrap();
+        for (lost, end, heir) in [(&first, first_end, &second), (&second, second_end, &third)] {
+            drop(end);
+            lost.engine().ended().await;
+            temporary.stay_with(heir);
+        }
+        drop((temporary, third));
+        let id = removal(&mut far).await;
+        let soon = timeout(Duration::from_secs(1), first.settled()).await;
+        assert!(soon.is_err(), "it settled before the answer");
+        let reply = Reply::Status(Status::from(StatusCode::OK));
+        say(&mut far, &ServerPacket::Reply { id, reply }).await;
+        timeout(Duration::from_secs(1), first.settled()).await.unwrap();
+    }
 
     #[test]
     fn the_name_stays_in_the_directory_and_within_what_file_systems_take() {
