@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use self::place::{followed, open_in_place, replaced_mode};
+use self::place::{followed, open_in_place, open_to_read, replaced_mode};
 use self::temporary::Temporary;
 use crate::error::Error;
 use crate::local::details::Details;
@@ -123,6 +123,24 @@ impl Target {
         let shown = path.clone();
         off_thread(OPERATION, &shown, move || Self::create_here(path.into(), placing, Links::Keep, mode))
             .await
+    }
+
+    /// A file that may be read and not written, and is what it is to be but for its attributes. Only those can be given
+    /// to it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Local`](crate::ErrorKind::Local) where it is no regular file, or may not be read either.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed.
+    pub(crate) async fn open_whole(path: PathBuf, links: Links) -> Result<Self, Error> {
+        let shown = path.clone();
+        let work = move || {
+            let (file, found) = open_to_read(&path, links)?;
+            let (path, mode) = (path.into(), Mode::AsItIs);
+            Ok(Self { path, file, temporary: None, found, is_new: false, mode })
+        };
+        off_thread(READ, &shown, work).await
     }
 
     /// How many bytes an earlier transfer left, to be proved equal before more is written behind them. Only a resumable

@@ -300,8 +300,17 @@ pub(crate) async fn link_target(path: PathBuf) -> Result<Bytes, Error> {
 
 /// Whether an error of this side says that nothing is there.
 pub(crate) fn is_missing(error: &Error) -> bool {
+    is_of_kind(error, io::ErrorKind::NotFound)
+}
+
+/// Whether an error of this side says that this user may not.
+pub(crate) fn is_denied(error: &Error) -> bool {
+    is_of_kind(error, io::ErrorKind::PermissionDenied)
+}
+
+fn is_of_kind(error: &Error, kind: io::ErrorKind) -> bool {
     let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
-    source.is_some_and(|source| source.kind() == io::ErrorKind::NotFound)
+    source.is_some_and(|source| source.kind() == kind)
 }
 
 const MAKE: &str = "make local directory";

@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::explain::{Doing, explained};
 use crate::local::preserve::Preserved;
 use crate::local::target::{Durability, Finish, Placing, Target};
+use crate::local::tree::{Links, is_denied};
 use crate::local::writer::Writing;
 use crate::sftp::Sftp;
 use crate::transfer::fetch::Fetch;
@@ -36,12 +37,25 @@ pub(crate) async fn get(
     let (file, attributes) = explained(engine, opened, Doing::Open { path: &remote }).await?;
     let limits = engine.limits().await?;
     let mode = new_mode(&attributes, options);
-    let mut target = match options.no_follow {
-        false => Target::create(local, placing(options), mode).await?,
-        true => Target::create_inside(local, placing(options), mode).await?,
+    let made = match options.no_follow {
+        false => Target::create(local.clone(), placing(options), mode).await,
+        true => Target::create_inside(local.clone(), placing(options), mode).await,
     };
     let there = Remote { sftp, path: &remote, file: Some(&file), hashes: options.hashes.as_ref() };
-    let resumed = judged(there, &target, attributes.size(), options).await?;
+    let (mut target, resumed) = match made {
+        // It may be all there, with the permissions of an original that is read-only.
+        Err(error) if placing(options) == Placing::InPlaceResumable && is_denied(&error) => {
+            match whole(there, local, attributes.size(), options).await? {
+                Some(whole) => whole,
+                None => return Err(error),
+            }
+        }
+        made => {
+            let target = made?;
+            let resumed = judged(there, &target, attributes.size(), options).await?;
+            (target, resumed)
+        }
+    };
     if let Resumed::Anew { .. } = resumed {
         target.begin_anew().await?;
     }
@@ -176,6 +190,20 @@ async fn judged(
             Ok(Resumed::Anew { found, why })
         }
     }
+}
+
+/// A file that this user may read and not write, where it is proved to have all bytes of the original.
+async fn whole(
+    remote: Remote<'_>,
+    local: PathBuf,
+    source: Option<u64>,
+    options: &Options,
+) -> Result<Option<(Target, Resumed)>> {
+    let links = if options.no_follow { Links::Keep } else { Links::Follow };
+    let Ok(target) = Target::open_whole(local, links).await else { return Ok(None) };
+    let resumed = judged(remote, &target, source, options).await?;
+    let is_whole = target.found() > 0 && source == Some(resumed.from());
+    Ok(is_whole.then_some((target, resumed)))
 }
 
 /// Opens it and asks what it is, in one round trip.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::local::details::{Details, Kind};
-use crate::local::target::{OPERATION, Placing};
+use crate::local::target::{OPERATION, Placing, READ};
 use crate::local::tree::Links;
 use crate::local::{failed, refused};
 
@@ -79,6 +79,30 @@ pub(super) fn open_in_place(path: &Path, placing: Placing, links: Links, mode: u
         return Err(failed(OPERATION, path, "a pipe or a socket, which cannot be written out of order"));
     }
     Ok(file)
+}
+
+/// Opens a regular file to be read, and to be given attributes by its owner; how long it is.
+pub(super) fn open_to_read(path: &Path, links: Links) -> Result<(File, u64), Error> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    let follows = links == Links::Follow;
+    #[cfg(unix)]
+    {
+        let no_follow = if follows { 0 } else { super::flag(rustix::fs::OFlags::NOFOLLOW) };
+        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, super::NO_WAIT | no_follow);
+    }
+    #[cfg(windows)]
+    {
+        use std::os::windows::fs::OpenOptionsExt;
+        // GENERIC_READ and FILE_WRITE_ATTRIBUTES; FILE_FLAG_OPEN_REPARSE_POINT opens a link itself.
+        options.access_mode(0x8000_0000 | 0x0100).custom_flags(if follows { 0 } else { 0x0020_0000 });
+    }
+    let file = options.open(path).map_err(|error| refused(READ, path, error))?;
+    let details = Details::of(&file).map_err(|error| refused(READ, path, error))?;
+    match details.kind() {
+        Kind::File => Ok((file, details.length())),
+        Kind::Directory | Kind::Link | Kind::Special => Err(failed(READ, path, "it is no regular file")),
+    }
 }
 
 /// `/dev/null` and other devices do; a pipe has no places.

@@ -101,3 +101,48 @@ async fn child_sends_a_read_only_file_twice() {
     assert!(there.read("app") == bytes[1..]);
     finish(sftp, server).await;
 }
+
+#[test]
+fn a_read_only_file_of_this_side_that_is_all_there_is_no_error() {
+    passes_as_an_ordinary_user("resume::modes::child_fetches_a_read_only_file_twice");
+}
+
+#[tokio::test]
+#[ignore = "run as a child process by `a_read_only_file_of_this_side_that_is_all_there_is_no_error`"]
+async fn child_fetches_a_read_only_file_twice() {
+    use std::os::unix::fs::MetadataExt as _;
+    const LONG_AGO: i64 = 1_000_000_000;
+    let bytes = content(SIZE);
+    let (here, there) = (Here::new(), Here::new());
+    let original = there.file("app", &bytes);
+    let at = std::time::UNIX_EPOCH + std::time::Duration::from_secs(LONG_AGO.unsigned_abs());
+    std::fs::File::options().write(true).open(&original).unwrap().set_modified(at).unwrap();
+    set_mode(&original, 0o555);
+    let server = serve_with(hashing(&there.path(""))).await;
+    let sftp = open(&server).await;
+    let local = here.file("app", &bytes);
+    set_mode(&local, 0o444);
+    let get = |follows: bool| {
+        let get = sftp.get("/app", &local).resume();
+        if follows { get } else { get.no_follow() }
+    };
+    let again = get(true).await.unwrap();
+    assert_eq!((again.moved, again.resumed.from()), (0, SIZE as u64));
+    assert_eq!(mode(&local), 0o444);
+    for follows in [true, false] {
+        let again = get(follows).preserve().verify().await.unwrap();
+        assert_eq!((again.moved, again.resumed.from()), (0, SIZE as u64), "{follows}");
+        assert_eq!((mode(&local), std::fs::metadata(&local).unwrap().mtime()), (0o555, LONG_AGO));
+    }
+    // A part, and whatever else is there, is not written over.
+    for found in [&bytes[..1000], &bytes[1..], &[&bytes[..], b"more"].concat()[..], b""] {
+        set_mode(&local, 0o644);
+        std::fs::write(&local, found).unwrap();
+        set_mode(&local, 0o444);
+        let error = get(true).await.unwrap_err();
+        assert_eq!(error.kind(), rustle_sftp::ErrorKind::Local, "{error}");
+        assert!(error.to_string().contains("permission denied"), "{error}");
+        assert!(here.read("app") == found);
+    }
+    finish(sftp, server).await;
+}
