@@ -135,7 +135,7 @@ fn a_fast_link_near_by_keeps_a_mebibyte_or_two_in_flight() {
     let rate = flow.run(millis(1000), usize::MAX);
     assert!(rate > 990_000_000, "{rate} bytes/s");
     assert!(flow.most_in_flight <= 2 * 1024 * 1024, "{}", flow.most_in_flight);
-    assert_eq!(flow.window.request_size(), 64 * 1024);
+    assert_eq!(flow.window.request_size(), 128 * 1024);
 }
 
 #[test]
@@ -144,8 +144,9 @@ fn a_slow_link_has_no_long_queue() {
     flow.run(millis(5000), usize::MAX);
     let rate = flow.run(millis(5000), usize::MAX);
     assert!(rate > 950_000, "{rate} bytes/s");
-    // A request takes 84 ms by itself, of which the floor allows four.
-    assert!(flow.window.budget() <= 256 * 1024, "{}", flow.window.budget());
+    // The first requests take 151 ms by themselves, and no shorter round trip is seen. Twice that is no long queue.
+    assert!(flow.window.budget() <= 303_000, "{}", flow.window.budget());
+    assert_eq!(flow.window.request_size(), 64 * 1024);
 }
 
 #[test]
