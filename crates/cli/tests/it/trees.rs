@@ -1,6 +1,8 @@
 //! `get -r` and `put -r`: where a directory goes, what is said of it, and what is left out.
 
-use rustle_testserver::{Sftp, TestServer};
+use rustle_testserver::Sftp;
+#[cfg(unix)]
+use rustle_testserver::TestServer;
 
 use crate::host::Host;
 

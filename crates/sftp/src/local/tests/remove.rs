@@ -3,7 +3,9 @@
 use std::fs;
 
 use super::{directory, file_with};
-use crate::local::remove::{remove, remove_dir_sparing};
+use crate::local::remove::remove;
+#[cfg(unix)]
+use crate::local::remove::remove_dir_sparing;
 
 #[tokio::test]
 async fn what_is_spared_stays_and_the_directories_that_it_is_in() {
