@@ -5,12 +5,7 @@
 //! with several full windows in flight that is more. So this side first keeps its own packets back. The
 //! server gets no window adjustment and runs dry, in the time that its windows' bytes take; then adjustments and `KEXINIT`
 //! go out in one piece, and the server answers before it has sent much again.
-//!
-//! One channel is no reason to wait: it has one window, and of that the base takes as much again for the heads of its
-//! packets. Two have both windows, and the heads are too much. A channel that was closed here may have had its window still
-//! under way; an answer to what was asked behind its CLOSE says that all of that has come.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use russh::client::Handle;
@@ -42,19 +37,12 @@ pub(super) async fn rekey(handle: &Handle<Handler>, shared: &Shared) -> Result<(
     // The shortest answer says little in a long queue; how long the server takes to answer now is how long what it has
     // sent may take to arrive.
     let asked = Instant::now();
-    let (made, open) = (shared.channels_made(), shared.channels_open());
-    let answered = tokio::time::timeout(LONGEST_ANSWER, handle.send_ping()).await;
-    if let Ok(Err(_)) = answered {
+    if let Ok(Err(_)) = tokio::time::timeout(LONGEST_ANSWER, handle.send_ping()).await {
         return Err(Gone);
     }
     let silence = (shared.round_trip.shortest() * 2).max(asked.elapsed()).max(SHORTEST_SILENCE);
     let keeping_back = Held::new(control);
-    // What is opened from here on is asked for behind `KEXINIT`, or right before it.
-    let opening = shared.opening.load(Ordering::Relaxed);
-    let with_window = (open + opening) as u64 + (shared.channels_made() - made);
-    if answered.is_err() || with_window > 1 {
-        drain(control, silence).await;
-    }
+    drain(control, silence).await;
     let before = shared.rekeys();
     let held = control.held_bytes();
     // While keys are exchanged the base takes no requests, and that exchange needs the packets held back here: a

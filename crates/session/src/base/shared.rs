@@ -1,7 +1,7 @@
 //! What the loop, the channels and their owner share of one connection.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -40,8 +40,6 @@ pub(crate) struct Shared {
     /// The host keys that the server announced, in wire form.
     announced: watch::Sender<Option<Vec<Vec<u8>>>>,
     channels_open: AtomicUsize,
-    /// How many there ever were.
-    channels_made: AtomicU64,
     /// Channels that were asked for and not answered yet.
     pub(super) opening: AtomicUsize,
     pub(super) inbound: Inbound,
@@ -79,7 +77,6 @@ impl Shared {
             rekeys: watch::Sender::new(0),
             announced: watch::Sender::new(None),
             channels_open: AtomicUsize::new(0),
-            channels_made: AtomicU64::new(0),
             opening: AtomicUsize::new(0),
             inbound: Inbound::default(),
             round_trip: RoundTrip::new(),
@@ -212,16 +209,6 @@ impl Shared {
         self.channels_open.load(Ordering::Relaxed)
     }
 
-    /// How many channels there ever were.
-    pub(super) fn channels_made(&self) -> u64 {
-        self.channels_made.load(Ordering::Relaxed)
-    }
-
-    fn count_one_more(&self) {
-        self.channels_open.fetch_add(1, Ordering::Relaxed);
-        self.channels_made.fetch_add(1, Ordering::Relaxed);
-    }
-
     /// The account of a channel for its opener; made here by whoever comes first, the loop or the opener.
     pub(super) fn intake(&self, id: ChannelId) -> Arc<Intake> {
         // The peer may have closed it before its opener knew of it; what came until then waits in the base's queue.
@@ -236,7 +223,7 @@ impl Shared {
             return None;
         }
         let intake = state.intakes.entry(id).or_insert_with(|| {
-            self.count_one_more();
+            self.channels_open.fetch_add(1, Ordering::Relaxed);
             Intake::new(limits)
         });
         Some(Arc::clone(intake))
@@ -245,7 +232,7 @@ impl Shared {
     /// Makes the account of a channel with limits of its own, before anything can arrive on it.
     pub(super) fn limit(&self, id: ChannelId, limits: BufferLimits) {
         self.state().intakes.entry(id).or_insert_with(|| {
-            self.count_one_more();
+            self.channels_open.fetch_add(1, Ordering::Relaxed);
             Intake::new(limits)
         });
     }

@@ -242,34 +242,6 @@ async fn new_keys_by_the_server_in_the_middle_of_eight_full_windows_lose_nothing
     eight_downloads(server().rekey_after(10_000_000), false).await;
 }
 
-/// All that its window allows would take half a minute.
-#[tokio::test(start_paused = true)]
-async fn new_keys_by_us_do_not_wait_for_the_window_of_a_single_channel() {
-    let server = server()
-        .network(Network::new().round_trip(Duration::from_millis(50)).rate_to_client(1 << 20).queue(1 << 18))
-        .start()
-        .await
-        .unwrap();
-    let options = TransportOptions::builder().window(32 << 20).build().unwrap();
-    let session = login_in_memory(&server, options).await;
-    // A window that is given back is none.
-    assert!(session.output("true").await.unwrap().status.success());
-    let mut child = session.line("yes").spawn().await.unwrap();
-    let mut stdout = child.take_stdout().unwrap();
-    let mut some = vec![0; 1 << 20];
-    stdout.read_exact(&mut some).await.unwrap();
-    for count in 1..=2 {
-        let begun = tokio::time::Instant::now();
-        session.rekey().await.unwrap();
-        assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
-        assert_eq!(session.stats().rekeys, count);
-        stdout.read_exact(&mut some).await.unwrap();
-        assert!(some.chunks_exact(2).all(|two| two == b"y\n"));
-    }
-    drop((child, stdout));
-    close_and_check(session, server).await;
-}
-
 /// Eight downloads that each keep a full window in flight at 100 ms, while keys are exchanged.
 async fn eight_downloads(builder: rustle_testserver::Builder, ours: bool) {
     const EACH: usize = 16_000_000;

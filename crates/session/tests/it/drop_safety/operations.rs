@@ -194,7 +194,7 @@ pub(super) fn on_session() -> Vec<Operation> {
             finish(stage.session().output("late out"))
         }),
         Operation::new("Session::ping", Needs::Session, (1, 3), |stage| finish(stage.session().ping())),
-        Operation::new("Session::rekey", Needs::Session, (3, 12), |stage| finish(stage.session().rekey())),
+        Operation::new("Session::rekey", Needs::Session, (4, 12), |stage| finish(stage.session().rekey())),
         Operation::new("Session::close", Needs::Session, (1, 3), |stage| {
             Box::pin(stage.session().close(Duration::from_secs(5)).map(|_| Ok(())))
         })
