@@ -38,9 +38,13 @@ impl HostPattern {
         Ok(Self::List(field.to_ascii_lowercase().into()))
     }
 
-    /// Whether the line is about `name`, which is in lower case already (see [`HostName`](crate::HostName)).
+    /// Whether the line is about `name`, which is a [`HostName`](crate::HostName)'s: all but the scope of an address is in
+    /// lower case already. In a list the case of that does not count either, as in OpenSSH.
     pub(crate) fn matches(&self, name: &str) -> bool {
         match self {
+            Self::List(list) if name.bytes().any(|byte| byte.is_ascii_uppercase()) => {
+                list_matches(list, name.to_ascii_lowercase().as_bytes())
+            }
             Self::List(list) => list_matches(list, name.as_bytes()),
             Self::Hashed { salt, hash } => match mac(salt, name) {
                 Some(mac) => mac.verify_slice(hash).is_ok(),
@@ -119,6 +123,13 @@ mod tests {
 
     fn matches(list: &str, name: &str) -> bool {
         HostPattern::parse(list.as_bytes()).unwrap().matches(name)
+    }
+
+    #[test]
+    fn the_case_of_a_scope_does_not_count_in_a_list() {
+        assert!(matches("fe80::1%Eth0", "fe80::1%Eth0"));
+        assert!(matches("fe80::1%eth0", "fe80::1%Eth0"));
+        assert!(!matches("!fe80::1%Eth0,*", "fe80::1%Eth0"));
     }
 
     #[test]
