@@ -69,7 +69,7 @@ async fn run(stream: Stream, mut queue: mpsc::UnboundedReceiver<Job>) {
             let last = async {
                 tokio::select! {
                     over = &mut read => over,
-                    error = finish(&mut outgoing, &table) => Over::Lost(error),
+                    error = finish(&mut outgoing, &table, &shared) => Over::Lost(error),
                 }
             };
             tokio::time::timeout(LAST_ANSWERS, last).await.unwrap_or(Over::Ended)
@@ -193,7 +193,7 @@ async fn send(
 /// The server may end as soon as it sees the end, and leave undone what came before it: OpenSSH's does. A temporary file
 /// would not be removed, nor a file be renamed. And the channel may be one of a session that lives on, with handles that
 /// its server keeps. Comes back only with an error.
-async fn finish(outgoing: &mut Outgoing, table: &Table) -> io::Error {
+async fn finish(outgoing: &mut Outgoing, table: &Table, shared: &Shared) -> io::Error {
     let ended = async {
         let mut head = BytesMut::new();
         loop {
@@ -205,6 +205,7 @@ async fn finish(outgoing: &mut Outgoing, table: &Table) -> io::Error {
                 outgoing.flush().await?;
             }
             if table.is_settled() {
+                shared.set_answered();
                 return outgoing.finish().await;
             }
             table.settled.notified().await;

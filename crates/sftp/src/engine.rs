@@ -28,13 +28,29 @@ pub(crate) struct Engine {
     shared: Arc<Shared>,
 }
 
+/// The same where others are to decide how long the channel is there.
+#[derive(Clone)]
+pub(crate) struct WeakEngine {
+    queue: mpsc::WeakUnboundedSender<Job>,
+    shared: Arc<Shared>,
+}
+
+/// How far a channel is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    Open,
+    /// Nothing will be asked any more, and all that was is answered.
+    Answered,
+    Over,
+}
+
 /// What the driver and the clones have in common.
 pub(crate) struct Shared {
     hello: Hello,
     failure: OnceLock<Failure>,
     /// Read and write sizes that the server takes, once it has answered.
     limits: watch::Sender<Option<ServerLimits>>,
-    ended: watch::Sender<bool>,
+    phase: watch::Sender<Phase>,
     /// Files and directories that are open on this channel.
     handles: AtomicUsize,
 }
@@ -99,7 +115,7 @@ impl Engine {
             hello,
             failure: OnceLock::new(),
             limits: watch::Sender::new((!asks).then_some(NO_LIMITS)),
-            ended: watch::Sender::new(false),
+            phase: watch::Sender::new(Phase::Open),
             handles: AtomicUsize::new(0),
         });
         let queue = driver::start(Stream {
@@ -203,11 +219,10 @@ impl Engine {
     /// (draft section 3).
     pub(crate) async fn limits(&self) -> Result<ServerLimits> {
         let mut limits = self.shared.limits.subscribe();
-        let mut ended = self.shared.ended.subscribe();
         tokio::select! {
             biased;
             Ok(limits) = limits.wait_for(Option::is_some) => Ok((*limits).unwrap_or(NO_LIMITS)),
-            _ = ended.wait_for(|ended| *ended) => Err(self.shared.failure().error("limits")),
+            () = self.shared.reaches(Phase::Over) => Err(self.shared.failure().error("limits")),
         }
     }
 
@@ -223,13 +238,17 @@ impl Engine {
 
     /// Resolves when the channel is over.
     pub(crate) async fn ended(&self) {
-        let mut ended = self.shared.ended.subscribe();
-        let _ = ended.wait_for(|ended| *ended).await;
+        self.shared.reaches(Phase::Over).await;
     }
 
     /// Whether the channel is over.
     pub(crate) fn has_ended(&self) -> bool {
-        *self.shared.ended.borrow()
+        self.shared.has_ended()
+    }
+
+    /// The same channel, which is not kept open for it.
+    pub(crate) fn downgrade(&self) -> WeakEngine {
+        WeakEngine { queue: self.queue.downgrade(), shared: Arc::clone(&self.shared) }
     }
 
     /// Resolves when all that was handed over before is answered, and what was opened for somebody who has gone is closed;
@@ -244,6 +263,24 @@ impl Engine {
     /// Ends the channel: requests that were handed over are still sent and answered.
     pub(crate) fn end(&self) {
         let _ = self.queue.send(Job::End);
+    }
+}
+
+impl WeakEngine {
+    /// As [`Engine::has_ended`].
+    pub(crate) fn has_ended(&self) -> bool {
+        self.shared.has_ended()
+    }
+
+    /// As [`Engine::settled`]. A channel that nobody has any more settles by itself.
+    pub(crate) async fn settled(&self) {
+        match self.queue.upgrade() {
+            Some(queue) => Engine { queue, shared: Arc::clone(&self.shared) }.settled().await,
+            None => {
+                let _ =
+                    tokio::time::timeout(driver::LAST_ANSWERS, self.shared.reaches(Phase::Answered)).await;
+            }
+        }
     }
 }
 
@@ -295,8 +332,22 @@ impl Shared {
         self.limits.send_replace(Some(limits));
     }
 
+    /// Nothing will be asked any more, and all that was is answered.
+    pub(crate) fn set_answered(&self) {
+        self.phase.send_replace(Phase::Answered);
+    }
+
     pub(crate) fn set_ended(&self) {
-        self.ended.send_replace(true);
+        self.phase.send_replace(Phase::Over);
+    }
+
+    fn has_ended(&self) -> bool {
+        *self.phase.borrow() == Phase::Over
+    }
+
+    /// Resolves when the channel is as far, or further.
+    async fn reaches(&self, phase: Phase) {
+        let _ = self.phase.subscribe().wait_for(|reached| *reached >= phase).await;
     }
 }
 

@@ -1,14 +1,14 @@
 //! The client.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::join_all;
 use rustle_session::Session;
 use rustle_sftp_proto::{Extension, ServerLimits};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::engine::Engine;
+use crate::engine::{Engine, WeakEngine};
 use crate::error::Result;
 use crate::options::SftpBuilder;
 use crate::transfer::remote_command::Account;
@@ -36,12 +36,42 @@ pub struct Sftp {
     /// Whose it is, where the connection is known: for what a channel alone cannot do.
     account: Option<Account>,
     /// Channels that go on with what this one had begun when it was lost.
-    heirs: Arc<Mutex<Vec<Sftp>>>,
+    heirs: Heirs,
+}
+
+/// They are known, and not kept open.
+#[derive(Clone, Default)]
+struct Heirs(Arc<Mutex<Vec<Heir>>>);
+
+/// A channel that goes on with what another had begun, and those that go on with what it had begun itself.
+#[derive(Clone)]
+struct Heir {
+    engine: WeakEngine,
+    heirs: Heirs,
+}
+
+impl Heirs {
+    fn list(&self) -> Vec<Heir> {
+        self.lock().clone()
+    }
+
+    fn add(&self, heir: &Sftp) {
+        let mut heirs = self.lock();
+        // One that was lost as well has handed over what it had.
+        heirs.retain(|one| !one.engine.has_ended() || !one.heirs.list().is_empty());
+        if !heirs.iter().any(|one| Arc::ptr_eq(&one.heirs.0, &heir.heirs.0)) {
+            heirs.push(Heir { engine: heir.engine.downgrade(), heirs: heir.heirs.clone() });
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Heir>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Sftp {
     pub(crate) fn new(engine: Engine, builder: SftpBuilder, session: Option<Session>) -> Self {
-        Self { engine, builder, account: session.map(Account::new), heirs: Arc::default() }
+        Self { engine, builder, account: session.map(Account::new), heirs: Heirs::default() }
     }
 
     /// Other timeouts or limits than the usual.
@@ -115,8 +145,8 @@ impl Sftp {
     /// # }
     /// ```
     pub async fn settled(&self) {
-        let all = self.with_heirs();
-        join_all(all.iter().map(|one| one.engine.settled())).await;
+        let heirs = self.all_heirs();
+        tokio::join!(self.engine.settled(), join_all(heirs.iter().map(|heir| heir.engine.settled())));
     }
 
     /// Ends the channel, and waits until it is over. What was asked for before is still answered, for at most 5 s.
@@ -134,26 +164,17 @@ impl Sftp {
 
     /// This channel is over, and `heir` goes on with something that it had begun.
     pub(crate) fn hand_over_to(&self, heir: &Self) {
-        let mut heirs = self.heirs.lock().unwrap_or_else(PoisonError::into_inner);
-        // One that was lost as well has handed over what it had.
-        heirs.retain(|one| !one.is_closed() || one.has_heirs());
-        if !heirs.iter().any(|one| Arc::ptr_eq(&one.heirs, &heir.heirs)) {
-            heirs.push(heir.clone());
-        }
+        self.heirs.add(heir);
     }
 
-    fn has_heirs(&self) -> bool {
-        !self.heirs.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
-    }
-
-    /// This channel and those that go on with its work. Only a channel that is over has any, and one that is not became its
-    /// heir: so there is no circle.
-    fn with_heirs(&self) -> Vec<Self> {
-        let mut all = vec![self.clone()];
+    /// Those that go on with the work of this channel, and with that of one another. Only a channel that is over has any, and
+    /// one that is not became its heir: so there is no circle.
+    fn all_heirs(&self) -> Vec<Heir> {
+        let mut all = self.heirs.list();
         let mut seen = 0;
         while let Some(one) = all.get(seen) {
-            let heirs = one.heirs.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            all.extend(heirs);
+            let more = one.heirs.list();
+            all.extend(more);
             seen += 1;
         }
         all

@@ -366,6 +366,7 @@ fn set_unread_mode(path: &Path, links: Links, mode: u32) -> io::Result<()> {
     fs::set_permissions(format!("/proc/self/fd/{}", opened.as_raw_fd()), mode)
 }
 
+/// Here nothing says that it is still a directory: a file that took its place gets its permissions, a link does not.
 #[cfg(all(unix, not(target_os = "linux")))]
 fn set_unread_mode(path: &Path, links: Links, mode: u32) -> io::Result<()> {
     use rustix::fs::{AtFlags, CWD, Mode, RawMode};

@@ -123,9 +123,13 @@ impl Talk {
     /// Nothing more is said on this side, and nothing more may come. Of several errors the first is told; one that is only
     /// about times or permissions stands back behind others.
     pub(crate) async fn finish(&mut self) -> Result<()> {
-        let mut word: Option<Bytes> = None;
+        let (mut word, mut count): (Option<Bytes>, _) = (None, 0);
         self.say_no_more().await;
         while let Some(late) = self.late_word().await? {
+            count += 1;
+            if count > MOST_LATE {
+                return Err(self.too_many_late());
+            }
             if word.as_ref().is_none_or(|word| is_about_attributes(word) && !is_about_attributes(&late)) {
                 word = Some(late);
             }
@@ -144,11 +148,15 @@ impl Talk {
         while let Some(late) = self.late_word().await? {
             words.push(late);
             if words.len() > MOST_LATE {
-                let text = format!("`scp` told of more than {MOST_LATE} errors when all was sent");
-                return Err(self.error(ErrorKind::Protocol, text));
+                return Err(self.too_many_late());
             }
         }
         Ok(words)
+    }
+
+    fn too_many_late(&self) -> Error {
+        let text = format!("`scp` told of more than {MOST_LATE} errors when all was sent");
+        self.error(ErrorKind::Protocol, text)
     }
 
     /// The next error that comes when nothing more is said here.

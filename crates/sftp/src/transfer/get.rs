@@ -202,7 +202,7 @@ async fn whole(
     let links = if options.no_follow { Links::Keep } else { Links::Follow };
     let Ok(target) = Target::open_whole(local, links).await else { return Ok(None) };
     let resumed = judged(remote, &target, source, options).await?;
-    let is_whole = target.found() > 0 && source == Some(resumed.from());
+    let is_whole = matches!(resumed, Resumed::From { from, .. } if source == Some(from));
     Ok(is_whole.then_some((target, resumed)))
 }
 

@@ -199,6 +199,21 @@ mod tests {
         timeout(Duration::from_secs(1), first.settled()).await.unwrap();
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_lost_channel_keeps_none_open_that_went_on_for_it() {
+        let ((lost, end), (heir, mut far)) = (channel().await, channel().await);
+        let mut temporary = Temporary::beside(&lost, &"/srv/app".into()).unwrap();
+        drop(end);
+        lost.engine().ended().await;
+        temporary.stay_with(&heir);
+        temporary.keep();
+        drop((temporary, heir));
+        let mut bytes = BytesMut::new();
+        let left = async { while far.read_buf(&mut bytes).await.unwrap() > 0 {} };
+        timeout(Duration::from_secs(60), left).await.expect("the end");
+        lost.settled().await;
+    }
+
     #[test]
     fn the_name_stays_in_the_directory_and_within_what_file_systems_take() {
         assert_eq!(named(b"/srv/app", ".x"), "/srv/.app.x");

@@ -144,5 +144,14 @@ async fn child_fetches_a_read_only_file_twice() {
         assert!(error.to_string().contains("permission denied"), "{error}");
         assert!(here.read("app") == found);
     }
+    // Nor where there is nothing to be fetched.
+    there.file("empty", b"");
+    let error = sftp.get("/empty", here.file("more", b"more")).resume().await;
+    assert!(error.is_ok(), "{error:?}");
+    let local = here.file("more", b"more");
+    set_mode(&local, 0o444);
+    let error = sftp.get("/empty", &local).resume().await.unwrap_err();
+    assert!(error.to_string().contains("permission denied"), "{error}");
+    assert!(here.read("more") == b"more");
     finish(sftp, server).await;
 }

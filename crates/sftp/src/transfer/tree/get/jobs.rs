@@ -159,8 +159,9 @@ pub(super) enum Event {
 }
 
 impl Event {
-    /// Whether its job changed something on this side, which goes on where the job is dropped. What a file's own transfer
-    /// changes does not: it ends with it.
+    /// Whether its job changed something on this side, which goes on where the job is dropped. A file's own transfer is not
+    /// waited for, because it may run on over another connection: of it no more than one step goes on, at the last the file's
+    /// taking its place.
     pub(super) fn changes_here(&self) -> bool {
         match self {
             Self::Opened { .. }
