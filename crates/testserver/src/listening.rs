@@ -5,6 +5,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::TcpSocket,
     sync::{Mutex, oneshot},
+    time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +19,10 @@ use crate::{
 
 /// As many as OpenSSH's `sshd` lets wait.
 const BACKLOG: u32 = 128;
+
+/// A port that was let go is free after this at the latest, unless another process has it.
+const FREE_WITHIN: Duration = Duration::from_secs(1);
+const ASKED_EVERY: Duration = Duration::from_millis(10);
 
 /// The server's port.
 pub(crate) struct Port {
@@ -60,7 +65,7 @@ impl Port {
         let mut state = self.state.lock().await;
         state.close().await;
         if matches!(*state, State::Lost) {
-            *state = State::Held(bind(self.addr)?);
+            *state = State::Held(bind_again(self.addr).await?);
         }
         Ok(())
     }
@@ -74,7 +79,7 @@ impl Port {
         state.close().await;
         let socket = match std::mem::replace(&mut *state, State::Lost) {
             State::Held(socket) => socket,
-            State::Listening(_) | State::Lost => bind(self.addr)?,
+            State::Listening(_) | State::Lost => bind_again(self.addr).await?,
         };
         *state = State::Listening(driver::accept(shared, socket.listen(BACKLOG)?.into()));
         Ok(())
@@ -89,6 +94,20 @@ impl State {
             // The sender is dropped with the listener, whatever becomes of the task.
             drop((&mut accepting.stopped).await);
             *self = Self::Lost;
+        }
+    }
+}
+
+/// The same for an address that was this server's a moment ago. The system may close a listener later than it says so: until
+/// then the port is in use, and it is asked for again.
+async fn bind_again(addr: SocketAddr) -> io::Result<TcpSocket> {
+    let begun = Instant::now();
+    loop {
+        match bind(addr) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && begun.elapsed() < FREE_WITHIN => {
+                tokio::time::sleep(ASKED_EVERY).await;
+            }
+            bound => return bound,
         }
     }
 }
@@ -166,5 +185,23 @@ impl TestServer {
         self.cut_all(Cut::Rst);
         tokio::time::sleep(down_for).await;
         self.resume_listening().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_port_that_comes_free_a_moment_later_is_had_again() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = taken.local_addr().unwrap();
+        assert_eq!(bind_again(addr).await.unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        let freed = async {
+            tokio::time::sleep(FREE_WITHIN / 2).await;
+            drop(taken);
+        };
+        let (bound, ()) = tokio::join!(bind_again(addr), freed);
+        assert_eq!(bound.unwrap().local_addr().unwrap(), addr);
     }
 }
