@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -21,6 +21,17 @@ use crate::sync::files;
 
 const CHILD: &str = "killed::client::child_works_until_it_is_killed";
 
+/// What the process printed. Wine fails to begin one of some thousands with ERROR_INTERNAL_ERROR: that one is begun again.
+async fn begun(command: &mut Command) -> Output {
+    const ERROR_INTERNAL_ERROR: i32 = 1359;
+    match command.output().await {
+        Err(error) if cfg!(windows) && error.raw_os_error() == Some(ERROR_INTERNAL_ERROR) => {
+            command.output().await.unwrap()
+        }
+        output => output.unwrap(),
+    }
+}
+
 /// A process that was killed, or how often its work was polled.
 async fn run(server: &TestServer, work: &str, here: &Path, polls: u64) -> Option<u64> {
     let mut command = Command::new(std::env::current_exe().unwrap());
@@ -29,7 +40,7 @@ async fn run(server: &TestServer, work: &str, here: &Path, polls: u64) -> Option
     command.env("RUSTLE_TEST_POLLS", polls.to_string());
     command.env("RUSTLE_TEST_PORT", server.port().to_string());
     command.env("RUSTLE_TEST_KEY", server.host_key_fingerprint());
-    let output = command.output().await.unwrap();
+    let output = begun(&mut command).await;
     let printed = String::from_utf8_lossy(&output.stdout);
     let completed = printed.lines().find_map(|line| line.split_once("polled: "));
     match completed {
