@@ -250,12 +250,10 @@ impl<'a> Get<'a> {
                 self.moving.linked(&found, linked)?;
             }
             Event::Compared(compared) => {
-                let to_move = self.moving.take_compared(compared)?;
-                to_move.into_iter().for_each(|found| self.queue(found));
+                self.moving.take_compared(compared)?.into_iter().for_each(|found| self.queue(found));
             }
             Event::ModesSet(modes) => {
-                let to_move = self.moving.take_modes_set(modes)?;
-                to_move.into_iter().for_each(|found| self.queue(found));
+                self.moving.take_modes_set(modes)?.into_iter().for_each(|found| self.queue(found));
             }
             Event::Fetched { route, found, fetched } => {
                 self.asking -= 1;

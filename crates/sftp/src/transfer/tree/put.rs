@@ -228,12 +228,10 @@ impl<'a> Put<'a> {
                 self.moving.linked(&found, linked)?;
             }
             Event::Compared(compared) => {
-                let to_move = self.moving.take_compared(compared)?;
-                to_move.into_iter().for_each(|found| self.queue(found));
+                self.moving.take_compared(compared)?.into_iter().for_each(|found| self.queue(found));
             }
             Event::ModesSet(modes) => {
-                let to_move = self.moving.take_modes_set(modes)?;
-                to_move.into_iter().for_each(|found| self.queue(found));
+                self.moving.take_modes_set(modes)?.into_iter().for_each(|found| self.queue(found));
             }
             Event::Read { batch, read } => {
                 self.reading -= 1;
