@@ -35,6 +35,9 @@ pub(crate) struct Selection {
     /// Pairs of runs, ours and the peer's in turn.
     #[arg(long, default_value = "7", value_name = "COUNT")]
     pairs: NonZeroU32,
+    /// Of these rows, only lines of the table with this in their work or their program, such as "puts 1 GiB".
+    #[arg(long, default_value = "", value_name = "TEXT")]
+    matching: String,
 }
 
 /// A kind of work.
@@ -71,6 +74,9 @@ pub(crate) fn run(selection: &Selection) -> Result<Outcome, Failure> {
     for row in Row::value_variants() {
         if selection.rows.is_empty() || selection.rows.contains(row) {
             for duel in row.prepare(&server, &programs)? {
+                if !duel.title().contains(&selection.matching) {
+                    continue;
+                }
                 println!("{}", duel.title());
                 let line = duel.fight(&server, machine.cores(), selection.pairs)?;
                 println!("{line}");

@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
 
 use crate::bench::embedded::{self, Batch, Embedded};
+use crate::bench::machine;
 use crate::bench::measure::Spent;
 use crate::bench::programs::{Programs, finish};
 use crate::bench::ratio::{Ratio, median};
@@ -189,11 +190,19 @@ pub(super) struct Duel<'a> {
     goal: Goal,
     /// Where a pair takes minutes there are no more than this.
     most_pairs: u32,
+    /// What a run takes of files in memory, which the machine is to have beforehand.
+    memory: u64,
 }
 
 impl<'a> Duel<'a> {
     fn new(work: &'static str, ours: Side<'a>, peer: Side<'a>) -> Self {
-        Self { work, ours, peer, best: None, goal: Goal::default(), most_pairs: u32::MAX }
+        Self { work, ours, peer, best: None, goal: Goal::default(), most_pairs: u32::MAX, memory: 0 }
+    }
+
+    /// Each run writes so many bytes to files in memory.
+    fn memory(mut self, bytes: u64) -> Self {
+        self.memory = bytes;
+        self
     }
 
     /// A pair takes so long that few have to do.
@@ -242,8 +251,12 @@ impl<'a> Duel<'a> {
         self.warm_up()?;
         let mut rounds = Vec::new();
         for _ in 0..pairs.get().min(self.most_pairs) {
-            let (ours, peer) = (self.ours.measure(server)?, self.peer.measure(server)?);
-            let best = self.best.as_ref().map(|best| best.measure(server)).transpose()?;
+            let measured = |side: &Side<'_>| {
+                machine::have_memory(self.memory);
+                side.measure(server)
+            };
+            let (ours, peer) = (measured(&self.ours)?, measured(&self.peer)?);
+            let best = self.best.as_ref().map(measured).transpose()?;
             let floor = best.map_or(ours.server / cores.max(1) as f64, |best| best.wall);
             rounds.push(Round { ours, peer, floor, least: best.map(|best| best.cpu) });
         }

@@ -23,6 +23,8 @@ const FILE_BYTES: usize = 4096;
 const FILES_OF_SFTP: u32 = FILES / 10;
 /// The same, of one file.
 const BYTES_OF_SFTP: u64 = BYTES / 16;
+/// The file, and half as much again.
+const MEMORY: u64 = BYTES / 2 * 3;
 const OWN_CHOICE: &str = "the same, with its own choice of connections";
 const FEW: u32 = 3;
 const GIGABIT: f64 = 125e6;
@@ -55,7 +57,7 @@ fn large_file<'a>(server: &'a Server, programs: &'a Programs<'a>) -> Result<Vec<
             let ours =
                 Side::program("`rustle-connect`", move || programs.shipped_transfer(options, &from, &to));
             let theirs = Side::program("`sftp`", move || embedded::sftp_of(server, &batch));
-            Ok(Duel::new(title, ours, theirs).at_best(as_output(programs, way, &file)))
+            Ok(Duel::new(title, ours, theirs).at_best(as_output(programs, way, &file)).memory(MEMORY))
         };
         let (of_one, of_own): (&[&str], &[&str]) = match way {
             "get" => (&["get", "--connections", "1"], &["get"]),
