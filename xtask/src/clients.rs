@@ -16,10 +16,10 @@ use crate::{apt, libraries, shell, test};
 
 /// OpenSSH's clients and tools for keys.
 const PROGRAMS: [&str; 7] = ["ssh", "sftp", "scp", "ssh-keyscan", "ssh-keygen", "ssh-agent", "ssh-add"];
-/// The suite, and the examples of docs/test-server.md, which drive the server as a process. For these the whole workspace
-/// is named, since its tests are built already where they were run.
+/// The suite, and the examples of docs/test-server.md, which drive the server as a process. The whole workspace is named,
+/// since its tests are built already where they were run.
 const SUITES: [&[&str]; 2] =
-    [&["-p", "rustle-tests", "--test", "clients"], &["--workspace", "--test", "it", "test_server::examples"]];
+    [&["--workspace", "--test", "clients"], &["--workspace", "--test", "it", "test_server::examples"]];
 
 /// Prepares the clients and runs the suite.
 pub(crate) fn run() -> Result<Outcome, Failure> {

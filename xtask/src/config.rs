@@ -39,7 +39,7 @@ pub(crate) fn run(seed: Seed) -> Result<Outcome, Failure> {
         );
     }
     let mut suite = shell::cargo();
-    suite.args(["test", "-p", "rustle-tests", "--test", "config"]).env("RUSTLE_CONFIG", "1");
+    suite.args(["test", "--workspace", "--test", "config"]).env("RUSTLE_CONFIG", "1");
     if let Seed::Fixed = seed {
         suite.env("RUSTLE_TEST_SEED", FIXED);
     }

@@ -70,7 +70,8 @@ pub(crate) fn run(scale: Scale) -> Result<Outcome, Failure> {
             pam.restart_codes(account::NAME)?;
         }
         let mut suite = shell::cargo();
-        suite.args(["test", "-p", "rustle-tests", "--test", "interop"]);
+        // The suite alone would be built with other features of its dependencies than all tests together are.
+        suite.args(["test", "--workspace", "--test", "interop"]);
         suite.env("RUSTLE_INTEROP", "1").env("RUSTLE_INTEROP_SSHD", &sshd);
         suite.env("RUSTLE_INTEROP_OPEN_USER", account::OPEN);
         suite.env("RUSTLE_INTEROP_USER", account::NAME).env("RUSTLE_INTEROP_PASSWORD", account.password());
