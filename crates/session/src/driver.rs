@@ -28,7 +28,7 @@ pub(crate) enum Task {
     End(Arc<Channel>, Ending),
     /// A writer nobody holds any more: its input ends.
     Eof(Arc<Channel>),
-    /// Work for the server that lasts as long as the connection, at the most.
+    /// Work with the server that lasts as long as the connection, at the most, and has no part in its end.
     Serve(BoxFuture<'static, ()>),
     /// Ends the connection within this time.
     Close(Duration),

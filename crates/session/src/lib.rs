@@ -32,6 +32,7 @@ mod error;
 #[doc(hidden)]
 pub mod fuzzing;
 mod host_trust;
+mod listener;
 mod options;
 pub mod quote;
 mod secret;
@@ -64,6 +65,7 @@ pub use crate::host_trust::{
     AnnouncedKeys, DnsFinding, DnsResolver, HostHashing, HostKeyOffer, HostKeysChange, HostTrust, KnownHosts,
     KnownHostsCommand, PinnedHostKey,
 };
+pub use crate::listener::{Incoming, RemoteListener};
 pub use crate::options::{BufferLimits, TransportOptions, TransportOptionsBuilder};
 pub use crate::quote::Shell;
 pub use crate::session::{Session, Stats};

@@ -3,6 +3,7 @@
 mod agent_forwarding;
 mod failure;
 mod lease;
+mod listening;
 mod opening;
 
 use std::collections::HashSet;
@@ -30,11 +31,12 @@ use crate::stream::ForwardStream;
 
 pub(crate) use agent_forwarding::AgentLease;
 pub(crate) use lease::{EofOnDrop, Lease};
+pub(crate) use listening::Bound;
 
 /// An authenticated connection.
 ///
-/// Cheap to clone; every clone is the same connection. When the last one, and the last child and stream on it,
-/// is dropped, the connection ends in the background: processes first, then a goodbye. [`Session::close`]
+/// Cheap to clone; every clone is the same connection. When the last one, and the last child, stream and
+/// listener on it, is dropped, the connection ends in the background: processes first, then a goodbye. [`Session::close`]
 /// does so at once and says when nothing is left.
 ///
 /// ```no_run

@@ -1,4 +1,4 @@
-//! A byte stream through the server, to a port or a socket there.
+//! A byte stream through the server, to a port or a socket there, or from who has connected to one.
 
 use std::fmt;
 use std::io;
@@ -12,7 +12,8 @@ use crate::base::{Stream, Writer};
 use crate::command::checked_end;
 use crate::session::{Lease, Session};
 
-/// A byte stream through the server, made by [`Session::direct_tcpip`] or [`Session::direct_streamlocal`].
+/// A byte stream through the server, made by [`Session::direct_tcpip`] or [`Session::direct_streamlocal`], or to who has
+/// connected to where it listens ([`Incoming::into_stream`](crate::Incoming::into_stream)).
 ///
 /// It closes each direction by itself: `shutdown` ends what is sent, and reading ends when the far side has
 /// sent all. Dropped, its channel is closed.

@@ -11,8 +11,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::base::CloseReason;
 use crate::base::driver::{self, Company};
+use crate::base::forwarded::ForwardedChannel;
 use crate::base::inbound::Inbound;
 use crate::base::intake::{End, Intake, Stream};
+use crate::base::listeners::Place;
 use crate::base::negotiate::{self, HostProof};
 use crate::base::shared::{Refusal, Shared, sanitised};
 
@@ -153,9 +155,37 @@ impl client::Handler for Handler {
         Ok(())
     }
 
+    async fn server_channel_open_forwarded_tcpip(
+        &mut self,
+        channel: Channel<Msg>,
+        address: &str,
+        port: u32,
+        originator_address: &str,
+        originator_port: u32,
+        reply: ChannelOpenHandle,
+        _: &mut client::Session,
+    ) -> Result<(), Self::Error> {
+        let at = u16::try_from(port).ok().map(|port| Place::Tcpip { address: address.to_owned(), port });
+        let channel =
+            ForwardedChannel::new(channel, reply).with_originator(originator_address, originator_port);
+        self.shared.inbound.forwarded(at, channel, "forwarded-tcpip").await;
+        Ok(())
+    }
+
+    async fn server_channel_open_forwarded_streamlocal(
+        &mut self,
+        channel: Channel<Msg>,
+        path: &str,
+        reply: ChannelOpenHandle,
+        _: &mut client::Session,
+    ) -> Result<(), Self::Error> {
+        let at = Place::Streamlocal { path: path.to_owned() };
+        let channel = ForwardedChannel::new(channel, reply);
+        self.shared.inbound.forwarded(Some(at), channel, "forwarded-streamlocal@openssh.com").await;
+        Ok(())
+    }
+
     refuse_channels! {
-        server_channel_open_forwarded_tcpip(&str, u32, &str, u32) => "forwarded-tcpip",
-        server_channel_open_forwarded_streamlocal(&str) => "forwarded-streamlocal@openssh.com",
         server_channel_open_session() => "session",
         server_channel_open_direct_tcpip(&str, u32, &str, u32) => "direct-tcpip",
         server_channel_open_direct_streamlocal(&str) => "direct-streamlocal@openssh.com",

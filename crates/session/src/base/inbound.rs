@@ -1,4 +1,5 @@
-//! Channels that the server opens: all refused, but those to the agent while a command forwards it.
+//! Channels that the server opens: all refused, but those to the agent while a command forwards it, and those for who
+//! connects to where the server was asked to listen ([`forwarded`](super::forwarded)).
 //!
 //! The base takes every one of them unless it is told otherwise; RFC 4254 sections 6.3.2 and 7.2 want those refused
 //! that nobody asked for.
@@ -10,6 +11,8 @@ use russh::client::{ChannelOpenHandle, Msg};
 use russh::{Channel as BaseChannel, ChannelOpenFailure};
 use tokio::sync::mpsc;
 
+use crate::base::forwarded::ForwardedChannel;
+use crate::base::listeners::Listeners;
 use crate::base::shared::Shared;
 use crate::base::{Channel, Connection};
 use crate::options::BufferLimits;
@@ -24,6 +27,7 @@ const AGENT: &str = "auth-agent@openssh.com";
 #[derive(Default)]
 pub(super) struct Inbound {
     agent: Mutex<Option<mpsc::Sender<AgentChannel>>>,
+    pub(super) listeners: Listeners<ForwardedChannel>,
     /// The kinds that have been refused, and said so.
     refused: Mutex<BTreeSet<&'static str>>,
 }

@@ -8,11 +8,13 @@ pub(crate) mod auth;
 mod channel;
 mod close_reason;
 mod driver;
+mod forwarded;
 mod handler;
 mod handshake;
 mod inbound;
 mod intake;
 pub(crate) mod keys;
+mod listeners;
 mod negotiate;
 mod rekey;
 mod round_trip;
@@ -34,9 +36,13 @@ use crate::base::wire::{CutReason, WireControl};
 
 pub(crate) use crate::base::channel::{Channel, Gone, Request, Writer};
 pub use crate::base::close_reason::CloseReason;
+pub(crate) use crate::base::forwarded::{
+    ForwardedChannel, NotListening, Originator, Registration, forwarded_channels,
+};
 pub(crate) use crate::base::handshake::{HostKeyQuestion, handshake};
 pub(crate) use crate::base::inbound::AgentChannel;
 pub(crate) use crate::base::intake::{End, Exit, Stream};
+pub(crate) use crate::base::listeners::Place;
 pub(crate) use crate::base::shared::Refusal;
 pub(crate) use crate::base::wire::Io;
 

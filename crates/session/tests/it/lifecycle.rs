@@ -179,6 +179,8 @@ fn futures_may_move_between_threads_and_handles_be_shared() {
     shared::<rustle_session::ChildStdout>();
     shared::<rustle_session::ChildStderr>();
     shared::<rustle_session::ForwardStream>();
+    shared::<rustle_session::RemoteListener>();
+    shared::<rustle_session::Incoming>();
     shared::<Connector>();
     shared::<rustle_session::Error>();
     shared::<rustle_session::Output>();
@@ -192,6 +194,9 @@ fn futures_may_move_between_threads_and_handles_be_shared() {
         send(&async move {
             session.output("true").await?;
             session.direct_tcpip("localhost", 1).await?;
+            let mut listener = session.listen_tcpip("localhost", 0).await?;
+            listener.accept().await;
+            listener.close().await?;
             let mut child = session.line("true").spawn().await?;
             child.wait().await?;
             session.rekey().await?;

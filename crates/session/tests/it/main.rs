@@ -34,5 +34,6 @@ mod proxy_command;
 mod quote;
 mod rekey;
 mod relay;
+mod remote_forwards;
 mod support;
 mod trust_sources;

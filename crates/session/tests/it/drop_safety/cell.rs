@@ -186,10 +186,11 @@ impl Means {
 
 /// Nothing of the operation is left on the connection, and the session runs another command.
 async fn it_works(stage: &Stage, session: &Session) -> Result<(), String> {
-    let clear =
-        |record: &rustle_testserver::Record| record.channels_open() == 0 && record.processes_running() == 0;
+    let clear = |record: &rustle_testserver::Record| {
+        record.channels_open() == 0 && record.processes_running() == 0 && record.forwards_open() == 0
+    };
     let cleared = stage.server.wait_until(clear, GONE_WITHIN).await;
-    cleared.map_err(|error| format!("channels or processes are left: {error}"))?;
+    cleared.map_err(|error| format!("channels, processes or listeners are left: {error}"))?;
     if !comes_true(|| session.stats().channels_open == 0).await {
         return Err(format!("the client still counts channels: {:?}", session.stats()));
     }

@@ -266,6 +266,19 @@ pub(super) fn on_session() -> Vec<Operation> {
             finish(stage.forward.as_mut().unwrap().write_bytes(Bytes::from(vec![7; 300_000])))
         })
         .on_a_socket(),
+        Operation::new("Session::listen_tcpip", Needs::Session, (1, 3), |stage| {
+            finish(stage.session().listen_tcpip("localhost", 0))
+        }),
+        Operation::new("Session::listen_streamlocal", Needs::Session, (1, 3), |stage| {
+            finish(stage.session().listen_streamlocal("/run/socket"))
+        }),
+        Operation::new("RemoteListener::accept", Needs::Listener, (1, 3), |stage| {
+            let accepted = stage.listener.as_mut().unwrap().accept();
+            Box::pin(accepted.map(|incoming| incoming.map(drop).ok_or("it is over".to_owned())))
+        }),
+        Operation::new("RemoteListener::close", Needs::Listener, (1, 3), |stage| {
+            finish(stage.listener.take().unwrap().close())
+        }),
     ]
 }
 

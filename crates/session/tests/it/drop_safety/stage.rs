@@ -13,12 +13,14 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use rustle_session::{
     AgentSource, Child, ChildStderr, ChildStdin, ChildStdout, Connector, Credentials, ForwardStream,
-    HostKeyOffer, HostSetup, KnownHosts, PinnedHostKey, Session, Target, Terminal, Unauthenticated,
+    HostKeyOffer, HostSetup, KnownHosts, PinnedHostKey, RemoteListener, Session, Target, Terminal,
+    Unauthenticated,
 };
-use rustle_testserver::{Duplex, Reply, TestServer, User};
+use rustle_testserver::{Call, Duplex, Exit, Reply, TestServer, User};
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OnceCell;
+use tokio::time::sleep;
 
 use super::stall::Stall;
 use crate::known_hosts_file::trust;
@@ -43,6 +45,8 @@ pub(super) enum Needs {
     ChildOnTerminal(&'static str),
     /// A forward is open.
     Forward,
+    /// The server listens, and somebody connects in a second.
+    Listener,
 }
 
 /// The server, and what the client holds.
@@ -56,6 +60,7 @@ pub(super) struct Stage {
     pub(super) stdout: Option<ChildStdout>,
     pub(super) stderr: Option<ChildStderr>,
     pub(super) forward: Option<ForwardStream>,
+    pub(super) listener: Option<RemoteListener>,
     /// Where what was read goes.
     pub(super) chunks: Vec<Bytes>,
     /// What the operation borrows.
@@ -83,6 +88,9 @@ pub(super) struct Stage {
 /// The server's window: what is written fills it several times over.
 const WINDOW: u32 = 64 * 1024;
 
+/// Where the server listens for the client.
+const LISTENER: (&str, u16) = ("localhost", 8080);
+
 /// More than the client keeps of what its peer does not take, on top of a pipe's own buffer.
 const JAM: usize = 6 * 1024 * 1024;
 
@@ -102,7 +110,15 @@ impl Stage {
                     let _ = call.signal().await;
                 }
             })
+            .command_fn("late visit", async |call: Call| {
+                sleep(Duration::from_secs(1)).await;
+                // Refused where nobody listens any more.
+                drop(call.open_forwarded_tcpip(LISTENER.0, LISTENER.1).await);
+                Exit::SUCCESS
+            })
             .max_sessions(10)
+            .tcpip_forward_scripted()
+            .streamlocal_forward_scripted()
             .direct_tcpip();
         #[cfg(unix)]
         let builder = builder.direct_streamlocal();
@@ -131,6 +147,7 @@ impl Stage {
             stdout: None,
             stderr: None,
             forward: None,
+            listener: None,
             chunks: Vec::new(),
             setup: None,
             lock: None,
@@ -166,6 +183,10 @@ impl Stage {
             }
             Needs::Forward => {
                 self.forward = Some(session.direct_tcpip("127.0.0.1", self.far_port()).await.unwrap());
+            }
+            Needs::Listener => {
+                self.listener = Some(session.listen_tcpip(LISTENER.0, LISTENER.1).await.unwrap());
+                self.child = Some(session.line("late visit").spawn().await.unwrap());
             }
             Needs::Nothing | Needs::Server | Needs::Unauthenticated | Needs::KeyFile | Needs::Session => {}
         }
@@ -235,6 +256,7 @@ impl Stage {
         }
         self.unauthenticated = None;
         self.forward = None;
+        self.listener = None;
         self.stdin = None;
         self.stdout = None;
         self.stderr = None;
