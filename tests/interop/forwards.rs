@@ -84,7 +84,7 @@ fn a_far_side_that_hangs_up_is_an_end_and_a_broken_pipe() {
 
 /// Sends 3 MiB through, more than a window, and reads it back from a far side that echoes; each direction ends by
 /// itself.
-async fn echoed(stream: ForwardStream, mut far: impl AsyncRead + AsyncWrite + Unpin) {
+pub(crate) async fn echoed(stream: ForwardStream, mut far: impl AsyncRead + AsyncWrite + Unpin) {
     let sent: Vec<u8> = (0..=250).cycle().take(3 << 20).collect();
     let (mut reading, mut writing) = tokio::io::split(stream);
     let echo = async {

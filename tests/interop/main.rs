@@ -28,6 +28,7 @@ mod new_hosts;
 mod public_key;
 mod questions;
 mod refused_hosts;
+mod remote_forwards;
 mod secrets;
 mod settings;
 mod sftp_client;
