@@ -1,0 +1,166 @@
+//! What the policy knows of one connection.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::event::{Closing, HostId, Lane, WaiterId};
+
+/// One connection, from the decision to dial it.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) host: HostId,
+    pub(super) state: State,
+    pub(super) is_degraded: bool,
+    places: BTreeMap<WaiterId, Place>,
+    isolated: usize,
+    confirmed: usize,
+    /// Whether the server ever opened a channel on it.
+    has_given: bool,
+    /// Since when it is ready.
+    since: Instant,
+    idle_since: Instant,
+    released_at: Option<Instant>,
+    held_until: Option<Instant>,
+    is_watched: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    Dialing {
+        attempt: u32,
+    },
+    Ready,
+    /// Nothing new goes on it; what is on it has until then.
+    Draining {
+        by: Option<Instant>,
+        why: Closing,
+    },
+    /// It was told to end, and is not gone yet.
+    Closing,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    lane: Lane,
+    is_confirmed: bool,
+}
+
+impl Connection {
+    /// One that is dialed from now on.
+    pub(super) fn new(host: HostId, attempt: u32, now: Instant) -> Self {
+        Self {
+            host,
+            state: State::Dialing { attempt },
+            is_degraded: false,
+            places: BTreeMap::new(),
+            isolated: 0,
+            confirmed: 0,
+            has_given: false,
+            since: now,
+            idle_since: now,
+            released_at: None,
+            held_until: None,
+            is_watched: false,
+        }
+    }
+
+    /// It is ready from now on, and nothing is on it.
+    pub(super) fn rest(&mut self, now: Instant) {
+        self.since = now;
+        self.idle_since = now;
+    }
+
+    /// Somebody gets a place.
+    pub(super) fn enter(&mut self, waiter: WaiterId, lane: Lane) {
+        self.places.insert(waiter, Place { lane, is_confirmed: false });
+        self.isolated += usize::from(lane == Lane::Isolated);
+    }
+
+    /// The server opened the channel.
+    pub(super) fn confirmed(&mut self, waiter: WaiterId) {
+        if let Some(place) = self.places.get_mut(&waiter)
+            && !place.is_confirmed
+        {
+            place.is_confirmed = true;
+            self.confirmed += 1;
+            self.has_given = true;
+        }
+    }
+
+    /// The place is free.
+    pub(super) fn leave(&mut self, waiter: WaiterId, now: Instant) {
+        if let Some(place) = self.places.remove(&waiter) {
+            self.isolated -= usize::from(place.lane == Lane::Isolated);
+            self.confirmed -= usize::from(place.is_confirmed);
+            self.idle_since = now;
+        }
+    }
+
+    /// A channel ended: whoever was refused one may ask again.
+    pub(super) fn has_released(&mut self, now: Instant) {
+        self.released_at = Some(now);
+        self.held_until = None;
+    }
+
+    /// Whether a channel ended so short a time ago.
+    pub(super) fn released_within(&self, now: Instant, time: Duration) -> bool {
+        self.released_at.is_some_and(|at| now.saturating_duration_since(at) < time)
+    }
+
+    /// Nothing new goes on it before then, unless a channel ends.
+    pub(super) fn hold(&mut self, until: Instant) {
+        self.held_until = Some(until);
+    }
+
+    /// Whether the server has never given a channel on it, and is asked for none but this one.
+    pub(super) fn gave_none_but(&self, waiter: WaiterId) -> bool {
+        !self.has_given && self.places.keys().all(|other| *other == waiter)
+    }
+
+    pub(super) fn has_room(&self, now: Instant, most: usize) -> bool {
+        self.state == State::Ready
+            && self.places.len() < most
+            && self.held_until.is_none_or(|until| until <= now)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.state == State::Ready && self.places.is_empty()
+    }
+
+    pub(super) fn places(&self) -> usize {
+        self.places.len()
+    }
+
+    pub(super) fn isolated(&self) -> usize {
+        self.isolated
+    }
+
+    pub(super) fn confirmed_count(&self) -> usize {
+        self.confirmed
+    }
+
+    pub(super) fn waiters(&self) -> Vec<WaiterId> {
+        self.places.keys().copied().collect()
+    }
+
+    pub(super) fn since(&self) -> Instant {
+        self.since
+    }
+
+    pub(super) fn idle_since(&self) -> Instant {
+        self.idle_since
+    }
+
+    /// Whether somebody should look whether it is idle for too long; one is enough.
+    pub(super) fn begin_watch(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_watched, true)
+    }
+
+    pub(super) fn end_watch(&mut self) {
+        self.is_watched = false;
+    }
+}

@@ -1,0 +1,54 @@
+//! What the policy stays within.
+
+use std::time::Duration;
+
+/// The numbers of one pool.
+#[derive(Debug, Clone)]
+pub(crate) struct Limits {
+    /// Connections in all, those that are being made and closed counted.
+    pub(crate) connections: usize,
+    /// The same, to one host.
+    pub(crate) connections_per_host: usize,
+    /// Logins under way in all. Each takes a socket and, at the server, a process that is not trusted yet.
+    pub(crate) dials: usize,
+    /// The same, to one host: OpenSSH's `MaxStartups` begins to refuse at 10.
+    pub(crate) dials_per_host: usize,
+    /// Channels on a connection as long as its server has refused none: `MaxSessions` of OpenSSH is 10.
+    pub(crate) channels: usize,
+    /// Those who may wait, in all; those who had a place and lost it before it was of use wait beside them.
+    pub(crate) waiting: usize,
+    /// A connection that nobody uses for so long is closed.
+    pub(crate) persist: Duration,
+    /// The wait before the second attempt to log in; it doubles with each.
+    pub(crate) retry_first: Duration,
+    /// The longest such wait.
+    pub(crate) retry_most: Duration,
+    /// Attempts before those who wait are told.
+    pub(crate) attempts: u32,
+    /// After so long without a refusal one more channel than was learned is tried: places come free late.
+    pub(crate) relearn: Duration,
+    /// How long a connection that refused a channel is left alone, unless a place of it comes free.
+    pub(crate) hold: Duration,
+    /// Whoever waits so long for another host's connections has one of them drained.
+    pub(crate) fair: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 1024,
+            connections_per_host: 8,
+            dials: 64,
+            dials_per_host: 8,
+            channels: 10,
+            waiting: 100_000,
+            persist: Duration::from_secs(600),
+            retry_first: Duration::from_millis(250),
+            retry_most: Duration::from_secs(30),
+            attempts: 5,
+            relearn: Duration::from_secs(30),
+            hold: Duration::from_millis(50),
+            fair: Duration::from_secs(1),
+        }
+    }
+}
