@@ -11,6 +11,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("rustle-sftp-proto", &[]),
     ("rustle-session", &["ring", "rustle-trust", "rustle-ssh-config"]),
     ("rustle-sftp", &["rustle-session", "rustle-sftp-proto"]),
+    ("rustle-pool", &["rustle-session", "rustle-sftp", "rustle-ssh-config"]),
     ("rustle-testserver", &["rustle-sftp-proto"]),
     (
         "rustle-connect",

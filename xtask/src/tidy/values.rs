@@ -1,4 +1,4 @@
-//! The crates of values neither await nor read a clock: time and events come in as arguments.
+//! The crates of values, and the pool's policy, neither await nor read a clock: time and events come in as arguments.
 
 use std::collections::BTreeSet;
 
@@ -12,12 +12,15 @@ const CRATES: [(&str, &str); 3] = [
     ("rustle-ssh-config", "crates/ssh-config/src/"),
     ("rustle-sftp-proto", "crates/sftp-proto/src/"),
 ];
+/// The same, in a crate that has a runtime for the rest: its file, and those below it.
+const POLICY: &str = "crates/pool/src/policy";
 const RUNTIMES: [&str; 4] = ["tokio", "async-std", "smol", "async-io"];
 const CLOCKS: [&str; 4] = ["Instant", "SystemTime", "Utc", "Local"];
 
 /// No file of these crates awaits or asks what time it is.
 pub(super) fn check_source(source: &Source) -> Vec<Violation> {
-    if source.is_test() || !CRATES.iter().any(|(_, folder)| source.path().starts_with(folder)) {
+    let folders = CRATES.iter().map(|(_, folder)| *folder);
+    if source.is_test() || !folders.chain([POLICY]).any(|folder| source.path().starts_with(folder)) {
         return Vec::new();
     }
     let code = source.code();
@@ -68,6 +71,9 @@ mod tests {
         assert_eq!(count("crates/ssh-config/src/a.rs", "async fn f() { g().await }"), 2);
         assert_eq!(count("crates/sftp-proto/src/a.rs", "fn f() { Instant::now(); }"), 1);
         assert_eq!(count("crates/trust/src/a.rs", "fn f(now: SystemTime) {}"), 0);
+        assert_eq!(count("crates/pool/src/policy.rs", "fn f() { Instant::now(); }"), 1);
+        assert_eq!(count("crates/pool/src/policy/due.rs", "async fn f() {}"), 1);
+        assert_eq!(count("crates/pool/src/driver.rs", "async fn f() { Instant::now(); }"), 0);
         assert_eq!(count("crates/session/src/a.rs", "async fn f() { Instant::now(); }"), 0);
     }
 

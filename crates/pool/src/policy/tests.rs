@@ -1,13 +1,18 @@
 //! The policy against a world that does anything, in any order: what holds at each step, and what holds in the end.
 
+mod rules;
+mod steps;
 mod world;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use proptest::prelude::*;
 
-use self::world::{Step, World};
-use super::*;
+use self::steps::{Step, steps};
+use self::world::World;
+use super::event::{DialFailure, HostId, How, Lane, Logins, Missing, Refusal, Rejection, WaiterId};
+use super::limits::Limits;
 
 /// Few of everything, so that all limits are met.
 fn narrow() -> Limits {
@@ -26,31 +31,6 @@ fn narrow() -> Limits {
         hold: Duration::from_millis(50),
         fair: Duration::from_millis(500),
     }
-}
-
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let which = any::<u8>;
-    let one = prop_oneof![
-        8 => (0..3_u64, any::<bool>(), 0..3_u8, 0..5_000_u64)
-            .prop_map(|(host, isolated, logins, patience)| Step::Acquire { host, isolated, logins, patience }),
-        2 => which().prop_map(Step::Cancel),
-        5 => (which(), 0..3_u8).prop_map(|(which, logins)| Step::DialSucceeds { which, logins }),
-        2 => (which(), 0..4_u8).prop_map(|(which, failure)| Step::DialFails { which, failure }),
-        6 => which().prop_map(Step::Opens),
-        2 => (which(), any::<bool>()).prop_map(|(which, limit)| Step::Refuses { which, limit }),
-        6 => which().prop_map(Step::Ends),
-        1 => which().prop_map(Step::IsLost),
-        3 => which().prop_map(Step::IsClosed),
-        1 => which().prop_map(Step::Degrades),
-        1 => which().prop_map(Step::Recovers),
-        1 => which().prop_map(Step::Wears),
-        1 => (which(), 0..3_000_u64).prop_map(|(which, within)| Step::Disconnect { which, within }),
-        1 => Just(Step::RetireIdle),
-        1 => Just(Step::NetworkChanges),
-        4 => (0..3_000_u64).prop_map(Step::Passes),
-        1 => (0..3_000_u64).prop_map(Step::ClockGoesBack),
-    ];
-    prop::collection::vec(one, 0..150)
 }
 
 proptest! {
@@ -187,9 +167,8 @@ fn attempts_wait_longer_and_longer_and_then_those_who_wait_are_told() {
 #[test]
 fn a_refusal_for_good_is_told_at_once_and_not_tried_again() {
     let mut world = World::new(Limits::default());
-    let waiters: Vec<_> = (0..3)
-        .map(|_| world.acquire(HOST, Lane::Shared, Logins::Unknown, Duration::from_secs(60)))
-        .collect();
+    let waiters: Vec<_> =
+        (0..3).map(|_| world.acquire(HOST, Lane::Shared, Logins::Unknown, Duration::from_secs(60))).collect();
     let connection = world.dialing()[0];
     world.dial_fails(connection, DialFailure::Final);
     assert!(waiters.iter().all(|waiter| world.rejection(*waiter) == Some(Rejection::Dial(connection))));

@@ -1,0 +1,95 @@
+//! What time brings.
+
+use super::connection::State;
+use super::event::{Action, Closing, ConnectionId, HostId, Rejection};
+use super::timers::Timer;
+use super::{Learned, Policy};
+
+impl Policy {
+    pub(super) fn due(&mut self, out: &mut Vec<Action>) {
+        while let Some(timer) = self.timers.take_due(self.now) {
+            match timer {
+                Timer::Deadline(waiter) => {
+                    let missing = self.claims.get(&waiter).map(|claim| self.missing(claim.host));
+                    if let Some(missing) = missing {
+                        self.reject(waiter, Rejection::Deadline(missing), out);
+                    }
+                }
+                Timer::Idle(id) => self.idle_is_due(id, out),
+                Timer::Drain(id) => self.drain_is_due(id, out),
+                Timer::Hold(id) => {
+                    self.touched.extend(self.connections.get(&id).map(|connection| connection.host));
+                }
+                Timer::Retry(host) => {
+                    self.touched.insert(host);
+                }
+                Timer::Relearn(host) => self.relearn(host),
+                Timer::Shortage => self.relearn_shortage(),
+                // `dial` looks again.
+                Timer::Fair => {}
+            }
+        }
+    }
+
+    pub(super) fn watch_idle(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        if connection.begin_watch() {
+            self.timers.set(connection.idle_since() + self.limits.persist, Timer::Idle(id));
+        }
+    }
+
+    fn idle_is_due(&mut self, id: ConnectionId, out: &mut Vec<Action>) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        connection.end_watch();
+        if !connection.is_idle() {
+            return;
+        }
+        if connection.idle_since() + self.limits.persist <= self.now {
+            self.close(id, Closing::Idle, out);
+        } else {
+            self.watch_idle(id);
+        }
+    }
+
+    fn drain_is_due(&mut self, id: ConnectionId, out: &mut Vec<Action>) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        if let State::Draining { by: Some(by), .. } = connection.state
+            && by <= self.now
+        {
+            connection.state = State::Closing;
+            self.closing += 1;
+            out.push(Action::Cut { connection: id });
+        }
+    }
+
+    fn relearn(&mut self, id: HostId) {
+        let most = self.limits.channels;
+        let (now, step) = (self.now, self.limits.relearn);
+        let Some(host) = self.hosts.get_mut(&id) else { return };
+        let Some(learned) = &mut host.learned else { return };
+        if learned.at + step <= now {
+            *learned = Learned { limit: learned.limit + 1, at: now };
+        }
+        let again = learned.at + step;
+        if learned.limit >= most {
+            host.learned = None;
+        } else {
+            self.timers.set(again, Timer::Relearn(id));
+        }
+        self.touched.insert(id);
+    }
+
+    fn relearn_shortage(&mut self) {
+        let step = self.limits.relearn;
+        let Some(learned) = &mut self.shortage else { return };
+        if learned.at + step <= self.now {
+            *learned = Learned { limit: learned.limit + learned.limit / 8 + 1, at: self.now };
+        }
+        let again = learned.at + step;
+        if learned.limit >= self.limits.connections {
+            self.shortage = None;
+        } else {
+            self.timers.set(again, Timer::Shortage);
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! How connections end.
+
+use std::time::Instant;
+
+use super::connection::State;
+use super::event::{Action, Closing, ConnectionId, DialFailure, Rejection, WaiterId};
+use super::timers::Timer;
+use super::{Held, Policy};
+
+impl Policy {
+    pub(super) fn lost(&mut self, id: ConnectionId, out: &mut Vec<Action>) {
+        let Some(connection) = self.connections.get(&id) else { return };
+        let (host, state) = (connection.host, connection.state);
+        let had = connection.waiters();
+        self.forget(id);
+        for waiter in had {
+            let Some(mut claim) = self.claims.get(&waiter).copied() else { continue };
+            if claim.state == Held::Granted(id) && self.ending.is_none() {
+                // Nothing of it was begun: it has its turn again.
+                claim.state = Held::Waiting;
+                self.claims.insert(waiter, claim);
+                self.wait(waiter, claim);
+            } else {
+                self.claims.remove(&waiter);
+                if claim.state == Held::Granted(id) {
+                    out.push(Action::Reject { waiter, why: Rejection::ShuttingDown });
+                }
+            }
+        }
+        if let State::Dialing { attempt } = state {
+            self.failed(host, id, attempt, DialFailure::Transient, out);
+        }
+    }
+
+    /// Nothing is left of it.
+    pub(super) fn forget(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.remove(&id) else { return };
+        match connection.state {
+            State::Dialing { .. } => self.dialing -= 1,
+            State::Closing => self.closing -= 1,
+            State::Ready | State::Draining { .. } => {}
+        }
+        if let Some(host) = self.hosts.get_mut(&connection.host) {
+            host.connections.remove(&id);
+        }
+        self.touched.insert(connection.host);
+        // Whoever waits for a place among all of them has one.
+        self.touched.extend(self.queue.first().map(|(_, host)| *host));
+    }
+
+    /// Nothing new goes on it; what is on it has until then, if there is a then.
+    pub(super) fn drain(
+        &mut self,
+        id: ConnectionId,
+        by: Option<Instant>,
+        why: Closing,
+        out: &mut Vec<Action>,
+    ) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        self.touched.insert(connection.host);
+        match connection.state {
+            State::Dialing { .. } => self.abandon(id, out),
+            State::Closing => {}
+            State::Ready | State::Draining { .. } if connection.is_empty() => self.close(id, why, out),
+            State::Ready | State::Draining { .. } => {
+                let earlier = match connection.state {
+                    State::Draining { by, .. } => by,
+                    _ => None,
+                };
+                let by = [by, earlier].into_iter().flatten().min();
+                connection.state = State::Draining { by, why };
+                if let Some(by) = by {
+                    self.timers.set(by, Timer::Drain(id));
+                }
+            }
+        }
+    }
+
+    fn abandon(&mut self, id: ConnectionId, out: &mut Vec<Action>) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.state = State::Closing;
+            self.dialing -= 1;
+            self.closing += 1;
+            self.touched.insert(connection.host);
+            out.push(Action::Abandon { connection: id });
+        }
+    }
+
+    pub(super) fn close(&mut self, id: ConnectionId, why: Closing, out: &mut Vec<Action>) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.state = State::Closing;
+            self.closing += 1;
+            self.touched.insert(connection.host);
+            out.push(Action::Close { connection: id, why });
+        }
+    }
+
+    pub(super) fn retire_idle(&mut self, out: &mut Vec<Action>) {
+        let idle = self.connections.iter().filter(|(_, connection)| connection.is_idle());
+        for id in idle.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.close(id, Closing::Idle, out);
+        }
+    }
+
+    pub(super) fn shut_down(&mut self, by: Instant, out: &mut Vec<Action>) {
+        self.ending = Some(self.ending.map_or(by, |earlier| earlier.min(by)));
+        let waiting: Vec<WaiterId> = self.hosts.values().flat_map(|host| host.waiting.all()).collect();
+        for waiter in waiting {
+            self.reject(waiter, Rejection::ShuttingDown, out);
+        }
+        for id in self.connections.keys().copied().collect::<Vec<_>>() {
+            self.drain(id, Some(by), Closing::ShuttingDown, out);
+        }
+    }
+}

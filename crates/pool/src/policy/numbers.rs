@@ -1,0 +1,57 @@
+//! Limits as they are now, and counts.
+
+use super::Policy;
+use super::connection::State;
+use super::event::{ConnectionId, HostId, Logins, Missing};
+use super::host::Host;
+
+impl Policy {
+    pub(super) fn most_connections(&self) -> usize {
+        self.shortage.map_or(self.limits.connections, |learned| learned.limit.min(self.limits.connections))
+    }
+
+    pub(super) fn most_of_host(&self, host: &Host) -> usize {
+        match host.logins {
+            Logins::One => 1,
+            Logins::Unknown | Logins::Many => self.limits.connections_per_host,
+        }
+    }
+
+    /// Channels on one connection to the host, as far as is known.
+    pub(super) fn channels_of(&self, host: HostId) -> usize {
+        let learned = self.hosts.get(&host).and_then(|host| host.learned);
+        learned.map_or(self.limits.channels, |learned| learned.limit.min(self.limits.channels))
+    }
+
+    pub(super) fn dialing_of(&self, host: &Host) -> usize {
+        let is_dialing = |id: &&ConnectionId| {
+            self.connections
+                .get(id)
+                .is_some_and(|connection| matches!(connection.state, State::Dialing { .. }))
+        };
+        host.connections.iter().filter(is_dialing).count()
+    }
+
+    pub(super) fn has_ready(&self, host: HostId) -> bool {
+        let is_ready = |id: &ConnectionId| {
+            self.connections.get(id).is_some_and(|connection| connection.state == State::Ready)
+        };
+        self.hosts.get(&host).is_some_and(|host| host.connections.iter().any(is_ready))
+    }
+
+    /// What those who wait for the host lack.
+    pub(super) fn missing(&self, id: HostId) -> Missing {
+        let Some(host) = self.hosts.get(&id) else { return Missing::Login };
+        if self.dialing_of(host) > 0 {
+            Missing::Login
+        } else if host.waits_to_retry(self.now) {
+            Missing::Retry
+        } else if host.connections.len() >= self.most_of_host(host) {
+            Missing::HostLimit
+        } else if self.connections.len() >= self.most_connections() {
+            if self.shortage.is_some() { Missing::Shortage } else { Missing::TotalLimit }
+        } else {
+            Missing::DialLimit
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Who gets which place, in what order.
+
+use super::connection::{Connection, State};
+use super::event::{Action, ConnectionId, HostId, How, Lane, WaiterId};
+use super::host::Host;
+use super::{Held, Policy};
+
+impl Policy {
+    pub(super) fn serve_touched(&mut self, out: &mut Vec<Action>) {
+        while let Some(host) = self.touched.pop_first() {
+            self.serve(host, out);
+            self.queue_up(host);
+        }
+    }
+
+    /// Gives places to those who wait for this host, in their turns.
+    fn serve(&mut self, host: HostId, out: &mut Vec<Action>) {
+        let mut open = vec![Lane::Shared, Lane::Isolated];
+        while let Some(of) = self.hosts.get(&host) {
+            let first = open.iter().filter_map(|&lane| of.waiting.first(lane).map(|next| (next, lane))).min();
+            let Some(((_, waiter), lane)) = first else { return };
+            match self.place_for(host, lane) {
+                Some((connection, is_folded)) => self.grant(waiter, connection, is_folded, out),
+                None => open.retain(|other| *other != lane),
+            }
+        }
+    }
+
+    fn grant(&mut self, waiter: WaiterId, id: ConnectionId, is_folded: bool, out: &mut Vec<Action>) {
+        let Some(mut claim) = self.claims.get(&waiter).copied() else { return };
+        self.wait_no_more(waiter, claim);
+        claim.state = Held::Granted(id);
+        self.claims.insert(waiter, claim);
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        connection.enter(waiter, claim.lane);
+        let waited = self.now.saturating_duration_since(claim.since);
+        let how = if is_folded {
+            How::Folded { waited }
+        } else if connection.since() >= claim.since && !waited.is_zero() {
+            How::Connected { waited }
+        } else if waited.is_zero() {
+            How::Shared
+        } else {
+            How::Queued { waited }
+        };
+        out.push(Action::Grant { waiter, connection: id, how });
+    }
+
+    /// Where a channel of this lane goes now, and whether it is beside others that it should be kept from.
+    fn place_for(&self, host: HostId, lane: Lane) -> Option<(ConnectionId, bool)> {
+        let of = self.hosts.get(&host)?;
+        let most = self.channels_of(host);
+        let mut open: Vec<(ConnectionId, &Connection)> = of
+            .connections
+            .iter()
+            .filter_map(|id| self.connections.get(id).map(|connection| (*id, connection)))
+            .filter(|(_, connection)| connection.has_room(self.now, most))
+            .collect();
+        // One that answers late is for those who have no other.
+        if open.iter().any(|(_, connection)| !connection.is_degraded) {
+            open.retain(|(_, connection)| !connection.is_degraded);
+        }
+        let apart = match lane {
+            // The fullest, so that the others come to rest.
+            Lane::Shared => open
+                .iter()
+                .filter(|(_, connection)| connection.isolated() == 0)
+                .min_by_key(|(id, connection)| (most - connection.places(), *id)),
+            Lane::Isolated => open.iter().find(|(_, connection)| connection.is_empty()),
+        };
+        if let Some((id, _)) = apart {
+            return Some((*id, false));
+        }
+        if self.may_grow(host, of) {
+            return None;
+        }
+        let together = open.iter().min_by_key(|(id, one)| (one.isolated(), one.places(), *id));
+        together.map(|(id, _)| (*id, true))
+    }
+
+    /// Whether those who wait for the host may hope for another connection.
+    fn may_grow(&self, id: HostId, host: &Host) -> bool {
+        if self.dialing_of(host) > 0 {
+            return true;
+        }
+        let is_living = |id: &&ConnectionId| {
+            self.connections.get(id).is_some_and(|connection| connection.state != State::Closing)
+        };
+        let living = host.connections.iter().filter(is_living).count();
+        let has_room = self.connections.len() - self.closing < self.most_connections()
+            || self.connections.values().any(|other| other.is_idle() && other.host != id);
+        // Once all attempts have failed, nothing is hoped for until the next.
+        let is_trying = host.failures > 0 || !host.waits_to_retry(self.now);
+        self.ending.is_none() && is_trying && living < self.most_of_host(host) && has_room
+    }
+
+    /// Where the host stands among those that are waited for; one that nothing is known of is forgotten.
+    fn queue_up(&mut self, id: HostId) {
+        let Some(host) = self.hosts.get_mut(&id) else { return };
+        let turn = host.waiting.turn();
+        if host.queued != turn {
+            if let Some(before) = host.queued {
+                self.queue.remove(&(before, id));
+            }
+            if let Some(turn) = turn {
+                self.queue.insert((turn, id));
+            }
+            host.queued = turn;
+        }
+        if host.is_forgettable(self.now) {
+            self.hosts.remove(&id);
+        }
+    }
+}
