@@ -1,8 +1,9 @@
 //! Which connection a channel gets, when another is made, and when one ends.
 //!
 //! Time and events come in, actions go out: nothing here waits, reads a clock or opens a socket. Whoever carries out an
-//! action says what became of it by another event. What is told about something that is over is ignored: two ends of the
-//! same thing may cross.
+//! action says what became of it by another event (`inputs.md` lists them all). What is told about something that is over is
+//! ignored: two ends of the same thing may cross. Time only goes forward; what is told with an earlier time than the one
+//! before it has that one's.
 
 mod connection;
 mod due;
@@ -53,6 +54,8 @@ pub(crate) struct Policy {
     closing: usize,
     /// How many connections the machine was found to have room for, and when.
     shortage: Option<Learned>,
+    /// Whether there was a place for another connection when this was last looked at.
+    had_room: bool,
     /// Since when somebody waits for a place among all connections.
     blocked: Option<Instant>,
     ending: Option<Instant>,
@@ -90,6 +93,16 @@ struct Learned {
     at: Instant,
 }
 
+impl Held {
+    /// Where the place is.
+    fn place(self) -> Option<ConnectionId> {
+        match self {
+            Self::Waiting => None,
+            Self::Granted(id) | Self::Open(id) | Self::GivenUp(id) => Some(id),
+        }
+    }
+}
+
 impl Policy {
     /// Nothing is open. `seed` spreads the attempts of many programs that fail at once.
     pub(crate) fn new(limits: Limits, now: Instant, seed: u64) -> Self {
@@ -109,6 +122,7 @@ impl Policy {
             dialing: 0,
             closing: 0,
             shortage: None,
+            had_room: true,
             blocked: None,
             ending: None,
             stopped: false,
@@ -129,6 +143,9 @@ impl Policy {
         self.dial(out);
         self.due(out);
         self.serve_touched(out);
+        while self.has_lost_room() {
+            self.serve_touched(out);
+        }
         if self.ending.is_some() && self.connections.is_empty() && !self.stopped {
             self.stopped = true;
             out.push(Action::Stopped);
@@ -141,15 +158,15 @@ impl Policy {
                 self.acquire(waiter, host, lane, logins, deadline, out);
             }
             Event::Cancel { waiter } => self.cancel(waiter),
-            Event::Opened { waiter } => self.opened(waiter),
-            Event::Refused { waiter, refusal } => self.refused(waiter, refusal, out),
-            Event::Released { waiter } => self.released(waiter, out),
+            Event::Opened { waiter, connection } => self.opened(waiter, connection),
+            Event::Refused { waiter, connection, refusal } => self.refused(waiter, connection, refusal, out),
+            Event::Released { waiter, connection } => self.released(waiter, connection, out),
             Event::Dialed { connection, logins } => self.dialed(connection, logins, out),
             Event::DialFailed { connection, failure } => self.dial_failed(connection, failure, out),
             Event::Lost { connection } => self.lost(connection, out),
             Event::Degraded { connection } => self.set_degraded(connection, true),
             Event::Recovered { connection } => self.set_degraded(connection, false),
-            Event::Worn { connection } => self.drain(connection, None, Closing::Worn, out),
+            Event::Worn { connection } => self.wear(connection, out),
             Event::Disconnect { connection, by } => self.drain(connection, Some(by), Closing::Asked, out),
             Event::RetireIdle => self.retire_idle(out),
             Event::NetworkChanged => self.network_changed(out),

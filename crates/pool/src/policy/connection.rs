@@ -11,6 +11,12 @@ pub(super) struct Connection {
     pub(super) host: HostId,
     pub(super) state: State,
     pub(super) is_degraded: bool,
+    /// Its keys or its age are near their limit, and it ends as soon as nothing is on it.
+    pub(super) is_worn: bool,
+    /// Which attempt the login was.
+    pub(super) attempt: u32,
+    /// Whether the server ever said anything about a channel on it.
+    pub(super) has_answered: bool,
     places: BTreeMap<WaiterId, Place>,
     isolated: usize,
     confirmed: usize,
@@ -26,9 +32,7 @@ pub(super) struct Connection {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
-    Dialing {
-        attempt: u32,
-    },
+    Dialing,
     Ready,
     /// Nothing new goes on it; what is on it has until then.
     Draining {
@@ -50,8 +54,11 @@ impl Connection {
     pub(super) fn new(host: HostId, attempt: u32, now: Instant) -> Self {
         Self {
             host,
-            state: State::Dialing { attempt },
+            state: State::Dialing,
             is_degraded: false,
+            is_worn: false,
+            attempt,
+            has_answered: false,
             places: BTreeMap::new(),
             isolated: 0,
             confirmed: 0,
@@ -76,15 +83,13 @@ impl Connection {
         self.isolated += usize::from(lane == Lane::Isolated);
     }
 
-    /// The server opened the channel.
-    pub(super) fn confirmed(&mut self, waiter: WaiterId) {
-        if let Some(place) = self.places.get_mut(&waiter)
-            && !place.is_confirmed
-        {
-            place.is_confirmed = true;
-            self.confirmed += 1;
-            self.has_given = true;
-        }
+    /// The server opened the channel. False for one who has no place here.
+    pub(super) fn confirmed(&mut self, waiter: WaiterId) -> bool {
+        let Some(place) = self.places.get_mut(&waiter) else { return false };
+        self.confirmed += usize::from(!place.is_confirmed);
+        place.is_confirmed = true;
+        self.has_given = true;
+        true
     }
 
     /// The place is free.

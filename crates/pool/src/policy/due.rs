@@ -7,7 +7,8 @@ use super::{Learned, Policy};
 
 impl Policy {
     pub(super) fn due(&mut self, out: &mut Vec<Action>) {
-        while let Some(timer) = self.timers.take_due(self.now) {
+        // What one of these sets for a time that is over is seen to at the next event, so that this comes to an end.
+        for timer in self.timers.take_due(self.now) {
             match timer {
                 Timer::Deadline(waiter) => {
                     let missing = self.claims.get(&waiter).map(|claim| self.missing(claim.host));

@@ -3,15 +3,21 @@
 use std::time::Instant;
 
 use super::connection::State;
-use super::event::{Action, Closing, ConnectionId, DialFailure, Rejection, WaiterId};
+use super::event::{Action, Closing, ConnectionId, DialFailure, HostId, Rejection, WaiterId};
 use super::timers::Timer;
 use super::{Held, Policy};
 
 impl Policy {
     pub(super) fn lost(&mut self, id: ConnectionId, out: &mut Vec<Action>) {
         let Some(connection) = self.connections.get(&id) else { return };
-        let (host, state) = (connection.host, connection.state);
+        let (host, state, attempt) = (connection.host, connection.state, connection.attempt);
         let had = connection.waiters();
+        // A server that lets in and hangs up has to be left in peace like one that does not let in.
+        let is_failure = match state {
+            State::Dialing => true,
+            State::Ready => !connection.has_answered && !had.is_empty(),
+            State::Draining { .. } | State::Closing => false,
+        };
         self.forget(id);
         for waiter in had {
             let Some(mut claim) = self.claims.get(&waiter).copied() else { continue };
@@ -27,7 +33,7 @@ impl Policy {
                 }
             }
         }
-        if let State::Dialing { attempt } = state {
+        if is_failure {
             self.failed(host, id, attempt, DialFailure::Transient, out);
         }
     }
@@ -36,7 +42,7 @@ impl Policy {
     pub(super) fn forget(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.remove(&id) else { return };
         match connection.state {
-            State::Dialing { .. } => self.dialing -= 1,
+            State::Dialing => self.dialing -= 1,
             State::Closing => self.closing -= 1,
             State::Ready | State::Draining { .. } => {}
         }
@@ -44,8 +50,6 @@ impl Policy {
             host.connections.remove(&id);
         }
         self.touched.insert(connection.host);
-        // Whoever waits for a place among all of them has one.
-        self.touched.extend(self.queue.first().map(|(_, host)| *host));
     }
 
     /// Nothing new goes on it; what is on it has until then, if there is a then.
@@ -59,7 +63,7 @@ impl Policy {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         self.touched.insert(connection.host);
         match connection.state {
-            State::Dialing { .. } => self.abandon(id, out),
+            State::Dialing => self.abandon(id, out),
             State::Closing => {}
             State::Ready | State::Draining { .. } if connection.is_empty() => self.close(id, why, out),
             State::Ready | State::Draining { .. } => {
@@ -73,6 +77,28 @@ impl Policy {
                     self.timers.set(by, Timer::Drain(id));
                 }
             }
+        }
+    }
+
+    /// Its keys or its age are near their limit. Where there can be no other it is of use until nothing is on it.
+    pub(super) fn wear(&mut self, id: ConnectionId, out: &mut Vec<Action>) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        connection.is_worn = true;
+        let host = connection.host;
+        if connection.state == State::Ready && !connection.is_empty() && self.lets_in_once(host) {
+            return;
+        }
+        self.drain(id, None, Closing::Worn, out);
+    }
+
+    /// Gives up all logins to the host that are under way.
+    pub(super) fn abandon_all(&mut self, host: HostId, out: &mut Vec<Action>) {
+        let Some(of) = self.hosts.get(&host) else { return };
+        let is_dialing = |id: &ConnectionId| {
+            self.connections.get(id).is_some_and(|connection| connection.state == State::Dialing)
+        };
+        for id in of.connections.iter().copied().filter(is_dialing).collect::<Vec<_>>() {
+            self.abandon(id, out);
         }
     }
 
@@ -98,7 +124,7 @@ impl Policy {
     pub(super) fn retire_idle(&mut self, out: &mut Vec<Action>) {
         let idle = self.connections.iter().filter(|(_, connection)| connection.is_idle());
         for id in idle.map(|(id, _)| *id).collect::<Vec<_>>() {
-            self.close(id, Closing::Idle, out);
+            self.close(id, Closing::Retired, out);
         }
     }
 

@@ -42,11 +42,11 @@ pub(crate) enum Event {
     /// Nobody waits for it any more. A place that was granted stays taken until it is told that it is free.
     Cancel { waiter: WaiterId },
     /// The server confirmed the channel.
-    Opened { waiter: WaiterId },
+    Opened { waiter: WaiterId, connection: ConnectionId },
     /// The server refused the channel.
-    Refused { waiter: WaiterId, refusal: Refusal },
+    Refused { waiter: WaiterId, connection: ConnectionId, refusal: Refusal },
     /// The channel's place at the server is free again.
-    Released { waiter: WaiterId },
+    Released { waiter: WaiterId, connection: ConnectionId },
     /// A login succeeded.
     Dialed { connection: ConnectionId, logins: Logins },
     /// A login failed, or was given up; nothing is left of it.
@@ -100,10 +100,14 @@ pub(crate) enum DialFailure {
 pub(crate) enum Action {
     /// Log in. Answered by [`Event::Dialed`] or [`Event::DialFailed`].
     Dial { connection: ConnectionId, host: HostId, attempt: u32 },
+    /// Nothing but to be told: after this one failed, the host is dialed again at this time at the earliest, if anybody waits.
+    Retry { host: HostId, after: ConnectionId, at: Instant },
     /// Give up a login. Answered by [`Event::DialFailed`], or by [`Event::Dialed`] where it was too late: then it is closed.
     Abandon { connection: ConnectionId },
-    /// Open the channel on this connection. Answered by [`Event::Opened`], [`Event::Refused`], [`Event::Released`] or the
-    /// connection's loss.
+    /// Open the channel on this connection. Answered by [`Event::Opened`] and, at its end, [`Event::Released`]; or by one of
+    /// [`Event::Refused`] and [`Event::Released`]; or by nothing but the connection's loss. Nobody uses the channel before
+    /// [`Event::Opened`] was told: when a connection is lost before that, the one who waits has its turn again, on the
+    /// understanding that nothing was begun.
     Grant { waiter: WaiterId, connection: ConnectionId, how: How },
     /// Tell the one who waits that there will be none.
     Reject { waiter: WaiterId, why: Rejection },
@@ -135,7 +139,8 @@ pub(crate) enum How {
 pub(crate) enum Rejection {
     /// The time is over, and this is what was missing.
     Deadline(Missing),
-    /// The connection that was dialed for it, which failed.
+    /// The connection that was dialed for it, which failed or was lost before anything came of it; or one that was refused
+    /// for good a moment ago.
     Dial(ConnectionId),
     /// The server allows no channel at all.
     NoSessions,
@@ -164,8 +169,10 @@ pub(crate) enum Missing {
 /// Why a connection is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Closing {
-    /// Nobody used it for its persist time, or idle ones were to be retired.
+    /// Nobody used it for its persist time.
     Idle,
+    /// Nobody used it, and idle ones were to be retired.
+    Retired,
     /// Another host needs its place.
     Evicted,
     /// Its keys or its age were near their limit.

@@ -21,6 +21,7 @@ impl Policy {
         for (&id, host) in &mut self.hosts {
             // What failed before failed on another network.
             host.retry_at = None;
+            host.refused = None;
             host.failures = 0;
             self.touched.insert(id);
         }

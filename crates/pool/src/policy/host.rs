@@ -17,6 +17,10 @@ pub(super) struct Host {
     /// Attempts to log in that failed one after the other.
     pub(super) failures: u32,
     pub(super) retry_at: Option<Instant>,
+    /// Whether the last of all attempts failed, and none has begun since.
+    pub(super) has_given_up: bool,
+    /// The login that was refused for good, and until when nobody else tries.
+    pub(super) refused: Option<(ConnectionId, Instant)>,
     /// Logins at once: half as many when the server has too many, one more with each that succeeds.
     pub(super) dial_window: usize,
     /// The turn under which it stands in the queue of hosts.
@@ -39,6 +43,8 @@ impl Host {
             learned: None,
             failures: 0,
             retry_at: None,
+            has_given_up: false,
+            refused: None,
             dial_window,
             queued: None,
         }
@@ -55,13 +61,18 @@ impl Host {
         if logins != Logins::Unknown {
             self.logins = logins;
         }
-        self.failures = 0;
         self.retry_at = None;
+        self.refused = None;
         self.dial_window = (self.dial_window + 1).min(most);
     }
 
     pub(super) fn waits_to_retry(&self, now: Instant) -> bool {
         self.retry_at.is_some_and(|at| at > now)
+    }
+
+    /// The login that speaks for the next one as well.
+    pub(super) fn refused_by(&self, now: Instant) -> Option<ConnectionId> {
+        self.refused.filter(|(_, until)| *until > now).map(|(connection, _)| connection)
     }
 
     /// Whether nothing is known of it that would be missed.
@@ -70,6 +81,7 @@ impl Host {
             && self.waiting.turn().is_none()
             && self.learned.is_none()
             && !self.waits_to_retry(now)
+            && self.refused_by(now).is_none()
     }
 }
 

@@ -25,6 +25,9 @@ pub(crate) struct Limits {
     pub(crate) retry_most: Duration,
     /// Attempts before those who wait are told.
     pub(crate) attempts: u32,
+    /// After a login was refused for good (credentials, host key), whoever asks for the host gets the same answer for so long:
+    /// many who ask in a loop must not make an account be locked.
+    pub(crate) refused: Duration,
     /// After so long without a refusal one more channel than was learned is tried: places come free late.
     pub(crate) relearn: Duration,
     /// How long a connection that refused a channel is left alone, unless a place of it comes free.
@@ -46,6 +49,7 @@ impl Default for Limits {
             retry_first: Duration::from_millis(250),
             retry_most: Duration::from_secs(30),
             attempts: 5,
+            refused: Duration::from_secs(1),
             relearn: Duration::from_secs(30),
             hold: Duration::from_millis(50),
             fair: Duration::from_secs(1),

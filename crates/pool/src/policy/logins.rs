@@ -1,5 +1,6 @@
 //! Logins: when one begins, what comes of it, and which connection makes room for it.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use super::connection::{Connection, State};
@@ -12,7 +13,7 @@ impl Policy {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         let host = connection.host;
         match connection.state {
-            State::Dialing { .. } => {
+            State::Dialing => {
                 connection.state = State::Ready;
                 connection.rest(self.now);
                 self.dialing -= 1;
@@ -30,9 +31,9 @@ impl Policy {
 
     pub(super) fn dial_failed(&mut self, id: ConnectionId, failure: DialFailure, out: &mut Vec<Action>) {
         let Some(connection) = self.connections.get(&id) else { return };
-        let (host, state) = (connection.host, connection.state);
+        let (host, state, attempt) = (connection.host, connection.state, connection.attempt);
         match state {
-            State::Dialing { attempt } => {
+            State::Dialing => {
                 self.forget(id);
                 self.failed(host, id, attempt, failure, out);
             }
@@ -69,7 +70,11 @@ impl Policy {
                     // What worked once does not work twice: those who wait get places on what there is.
                     of.logins = Logins::One;
                 } else {
+                    let until = self.now + self.limits.refused;
+                    of.refused = Some((id, until));
+                    self.timers.set(until, Timer::Retry(host));
                     self.reject_all(host, Rejection::Dial(id), out);
+                    self.abandon_all(host, out);
                 }
             }
             DialFailure::Transient | DialFailure::Busy | DialFailure::Shortage => {
@@ -78,10 +83,13 @@ impl Policy {
                     of.failures = attempt;
                 }
                 let retry_at = self.now + delay;
-                of.retry_at = Some(of.retry_at.map_or(retry_at, |at| at.max(retry_at)));
+                let retry_at = of.retry_at.map_or(retry_at, |at| at.max(retry_at));
+                of.retry_at = Some(retry_at);
                 self.timers.set(retry_at, Timer::Retry(host));
+                out.push(Action::Retry { host, after: id, at: retry_at });
                 if of.failures >= self.limits.attempts {
                     of.failures = 0;
+                    of.has_given_up = true;
                     if !is_served {
                         self.reject_all(host, Rejection::Dial(id), out);
                     }
@@ -100,10 +108,6 @@ impl Policy {
     /// Begins as many logins as are wanted and allowed: one for each host in turn, those first for which somebody has
     /// waited longest.
     pub(super) fn dial(&mut self, out: &mut Vec<Action>) {
-        if self.queue.is_empty() {
-            self.blocked = None;
-            return;
-        }
         let hosts: Vec<HostId> = self.queue.iter().map(|(_, host)| *host).collect();
         loop {
             let mut is_over = true;
@@ -115,7 +119,7 @@ impl Policy {
                     continue;
                 }
                 if self.connections.len() >= self.most_connections() {
-                    self.make_room(hosts.len(), out);
+                    self.make_room(&hosts, out);
                     return;
                 }
                 self.blocked = None;
@@ -123,9 +127,10 @@ impl Policy {
                 is_over = false;
             }
             if is_over {
-                return;
+                break;
             }
         }
+        self.blocked = None;
     }
 
     fn begin_dial(&mut self, host: HostId, out: &mut Vec<Action>) {
@@ -133,13 +138,14 @@ impl Policy {
         let id = ConnectionId(self.next_connection);
         self.next_connection += 1;
         let attempt = of.failures + 1;
+        of.has_given_up = false;
         of.connections.insert(id);
         self.connections.insert(id, Connection::new(host, attempt, self.now));
         self.dialing += 1;
         out.push(Action::Dial { connection: id, host, attempt });
     }
 
-    fn wants_dial(&self, id: HostId) -> bool {
+    pub(super) fn wants_dial(&self, id: HostId) -> bool {
         let Some(host) = self.hosts.get(&id) else { return false };
         if self.ending.is_some() || host.waits_to_retry(self.now) {
             return false;
@@ -155,35 +161,52 @@ impl Policy {
         dialing < wanted.min(together)
     }
 
-    /// A place among all connections for a host that has to have one: that of the connection which nobody has used for
-    /// longest, or of one that is drained, if somebody has waited for long.
-    fn make_room(&mut self, hosts: usize, out: &mut Vec<Action>) {
-        if self.closing >= hosts {
-            return;
-        }
+    /// Places among all connections for hosts that have to have one: those of connections that nobody uses; or that of one
+    /// that is drained, if somebody has waited for long.
+    fn make_room(&mut self, hosts: &[HostId], out: &mut Vec<Action>) {
+        let wanting: Vec<HostId> = hosts.iter().copied().filter(|host| self.wants_dial(*host)).collect();
+        // What is being closed leaves its place as it is.
+        let lacking = wanting.len().saturating_sub(self.closing);
         let idle = self.connections.iter().filter(|(_, connection)| connection.is_idle());
-        if let Some((&id, _)) = idle.min_by_key(|(id, connection)| (connection.idle_since(), **id)) {
+        // Where somebody would have to be asked again, as late as possible.
+        let mut idle: Vec<_> =
+            idle.map(|(id, one)| (self.lets_in_once(one.host), one.idle_since(), *id)).collect();
+        idle.sort_unstable();
+        let evicted = idle.len().min(lacking);
+        for (.., id) in idle.into_iter().take(lacking) {
             self.close(id, Closing::Evicted, out);
+        }
+        if evicted == lacking {
             return;
         }
-        let since = *self.blocked.get_or_insert(self.now);
-        let until = since + self.limits.fair;
+        let until = *self.blocked.get_or_insert(self.now) + self.limits.fair;
         if self.now < until {
             self.timers.set(until, Timer::Fair);
             return;
         }
         self.blocked = Some(self.now);
         self.timers.set(self.now + self.limits.fair, Timer::Fair);
-        let is_draining = |connection: &Connection| matches!(connection.state, State::Draining { .. });
-        if self.closing > 0 || self.connections.values().any(is_draining) {
+        if self.closing > 0 {
             return;
         }
-        let ready =
-            self.connections.iter().filter(|(_, one)| one.state == State::Ready && one.isolated() == 0);
-        let of_host = |connection: &Connection| self.hosts[&connection.host].connections.len();
-        let longest = ready.max_by_key(|(id, one)| (of_host(one), std::cmp::Reverse((one.since(), **id))));
-        if let Some((&id, _)) = longest {
+        if let Some(id) = wanting.iter().find_map(|host| self.spare_for(*host)) {
             self.drain(id, None, Closing::Evicted, out);
         }
+    }
+
+    /// A connection of another host, which has more than its share beside this one.
+    fn spare_for(&self, host: HostId) -> Option<ConnectionId> {
+        let count = |host: HostId| self.hosts.get(&host).map_or(0, |host| host.connections.len());
+        let has = count(host);
+        // Whoever has none takes turns even with one that has one.
+        let has_more = |one: &Connection| one.host != host && (has == 0 || count(one.host) > has + 1);
+        let spare = self
+            .connections
+            .iter()
+            .filter(|(_, one)| one.state == State::Ready && one.isolated() == 0 && has_more(one));
+        let rank = |id: ConnectionId, one: &Connection| {
+            (!self.lets_in_once(one.host), count(one.host), Reverse((one.since(), id)))
+        };
+        spare.max_by_key(|(id, one)| rank(**id, one)).map(|(id, _)| *id)
     }
 }

@@ -1,7 +1,7 @@
 //! Limits as they are now, and counts.
 
 use super::Policy;
-use super::connection::State;
+use super::connection::{Connection, State};
 use super::event::{ConnectionId, HostId, Logins, Missing};
 use super::host::Host;
 
@@ -17,6 +17,16 @@ impl Policy {
         }
     }
 
+    pub(super) fn lets_in_once(&self, host: HostId) -> bool {
+        self.hosts.get(&host).is_some_and(|host| host.logins == Logins::One)
+    }
+
+    /// Whether there is a place for one more among all connections, or will be as soon as somebody wants it.
+    pub(super) fn has_room(&self) -> bool {
+        self.connections.len() - self.closing < self.most_connections()
+            || self.connections.values().any(Connection::is_idle)
+    }
+
     /// Channels on one connection to the host, as far as is known.
     pub(super) fn channels_of(&self, host: HostId) -> usize {
         let learned = self.hosts.get(&host).and_then(|host| host.learned);
@@ -25,9 +35,7 @@ impl Policy {
 
     pub(super) fn dialing_of(&self, host: &Host) -> usize {
         let is_dialing = |id: &&ConnectionId| {
-            self.connections
-                .get(id)
-                .is_some_and(|connection| matches!(connection.state, State::Dialing { .. }))
+            self.connections.get(id).is_some_and(|connection| connection.state == State::Dialing)
         };
         host.connections.iter().filter(is_dialing).count()
     }

@@ -7,10 +7,22 @@ use super::{Held, Policy};
 
 impl Policy {
     pub(super) fn serve_touched(&mut self, out: &mut Vec<Action>) {
+        self.had_room |= self.has_room();
         while let Some(host) = self.touched.pop_first() {
             self.serve(host, out);
             self.queue_up(host);
         }
+    }
+
+    /// Whether there is no room for other connections any more, and there was: then whoever hoped for one shares what there
+    /// is.
+    pub(super) fn has_lost_room(&mut self) -> bool {
+        let has_room = self.queue.is_empty() || self.has_room();
+        let is_lost = std::mem::replace(&mut self.had_room, has_room) && !has_room;
+        if is_lost {
+            self.touched.extend(self.queue.iter().map(|(_, host)| *host));
+        }
+        is_lost
     }
 
     /// Gives places to those who wait for this host, in their turns.
@@ -36,7 +48,7 @@ impl Policy {
         let waited = self.now.saturating_duration_since(claim.since);
         let how = if is_folded {
             How::Folded { waited }
-        } else if connection.since() >= claim.since && !waited.is_zero() {
+        } else if connection.since() > claim.since {
             How::Connected { waited }
         } else if waited.is_zero() {
             How::Shared
@@ -47,7 +59,7 @@ impl Policy {
     }
 
     /// Where a channel of this lane goes now, and whether it is beside others that it should be kept from.
-    fn place_for(&self, host: HostId, lane: Lane) -> Option<(ConnectionId, bool)> {
+    pub(super) fn place_for(&self, host: HostId, lane: Lane) -> Option<(ConnectionId, bool)> {
         let of = self.hosts.get(&host)?;
         let most = self.channels_of(host);
         let mut open: Vec<(ConnectionId, &Connection)> = of
@@ -71,7 +83,7 @@ impl Policy {
         if let Some((id, _)) = apart {
             return Some((*id, false));
         }
-        if self.may_grow(host, of) {
+        if self.may_grow(of) {
             return None;
         }
         let together = open.iter().min_by_key(|(id, one)| (one.isolated(), one.places(), *id));
@@ -79,7 +91,7 @@ impl Policy {
     }
 
     /// Whether those who wait for the host may hope for another connection.
-    fn may_grow(&self, id: HostId, host: &Host) -> bool {
+    fn may_grow(&self, host: &Host) -> bool {
         if self.dialing_of(host) > 0 {
             return true;
         }
@@ -87,11 +99,9 @@ impl Policy {
             self.connections.get(id).is_some_and(|connection| connection.state != State::Closing)
         };
         let living = host.connections.iter().filter(is_living).count();
-        let has_room = self.connections.len() - self.closing < self.most_connections()
-            || self.connections.values().any(|other| other.is_idle() && other.host != id);
         // Once all attempts have failed, nothing is hoped for until the next.
-        let is_trying = host.failures > 0 || !host.waits_to_retry(self.now);
-        self.ending.is_none() && is_trying && living < self.most_of_host(host) && has_room
+        let is_trying = !host.has_given_up || !host.waits_to_retry(self.now);
+        self.ending.is_none() && is_trying && living < self.most_of_host(host) && self.has_room()
     }
 
     /// Where the host stands among those that are waited for; one that nothing is known of is forgotten.

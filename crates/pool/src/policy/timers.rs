@@ -35,11 +35,12 @@ impl Timers {
         self.0.first().map(|(at, _)| *at)
     }
 
-    /// The next whose time has come; it is set no more.
-    pub(super) fn take_due(&mut self, now: Instant) -> Option<Timer> {
-        match self.0.first() {
-            Some((at, _)) if *at <= now => self.0.pop_first().map(|(_, timer)| timer),
-            _ => None,
+    /// Those whose time has come; they are set no more.
+    pub(super) fn take_due(&mut self, now: Instant) -> Vec<Timer> {
+        let mut due = Vec::new();
+        while self.first().is_some_and(|at| at <= now) {
+            due.extend(self.0.pop_first().map(|(_, timer)| timer));
         }
+        due
     }
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::connection::State;
-use super::event::{Action, ConnectionId, HostId, Lane, Logins, Refusal, Rejection, WaiterId};
+use super::event::{Action, Closing, ConnectionId, HostId, Lane, Logins, Refusal, Rejection, WaiterId};
 use super::host::Host;
 use super::timers::Timer;
 use super::{Claim, Held, Learned, Policy};
@@ -29,6 +29,10 @@ impl Policy {
             out.push(Action::Reject { waiter, why: Rejection::Crowded });
             return;
         }
+        if let Some(connection) = self.hosts.get(&host).and_then(|host| host.refused_by(self.now)) {
+            out.push(Action::Reject { waiter, why: Rejection::Dial(connection) });
+            return;
+        }
         let window = self.limits.dials_per_host;
         self.hosts.entry(host).or_insert_with(|| Host::new(window)).heard(logins);
         let turn = self.next_turn;
@@ -50,11 +54,11 @@ impl Policy {
     /// Stands in line no more.
     pub(super) fn wait_no_more(&mut self, waiter: WaiterId, claim: Claim) {
         let Some(host) = self.hosts.get_mut(&claim.host) else { return };
-        if host.waiting.of(claim.lane).remove(&claim.turn).is_some() {
-            self.waiting -= 1;
-            self.timers.clear(claim.deadline, Timer::Deadline(waiter));
-            self.touched.insert(claim.host);
-        }
+        let stood = host.waiting.of(claim.lane).remove(&claim.turn);
+        debug_assert_eq!(stood, Some(waiter), "one who waits stands in line, at the place of the turn");
+        self.waiting -= 1;
+        self.timers.clear(claim.deadline, Timer::Deadline(waiter));
+        self.touched.insert(claim.host);
     }
 
     pub(super) fn cancel(&mut self, waiter: WaiterId) {
@@ -84,21 +88,41 @@ impl Policy {
         }
     }
 
-    pub(super) fn opened(&mut self, waiter: WaiterId) {
-        let Some(claim) = self.claims.get_mut(&waiter) else { return };
-        let (Held::Granted(id) | Held::GivenUp(id)) = claim.state else { return };
-        if claim.state == Held::Granted(id) {
+    pub(super) fn opened(&mut self, waiter: WaiterId, id: ConnectionId) {
+        if let Some(claim) = self.claims.get_mut(&waiter)
+            && claim.state == Held::Granted(id)
+        {
             claim.state = Held::Open(id);
         }
-        if let Some(connection) = self.connections.get_mut(&id) {
-            connection.confirmed(waiter);
+        if let Some(connection) = self.connections.get_mut(&id)
+            && connection.confirmed(waiter)
+        {
+            self.answered(id);
         }
     }
 
-    pub(super) fn refused(&mut self, waiter: WaiterId, refusal: Refusal, out: &mut Vec<Action>) {
+    /// The server said something about a channel: now it is known that the login was of use.
+    fn answered(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        connection.has_answered = true;
+        if let Some(host) = self.hosts.get_mut(&connection.host) {
+            host.failures = 0;
+        }
+    }
+
+    pub(super) fn refused(
+        &mut self,
+        waiter: WaiterId,
+        id: ConnectionId,
+        refusal: Refusal,
+        out: &mut Vec<Action>,
+    ) {
         let Some(mut claim) = self.claims.get(&waiter).copied() else { return };
-        let (Held::Granted(id) | Held::GivenUp(id)) = claim.state else { return };
         let is_wanted = claim.state == Held::Granted(id);
+        if !is_wanted && claim.state != Held::GivenUp(id) {
+            return;
+        }
+        self.answered(id);
         let Some(connection) = self.connections.get_mut(&id) else { return };
         if refusal == Refusal::Other || !is_wanted {
             self.claims.remove(&waiter);
@@ -132,9 +156,10 @@ impl Policy {
         }
     }
 
-    pub(super) fn released(&mut self, waiter: WaiterId, out: &mut Vec<Action>) {
-        let Some(claim) = self.claims.get(&waiter) else { return };
-        let (Held::Granted(id) | Held::Open(id) | Held::GivenUp(id)) = claim.state else { return };
+    pub(super) fn released(&mut self, waiter: WaiterId, id: ConnectionId, out: &mut Vec<Action>) {
+        if self.claims.get(&waiter).and_then(|claim| claim.state.place()) != Some(id) {
+            return;
+        }
         self.claims.remove(&waiter);
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.has_released(self.now);
@@ -152,8 +177,9 @@ impl Policy {
         }
         match connection.state {
             State::Draining { why, .. } => self.close(id, why, out),
+            State::Ready if connection.is_worn => self.close(id, Closing::Worn, out),
             State::Ready => self.watch_idle(id),
-            State::Dialing { .. } | State::Closing => {}
+            State::Dialing | State::Closing => {}
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::policy::event::{Action, ConnectionId, Event, HostId, How, Lane, Waite
 impl World {
     /// Tells the policy, and does what it wants.
     pub(super) fn tell(&mut self, event: Event) {
+        self.told.push(event);
         let mut actions = Vec::new();
         self.policy.handle(self.clock, event, &mut actions);
         for action in actions {
@@ -20,10 +21,17 @@ impl World {
         match action {
             Action::Dial { connection, host, .. } => {
                 assert!(!self.is_ending, "a login after the end has begun");
+                let early = self.retries.get(&host).is_some_and(|at| *at > self.latest);
+                assert!(!early, "{host:?} is dialed before the time for it");
                 let is_second = self.connections.values().any(|wire| wire.host == host);
                 assert!(!(is_second && self.once.contains(&host)), "a second login, where there is one");
                 let wire = Wire { host, state: Stage::Dialing };
                 assert!(self.connections.insert(connection, wire).is_none(), "{connection:?} is used twice");
+            }
+            Action::Retry { host, after, at } => {
+                assert!(at > self.latest, "an attempt at once");
+                assert!(!self.connections.contains_key(&after), "{after:?} has not failed");
+                self.retries.insert(host, at);
             }
             Action::Abandon { connection } => {
                 let wire = self.connections.get_mut(&connection).expect("a login that is there");
@@ -36,7 +44,8 @@ impl World {
                 assert_eq!(of.state, Fate::Waiting, "{waiter:?} is told twice");
                 of.state = Fate::Rejected(why);
             }
-            Action::Close { connection, .. } => {
+            Action::Close { connection, why } => {
+                self.closed.insert(connection, why);
                 let on_it = self.on(connection);
                 assert!(on_it.is_empty(), "{connection:?} is closed under {on_it:?}");
                 let wire = self.connections.get_mut(&connection).expect("a connection that is there");
@@ -44,11 +53,15 @@ impl World {
                 wire.state = Stage::Closing;
             }
             Action::Cut { connection } => {
+                self.cut.insert(connection);
                 let wire = self.connections.get_mut(&connection).expect("a connection that is there");
                 assert_eq!(wire.state, Stage::Live);
                 wire.state = Stage::Closing;
             }
-            Action::Probe { connection } => assert!(self.connections.contains_key(&connection)),
+            Action::Probe { connection } => {
+                assert!(self.connections.contains_key(&connection));
+                self.probed.insert(connection);
+            }
             Action::Stopped => {
                 assert!(self.is_ending && self.connections.is_empty() && !self.has_stopped);
                 self.has_stopped = true;
@@ -78,6 +91,23 @@ impl World {
         self.waiters.get_mut(&waiter).unwrap().state = Fate::Granted { connection, how, is_wanted: true };
     }
 
+    /// Whoever could have a place has it, and whoever could be dialed for is: nobody waits for an event that may not come.
+    fn nothing_is_put_off(&self) {
+        let policy = &self.policy;
+        assert!(policy.next_deadline().is_none_or(|next| next > self.latest), "something is due already");
+        for (id, host) in &policy.hosts {
+            for lane in [Lane::Shared, Lane::Isolated] {
+                if let Some((_, waiter)) = host.waiting.first(lane) {
+                    let place = policy.place_for(*id, lane);
+                    assert!(place.is_none(), "{waiter:?} waits in spite of {place:?}: {policy:?}");
+                }
+            }
+            let is_limited = policy.dialing >= policy.limits.dials
+                || policy.connections.len() >= policy.most_connections();
+            assert!(is_limited || !policy.wants_dial(*id), "{id:?} is not dialed: {policy:?}");
+        }
+    }
+
     fn on(&self, connection: ConnectionId) -> Vec<WaiterId> {
         self.in_fate(|fate| match fate {
             Fate::Granted { connection: on, .. } | Fate::Open { connection: on, .. } => on == connection,
@@ -86,6 +116,7 @@ impl World {
     }
 
     fn check(&self) {
+        self.nothing_is_put_off();
         assert!(self.connections.len() <= self.limits.connections, "too many connections");
         assert!(self.dialing().len() <= self.limits.dials, "too many logins");
         let hosts: BTreeSet<HostId> = self.connections.values().map(|wire| wire.host).collect();

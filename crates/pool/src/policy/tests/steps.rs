@@ -7,50 +7,82 @@ use proptest::prelude::*;
 use super::world::{Fate, Stage, World};
 use crate::policy::event::{ConnectionId, DialFailure, Event, HostId, Lane, Logins, Refusal};
 
-/// Something that happens to the world.
+/// Something that happens to the world. A number says to which of those that it can happen to.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Step {
-    Acquire { host: u64, isolated: bool, logins: u8, patience: u64 },
+    Acquire {
+        host: u64,
+        isolated: bool,
+        logins: u8,
+        patience: u64,
+    },
     Cancel(u8),
-    DialSucceeds { which: u8, logins: u8 },
-    DialFails { which: u8, failure: u8 },
+    DialSucceeds {
+        which: u8,
+        logins: u8,
+    },
+    DialFails {
+        which: u8,
+        failure: u8,
+    },
     Opens(u8),
-    Refuses { which: u8, limit: bool },
+    Refuses {
+        which: u8,
+        limit: bool,
+    },
     Ends(u8),
     IsLost(u8),
     IsClosed(u8),
     Degrades(u8),
     Recovers(u8),
     Wears(u8),
-    Disconnect { which: u8, within: u64 },
+    Disconnect {
+        which: u8,
+        within: u64,
+    },
     RetireIdle,
     NetworkChanges,
     Passes(u64),
-    ClockGoesBack(u64),
-    Shutdown { within: u64 },
+    /// The machine slept for so many seconds.
+    Jumps(u64),
+    /// Something is told with an earlier time than what was told before it.
+    IsToldLate(u64),
+    /// What became of a channel is told when its connection is gone.
+    CrossesLoss {
+        which: u8,
+        what: u8,
+    },
+    /// Something is told of a connection that is gone.
+    IsOfTheGone {
+        which: u8,
+        what: u8,
+    },
 }
 
 pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
     let which = any::<u8>;
     let one = prop_oneof![
-        8 => (0..3_u64, any::<bool>(), 0..3_u8, 0..5_000_u64)
+        16 => (0..3_u64, any::<bool>(), 0..3_u8, 0..5_000_u64)
             .prop_map(|(host, isolated, logins, patience)| Step::Acquire { host, isolated, logins, patience }),
-        2 => which().prop_map(Step::Cancel),
-        5 => (which(), 0..3_u8).prop_map(|(which, logins)| Step::DialSucceeds { which, logins }),
-        2 => (which(), 0..4_u8).prop_map(|(which, failure)| Step::DialFails { which, failure }),
-        6 => which().prop_map(Step::Opens),
-        2 => (which(), any::<bool>()).prop_map(|(which, limit)| Step::Refuses { which, limit }),
-        6 => which().prop_map(Step::Ends),
-        1 => which().prop_map(Step::IsLost),
-        3 => which().prop_map(Step::IsClosed),
-        1 => which().prop_map(Step::Degrades),
-        1 => which().prop_map(Step::Recovers),
-        1 => which().prop_map(Step::Wears),
-        1 => (which(), 0..3_000_u64).prop_map(|(which, within)| Step::Disconnect { which, within }),
-        1 => Just(Step::RetireIdle),
-        1 => Just(Step::NetworkChanges),
-        4 => (0..3_000_u64).prop_map(Step::Passes),
-        1 => (0..3_000_u64).prop_map(Step::ClockGoesBack),
+        4 => which().prop_map(Step::Cancel),
+        10 => (which(), 0..3_u8).prop_map(|(which, logins)| Step::DialSucceeds { which, logins }),
+        4 => (which(), 0..5_u8).prop_map(|(which, failure)| Step::DialFails { which, failure }),
+        12 => which().prop_map(Step::Opens),
+        4 => (which(), any::<bool>()).prop_map(|(which, limit)| Step::Refuses { which, limit }),
+        12 => which().prop_map(Step::Ends),
+        2 => which().prop_map(Step::IsLost),
+        6 => which().prop_map(Step::IsClosed),
+        2 => which().prop_map(Step::Degrades),
+        2 => which().prop_map(Step::Recovers),
+        2 => which().prop_map(Step::Wears),
+        2 => (which(), 0..3_000_u64).prop_map(|(which, within)| Step::Disconnect { which, within }),
+        2 => Just(Step::RetireIdle),
+        2 => Just(Step::NetworkChanges),
+        8 => (0..3_000_u64).prop_map(Step::Passes),
+        1 => (3_600..100_000_u64).prop_map(Step::Jumps),
+        2 => (1..3_000_u64).prop_map(Step::IsToldLate),
+        2 => (which(), 0..4_u8).prop_map(|(which, what)| Step::CrossesLoss { which, what }),
+        2 => (which(), 0..7_u8).prop_map(|(which, what)| Step::IsOfTheGone { which, what }),
     ];
     prop::collection::vec(one, 0..150)
 }
@@ -59,6 +91,8 @@ impl World {
     /// Does what the step says to one of those that it can be done to.
     pub(super) fn step(&mut self, step: Step) {
         let live = |world: &Self| world.in_stage(|stage| matches!(stage, Stage::Live | Stage::Closing));
+        let dialing =
+            |world: &Self| world.in_stage(|stage| matches!(stage, Stage::Dialing | Stage::Abandoned));
         let granted = |world: &Self| world.in_fate(|fate| matches!(fate, Fate::Granted { .. }));
         match step {
             Step::Acquire { host, isolated, logins, patience } => {
@@ -66,35 +100,23 @@ impl World {
                 self.acquire(HostId(host), lane, logins_of(logins), Duration::from_millis(patience));
             }
             Step::Cancel(which) => {
-                let all = self
-                    .in_fate(|fate| matches!(fate, Fate::Waiting | Fate::Granted { is_wanted: true, .. }));
+                let all = self.in_fate(|fate| match fate {
+                    Fate::Waiting | Fate::Open { .. } => true,
+                    Fate::Granted { is_wanted, .. } => is_wanted,
+                    Fate::Rejected(_) | Fate::Over => false,
+                });
                 if let Some(waiter) = pick(&all, which) {
-                    let of = self.waiters.get_mut(&waiter).unwrap();
-                    of.state = match of.state {
-                        Fate::Granted { connection, how, .. } => {
-                            Fate::Granted { connection, how, is_wanted: false }
-                        }
-                        _ => Fate::Over,
-                    };
-                    self.tell(Event::Cancel { waiter });
+                    self.cancel(waiter);
                 }
             }
             Step::DialSucceeds { which, logins } => {
-                let all = self.in_stage(|stage| matches!(stage, Stage::Dialing | Stage::Abandoned));
-                if let Some(connection) = pick(&all, which) {
+                if let Some(connection) = pick(&dialing(self), which) {
                     self.dial_succeeds(connection, logins_of(logins));
                 }
             }
             Step::DialFails { which, failure } => {
-                let all = self.in_stage(|stage| matches!(stage, Stage::Dialing | Stage::Abandoned));
-                if let Some(connection) = pick(&all, which) {
-                    let failure = match failure {
-                        0 => DialFailure::Transient,
-                        1 => DialFailure::Busy,
-                        2 => DialFailure::Shortage,
-                        _ => DialFailure::Final,
-                    };
-                    self.dial_fails(connection, failure);
+                if let Some(connection) = pick(&dialing(self), which) {
+                    self.dial_fails(connection, failure_of(failure));
                 }
             }
             Step::Opens(which) => {
@@ -116,7 +138,8 @@ impl World {
                 }
             }
             Step::IsLost(which) => {
-                if let Some(connection) = pick(&live(self), which) {
+                let all: Vec<_> = self.connections.keys().copied().collect();
+                if let Some(connection) = pick(&all, which) {
                     self.is_lost(connection);
                 }
             }
@@ -138,16 +161,19 @@ impl World {
                 self.tell_of(&all, which, |connection| Event::Disconnect { connection, by });
             }
             Step::RetireIdle => self.tell(Event::RetireIdle),
-            Step::NetworkChanges => self.tell(Event::NetworkChanged),
+            Step::NetworkChanges => self.network_changes(),
             Step::Passes(milliseconds) => self.passes(Duration::from_millis(milliseconds)),
-            Step::ClockGoesBack(milliseconds) => {
+            Step::Jumps(seconds) => {
+                self.met.insert("the clock jumps by an hour or more");
+                self.passes(Duration::from_secs(seconds));
+            }
+            Step::IsToldLate(milliseconds) => {
+                self.met.insert("an event has an earlier time than the one before it");
                 self.clock -= Duration::from_millis(milliseconds);
                 self.tell(Event::Tick);
             }
-            Step::Shutdown { within } => {
-                self.is_ending = true;
-                self.tell(Event::Shutdown { by: self.latest + Duration::from_millis(within) });
-            }
+            Step::CrossesLoss { which, what } => self.crosses_loss(which, what),
+            Step::IsOfTheGone { which, what } => self.is_of_the_gone(which, what),
         }
     }
 
@@ -155,6 +181,40 @@ impl World {
         if let Some(connection) = pick(all, which) {
             self.tell(event(connection));
         }
+    }
+
+    fn crosses_loss(&mut self, which: u8, what: u8) {
+        let Some((waiter, connection)) = pick(&self.crossed, which) else { return };
+        match what {
+            0 => {
+                self.met.insert("a channel is confirmed when its connection is gone");
+                self.tell(Event::Opened { waiter, connection });
+            }
+            1 => {
+                self.met.insert("a channel is refused when its connection is gone");
+                self.tell(Event::Refused { waiter, connection, refusal: Refusal::Limit });
+            }
+            2 => self.tell(Event::Refused { waiter, connection, refusal: Refusal::Other }),
+            _ => {
+                self.met.insert("a channel ends when its connection is gone");
+                self.tell(Event::Released { waiter, connection });
+            }
+        }
+    }
+
+    fn is_of_the_gone(&mut self, which: u8, what: u8) {
+        let Some(connection) = pick(&self.gone, which) else { return };
+        self.met.insert("something is told of a connection that is gone");
+        let by = self.latest + Duration::from_secs(1);
+        self.tell(match what {
+            0 => Event::Dialed { connection, logins: Logins::Many },
+            1 => Event::DialFailed { connection, failure: DialFailure::Final },
+            2 => Event::Lost { connection },
+            3 => Event::Degraded { connection },
+            4 => Event::Recovered { connection },
+            5 => Event::Worn { connection },
+            _ => Event::Disconnect { connection, by },
+        });
     }
 }
 
@@ -167,5 +227,15 @@ fn logins_of(which: u8) -> Logins {
         0 => Logins::Unknown,
         1 => Logins::Many,
         _ => Logins::One,
+    }
+}
+
+fn failure_of(which: u8) -> DialFailure {
+    match which {
+        0 => DialFailure::Transient,
+        1 => DialFailure::Busy,
+        2 => DialFailure::Shortage,
+        3 => DialFailure::Abandoned,
+        _ => DialFailure::Final,
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::policy::Policy;
 use crate::policy::event::{
-    ConnectionId, DialFailure, Event, HostId, How, Lane, Logins, Refusal, Rejection, WaiterId,
+    Closing, ConnectionId, DialFailure, Event, HostId, How, Lane, Logins, Refusal, Rejection, WaiterId,
 };
 use crate::policy::limits::Limits;
 
@@ -20,6 +20,20 @@ pub(super) struct World {
     pub(super) waiters: BTreeMap<WaiterId, Waiter>,
     /// Hosts that a login showed to let in once.
     pub(super) once: BTreeSet<HostId>,
+    /// When a host may be dialed again.
+    pub(super) retries: BTreeMap<HostId, Instant>,
+    /// Connections that are no more.
+    pub(super) gone: Vec<ConnectionId>,
+    /// Those who had a place on a connection that is no more.
+    pub(super) crossed: Vec<(WaiterId, ConnectionId)>,
+    /// Why connections were closed; those that were cut; those that were asked for a sign of life.
+    pub(super) closed: BTreeMap<ConnectionId, Closing>,
+    pub(super) cut: BTreeSet<ConnectionId>,
+    pub(super) probed: BTreeSet<ConnectionId>,
+    /// Situations that came about.
+    pub(super) met: BTreeSet<&'static str>,
+    /// What was told, in this order.
+    pub(super) told: Vec<Event>,
     pub(super) next_waiter: u64,
     pub(super) is_ending: bool,
     pub(super) has_stopped: bool,
@@ -66,6 +80,13 @@ pub(super) enum Fate {
     Over,
 }
 
+/// The host of most scenes.
+pub(super) const HOST: HostId = HostId(1);
+
+pub(super) fn acquire(world: &mut World, lane: Lane) -> WaiterId {
+    world.acquire(HOST, lane, Logins::Many, Duration::from_secs(60))
+}
+
 impl World {
     pub(super) fn new(limits: Limits) -> Self {
         let clock = Instant::now() + Duration::from_secs(1_000_000);
@@ -77,6 +98,14 @@ impl World {
             connections: BTreeMap::new(),
             waiters: BTreeMap::new(),
             once: BTreeSet::new(),
+            retries: BTreeMap::new(),
+            gone: Vec::new(),
+            crossed: Vec::new(),
+            closed: BTreeMap::new(),
+            cut: BTreeSet::new(),
+            probed: BTreeSet::new(),
+            met: BTreeSet::new(),
+            told: Vec::new(),
             next_waiter: 0,
             is_ending: false,
             has_stopped: false,
@@ -126,6 +155,24 @@ impl World {
         self.waiters.iter().filter(|(_, waiter)| wanted(waiter.state)).map(|(id, _)| *id).collect()
     }
 
+    /// Lets a login for the one who waits succeed, and opens the channel.
+    pub(super) fn connects(&mut self, waiter: WaiterId) -> ConnectionId {
+        let connection = *self.dialing().last().expect("a login");
+        self.dial_succeeds(connection, Logins::Many);
+        assert_eq!(self.place_of(waiter), Some(connection));
+        self.opens(waiter);
+        connection
+    }
+
+    /// Lets time pass until the next login begins; gives back how long it was.
+    pub(super) fn waits_for_login(&mut self) -> Duration {
+        let begun = self.latest;
+        while self.dialing().is_empty() {
+            self.passes_to_next_deadline();
+        }
+        self.latest - begun
+    }
+
     // ---- what happens to it -----------------------------------------------------------------------
 
     pub(super) fn acquire(
@@ -138,15 +185,39 @@ impl World {
         let waiter = WaiterId(self.next_waiter);
         self.next_waiter += 1;
         let deadline = self.latest + patience;
+        if patience.is_zero() {
+            self.met.insert("the deadline is over when somebody asks");
+        }
+        if self.is_ending {
+            self.met.insert("somebody asks after the end has begun");
+        }
         self.waiters.insert(waiter, Waiter { host, lane, deadline, state: Fate::Waiting });
         self.tell(Event::Acquire { waiter, host, lane, logins, deadline });
         waiter
     }
 
+    /// Whoever has a channel gives it back by its end, so that this changes nothing for them.
+    pub(super) fn cancel(&mut self, waiter: WaiterId) {
+        let of = self.waiters.get_mut(&waiter).unwrap();
+        let (met, state) = match of.state {
+            Fate::Granted { connection, how, .. } => {
+                let state = Fate::Granted { connection, how, is_wanted: false };
+                ("one who has a place is cancelled before the channel is confirmed", state)
+            }
+            Fate::Open { .. } => ("one who has a channel is cancelled", of.state),
+            _ => ("one who waits is cancelled", Fate::Over),
+        };
+        self.met.insert(met);
+        of.state = state;
+        self.tell(Event::Cancel { waiter });
+    }
+
     pub(super) fn dial_succeeds(&mut self, connection: ConnectionId, logins: Logins) {
         let wire = self.connections.get_mut(&connection).unwrap();
-        if wire.state == Stage::Dialing {
+        let is_wanted = wire.state == Stage::Dialing;
+        if is_wanted {
             wire.state = Stage::Live;
+            self.retries.remove(&wire.host);
             match logins {
                 Logins::One => self.once.insert(wire.host),
                 Logins::Many => self.once.remove(&wire.host),
@@ -154,34 +225,49 @@ impl World {
             };
         }
         self.tell(Event::Dialed { connection, logins });
+        if !is_wanted {
+            self.met.insert("a login succeeds after it was given up");
+            assert!(self.closing().contains(&connection), "{connection:?} came too late, and is not closed");
+        }
     }
 
     pub(super) fn dial_fails(&mut self, connection: ConnectionId, failure: DialFailure) {
+        if self.connections[&connection].state == Stage::Abandoned {
+            self.met.insert("a login fails after it was given up");
+        }
         self.has_gone(connection);
         self.tell(Event::DialFailed { connection, failure });
     }
 
     pub(super) fn opens(&mut self, waiter: WaiterId) {
         let of = self.waiters.get_mut(&waiter).unwrap();
-        let Fate::Granted { connection, how, .. } = of.state else { panic!("{of:?}") };
+        let Fate::Granted { connection, how, is_wanted } = of.state else { panic!("{of:?}") };
         of.state = Fate::Open { connection, how };
-        self.tell(Event::Opened { waiter });
+        if !is_wanted {
+            self.met.insert("a channel is confirmed after nobody wants it any more");
+        }
+        self.tell(Event::Opened { waiter, connection });
     }
 
     pub(super) fn refuses(&mut self, waiter: WaiterId, refusal: Refusal) {
         let of = self.waiters.get_mut(&waiter).unwrap();
-        let Fate::Granted { is_wanted, .. } = of.state else { panic!("{of:?}") };
+        let Fate::Granted { connection, is_wanted, .. } = of.state else { panic!("{of:?}") };
         of.state = if is_wanted && refusal == Refusal::Limit { Fate::Waiting } else { Fate::Over };
-        self.tell(Event::Refused { waiter, refusal });
+        if !is_wanted {
+            self.met.insert("a channel is refused after nobody wants it any more");
+        }
+        self.tell(Event::Refused { waiter, connection, refusal });
     }
 
     pub(super) fn ends(&mut self, waiter: WaiterId) {
+        let connection = self.place_of(waiter).unwrap();
         self.waiters.get_mut(&waiter).unwrap().state = Fate::Over;
-        self.tell(Event::Released { waiter });
+        self.tell(Event::Released { waiter, connection });
     }
 
     /// What the last connection to a host showed goes with it.
     fn has_gone(&mut self, connection: ConnectionId) {
+        self.gone.push(connection);
         if let Some(gone) = self.connections.remove(&connection)
             && self.connections.values().all(|wire| wire.host != gone.host)
         {
@@ -190,17 +276,31 @@ impl World {
     }
 
     pub(super) fn is_lost(&mut self, connection: ConnectionId) {
+        if matches!(self.connections[&connection].state, Stage::Dialing | Stage::Abandoned) {
+            self.met.insert("a login is lost");
+        }
         self.has_gone(connection);
-        for waiter in self.waiters.values_mut() {
+        for (id, waiter) in &mut self.waiters {
             match waiter.state {
                 Fate::Granted { connection: on, is_wanted, .. } if on == connection => {
                     waiter.state = if is_wanted { Fate::Waiting } else { Fate::Over };
                 }
                 Fate::Open { connection: on, .. } if on == connection => waiter.state = Fate::Over,
-                _ => {}
+                _ => continue,
             }
+            self.crossed.push((*id, connection));
         }
         self.tell(Event::Lost { connection });
+    }
+
+    pub(super) fn network_changes(&mut self) {
+        self.retries.clear();
+        self.tell(Event::NetworkChanged);
+    }
+
+    pub(super) fn shut_down(&mut self, within: Duration) {
+        self.is_ending = true;
+        self.tell(Event::Shutdown { by: self.latest + within });
     }
 
     pub(super) fn is_closed(&mut self, connection: ConnectionId) {
@@ -231,6 +331,7 @@ impl World {
             self.clock = self.latest;
             self.passes(step);
         }
+        self.passes(self.limits.refused);
         for waiter in patient {
             let fate = self.waiters[&waiter].state;
             assert!(fate != Fate::Waiting, "{waiter:?} still waits: {:?}", self.policy);
@@ -257,7 +358,15 @@ impl World {
         }
     }
 
-    fn everything_works(&mut self) {
+    pub(super) fn everything_connects(&mut self) {
+        for connection in self.dialing() {
+            if self.dialing().contains(&connection) {
+                self.dial_succeeds(connection, Logins::Many);
+            }
+        }
+    }
+
+    pub(super) fn everything_works(&mut self) {
         for connection in self.in_stage(|stage| stage == Stage::Abandoned) {
             self.dial_fails(connection, DialFailure::Abandoned);
         }

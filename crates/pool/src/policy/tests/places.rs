@@ -1,0 +1,138 @@
+//! Who gets which place.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::world::{World, acquire};
+use crate::policy::event::{Event, How, Lane, Logins, Refusal, Rejection};
+use crate::policy::limits::Limits;
+
+#[test]
+fn what_may_stall_has_a_connection_of_its_own() {
+    let mut world = World::new(Limits::default());
+    let flows: Vec<_> = (0..8).map(|_| acquire(&mut world, Lane::Isolated)).collect();
+    assert_eq!(world.dialing().len(), 8);
+    for connection in world.dialing() {
+        world.dial_succeeds(connection, Logins::Many);
+    }
+    let places: BTreeSet<_> = flows.iter().map(|flow| world.place_of(*flow).unwrap()).collect();
+    assert_eq!(places.len(), 8);
+    // And the ninth is on one with another, since there are no more.
+    let ninth = acquire(&mut world, Lane::Isolated);
+    assert!(matches!(world.how(ninth), How::Folded { .. }));
+}
+
+#[test]
+fn a_server_s_limit_is_learned_from_its_refusal_and_tried_again_later() {
+    let limits = Limits { connections_per_host: 1, ..Limits::default() };
+    let mut world = World::new(limits);
+    let waiters: Vec<_> = (0..5).map(|_| acquire(&mut world, Lane::Shared)).collect();
+    let connection = world.dialing()[0];
+    world.dial_succeeds(connection, Logins::Many);
+    for waiter in &waiters[..2] {
+        world.opens(*waiter);
+    }
+    for waiter in &waiters[2..] {
+        world.refuses(*waiter, Refusal::Limit);
+    }
+    world.passes(Duration::from_secs(5));
+    assert!(waiters[2..].iter().all(|waiter| world.place_of(*waiter).is_none()), "two are the limit");
+    world.ends(waiters[0]);
+    assert_eq!(world.place_of(waiters[2]), Some(connection), "a place came free");
+    world.opens(waiters[2]);
+    world.passes(Limits::default().relearn);
+    assert_eq!(world.place_of(waiters[3]), Some(connection), "one more is tried");
+    assert_eq!(world.place_of(waiters[4]), None);
+}
+
+#[test]
+fn a_server_that_gives_no_channel_at_all_is_an_answer() {
+    let mut world = World::new(Limits::default());
+    let waiter = acquire(&mut world, Lane::Shared);
+    let connection = world.dialing()[0];
+    world.dial_succeeds(connection, Logins::Many);
+    world.refuses(waiter, Refusal::Limit);
+    assert_eq!(world.rejection(waiter), Some(Rejection::NoSessions));
+}
+
+#[test]
+fn whoever_was_not_begun_when_a_connection_is_lost_has_its_turn_again() {
+    let mut world = World::new(Limits::default());
+    let (begun, not_begun) = (acquire(&mut world, Lane::Shared), acquire(&mut world, Lane::Shared));
+    let connection = world.dialing()[0];
+    world.dial_succeeds(connection, Logins::Many);
+    world.opens(begun);
+    let later = acquire(&mut world, Lane::Shared);
+    world.opens(later);
+    world.is_lost(connection);
+    assert_eq!(world.dialing().len(), 1);
+    let connection = world.dialing()[0];
+    world.dial_succeeds(connection, Logins::Many);
+    assert_eq!(world.place_of(not_begun), Some(connection));
+    assert_eq!(world.place_of(begun), None, "its outcome is not known, and it is not begun again");
+}
+
+#[test]
+fn a_refusal_right_after_an_end_teaches_nothing_and_a_moment_later_it_is_tried_again() {
+    let mut world = World::new(Limits { connections_per_host: 1, ..Limits::default() });
+    let waiters: Vec<_> = (0..3).map(|_| acquire(&mut world, Lane::Shared)).collect();
+    let connection = world.connects(waiters[0]);
+    world.opens(waiters[1]);
+    world.ends(waiters[1]);
+    world.refuses(waiters[2], Refusal::Limit);
+    assert_eq!(world.place_of(waiters[2]), None, "its place may come free late");
+    // Nothing else happens on the connection.
+    let begun = world.now();
+    world.passes_to_next_deadline();
+    assert_eq!(world.place_of(waiters[2]), Some(connection));
+    assert_eq!(world.now() - begun, Limits::default().hold);
+    world.opens(waiters[2]);
+    let more: Vec<_> = (0..8).map(|_| acquire(&mut world, Lane::Shared)).collect();
+    assert!(more.iter().all(|waiter| world.place_of(*waiter) == Some(connection)), "ten are the limit");
+}
+
+#[test]
+fn a_connection_that_answers_late_is_for_those_who_have_no_other() {
+    let mut world = World::new(Limits::default());
+    let (one, two) = (acquire(&mut world, Lane::Isolated), acquire(&mut world, Lane::Isolated));
+    let dialing = world.dialing();
+    for (connection, waiter) in dialing.iter().zip([one, two]) {
+        world.dial_succeeds(*connection, Logins::Many);
+        world.ends(waiter);
+    }
+    world.tell(Event::Degraded { connection: dialing[0] });
+    let beside = acquire(&mut world, Lane::Shared);
+    assert_eq!(world.place_of(beside), Some(dialing[1]));
+    world.ends(beside);
+    world.tell(Event::Degraded { connection: dialing[1] });
+    let anyway = acquire(&mut world, Lane::Shared);
+    assert!(world.place_of(anyway).is_some());
+    world.ends(anyway);
+    world.tell(Event::Recovered { connection: dialing[1] });
+    let again = acquire(&mut world, Lane::Shared);
+    assert_eq!(world.place_of(again), Some(dialing[1]));
+}
+
+#[test]
+fn each_is_told_how_it_came_by_its_place() {
+    let mut world = World::new(Limits { channels: 2, connections_per_host: 1, ..Limits::default() });
+    let first = acquire(&mut world, Lane::Shared);
+    let waited = Duration::from_secs(1);
+    world.passes(waited);
+    world.connects(first);
+    assert_eq!(world.how(first), How::Connected { waited });
+    let second = acquire(&mut world, Lane::Shared);
+    assert_eq!(world.how(second), How::Shared);
+    let third = acquire(&mut world, Lane::Shared);
+    world.passes(waited);
+    world.ends(second);
+    assert_eq!(world.how(third), How::Queued { waited });
+}
+
+#[test]
+fn who_does_not_fit_among_those_who_wait_is_told_at_once() {
+    let mut world = World::new(Limits { waiting: 2, ..Limits::default() });
+    let waiters: Vec<_> = (0..3).map(|_| acquire(&mut world, Lane::Shared)).collect();
+    assert_eq!(world.rejection(waiters[1]), None);
+    assert_eq!(world.rejection(waiters[2]), Some(Rejection::Crowded));
+}

@@ -1,0 +1,177 @@
+//! Whose connections make room for others.
+
+use std::time::Duration;
+
+use super::world::{Fate, HOST, World, acquire};
+use crate::policy::event::{Closing, DialFailure, HostId, Lane, Logins, Missing, Rejection, WaiterId};
+use crate::policy::limits::Limits;
+
+#[test]
+fn a_host_that_waits_gets_the_place_of_an_idle_connection_and_in_the_end_of_a_busy_one() {
+    let limits = Limits { connections: 1, ..Limits::default() };
+    let mut world = World::new(limits);
+    let first = acquire(&mut world, Lane::Shared);
+    let connection = world.dialing()[0];
+    world.dial_succeeds(connection, Logins::Many);
+    world.opens(first);
+    let other = world.acquire(HostId(2), Lane::Shared, Logins::Many, Duration::from_secs(60));
+    assert!(world.dialing().is_empty() && world.closing().is_empty());
+    world.passes(Limits::default().fair);
+    world.passes(Duration::from_millis(1));
+    // Nothing new goes on it.
+    let third = acquire(&mut world, Lane::Shared);
+    assert_eq!(world.place_of(third), None);
+    world.ends(first);
+    assert_eq!(world.closing(), [connection]);
+    world.is_closed(connection);
+    let connection = world.dialing()[0];
+    world.dial_succeeds(connection, Logins::Many);
+    assert_eq!(world.place_of(other), Some(connection));
+}
+
+#[test]
+fn a_machine_without_sockets_makes_no_more_of_them() {
+    let limits = Limits { connections_per_host: 100, dials_per_host: 100, ..Limits::default() };
+    let mut world = World::new(limits);
+    for _ in 0..10 {
+        acquire(&mut world, Lane::Isolated);
+    }
+    let dialing = world.dialing();
+    for connection in &dialing[..6] {
+        world.dial_succeeds(*connection, Logins::Many);
+    }
+    for connection in &dialing[6..] {
+        world.dial_fails(*connection, DialFailure::Shortage);
+    }
+    let eleventh = world.acquire(HostId(2), Lane::Isolated, Logins::Many, Duration::from_secs(3));
+    world.passes(Duration::from_secs(3));
+    assert_eq!(world.rejection(eleventh), Some(Rejection::Deadline(Missing::Shortage)));
+    assert!(world.dialing().is_empty());
+}
+
+/// A world of a few connections, and as many hosts from the tenth on that have one each, with the channel on it.
+fn full(connections: u64, logins: Logins) -> (World, Vec<WaiterId>) {
+    let most = usize::try_from(connections).unwrap();
+    let mut world = World::new(Limits { connections: most, ..Limits::default() });
+    let busy = (0..connections).map(|host| {
+        let waiter = world.acquire(HostId(10 + host), Lane::Shared, logins, Duration::from_secs(60));
+        let connection = world.dialing()[0];
+        world.dial_succeeds(connection, logins);
+        world.opens(waiter);
+        waiter
+    });
+    let busy = busy.collect();
+    (world, busy)
+}
+
+#[test]
+fn idle_connections_leave_at_once_for_all_who_have_none() {
+    let (mut world, busy) = full(3, Logins::Many);
+    for waiter in busy {
+        world.ends(waiter);
+    }
+    for host in 0..3 {
+        world.acquire(HostId(host), Lane::Shared, Logins::Many, Duration::from_secs(60));
+    }
+    assert_eq!(world.closing().len(), 3);
+    assert!(world.closed.values().all(|why| *why == Closing::Evicted));
+}
+
+#[test]
+fn a_drain_without_end_does_not_stop_the_next() {
+    let (mut world, busy) = full(2, Logins::Many);
+    let waiter = acquire(&mut world, Lane::Shared);
+    world.passes(Limits::default().fair);
+    world.passes(Limits::default().fair);
+    // The one that was drained first has a command on it that takes for ever; the other one's ends.
+    world.ends(busy[1]);
+    let closing = world.closing();
+    assert_eq!(closing.len(), 1);
+    world.is_closed(closing[0]);
+    world.connects(waiter);
+}
+
+#[test]
+fn idle_connections_leave_together_where_several_are_lacking_at_once() {
+    let mut world = World::new(Limits { connections: 4, ..Limits::default() });
+    for host in 10..13 {
+        let waiter = world.acquire(HostId(host), Lane::Shared, Logins::Many, Duration::from_secs(60));
+        world.connects(waiter);
+        world.ends(waiter);
+    }
+    for host in 0..3 {
+        world.acquire(HostId(host), Lane::Shared, Logins::Many, Duration::from_secs(60));
+        let connection = world.dialing()[0];
+        world.dial_fails(connection, DialFailure::Transient);
+    }
+    world.network_changes();
+    assert_eq!((world.dialing().len(), world.closing().len()), (1, 2));
+}
+
+#[test]
+fn nobody_takes_more_than_an_equal_share_from_others() {
+    let mut world = World::new(Limits { connections: 4, channels: 1, ..Limits::default() });
+    let ask =
+        |world: &mut World, host| world.acquire(host, Lane::Shared, Logins::Many, Duration::from_secs(3600));
+    let other = HostId(2);
+    let busy = [HOST, HOST, other, other].map(|host| {
+        let waiter = ask(&mut world, host);
+        world.connects(waiter);
+        waiter
+    });
+    ask(&mut world, HOST);
+    let next = ask(&mut world, other);
+    for _ in 0..5 {
+        world.passes(Limits::default().fair);
+    }
+    let place = world.place_of(busy[2]);
+    world.ends(busy[2]);
+    assert_eq!(world.place_of(next), place, "it was drained for a host that has as many");
+}
+
+#[test]
+fn where_somebody_would_be_asked_again_a_connection_leaves_last() {
+    let mut world = World::new(Limits { connections: 2, ..Limits::default() });
+    for (host, logins) in [(HOST, Logins::One), (HostId(2), Logins::Many)] {
+        let waiter = world.acquire(host, Lane::Shared, logins, Duration::from_secs(60));
+        let connection = world.dialing()[0];
+        world.dial_succeeds(connection, logins);
+        world.ends(waiter);
+        world.passes(Duration::from_secs(1));
+    }
+    world.acquire(HostId(3), Lane::Shared, Logins::Many, Duration::from_secs(60));
+    let asked_once = world.connections.iter().find(|(_, wire)| wire.host == HOST).map(|(id, _)| *id);
+    assert_eq!(world.closing().len(), 1);
+    assert_ne!(Some(world.closing()[0]), asked_once);
+}
+
+#[test]
+fn nobody_starves_beside_a_host_that_always_wants_more() {
+    let limits = Limits { connections: 4, channels: 2, ..Limits::default() };
+    let mut world = World::new(limits);
+    let mut once = None;
+    for round in 0..200_u64 {
+        for _ in 0..3 {
+            world.acquire(HOST, Lane::Shared, Logins::Many, Duration::from_secs(3600));
+        }
+        if round == 20 {
+            once = Some(world.acquire(HostId(2), Lane::Shared, Logins::Many, Duration::from_secs(3600)));
+        }
+        // A channel each time ends, and others stay for some rounds.
+        for connection in world.closing() {
+            world.is_closed(connection);
+        }
+        for connection in world.dialing() {
+            world.dial_succeeds(connection, Logins::Many);
+        }
+        let places = world.in_fate(|fate| matches!(fate, Fate::Granted { .. } | Fate::Open { .. }));
+        if let Some(first) = places.first() {
+            world.ends(*first);
+        }
+        world.passes(Duration::from_millis(100));
+        if once.is_some_and(|waiter| world.waiters[&waiter].state == Fate::Over) {
+            return;
+        }
+    }
+    panic!("the host that asked once was not served in 18 s");
+}
