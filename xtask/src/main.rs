@@ -24,6 +24,7 @@ mod elf;
 mod fuzz;
 mod interop;
 mod libraries;
+mod mutants;
 mod no_c;
 mod outcome;
 mod self_test;
@@ -48,6 +49,12 @@ enum Chore {
     Ci(ci::Selection),
     /// The rules no compiler knows: tasks with owners, cancel safety, file sizes, dependencies without C.
     Tidy,
+    /// Put mistakes of one line into the pool's policy, one at a time: its tests have to catch each.
+    Mutants {
+        /// Only those with one of these in their names.
+        #[arg(value_name = "WORD")]
+        words: Vec<String>,
+    },
     /// Run the suite against a real OpenSSH `sshd` that it starts itself. Needs root on Linux.
     Interop {
         /// What to compare with OpenSSH instead.
@@ -83,6 +90,7 @@ fn main() -> ExitCode {
         Chore::Test => test::run(Scale::Short),
         Chore::Ci(selection) => ci::run(&selection),
         Chore::Tidy => tidy::run(),
+        Chore::Mutants { words } => mutants::run(&words),
         Chore::Interop { part: None } => interop::run(Scale::Short),
         Chore::Interop { part: Some(InteropPart::Config) } => config::run(config::Seed::New),
         Chore::Clients => clients::run(),
