@@ -14,6 +14,7 @@ use crate::tidy::manifest::Manifest;
 use crate::tidy::policy::Policy;
 use crate::tidy::source::Source;
 
+mod alphabet;
 mod base;
 mod cancel_safety;
 mod direction;
@@ -65,6 +66,7 @@ pub(crate) fn run() -> Result<Outcome, Failure> {
     let mut violations = check_sources(&sources);
     violations.extend(drop_safety::check(&root, &sources));
     violations.extend(grammar::check(&root));
+    violations.extend(alphabet::check(&root, &sources));
     violations.extend(check_manifests(&manifests));
     violations.extend(no_c::check(&graphs, &policy, &decisions(&root)));
     violations.extend(licences::check(&graphs, &policy));
