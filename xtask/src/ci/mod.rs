@@ -11,7 +11,7 @@ use crate::ci::budget::Budgets;
 use crate::ci::table::Table;
 use crate::outcome::{Failure, Outcome};
 use crate::soak::Scale;
-use crate::{clients, config, cross, demo, dependants, fuzz, interop, no_c, self_test, tidy};
+use crate::{clients, config, cross, demo, dependants, fuzz, interop, mutants, no_c, self_test, tidy};
 
 pub(crate) mod budget;
 mod checks;
@@ -53,6 +53,11 @@ const STEPS: &[Step] = &[
     Step { name: "clippy", shows: "no lint fires", run: checks::clippy },
     Step { name: "docs", shows: "the docs build without a warning", run: checks::docs },
     Step { name: "deny", shows: "cargo-deny agrees with tidy", run: checks::deny },
+    Step {
+        name: "mutants",
+        shows: "the tests of the pool's policy catch each of its mistakes",
+        run: || mutants::run(&[]),
+    },
     Step { name: "no-c", shows: "everything builds where no C compiler works", run: no_c::run },
     Step { name: "dependants", shows: "crates outside the workspace can use ours", run: dependants::run },
     Step { name: "self-test", shows: "the AEADs work on CPUs with less", run: self_test::run },
