@@ -18,9 +18,11 @@ pub(super) struct Connection {
     /// Whether the server ever said anything about a channel on it.
     pub(super) has_answered: bool,
     places: BTreeMap<WaiterId, Place>,
-    isolated: usize,
+    /// Those that may stall, those that are sessions, and the sessions that the server opened.
+    stalling: usize,
+    sessions: usize,
     confirmed: usize,
-    /// Whether the server ever opened a channel on it.
+    /// Whether the server ever opened a session on it.
     has_given: bool,
     /// Since when it is ready.
     since: Instant,
@@ -60,7 +62,8 @@ impl Connection {
             attempt,
             has_answered: false,
             places: BTreeMap::new(),
-            isolated: 0,
+            stalling: 0,
+            sessions: 0,
             confirmed: 0,
             has_given: false,
             since: now,
@@ -80,52 +83,59 @@ impl Connection {
     /// Somebody gets a place.
     pub(super) fn enter(&mut self, waiter: WaiterId, lane: Lane) {
         self.places.insert(waiter, Place { lane, is_confirmed: false });
-        self.isolated += usize::from(lane == Lane::Isolated);
+        self.stalling += usize::from(lane.may_stall());
+        self.sessions += usize::from(lane.is_session());
     }
 
     /// The server opened the channel. False for one who has no place here.
     pub(super) fn confirmed(&mut self, waiter: WaiterId) -> bool {
         let Some(place) = self.places.get_mut(&waiter) else { return false };
-        self.confirmed += usize::from(!place.is_confirmed);
-        place.is_confirmed = true;
-        self.has_given = true;
+        if place.lane.is_session() && !place.is_confirmed {
+            place.is_confirmed = true;
+            self.confirmed += 1;
+            self.has_given = true;
+        }
         true
     }
 
     /// The place is free.
     pub(super) fn leave(&mut self, waiter: WaiterId, now: Instant) {
         if let Some(place) = self.places.remove(&waiter) {
-            self.isolated -= usize::from(place.lane == Lane::Isolated);
+            self.stalling -= usize::from(place.lane.may_stall());
+            self.sessions -= usize::from(place.lane.is_session());
             self.confirmed -= usize::from(place.is_confirmed);
             self.idle_since = now;
         }
     }
 
-    /// A channel ended: whoever was refused one may ask again.
+    /// A session ended: whoever was refused one may ask again.
     pub(super) fn has_released(&mut self, now: Instant) {
         self.released_at = Some(now);
         self.held_until = None;
     }
 
-    /// Whether a channel ended so short a time ago.
+    /// Whether a session ended so short a time ago.
     pub(super) fn released_within(&self, now: Instant, time: Duration) -> bool {
         self.released_at.is_some_and(|at| now.saturating_duration_since(at) < time)
     }
 
-    /// Nothing new goes on it before then, unless a channel ends.
+    /// No session goes on it before then, unless another ends.
     pub(super) fn hold(&mut self, until: Instant) {
         self.held_until = Some(until);
     }
 
-    /// Whether the server has never given a channel on it, and is asked for none but this one.
-    pub(super) fn gave_none_but(&self, waiter: WaiterId) -> bool {
-        !self.has_given && self.places.keys().all(|other| *other == waiter)
+    /// Whether the server has never given a session on it, and is asked for one alone.
+    pub(super) fn gives_none(&self) -> bool {
+        !self.has_given && self.sessions <= 1
     }
 
-    pub(super) fn has_room(&self, now: Instant, most: usize) -> bool {
-        self.state == State::Ready
-            && self.places.len() < most
-            && self.held_until.is_none_or(|until| until <= now)
+    /// Whether there is a place for one more, of so many sessions and so many others.
+    pub(super) fn has_room(&self, now: Instant, lane: Lane, sessions: usize, streams: usize) -> bool {
+        let has_place = match lane.is_session() {
+            true => self.sessions < sessions && self.held_until.is_none_or(|until| until <= now),
+            false => self.places.len() - self.sessions < streams,
+        };
+        self.state == State::Ready && has_place
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -140,8 +150,12 @@ impl Connection {
         self.places.len()
     }
 
-    pub(super) fn isolated(&self) -> usize {
-        self.isolated
+    pub(super) fn sessions(&self) -> usize {
+        self.sessions
+    }
+
+    pub(super) fn stalling(&self) -> usize {
+        self.stalling
     }
 
     pub(super) fn confirmed_count(&self) -> usize {

@@ -17,10 +17,25 @@ pub(crate) struct WaiterId(pub(crate) u64);
 /// What a channel is for, as far as it concerns others on its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Lane {
-    /// Its output is always taken at once: any number share a connection.
+    /// A session (a command, SFTP) whose output is always taken at once: any number share a connection.
     Shared,
-    /// Its reader may stall: it is kept from the others where that can be.
+    /// A session whose reader may stall: it is kept from the others where that can be.
     Isolated,
+    /// A forwarded connection, whose reader may stall as well. It takes none of the server's sessions.
+    Stream,
+}
+
+impl Lane {
+    pub(super) const ALL: [Self; 3] = [Self::Shared, Self::Isolated, Self::Stream];
+
+    pub(super) fn may_stall(self) -> bool {
+        self != Self::Shared
+    }
+
+    /// Whether the server's limit of sessions is for it.
+    pub(super) fn is_session(self) -> bool {
+        self != Self::Stream
+    }
 }
 
 /// How often one may log in.
@@ -74,7 +89,8 @@ pub(crate) enum Event {
 /// Why a channel was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// The server has no place for another on this connection, or has one in a moment.
+    /// The server has no place for another session on this connection, or has one in a moment. To a forwarded connection it
+    /// is a reason like any other.
     Limit,
     /// Another reason, which another connection would not change: who asked is told.
     Other,

@@ -32,6 +32,7 @@ pub(super) struct Host {
 pub(super) struct Waiting {
     pub(super) shared: BTreeMap<u64, WaiterId>,
     pub(super) isolated: BTreeMap<u64, WaiterId>,
+    pub(super) streams: BTreeMap<u64, WaiterId>,
 }
 
 impl Host {
@@ -90,7 +91,13 @@ impl Waiting {
         match lane {
             Lane::Shared => &mut self.shared,
             Lane::Isolated => &mut self.isolated,
+            Lane::Stream => &mut self.streams,
         }
+    }
+
+    /// How many wait for what may stall.
+    pub(super) fn stalling(&self) -> usize {
+        self.isolated.len() + self.streams.len()
     }
 
     /// The one whose turn it is in the lane.
@@ -98,19 +105,20 @@ impl Waiting {
         let waiting = match lane {
             Lane::Shared => &self.shared,
             Lane::Isolated => &self.isolated,
+            Lane::Stream => &self.streams,
         };
         waiting.first_key_value().map(|(turn, waiter)| (*turn, *waiter))
     }
 
     /// The oldest turn of all.
     pub(super) fn turn(&self) -> Option<u64> {
-        let turns = [self.shared.first_key_value(), self.isolated.first_key_value()];
-        turns.into_iter().flatten().map(|(turn, _)| *turn).min()
+        let turns = Lane::ALL.iter().filter_map(|lane| self.first(*lane));
+        turns.map(|(turn, _)| turn).min()
     }
 
     pub(super) fn all(&self) -> Vec<WaiterId> {
-        let mut all: Vec<(u64, WaiterId)> =
-            self.shared.iter().chain(&self.isolated).map(|(turn, waiter)| (*turn, *waiter)).collect();
+        let all = self.shared.iter().chain(&self.isolated).chain(&self.streams);
+        let mut all: Vec<(u64, WaiterId)> = all.map(|(turn, waiter)| (*turn, *waiter)).collect();
         all.sort_unstable();
         all.into_iter().map(|(_, waiter)| waiter).collect()
     }

@@ -7,14 +7,17 @@ use std::time::Duration;
 pub(crate) struct Limits {
     /// Connections in all, those that are being made and closed counted.
     pub(crate) connections: usize,
-    /// The same, to one host.
+    /// The same, to one host. Where there may be several, the last is kept for short work: of what may stall, each of nine
+    /// flows has one for itself.
     pub(crate) connections_per_host: usize,
     /// Logins under way in all. Each takes a socket and, at the server, a process that is not trusted yet.
     pub(crate) dials: usize,
     /// The same, to one host: OpenSSH's `MaxStartups` begins to refuse at 10.
     pub(crate) dials_per_host: usize,
-    /// Channels on a connection as long as its server has refused none: `MaxSessions` of OpenSSH is 10.
+    /// Sessions on a connection as long as its server has refused none: `MaxSessions` of OpenSSH is 10.
     pub(crate) channels: usize,
+    /// Forwarded connections on one connection, beside those: each may keep as much in memory as a channel may.
+    pub(crate) streams: usize,
     /// Those who may wait, in all; those who had a place and lost it before it was of use wait beside them.
     pub(crate) waiting: usize,
     /// A connection that nobody uses for so long is closed.
@@ -40,10 +43,11 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 1024,
-            connections_per_host: 8,
+            connections_per_host: 10,
             dials: 64,
             dials_per_host: 8,
             channels: 10,
+            streams: 64,
             waiting: 100_000,
             persist: Duration::from_secs(600),
             retry_first: Duration::from_millis(250),

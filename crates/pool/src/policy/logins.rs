@@ -157,8 +157,9 @@ impl Policy {
         // One login shows whether there may be more.
         let is_first = host.logins == Logins::Unknown && !self.has_ready(id);
         let together = if is_first { 1 } else { host.dial_window };
-        let wanted = host.waiting.shared.len().div_ceil(self.channels_of(id)) + host.waiting.isolated.len();
-        dialing < wanted.min(together)
+        let shared = host.waiting.shared.len().div_ceil(self.channels_of(id));
+        let stalling = host.waiting.stalling().min(self.more_that_may_stall(host));
+        dialing < (shared + stalling).min(together)
     }
 
     /// Places among all connections for hosts that have to have one: those of connections that nobody uses; or that of one
@@ -203,7 +204,7 @@ impl Policy {
         let spare = self
             .connections
             .iter()
-            .filter(|(_, one)| one.state == State::Ready && one.isolated() == 0 && has_more(one));
+            .filter(|(_, one)| one.state == State::Ready && one.stalling() == 0 && has_more(one));
         let rank = |id: ConnectionId, one: &Connection| {
             (!self.lets_in_once(one.host), count(one.host), Reverse((one.since(), id)))
         };

@@ -27,6 +27,13 @@ impl Policy {
             || self.connections.values().any(Connection::is_idle)
     }
 
+    /// On how many more connections something may be that may stall: one is left for short work.
+    pub(super) fn more_that_may_stall(&self, host: &Host) -> usize {
+        let stalls = |id: &&ConnectionId| self.connections.get(id).is_some_and(|one| one.stalling() > 0);
+        let most = self.most_of_host(host).saturating_sub(1).max(1);
+        most.saturating_sub(host.connections.iter().filter(stalls).count())
+    }
+
     /// Channels on one connection to the host, as far as is known.
     pub(super) fn channels_of(&self, host: HostId) -> usize {
         let learned = self.hosts.get(&host).and_then(|host| host.learned);

@@ -27,7 +27,7 @@ impl Policy {
 
     /// Gives places to those who wait for this host, in their turns.
     fn serve(&mut self, host: HostId, out: &mut Vec<Action>) {
-        let mut open = vec![Lane::Shared, Lane::Isolated];
+        let mut open = Lane::ALL.to_vec();
         while let Some(of) = self.hosts.get(&host) {
             let first = open.iter().filter_map(|&lane| of.waiting.first(lane).map(|next| (next, lane))).min();
             let Some(((_, waiter), lane)) = first else { return };
@@ -66,7 +66,7 @@ impl Policy {
             .connections
             .iter()
             .filter_map(|id| self.connections.get(id).map(|connection| (*id, connection)))
-            .filter(|(_, connection)| connection.has_room(self.now, most))
+            .filter(|(_, connection)| connection.has_room(self.now, lane, most, self.limits.streams))
             .collect();
         // One that answers late is for those who have no other.
         if open.iter().any(|(_, connection)| !connection.is_degraded) {
@@ -76,22 +76,29 @@ impl Policy {
             // The fullest, so that the others come to rest.
             Lane::Shared => open
                 .iter()
-                .filter(|(_, connection)| connection.isolated() == 0)
-                .min_by_key(|(id, connection)| (most - connection.places(), *id)),
-            Lane::Isolated => open.iter().find(|(_, connection)| connection.is_empty()),
+                .filter(|(_, connection)| connection.stalling() == 0)
+                .min_by_key(|(id, connection)| (most - connection.sessions(), *id)),
+            Lane::Isolated | Lane::Stream if self.more_that_may_stall(of) == 0 => None,
+            Lane::Isolated | Lane::Stream => open.iter().find(|(_, connection)| connection.is_empty()),
         };
         if let Some((id, _)) = apart {
             return Some((*id, false));
         }
-        if self.may_grow(of) {
+        if self.may_grow(of, lane) {
             return None;
         }
-        let together = open.iter().min_by_key(|(id, one)| (one.isolated(), one.places(), *id));
-        together.map(|(id, _)| (*id, true))
+        // What may stall goes where the fewest others are that may, and rather not beside short work.
+        let is_beside_short = |one: &Connection| lane.may_stall() && one.stalling() == 0;
+        let together =
+            open.iter().min_by_key(|(id, one)| (is_beside_short(one), one.stalling(), one.places(), *id));
+        together.map(|(id, one)| (*id, !one.is_empty()))
     }
 
-    /// Whether those who wait for the host may hope for another connection.
-    fn may_grow(&self, host: &Host) -> bool {
+    /// Whether those who wait for the host in this lane may hope for another connection.
+    fn may_grow(&self, host: &Host, lane: Lane) -> bool {
+        if lane.may_stall() && self.more_that_may_stall(host) == 0 {
+            return false;
+        }
         if self.dialing_of(host) > 0 {
             return true;
         }

@@ -25,6 +25,7 @@ fn narrow() -> Limits {
         dials: 3,
         dials_per_host: 2,
         channels: 3,
+        streams: 4,
         waiting: 12,
         persist: Duration::from_secs(20),
         retry_first: Duration::from_millis(100),

@@ -124,12 +124,12 @@ impl Policy {
         }
         self.answered(id);
         let Some(connection) = self.connections.get_mut(&id) else { return };
-        if refusal == Refusal::Other || !is_wanted {
+        if refusal == Refusal::Other || !is_wanted || !claim.lane.is_session() {
             self.claims.remove(&waiter);
             self.vacate(id, waiter, out);
             return;
         }
-        let gives_none = connection.gave_none_but(waiter);
+        let gives_none = connection.gives_none();
         let found = Learned { limit: connection.confirmed_count().max(1), at: self.now };
         // A place that has just come free here may not be free there yet.
         let is_late = connection.released_within(self.now, LATE);
@@ -157,11 +157,14 @@ impl Policy {
     }
 
     pub(super) fn released(&mut self, waiter: WaiterId, id: ConnectionId, out: &mut Vec<Action>) {
-        if self.claims.get(&waiter).and_then(|claim| claim.state.place()) != Some(id) {
+        let Some(claim) = self.claims.get(&waiter).copied() else { return };
+        if claim.state.place() != Some(id) {
             return;
         }
         self.claims.remove(&waiter);
-        if let Some(connection) = self.connections.get_mut(&id) {
+        if let Some(connection) = self.connections.get_mut(&id)
+            && claim.lane.is_session()
+        {
             connection.has_released(self.now);
         }
         self.vacate(id, waiter, out);

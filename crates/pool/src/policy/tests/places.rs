@@ -8,18 +8,55 @@ use crate::policy::event::{Event, How, Lane, Logins, Refusal, Rejection};
 use crate::policy::limits::Limits;
 
 #[test]
-fn what_may_stall_has_a_connection_of_its_own() {
+fn what_may_stall_has_a_connection_of_its_own_and_leaves_one_for_short_work() {
     let mut world = World::new(Limits::default());
-    let flows: Vec<_> = (0..8).map(|_| acquire(&mut world, Lane::Isolated)).collect();
-    assert_eq!(world.dialing().len(), 8);
-    for connection in world.dialing() {
-        world.dial_succeeds(connection, Logins::Many);
-    }
+    let lanes = [Lane::Isolated, Lane::Stream];
+    let flows: Vec<_> = (0..9).map(|n| acquire(&mut world, lanes[n % 2])).collect();
+    world.everything_connects();
+    world.everything_connects();
     let places: BTreeSet<_> = flows.iter().map(|flow| world.place_of(*flow).unwrap()).collect();
-    assert_eq!(places.len(), 8);
-    // And the ninth is on one with another, since there are no more.
-    let ninth = acquire(&mut world, Lane::Isolated);
-    assert!(matches!(world.how(ninth), How::Folded { .. }));
+    assert_eq!(places.len(), 9);
+    // The next is on one with another, and leaves the last connection alone.
+    let tenth = acquire(&mut world, Lane::Isolated);
+    assert!(matches!(world.how(tenth), How::Folded { .. }));
+    assert!(world.dialing().is_empty());
+    let command = acquire(&mut world, Lane::Shared);
+    let short = world.connects(command);
+    assert!(!places.contains(&short));
+    let eleventh = acquire(&mut world, Lane::Stream);
+    assert_ne!(world.place_of(eleventh), Some(short), "beside short work, though others may stall already");
+}
+
+#[test]
+fn forwarded_connections_take_no_sessions() {
+    let limits = Limits { connections_per_host: 1, channels: 2, streams: 3, ..Limits::default() };
+    let mut world = World::new(limits);
+    let streams: Vec<_> = (0..4).map(|_| acquire(&mut world, Lane::Stream)).collect();
+    let connection = world.connects(streams[0]);
+    assert!(streams[..3].iter().all(|stream| world.place_of(*stream) == Some(connection)));
+    assert_eq!(world.place_of(streams[3]), None, "three are the limit");
+    let commands: Vec<_> = (0..3).map(|_| acquire(&mut world, Lane::Shared)).collect();
+    assert!(commands[..2].iter().all(|command| world.place_of(*command) == Some(connection)));
+    world.opens(commands[0]);
+    // One session is the server's limit; what else is on the connection says nothing about it.
+    world.refuses(commands[1], Refusal::Limit);
+    world.opens(streams[1]);
+    world.ends(streams[1]);
+    assert_eq!(world.place_of(streams[3]), Some(connection));
+    assert_eq!(world.place_of(commands[1]), None, "no session has ended");
+    world.refuses(streams[2], Refusal::Limit);
+    world.ends(commands[0]);
+    assert_eq!(world.place_of(commands[1]), Some(connection));
+}
+
+#[test]
+fn a_server_without_sessions_is_an_answer_beside_forwarded_connections_too() {
+    let mut world = World::new(Limits { connections_per_host: 1, ..Limits::default() });
+    let stream = acquire(&mut world, Lane::Stream);
+    world.connects(stream);
+    let command = acquire(&mut world, Lane::Shared);
+    world.refuses(command, Refusal::Limit);
+    assert_eq!(world.rejection(command), Some(Rejection::NoSessions));
 }
 
 #[test]

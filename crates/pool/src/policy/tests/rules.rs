@@ -80,12 +80,16 @@ impl World {
                 && (before.host, before.lane) == (of.host, of.lane)
         });
         assert!(before.is_none(), "{waiter:?} overtakes {before:?}");
-        let beside = self.on(connection);
-        assert!(beside.len() < self.limits.channels, "{connection:?} has no room");
-        let lanes: BTreeSet<Lane> = beside.iter().map(|other| self.waiters[other].lane).collect();
-        let is_apart = match of.lane {
-            Lane::Shared => !lanes.contains(&Lane::Isolated),
-            Lane::Isolated => lanes.is_empty(),
+        let lanes: Vec<Lane> = self.on(connection).iter().map(|other| self.waiters[other].lane).collect();
+        let sessions = lanes.iter().filter(|lane| lane.is_session()).count();
+        let has_room = match of.lane.is_session() {
+            true => sessions < self.limits.channels,
+            false => lanes.len() - sessions < self.limits.streams,
+        };
+        assert!(has_room, "{connection:?} has no room");
+        let is_apart = match of.lane.may_stall() {
+            false => !lanes.iter().any(|lane| lane.may_stall()),
+            true => lanes.is_empty(),
         };
         assert_eq!(is_apart, !matches!(how, How::Folded { .. }), "{of:?} beside {lanes:?} is {how:?}");
         self.waiters.get_mut(&waiter).unwrap().state = Fate::Granted { connection, how, is_wanted: true };
@@ -96,7 +100,7 @@ impl World {
         let policy = &self.policy;
         assert!(policy.next_deadline().is_none_or(|next| next > self.latest), "something is due already");
         for (id, host) in &policy.hosts {
-            for lane in [Lane::Shared, Lane::Isolated] {
+            for lane in Lane::ALL {
                 if let Some((_, waiter)) = host.waiting.first(lane) {
                     let place = policy.place_for(*id, lane);
                     assert!(place.is_none(), "{waiter:?} waits in spite of {place:?}: {policy:?}");
@@ -142,7 +146,7 @@ impl World {
         let waiting = self.in_fate(|fate| fate == Fate::Waiting).len();
         assert_eq!(waiting, self.policy.waiting, "those who wait are counted");
         // Those who had a place have their turn again, however many wait.
-        let with_places = self.limits.connections * self.limits.channels;
+        let with_places = self.limits.connections * (self.limits.channels + self.limits.streams);
         assert!(waiting <= self.limits.waiting + with_places);
         let claims = self.in_fate(|fate| !matches!(fate, Fate::Rejected(_) | Fate::Over)).len();
         assert_eq!(claims, self.policy.claims.len(), "each is remembered as long as it lasts, and no longer");

@@ -12,7 +12,7 @@ use crate::policy::event::{ConnectionId, DialFailure, Event, HostId, Lane, Login
 pub(super) enum Step {
     Acquire {
         host: u64,
-        isolated: bool,
+        lane: u8,
         logins: u8,
         patience: u64,
     },
@@ -62,8 +62,8 @@ pub(super) enum Step {
 pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
     let which = any::<u8>;
     let one = prop_oneof![
-        16 => (0..3_u64, any::<bool>(), 0..3_u8, 0..5_000_u64)
-            .prop_map(|(host, isolated, logins, patience)| Step::Acquire { host, isolated, logins, patience }),
+        16 => (0..3_u64, 0..3_u8, 0..3_u8, 0..5_000_u64)
+            .prop_map(|(host, lane, logins, patience)| Step::Acquire { host, lane, logins, patience }),
         4 => which().prop_map(Step::Cancel),
         10 => (which(), 0..3_u8).prop_map(|(which, logins)| Step::DialSucceeds { which, logins }),
         4 => (which(), 0..5_u8).prop_map(|(which, failure)| Step::DialFails { which, failure }),
@@ -95,8 +95,8 @@ impl World {
             |world: &Self| world.in_stage(|stage| matches!(stage, Stage::Dialing | Stage::Abandoned));
         let granted = |world: &Self| world.in_fate(|fate| matches!(fate, Fate::Granted { .. }));
         match step {
-            Step::Acquire { host, isolated, logins, patience } => {
-                let lane = if isolated { Lane::Isolated } else { Lane::Shared };
+            Step::Acquire { host, lane, logins, patience } => {
+                let lane = Lane::ALL[usize::from(lane)];
                 self.acquire(HostId(host), lane, logins_of(logins), Duration::from_millis(patience));
             }
             Step::Cancel(which) => {

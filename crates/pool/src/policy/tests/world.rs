@@ -252,7 +252,11 @@ impl World {
     pub(super) fn refuses(&mut self, waiter: WaiterId, refusal: Refusal) {
         let of = self.waiters.get_mut(&waiter).unwrap();
         let Fate::Granted { connection, is_wanted, .. } = of.state else { panic!("{of:?}") };
-        of.state = if is_wanted && refusal == Refusal::Limit { Fate::Waiting } else { Fate::Over };
+        of.state = if is_wanted && refusal == Refusal::Limit && of.lane.is_session() {
+            Fate::Waiting
+        } else {
+            Fate::Over
+        };
         if !is_wanted {
             self.met.insert("a channel is refused after nobody wants it any more");
         }
@@ -339,7 +343,7 @@ impl World {
         // And nobody's patience was needed: one who waits on is served.
         let late: Vec<WaiterId> = (0..6)
             .map(|n| {
-                let lane = if n % 2 == 0 { Lane::Shared } else { Lane::Isolated };
+                let lane = Lane::ALL[usize::try_from(n % 2 + n / 3).unwrap()];
                 self.acquire(HostId(n % 3), lane, Logins::Unknown, Duration::from_secs(3600))
             })
             .collect();
