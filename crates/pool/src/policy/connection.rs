@@ -131,9 +131,11 @@ impl Connection {
 
     /// Whether there is a place for one more, of so many sessions and so many others.
     pub(super) fn has_room(&self, now: Instant, lane: Lane, sessions: usize, streams: usize) -> bool {
-        let has_place = match lane.is_session() {
-            true => self.sessions < sessions && self.held_until.is_none_or(|until| until <= now),
-            false => self.places.len() - self.sessions < streams,
+        let is_held = self.held_until.is_some_and(|until| until > now);
+        let has_place = match lane {
+            Lane::Shared | Lane::Isolated => self.sessions < sessions && !is_held,
+            Lane::Stream => self.places.len() - self.sessions < streams,
+            Lane::Bare => true,
         };
         self.state == State::Ready && has_place
     }

@@ -23,18 +23,20 @@ pub(crate) enum Lane {
     Isolated,
     /// A forwarded connection, whose reader may stall as well. It takes none of the server's sessions.
     Stream,
+    /// No channel: a connection is to be there. It takes no place, and is over when it is granted.
+    Bare,
 }
 
 impl Lane {
-    pub(super) const ALL: [Self; 3] = [Self::Shared, Self::Isolated, Self::Stream];
+    pub(super) const ALL: [Self; 4] = [Self::Shared, Self::Isolated, Self::Stream, Self::Bare];
 
     pub(super) fn may_stall(self) -> bool {
-        self != Self::Shared
+        matches!(self, Self::Isolated | Self::Stream)
     }
 
     /// Whether the server's limit of sessions is for it.
     pub(super) fn is_session(self) -> bool {
-        self != Self::Stream
+        matches!(self, Self::Shared | Self::Isolated)
     }
 }
 
@@ -120,7 +122,7 @@ pub(crate) enum Action {
     Retry { host: HostId, after: ConnectionId, at: Instant },
     /// Give up a login. Answered by [`Event::DialFailed`], or by [`Event::Dialed`] where it was too late: then it is closed.
     Abandon { connection: ConnectionId },
-    /// Open the channel on this connection. Answered by [`Event::Opened`] and, at its end, [`Event::Released`]; or by one of
+    /// Open the channel on this connection; nothing where it is [`Lane::Bare`]. Answered by [`Event::Opened`] and, at its end, [`Event::Released`]; or by one of
     /// [`Event::Refused`] and [`Event::Released`]; or by nothing but the connection's loss. Nobody uses the channel before
     /// [`Event::Opened`] was told: when a connection is lost before that, the one who waits has its turn again, on the
     /// understanding that nothing was begun.

@@ -33,6 +33,7 @@ pub(super) struct Waiting {
     pub(super) shared: BTreeMap<u64, WaiterId>,
     pub(super) isolated: BTreeMap<u64, WaiterId>,
     pub(super) streams: BTreeMap<u64, WaiterId>,
+    pub(super) bare: BTreeMap<u64, WaiterId>,
 }
 
 impl Host {
@@ -92,6 +93,7 @@ impl Waiting {
             Lane::Shared => &mut self.shared,
             Lane::Isolated => &mut self.isolated,
             Lane::Stream => &mut self.streams,
+            Lane::Bare => &mut self.bare,
         }
     }
 
@@ -106,6 +108,7 @@ impl Waiting {
             Lane::Shared => &self.shared,
             Lane::Isolated => &self.isolated,
             Lane::Stream => &self.streams,
+            Lane::Bare => &self.bare,
         };
         waiting.first_key_value().map(|(turn, waiter)| (*turn, *waiter))
     }
@@ -117,7 +120,7 @@ impl Waiting {
     }
 
     pub(super) fn all(&self) -> Vec<WaiterId> {
-        let all = self.shared.iter().chain(&self.isolated).chain(&self.streams);
+        let all = self.shared.iter().chain(&self.isolated).chain(&self.streams).chain(&self.bare);
         let mut all: Vec<(u64, WaiterId)> = all.map(|(turn, waiter)| (*turn, *waiter)).collect();
         all.sort_unstable();
         all.into_iter().map(|(_, waiter)| waiter).collect()

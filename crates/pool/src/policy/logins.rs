@@ -159,7 +159,9 @@ impl Policy {
         let together = if is_first { 1 } else { host.dial_window };
         let shared = host.waiting.shared.len().div_ceil(self.channels_of(id));
         let stalling = host.waiting.stalling().min(self.more_that_may_stall(host));
-        dialing < (shared + stalling).min(together)
+        // One is enough for all of them.
+        let bare = usize::from(!host.waiting.bare.is_empty() && shared + stalling == 0);
+        dialing < (shared + stalling + bare).min(together)
     }
 
     /// Places among all connections for hosts that have to have one: those of connections that nobody uses; or that of one

@@ -41,10 +41,14 @@ impl Policy {
     fn grant(&mut self, waiter: WaiterId, id: ConnectionId, is_folded: bool, out: &mut Vec<Action>) {
         let Some(mut claim) = self.claims.get(&waiter).copied() else { return };
         self.wait_no_more(waiter, claim);
-        claim.state = Held::Granted(id);
-        self.claims.insert(waiter, claim);
         let Some(connection) = self.connections.get_mut(&id) else { return };
-        connection.enter(waiter, claim.lane);
+        if claim.lane == Lane::Bare {
+            self.claims.remove(&waiter);
+        } else {
+            claim.state = Held::Granted(id);
+            self.claims.insert(waiter, claim);
+            connection.enter(waiter, claim.lane);
+        }
         let waited = self.now.saturating_duration_since(claim.since);
         let how = if is_folded {
             How::Folded { waited }
@@ -80,6 +84,7 @@ impl Policy {
                 .min_by_key(|(id, connection)| (most - connection.sessions(), *id)),
             Lane::Isolated | Lane::Stream if self.more_that_may_stall(of) == 0 => None,
             Lane::Isolated | Lane::Stream => open.iter().find(|(_, connection)| connection.is_empty()),
+            Lane::Bare => open.first(),
         };
         if let Some((id, _)) = apart {
             return Some((*id, false));

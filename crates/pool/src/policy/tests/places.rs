@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::world::{World, acquire};
+use super::world::{Fate, World, acquire};
 use crate::policy::event::{Event, How, Lane, Logins, Refusal, Rejection};
 use crate::policy::limits::Limits;
 
@@ -38,11 +38,12 @@ fn forwarded_connections_take_no_sessions() {
     let commands: Vec<_> = (0..3).map(|_| acquire(&mut world, Lane::Shared)).collect();
     assert!(commands[..2].iter().all(|command| world.place_of(*command) == Some(connection)));
     world.opens(commands[0]);
-    // One session is the server's limit; what else is on the connection says nothing about it.
-    world.refuses(commands[1], Refusal::Limit);
+    // One session is the server's limit, and what else ends on the connection makes room for none.
     world.opens(streams[1]);
     world.ends(streams[1]);
     assert_eq!(world.place_of(streams[3]), Some(connection));
+    world.refuses(commands[1], Refusal::Limit);
+    world.passes(Duration::from_secs(1));
     assert_eq!(world.place_of(commands[1]), None, "no session has ended");
     world.refuses(streams[2], Refusal::Limit);
     world.ends(commands[0]);
@@ -172,4 +173,21 @@ fn who_does_not_fit_among_those_who_wait_is_told_at_once() {
     let waiters: Vec<_> = (0..3).map(|_| acquire(&mut world, Lane::Shared)).collect();
     assert_eq!(world.rejection(waiters[1]), None);
     assert_eq!(world.rejection(waiters[2]), Some(Rejection::Crowded));
+}
+
+#[test]
+fn a_connection_for_later_is_one_for_all_and_takes_no_place() {
+    let mut world = World::new(Limits { channels: 1, ..Limits::default() });
+    let bare: Vec<_> = (0..20).map(|_| acquire(&mut world, Lane::Bare)).collect();
+    assert_eq!(world.dialing().len(), 1);
+    let connection = world.dialing()[0];
+    world.dial_succeeds(connection, Logins::Many);
+    assert!(bare.iter().all(|waiter| world.waiters[waiter].state == Fate::Over));
+    let command = acquire(&mut world, Lane::Shared);
+    assert_eq!(world.place_of(command), Some(connection));
+    let again = acquire(&mut world, Lane::Bare);
+    assert_eq!(world.waiters[&again].state, Fate::Over, "it is there already");
+    world.ends(command);
+    world.passes(Limits::default().persist);
+    assert_eq!(world.closing(), [connection], "nobody has a place on it");
 }

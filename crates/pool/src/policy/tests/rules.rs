@@ -80,6 +80,10 @@ impl World {
                 && (before.host, before.lane) == (of.host, of.lane)
         });
         assert!(before.is_none(), "{waiter:?} overtakes {before:?}");
+        if of.lane == Lane::Bare {
+            self.waiters.get_mut(&waiter).unwrap().state = Fate::Over;
+            return;
+        }
         let lanes: Vec<Lane> = self.on(connection).iter().map(|other| self.waiters[other].lane).collect();
         let sessions = lanes.iter().filter(|lane| lane.is_session()).count();
         let has_room = match of.lane.is_session() {

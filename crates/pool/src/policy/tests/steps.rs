@@ -62,7 +62,7 @@ pub(super) enum Step {
 pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
     let which = any::<u8>;
     let one = prop_oneof![
-        16 => (0..3_u64, 0..3_u8, 0..3_u8, 0..5_000_u64)
+        16 => (0..3_u64, 0..7_u8, 0..3_u8, 0..5_000_u64)
             .prop_map(|(host, lane, logins, patience)| Step::Acquire { host, lane, logins, patience }),
         4 => which().prop_map(Step::Cancel),
         10 => (which(), 0..3_u8).prop_map(|(which, logins)| Step::DialSucceeds { which, logins }),
@@ -96,7 +96,7 @@ impl World {
         let granted = |world: &Self| world.in_fate(|fate| matches!(fate, Fate::Granted { .. }));
         match step {
             Step::Acquire { host, lane, logins, patience } => {
-                let lane = Lane::ALL[usize::from(lane)];
+                let lane = Lane::ALL[usize::from(lane) / 2];
                 self.acquire(HostId(host), lane, logins_of(logins), Duration::from_millis(patience));
             }
             Step::Cancel(which) => {

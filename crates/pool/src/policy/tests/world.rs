@@ -343,7 +343,7 @@ impl World {
         // And nobody's patience was needed: one who waits on is served.
         let late: Vec<WaiterId> = (0..6)
             .map(|n| {
-                let lane = Lane::ALL[usize::try_from(n % 2 + n / 3).unwrap()];
+                let lane = Lane::ALL[usize::try_from(n % 4).unwrap()];
                 self.acquire(HostId(n % 3), lane, Logins::Unknown, Duration::from_secs(3600))
             })
             .collect();
