@@ -164,6 +164,8 @@ impl Policy {
             Event::Dialed { connection, logins } => self.dialed(connection, logins, out),
             Event::DialFailed { connection, failure } => self.dial_failed(connection, failure, out),
             Event::Lost { connection } => self.lost(connection, out),
+            Event::Warmed { connection } => self.warmed(connection),
+            Event::Cooled { connection } => self.cooled(connection),
             Event::Degraded { connection } => self.set_degraded(connection, true),
             Event::Recovered { connection } => self.set_degraded(connection, false),
             Event::Worn { connection } => self.wear(connection, out),

@@ -22,6 +22,7 @@ pub(super) struct Connection {
     stalling: usize,
     sessions: usize,
     confirmed: usize,
+    warm: Warm,
     /// Whether the server ever opened a session on it.
     has_given: bool,
     /// Since when it is ready.
@@ -45,6 +46,18 @@ pub(super) enum State {
     Closing,
 }
 
+/// The session that is opened ahead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Warm {
+    /// There is none.
+    Cold,
+    /// The server has not answered.
+    Opening,
+    Ready,
+    /// The server had none to give, and is not asked before then.
+    Refused(Instant),
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Place {
     lane: Lane,
@@ -64,6 +77,7 @@ impl Connection {
             places: BTreeMap::new(),
             stalling: 0,
             sessions: 0,
+            warm: Warm::Cold,
             confirmed: 0,
             has_given: false,
             since: now,
@@ -133,11 +147,56 @@ impl Connection {
     pub(super) fn has_room(&self, now: Instant, lane: Lane, sessions: usize, streams: usize) -> bool {
         let is_held = self.held_until.is_some_and(|until| until > now);
         let has_place = match lane {
-            Lane::Shared | Lane::Isolated => self.sessions < sessions && !is_held,
+            Lane::Shared | Lane::Isolated if self.warm == Warm::Ready => true,
+            Lane::Shared | Lane::Isolated => self.sessions_taken() < sessions && !is_held,
             Lane::Stream => self.places.len() - self.sessions < streams,
             Lane::Bare => true,
         };
         self.state == State::Ready && has_place
+    }
+
+    /// Places of sessions at the server: those of somebody, and that of the one that was opened ahead.
+    fn sessions_taken(&self) -> usize {
+        self.sessions + usize::from(matches!(self.warm, Warm::Opening | Warm::Ready))
+    }
+
+    /// Begins to open a session ahead, where short work is to be expected and there is a place. False where not.
+    pub(super) fn warm_up(&mut self, now: Instant, sessions: usize) -> bool {
+        let is_cold = match self.warm {
+            Warm::Cold => true,
+            Warm::Refused(until) => until <= now,
+            Warm::Opening | Warm::Ready => false,
+        };
+        let is_fit = is_cold && self.stalling == 0 && !self.is_worn && !self.is_degraded;
+        let begins = is_fit && self.has_room(now, Lane::Shared, sessions, 0);
+        if begins {
+            self.warm = Warm::Opening;
+        }
+        begins
+    }
+
+    /// The session that was opened ahead is there.
+    pub(super) fn warmed(&mut self) {
+        if self.warm == Warm::Opening {
+            self.warm = Warm::Ready;
+            self.has_given = true;
+        }
+    }
+
+    /// It is not, or is no more; there is no other before then.
+    pub(super) fn cooled(&mut self, until: Instant) {
+        if matches!(self.warm, Warm::Opening | Warm::Ready) {
+            self.warm = Warm::Refused(until);
+        }
+    }
+
+    /// Takes the session that was opened ahead, if there is one.
+    pub(super) fn take_warm(&mut self) -> bool {
+        let is_ready = self.warm == Warm::Ready;
+        if is_ready {
+            self.warm = Warm::Cold;
+        }
+        is_ready
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -160,8 +219,9 @@ impl Connection {
         self.stalling
     }
 
+    /// Sessions that the server has opened, and that have not ended.
     pub(super) fn confirmed_count(&self) -> usize {
-        self.confirmed
+        self.confirmed + usize::from(self.warm == Warm::Ready)
     }
 
     pub(super) fn waiters(&self) -> Vec<WaiterId> {

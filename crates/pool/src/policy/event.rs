@@ -70,6 +70,10 @@ pub(crate) enum Event {
     DialFailed { connection: ConnectionId, failure: DialFailure },
     /// The connection is gone.
     Lost { connection: ConnectionId },
+    /// The session that was opened ahead is there.
+    Warmed { connection: ConnectionId },
+    /// It was refused, or the server ended it.
+    Cooled { connection: ConnectionId },
     /// The server answers late, or not at all.
     Degraded { connection: ConnectionId },
     /// It answers again.
@@ -126,7 +130,11 @@ pub(crate) enum Action {
     /// [`Event::Refused`] and [`Event::Released`]; or by nothing but the connection's loss. Nobody uses the channel before
     /// [`Event::Opened`] was told: when a connection is lost before that, the one who waits has its turn again, on the
     /// understanding that nothing was begun.
-    Grant { waiter: WaiterId, connection: ConnectionId, how: How },
+    Grant { waiter: WaiterId, connection: ConnectionId, how: How, is_warm: bool },
+    /// Open a session ahead, for the next one who wants one on this connection: whose grant says `is_warm` takes it instead of
+    /// opening one. Answered by [`Event::Warmed`] or [`Event::Cooled`]. It ends with its connection, and counts as nothing
+    /// that is on it.
+    Warm { connection: ConnectionId },
     /// Tell the one who waits that there will be none.
     Reject { waiter: WaiterId, why: Rejection },
     /// Close a connection that nothing is on. Answered by [`Event::Lost`].

@@ -18,6 +18,9 @@ pub(crate) struct Limits {
     pub(crate) channels: usize,
     /// Forwarded connections on one connection, beside those: each may keep as much in memory as a channel may.
     pub(crate) streams: usize,
+    /// Whether a session is opened ahead on each connection for short work, so that a command starts in one round trip. It
+    /// takes one of the server's places, and gives it to the next one who wants a session there.
+    pub(crate) warm: bool,
     /// Those who may wait, in all; those who had a place and lost it before it was of use wait beside them.
     pub(crate) waiting: usize,
     /// A connection that nobody uses for so long is closed.
@@ -48,6 +51,7 @@ impl Default for Limits {
             dials_per_host: 8,
             channels: 10,
             streams: 64,
+            warm: false,
             waiting: 100_000,
             persist: Duration::from_secs(600),
             retry_first: Duration::from_millis(250),

@@ -10,6 +10,7 @@ impl Policy {
         self.had_room |= self.has_room();
         while let Some(host) = self.touched.pop_first() {
             self.serve(host, out);
+            self.warm_up(host, out);
             self.queue_up(host);
         }
     }
@@ -38,10 +39,37 @@ impl Policy {
         }
     }
 
+    /// Opens a session ahead wherever there is none, and a place for it that nobody waits for.
+    fn warm_up(&mut self, host: HostId, out: &mut Vec<Action>) {
+        let Some(of) = self.hosts.get(&host).filter(|_| self.limits.warm) else { return };
+        let most = self.channels_of(host);
+        for &id in &of.connections {
+            if self.connections.get_mut(&id).is_some_and(|one| one.warm_up(self.now, most)) {
+                out.push(Action::Warm { connection: id });
+            }
+        }
+    }
+
+    pub(super) fn warmed(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.warmed();
+            self.touched.insert(connection.host);
+            self.answered(id);
+        }
+    }
+
+    pub(super) fn cooled(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.cooled(self.now + self.limits.relearn);
+            self.touched.insert(connection.host);
+        }
+    }
+
     fn grant(&mut self, waiter: WaiterId, id: ConnectionId, is_folded: bool, out: &mut Vec<Action>) {
         let Some(mut claim) = self.claims.get(&waiter).copied() else { return };
         self.wait_no_more(waiter, claim);
         let Some(connection) = self.connections.get_mut(&id) else { return };
+        let is_warm = claim.lane.is_session() && connection.take_warm();
         if claim.lane == Lane::Bare {
             self.claims.remove(&waiter);
         } else {
@@ -59,7 +87,7 @@ impl Policy {
         } else {
             How::Queued { waited }
         };
-        out.push(Action::Grant { waiter, connection: id, how });
+        out.push(Action::Grant { waiter, connection: id, how, is_warm });
     }
 
     /// Where a channel of this lane goes now, and whether it is beside others that it should be kept from.
@@ -81,7 +109,7 @@ impl Policy {
             Lane::Shared => open
                 .iter()
                 .filter(|(_, connection)| connection.stalling() == 0)
-                .min_by_key(|(id, connection)| (most - connection.sessions(), *id)),
+                .min_by_key(|(id, connection)| (most.saturating_sub(connection.sessions()), *id)),
             Lane::Isolated | Lane::Stream if self.more_that_may_stall(of) == 0 => None,
             Lane::Isolated | Lane::Stream => open.iter().find(|(_, connection)| connection.is_empty()),
             Lane::Bare => open.first(),

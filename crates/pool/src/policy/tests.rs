@@ -18,7 +18,7 @@ use self::world::World;
 use super::limits::Limits;
 
 /// Few of everything, so that all limits are met.
-fn narrow() -> Limits {
+fn narrow(warm: bool) -> Limits {
     Limits {
         connections: 4,
         connections_per_host: 3,
@@ -26,6 +26,7 @@ fn narrow() -> Limits {
         dials_per_host: 2,
         channels: 3,
         streams: 4,
+        warm,
         waiting: 12,
         persist: Duration::from_secs(20),
         retry_first: Duration::from_millis(100),
@@ -48,8 +49,8 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn whatever_happens_no_rule_is_broken_and_nothing_is_left(steps in steps()) {
-        let mut world = World::new(narrow());
+    fn whatever_happens_no_rule_is_broken_and_nothing_is_left(steps in steps(), warm in any::<bool>()) {
+        let mut world = World::new(narrow(warm));
         for step in steps {
             world.step(step);
         }
@@ -58,8 +59,13 @@ proptest! {
     }
 
     #[test]
-    fn an_end_at_any_time_leaves_nothing(steps in steps(), rest in steps(), within in 0..3_000_u64) {
-        let mut world = World::new(narrow());
+    fn an_end_at_any_time_leaves_nothing(
+        steps in steps(),
+        rest in steps(),
+        within in 0..3_000_u64,
+        warm in any::<bool>(),
+    ) {
+        let mut world = World::new(narrow(warm));
         for step in steps {
             world.step(step);
         }

@@ -102,7 +102,7 @@ impl Policy {
     }
 
     /// The server said something about a channel: now it is known that the login was of use.
-    fn answered(&mut self, id: ConnectionId) {
+    pub(super) fn answered(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         connection.has_answered = true;
         if let Some(host) = self.hosts.get_mut(&connection.host) {

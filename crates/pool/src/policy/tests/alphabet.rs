@@ -24,6 +24,8 @@ fn input(event: &Event) -> (&'static str, Vec<String>) {
         Event::Dialed { logins, .. } => ("Dialed", vec![format!("{logins:?}")]),
         Event::DialFailed { failure, .. } => ("DialFailed", vec![format!("{failure:?}")]),
         Event::Lost { .. } => ("Lost", vec![]),
+        Event::Warmed { .. } => ("Warmed", vec![]),
+        Event::Cooled { .. } => ("Cooled", vec![]),
         Event::Degraded { .. } => ("Degraded", vec![]),
         Event::Recovered { .. } => ("Recovered", vec![]),
         Event::Worn { .. } => ("Worn", vec![]),
@@ -57,11 +59,11 @@ fn the_world_does_all_that_can_be_done_to_the_policy() {
     let (mut inputs, mut pairs, mut met) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for case in 0..400 {
         let mut draw = || steps().new_tree(&mut runner).unwrap().current();
-        let mut world = World::new(narrow());
+        let mut world = World::new(narrow(case % 2 == 0));
         for step in draw() {
             world.step(step);
         }
-        if case % 4 == 0 {
+        if case % 4 < 2 {
             world.shut_down(Duration::from_millis(case * 10));
             for step in draw() {
                 world.step(step);

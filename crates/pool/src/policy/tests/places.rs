@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::world::{Fate, World, acquire};
+use super::world::{Fate, Heat, World, acquire};
 use crate::policy::event::{Event, How, Lane, Logins, Refusal, Rejection};
 use crate::policy::limits::Limits;
 
@@ -190,4 +190,36 @@ fn a_connection_for_later_is_one_for_all_and_takes_no_place() {
     world.ends(command);
     world.passes(Limits::default().persist);
     assert_eq!(world.closing(), [connection], "nobody has a place on it");
+}
+
+#[test]
+fn the_session_that_is_opened_ahead_goes_to_the_next_who_wants_one_and_takes_no_place_from_anybody() {
+    let limits = Limits { connections_per_host: 1, channels: 2, warm: true, ..Limits::default() };
+    let mut world = World::new(limits);
+    let first = acquire(&mut world, Lane::Shared);
+    let connection = world.connects(first);
+    assert_eq!(world.in_heat(|heat| heat == Heat::Opening), [connection]);
+    // The only other place is being opened ahead: whoever asks now gets that.
+    let second = acquire(&mut world, Lane::Shared);
+    assert_eq!(world.place_of(second), None);
+    world.warms(connection);
+    assert_eq!(world.place_of(second), Some(connection));
+    world.opens(second);
+    assert!(world.in_heat(|heat| heat != Heat::Cold).is_empty(), "both places are taken");
+    world.ends(first);
+    assert_eq!(world.in_heat(|heat| heat == Heat::Opening), [connection]);
+    // A server that has none to give is not asked again at once, and whoever asks has the place.
+    world.cools(connection);
+    let third = acquire(&mut world, Lane::Shared);
+    assert_eq!(world.place_of(third), Some(connection));
+    world.ends(third);
+    assert!(world.in_heat(|heat| heat != Heat::Cold).is_empty());
+    world.passes(Limits::default().relearn);
+    let fourth = acquire(&mut world, Lane::Shared);
+    world.ends(fourth);
+    world.ends(second);
+    assert_eq!(world.in_heat(|heat| heat == Heat::Opening), [connection]);
+    world.warms(connection);
+    world.passes(Limits::default().persist);
+    assert_eq!(world.closing(), [connection], "nobody uses it");
 }

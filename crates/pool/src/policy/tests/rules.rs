@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::world::{Fate, Stage, Wire, World};
+use super::world::{Fate, Heat, Stage, Wire, World};
 use crate::policy::event::{Action, ConnectionId, Event, HostId, How, Lane, WaiterId};
 
 impl World {
@@ -25,7 +25,7 @@ impl World {
                 assert!(!early, "{host:?} is dialed before the time for it");
                 let is_second = self.connections.values().any(|wire| wire.host == host);
                 assert!(!(is_second && self.once.contains(&host)), "a second login, where there is one");
-                let wire = Wire { host, state: Stage::Dialing };
+                let wire = Wire { host, state: Stage::Dialing, heat: Heat::Cold };
                 assert!(self.connections.insert(connection, wire).is_none(), "{connection:?} is used twice");
             }
             Action::Retry { host, after, at } => {
@@ -38,7 +38,16 @@ impl World {
                 assert_eq!(wire.state, Stage::Dialing);
                 wire.state = Stage::Abandoned;
             }
-            Action::Grant { waiter, connection, how } => self.grant(waiter, connection, how),
+            Action::Grant { waiter, connection, how, is_warm } => {
+                self.grant(waiter, connection, how, is_warm);
+            }
+            Action::Warm { connection } => {
+                let sessions = self.sessions_on(connection);
+                let wire = self.connections.get_mut(&connection).expect("a connection that is there");
+                assert_eq!((wire.state, wire.heat), (Stage::Live, Heat::Cold));
+                assert!(self.limits.warm && sessions < self.limits.channels, "{connection:?} has no room");
+                wire.heat = Heat::Opening;
+            }
             Action::Reject { waiter, why } => {
                 let of = self.waiters.get_mut(&waiter).expect("one who asked");
                 assert_eq!(of.state, Fate::Waiting, "{waiter:?} is told twice");
@@ -69,7 +78,7 @@ impl World {
         }
     }
 
-    fn grant(&mut self, waiter: WaiterId, connection: ConnectionId, how: How) {
+    fn grant(&mut self, waiter: WaiterId, connection: ConnectionId, how: How, is_warm: bool) {
         let of = self.waiters[&waiter].clone();
         assert_eq!(of.state, Fate::Waiting, "{waiter:?} gets a second place");
         let wire = &self.connections[&connection];
@@ -85,10 +94,15 @@ impl World {
             return;
         }
         let lanes: Vec<Lane> = self.on(connection).iter().map(|other| self.waiters[other].lane).collect();
-        let sessions = lanes.iter().filter(|lane| lane.is_session()).count();
+        let wire = self.connections.get_mut(&connection).unwrap();
+        assert_eq!(is_warm, of.lane.is_session() && wire.heat == Heat::Warm, "what is there is taken");
+        if is_warm {
+            wire.heat = Heat::Cold;
+        }
+        let sessions = self.sessions_on(connection);
         let has_room = match of.lane.is_session() {
             true => sessions < self.limits.channels,
-            false => lanes.len() - sessions < self.limits.streams,
+            false => lanes.iter().filter(|lane| **lane == Lane::Stream).count() < self.limits.streams,
         };
         assert!(has_room, "{connection:?} has no room");
         let is_apart = match of.lane.may_stall() {
@@ -114,6 +128,13 @@ impl World {
                 || policy.connections.len() >= policy.most_connections();
             assert!(is_limited || !policy.wants_dial(*id), "{id:?} is not dialed: {policy:?}");
         }
+    }
+
+    /// Places of sessions at the server, that of the one opened ahead among them.
+    fn sessions_on(&self, connection: ConnectionId) -> usize {
+        let on = self.on(connection);
+        let sessions = on.iter().filter(|other| self.waiters[other].lane.is_session()).count();
+        sessions + usize::from(self.connections[&connection].heat != Heat::Cold)
     }
 
     fn on(&self, connection: ConnectionId) -> Vec<WaiterId> {

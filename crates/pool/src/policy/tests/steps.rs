@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::world::{Fate, Stage, World};
+use super::world::{Fate, Heat, Stage, World};
 use crate::policy::event::{ConnectionId, DialFailure, Event, HostId, Lane, Logins, Refusal};
 
 /// Something that happens to the world. A number says to which of those that it can happen to.
@@ -33,6 +33,8 @@ pub(super) enum Step {
     Ends(u8),
     IsLost(u8),
     IsClosed(u8),
+    Warms(u8),
+    Cools(u8),
     Degrades(u8),
     Recovers(u8),
     Wears(u8),
@@ -72,6 +74,8 @@ pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
         12 => which().prop_map(Step::Ends),
         2 => which().prop_map(Step::IsLost),
         6 => which().prop_map(Step::IsClosed),
+        4 => which().prop_map(Step::Warms),
+        2 => which().prop_map(Step::Cools),
         2 => which().prop_map(Step::Degrades),
         2 => which().prop_map(Step::Recovers),
         2 => which().prop_map(Step::Wears),
@@ -82,7 +86,7 @@ pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (3_600..100_000_u64).prop_map(Step::Jumps),
         2 => (1..3_000_u64).prop_map(Step::IsToldLate),
         2 => (which(), 0..4_u8).prop_map(|(which, what)| Step::CrossesLoss { which, what }),
-        2 => (which(), 0..7_u8).prop_map(|(which, what)| Step::IsOfTheGone { which, what }),
+        2 => (which(), 0..9_u8).prop_map(|(which, what)| Step::IsOfTheGone { which, what }),
     ];
     prop::collection::vec(one, 0..150)
 }
@@ -146,6 +150,16 @@ impl World {
             Step::IsClosed(which) => {
                 if let Some(connection) = pick(&self.closing(), which) {
                     self.is_closed(connection);
+                }
+            }
+            Step::Warms(which) => {
+                if let Some(connection) = pick(&self.in_heat(|heat| heat == Heat::Opening), which) {
+                    self.warms(connection);
+                }
+            }
+            Step::Cools(which) => {
+                if let Some(connection) = pick(&self.in_heat(|heat| heat != Heat::Cold), which) {
+                    self.cools(connection);
                 }
             }
             Step::Degrades(which) => {
@@ -213,6 +227,8 @@ impl World {
             3 => Event::Degraded { connection },
             4 => Event::Recovered { connection },
             5 => Event::Worn { connection },
+            6 => Event::Warmed { connection },
+            7 => Event::Cooled { connection },
             _ => Event::Disconnect { connection, by },
         });
     }

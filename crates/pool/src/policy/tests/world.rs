@@ -43,6 +43,15 @@ pub(super) struct World {
 pub(super) struct Wire {
     pub(super) host: HostId,
     pub(super) state: Stage,
+    /// The session that is opened ahead.
+    pub(super) heat: Heat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heat {
+    Cold,
+    Opening,
+    Warm,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,6 +158,10 @@ impl World {
 
     pub(super) fn in_stage(&self, wanted: impl Fn(Stage) -> bool) -> Vec<ConnectionId> {
         self.connections.iter().filter(|(_, wire)| wanted(wire.state)).map(|(id, _)| *id).collect()
+    }
+
+    pub(super) fn in_heat(&self, wanted: impl Fn(Heat) -> bool) -> Vec<ConnectionId> {
+        self.connections.iter().filter(|(_, wire)| wanted(wire.heat)).map(|(id, _)| *id).collect()
     }
 
     pub(super) fn in_fate(&self, wanted: impl Fn(Fate) -> bool) -> Vec<WaiterId> {
@@ -261,6 +274,16 @@ impl World {
             self.met.insert("a channel is refused after nobody wants it any more");
         }
         self.tell(Event::Refused { waiter, connection, refusal });
+    }
+
+    pub(super) fn warms(&mut self, connection: ConnectionId) {
+        self.connections.get_mut(&connection).unwrap().heat = Heat::Warm;
+        self.tell(Event::Warmed { connection });
+    }
+
+    pub(super) fn cools(&mut self, connection: ConnectionId) {
+        self.connections.get_mut(&connection).unwrap().heat = Heat::Cold;
+        self.tell(Event::Cooled { connection });
     }
 
     pub(super) fn ends(&mut self, waiter: WaiterId) {
@@ -382,6 +405,9 @@ impl World {
             if self.dialing().contains(&connection) {
                 self.dial_succeeds(connection, Logins::Many);
             }
+        }
+        for connection in self.in_heat(|heat| heat == Heat::Opening) {
+            self.warms(connection);
         }
         for waiter in self.in_fate(|fate| matches!(fate, Fate::Granted { is_wanted: true, .. })) {
             self.opens(waiter);
