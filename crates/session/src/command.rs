@@ -12,7 +12,7 @@ use bytes::Bytes;
 use crate::auth::AgentSource;
 use crate::error::{Error, ErrorKind, Result};
 use crate::quote::{self, Shell};
-use crate::session::Session;
+use crate::session::{ChannelUse, Session};
 
 pub(crate) use crate::command::child::checked_end;
 pub use crate::command::child::{Child, ChildStderr, ChildStdin, ChildStdout};
@@ -357,7 +357,7 @@ impl Command {
     /// Dropped, the channel is closed; if the command was started already, it is ended as
     /// [`Child`] ends when dropped.
     pub async fn spawn(self) -> Result<Child> {
-        start::spawn(self).await
+        start::spawn(self, ChannelUse::Streamed).await
     }
 
     /// Runs it and collects what it writes.

@@ -13,6 +13,7 @@ use crate::base::{Channel, Connection, NotOpened, Open};
 use crate::connect::route::Below;
 use crate::ending::{Ending, Orphans};
 use crate::host_trust::{AnnouncedKeys, HostKeyOffer, HostTrust};
+use crate::session::Place;
 
 /// How long a connection whose last handle was dropped may take to end its processes and say goodbye.
 pub(crate) const GRACE_OF_DROP: Duration = Duration::from_secs(3);
@@ -22,10 +23,10 @@ const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Work that outlives the future or handle that began it.
 pub(crate) enum Task {
-    /// An open nobody waits for any more: what it opens is closed.
-    AbandonedOpen(Open, BoxFuture<'static, Result<Channel, NotOpened>>),
-    /// A channel nobody holds any more: its process is ended, then the channel.
-    End(Arc<Channel>, Ending),
+    /// An open nobody waits for any more: what it opens is closed, and its place is free.
+    AbandonedOpen(Open, BoxFuture<'static, Result<Channel, NotOpened>>, Option<Box<dyn Place>>),
+    /// A channel nobody holds any more: its process is ended, then the channel, and its place is free.
+    End(Arc<Channel>, Ending, Option<Box<dyn Place>>),
     /// A writer nobody holds any more: its input ends.
     Eof(Arc<Channel>),
     /// Work with the server that lasts as long as the connection, at the most, and has no part in its end.
@@ -81,7 +82,7 @@ impl Tasks {
     pub(crate) fn send(&self, task: Task) {
         let leaving = match &task {
             Task::End(..) => Some(Leaving::new(&self.slots, |slots| &mut slots.endings)),
-            Task::AbandonedOpen(Open::Session, _) => {
+            Task::AbandonedOpen(Open::Session, ..) => {
                 Some(Leaving::new(&self.slots, |slots| &mut slots.opens))
             }
             // A forward takes no session's place, and may wait for its target for long.
@@ -173,8 +174,8 @@ async fn drive(
                         let by = Instant::now() + grace;
                         close_by = Some(close_by.map_or(by, |earlier: Instant| earlier.min(by)));
                     }
-                    Task::AbandonedOpen(_, open) => work.push(Box::pin(async move {
-                        let _until_done = leaving;
+                    Task::AbandonedOpen(_, open, place) => work.push(Box::pin(async move {
+                        let _until_done = (leaving, place);
                         if let Ok(channel) = open.await {
                             let _ = channel.close().await;
                         }
@@ -183,10 +184,10 @@ async fn drive(
                     Task::Eof(channel) => work.push(Box::pin(async move {
                         let _ = channel.eof().await;
                     })),
-                    Task::End(channel, ending) => {
+                    Task::End(channel, ending, place) => {
                         let orphans = orphans.clone();
                         work.push(Box::pin(async move {
-                            let _until_done = leaving;
+                            let _until_done = (leaving, place);
                             orphans.end(&channel, &ending).await;
                         }));
                     }
@@ -216,7 +217,7 @@ mod tests {
     use super::*;
 
     fn abandoned() -> Task {
-        Task::AbandonedOpen(Open::Session, Box::pin(std::future::pending()))
+        Task::AbandonedOpen(Open::Session, Box::pin(std::future::pending()), None)
     }
 
     #[test]
@@ -241,7 +242,7 @@ mod tests {
     fn a_forward_takes_no_place_of_a_session() {
         let (tasks, _receiver) = Tasks::new();
         let forward = Open::DirectTcpip { host: "db".to_owned(), port: 5432 };
-        tasks.send(Task::AbandonedOpen(forward, Box::pin(std::future::pending())));
+        tasks.send(Task::AbandonedOpen(forward, Box::pin(std::future::pending()), None));
         assert!(!tasks.frees_places());
     }
 

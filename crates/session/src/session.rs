@@ -5,6 +5,7 @@ mod failure;
 mod lease;
 mod listening;
 mod opening;
+mod places;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -32,6 +33,7 @@ use crate::stream::ForwardStream;
 pub(crate) use agent_forwarding::AgentLease;
 pub(crate) use lease::{EofOnDrop, Lease};
 pub(crate) use listening::Bound;
+pub use places::{ChannelUse, Place, Places};
 
 /// An authenticated connection.
 ///
@@ -52,6 +54,8 @@ pub(crate) use listening::Bound;
 #[derive(Clone)]
 pub struct Session {
     inner: Arc<Inner>,
+    /// Where its channels are opened, if not on this connection.
+    places: Option<Arc<dyn Places>>,
 }
 
 struct Inner {
@@ -146,6 +150,7 @@ impl Session {
                 lending: Lending::default(),
                 span,
             }),
+            places: None,
         }
     }
 
@@ -199,8 +204,8 @@ impl Session {
     /// Dropped, a channel that the server opens later is closed at once.
     pub async fn direct_tcpip(&self, host: impl Into<String>, port: u16) -> Result<ForwardStream> {
         let host = host.into();
-        let lease = self.open(Open::DirectTcpip { host, port }, Ending::Close).await?;
-        Ok(ForwardStream::new(lease, self.clone()))
+        let open = Open::DirectTcpip { host, port };
+        Ok(ForwardStream::new(self.open(open, Ending::Close, ChannelUse::Forward).await?))
     }
 
     /// A byte stream to a Unix socket on the server (`direct-streamlocal@openssh.com`, OpenSSH PROTOCOL 2.4).
@@ -211,8 +216,8 @@ impl Session {
     /// # Cancel safety
     /// Dropped, a channel that the server opens later is closed at once.
     pub async fn direct_streamlocal(&self, path: impl Into<String>) -> Result<ForwardStream> {
-        let lease = self.open(Open::DirectStreamlocal { path: path.into() }, Ending::Close).await?;
-        Ok(ForwardStream::new(lease, self.clone()))
+        let open = Open::DirectStreamlocal { path: path.into() };
+        Ok(ForwardStream::new(self.open(open, Ending::Close, ChannelUse::Forward).await?))
     }
 
     // ---- the connection itself ----------------------------------------------------------------
@@ -428,7 +433,7 @@ impl Session {
         let channel = Arc::downgrade(lease.channel());
         lease.channel().intake().when_orphaned(Box::new(move || {
             if let Some(channel) = channel.upgrade() {
-                tasks.send(Task::End(channel, ending.clone()));
+                tasks.send(Task::End(channel, ending.clone(), None));
             }
         }));
     }

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::base::{Stream, Writer};
 use crate::command::checked_end;
-use crate::session::{Lease, Session};
+use crate::session::Lease;
 
 /// A byte stream through the server, made by [`Session::direct_tcpip`] or [`Session::direct_streamlocal`], or to who has
 /// connected to where it listens ([`Incoming::into_stream`](crate::Incoming::into_stream)).
@@ -33,12 +33,11 @@ pub struct ForwardStream {
     writer: Writer,
     left: Bytes,
     lease: Lease,
-    session: Session,
 }
 
 impl ForwardStream {
-    pub(crate) fn new(lease: Lease, session: Session) -> Self {
-        Self { writer: lease.channel().writer(), left: Bytes::new(), lease, session }
+    pub(crate) fn new(lease: Lease) -> Self {
+        Self { writer: lease.channel().writer(), left: Bytes::new(), lease }
     }
 
     /// The next bytes as they arrived, without copying; `None` at the end.
@@ -107,7 +106,7 @@ impl AsyncWrite for ForwardStream {
 impl fmt::Debug for ForwardStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ForwardStream")
-            .field("target", &self.session.target())
+            .field("target", &self.lease.session().target())
             .field("channel", &self.lease.channel().number())
             .finish_non_exhaustive()
     }

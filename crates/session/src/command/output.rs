@@ -10,9 +10,10 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
 
 use crate::base::Exit;
-use crate::command::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Input, Until};
+use crate::command::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Input, Until, start};
 use crate::ending::Ended;
 use crate::error::{Error, ErrorKind, Result};
+use crate::session::ChannelUse;
 
 /// What a finished command leaves.
 ///
@@ -163,7 +164,7 @@ pub(super) async fn collect(mut command: Command) -> Result<Output> {
         }
         Input::Unsaid | Input::Nothing => None,
     };
-    let mut child = command.spawn().await?;
+    let mut child = start::spawn(command, ChannelUse::Collected).await?;
     let variables_in_command_line = child.variables_in_command_line().to_vec();
     let variables_left_out = child.variables_left_out().to_vec();
     let input = child.take_stdin();

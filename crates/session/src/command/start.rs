@@ -7,17 +7,17 @@ use crate::command::{Child, Command, EnvFallback, Input, Reporting, Variable, Wh
 use crate::ending::{Ending, ProcessGroup};
 use crate::error::{Error, ErrorKind, Result};
 use crate::quote;
-use crate::session::{AgentLease, Lease, Session};
+use crate::session::{AgentLease, ChannelUse, Lease, Session};
 
 /// Opens a channel and starts the command on it.
 ///
 /// # Cancel safety
 /// See [`Command::spawn`].
-pub(super) async fn spawn(command: Command) -> Result<Child> {
+pub(super) async fn spawn(command: Command, purpose: ChannelUse) -> Result<Child> {
     let line = command.command_line()?;
-    let session = command.session.clone();
     // Nothing runs on it yet; from the moment the command is asked for, the ending is a process's.
-    let lease = session.open_session(Ending::Close).await?;
+    let lease = command.session.open_session(Ending::Close, purpose).await?;
+    let session = lease.session().clone();
     let starting = start(&command, line, &session, lease);
     session.within_request_timeout("exec", starting).await
 }
@@ -51,7 +51,7 @@ async fn start(
                 .await?;
         }
         (_, Some(line)) => {
-            group = reporting_group(command)?.map(Arc::new);
+            group = reporting_group(command, session)?.map(Arc::new);
             let whole = whole_line(command, &line, &variables.in_line, group.as_deref())?;
             if command.terminal.is_none() {
                 lease.set_ending(Ending::Process(group.clone()));
@@ -201,9 +201,9 @@ async fn environment(
     Ok(not_accepted)
 }
 
-fn reporting_group(command: &Command) -> Result<Option<ProcessGroup>> {
+fn reporting_group(command: &Command, session: &Session) -> Result<Option<ProcessGroup>> {
     let wanted = match command.reporting {
-        Reporting::Auto => command.session.ignores_signals(),
+        Reporting::Auto => session.ignores_signals(),
         Reporting::ProcessGroup => true,
         Reporting::Nothing => false,
     };

@@ -13,20 +13,32 @@ use crate::base::{Channel, NotOpened, Open};
 use crate::driver::{Task, Tasks};
 use crate::ending::Ending;
 use crate::error::Result;
-use crate::session::Session;
+use crate::session::{Place, Session};
 
 /// An open channel and how to end it; dropped, it hands the ending to the connection's task.
 pub(crate) struct Lease {
     channel: Arc<Channel>,
     ending: Ending,
     session: Session,
+    place: Option<Box<dyn Place>>,
     span: tracing::Span,
     since: Instant,
 }
 
 impl Lease {
-    pub(super) fn new(session: Session, channel: Channel, ending: Ending, span: tracing::Span) -> Self {
-        Self { channel: Arc::new(channel), ending, session, span, since: Instant::now() }
+    pub(super) fn new(
+        session: Session,
+        channel: Channel,
+        ending: Ending,
+        place: Option<Box<dyn Place>>,
+        span: tracing::Span,
+    ) -> Self {
+        Self { channel: Arc::new(channel), ending, session, place, span, since: Instant::now() }
+    }
+
+    /// That of the connection that the channel is on.
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
     }
 
     pub(crate) fn channel(&self) -> &Arc<Channel> {
@@ -43,7 +55,8 @@ impl Drop for Lease {
         let _entered = self.span.enter();
         tracing::debug!(open_ms = self.since.elapsed().as_millis(), "channel released");
         if self.channel.intake().end_seen().is_none() {
-            self.session.inner.tasks.send(Task::End(Arc::clone(&self.channel), self.ending.clone()));
+            let channel = Arc::clone(&self.channel);
+            self.session.inner.tasks.send(Task::End(channel, self.ending.clone(), self.place.take()));
         }
     }
 }
@@ -76,6 +89,7 @@ impl Drop for EofOnDrop {
 /// A channel open that nobody may forget: dropped before its end, the driver takes it over.
 pub(super) struct OpenInBackground {
     open: Open,
+    place: Option<Box<dyn Place>>,
     future: Option<BoxFuture<'static, Result<Channel, NotOpened>>>,
     tasks: Tasks,
 }
@@ -83,28 +97,31 @@ pub(super) struct OpenInBackground {
 impl OpenInBackground {
     pub(super) fn new(
         open: Open,
+        place: Option<Box<dyn Place>>,
         opening: BoxFuture<'static, Result<Channel, NotOpened>>,
         tasks: Tasks,
     ) -> Self {
-        Self { open, future: Some(opening), tasks }
+        Self { open, place, future: Some(opening), tasks }
     }
 }
 
 impl Future for OpenInBackground {
-    type Output = Result<Channel, NotOpened>;
+    type Output = (Result<Channel, NotOpened>, Option<Box<dyn Place>>);
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Some(future) = &mut self.future else { return Poll::Ready(Err(NotOpened::Gone)) };
-        let opened = ready!(future.as_mut().poll(cx));
+        let opened = match &mut self.future {
+            Some(future) => ready!(future.as_mut().poll(cx)),
+            None => Err(NotOpened::Gone),
+        };
         self.future = None;
-        Poll::Ready(opened)
+        Poll::Ready((opened, self.place.take()))
     }
 }
 
 impl Drop for OpenInBackground {
     fn drop(&mut self) {
         if let Some(future) = self.future.take() {
-            self.tasks.send(Task::AbandonedOpen(self.open.clone(), future));
+            self.tasks.send(Task::AbandonedOpen(self.open.clone(), future, self.place.take()));
         }
     }
 }

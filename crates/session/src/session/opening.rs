@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use crate::base::{NotOpened, Open, Refusal};
 use crate::ending::Ending;
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::session::lease::OpenInBackground;
-use crate::session::{Lease, Session};
+use crate::session::{ChannelUse, Lease, Place, Session};
 
 /// So many dropped channels may still be ending before new ones wait for them: each holds one of the server's
 /// session slots (OpenSSH grants ten), and ending a process needs one more.
@@ -20,12 +20,38 @@ const RETRY_AFTER: Duration = Duration::from_millis(20);
 const RETRY_AT_THE_LATEST: Duration = Duration::from_millis(250);
 
 impl Session {
-    pub(crate) async fn open_session(&self, ending: Ending) -> Result<Lease> {
-        self.open(Open::Session, ending).await
+    pub(crate) async fn open_session(&self, ending: Ending, purpose: ChannelUse) -> Result<Lease> {
+        self.open(Open::Session, ending, purpose).await
     }
 
-    /// Opens a channel; while dropped ones are still ending, waits for the slots they free.
-    pub(super) async fn open(&self, open: Open, ending: Ending) -> Result<Lease> {
+    /// Opens a channel where it has its place: on this connection, unless somebody else says where.
+    pub(super) async fn open(&self, open: Open, ending: Ending, purpose: ChannelUse) -> Result<Lease> {
+        let Some(places) = &self.places else {
+            return self.open_here(open, ending, &mut None).await;
+        };
+        let mut place = places.take(purpose).await?;
+        loop {
+            let session = Self { inner: Arc::clone(&place.session().inner), places: None };
+            let mut held = Some(place);
+            let error = match session.open_here(open.clone(), ending.clone(), &mut held).await {
+                Ok(lease) => return Ok(lease),
+                Err(error) => error,
+            };
+            place = match held {
+                Some(refused) if may_be_had_elsewhere(&error) => refused.another(error).await?,
+                _ => return Err(error),
+            };
+        }
+    }
+
+    /// Opens a channel on this connection; while dropped ones are still ending, waits for the slots they free. Its place is
+    /// the lease's then, or that of an open that is given up, until the server has answered.
+    async fn open_here(
+        &self,
+        open: Open,
+        ending: Ending,
+        place: &mut Option<Box<dyn Place>>,
+    ) -> Result<Lease> {
         let mut last_refusal = None;
         let opening = async {
             let mut pause = RETRY_AFTER;
@@ -33,7 +59,9 @@ impl Session {
                 self.inner.tasks.endings_at_most(ENDINGS_AHEAD).await;
                 // Asked before: what comes free while the server answers came too late for this answer.
                 let frees_places = self.inner.tasks.frees_places();
-                match self.attempt(&open).await {
+                let (opened, kept) = self.attempt(&open, place.take()).await;
+                *place = kept;
+                match opened {
                     Ok(channel) => return Ok(channel),
                     Err(NotOpened::Gone) => return Err(self.gone_error("open channel").await),
                     Err(NotOpened::Refused(refusal))
@@ -59,16 +87,24 @@ impl Session {
         };
         self.inner.channels_opened.fetch_add(1, Ordering::Relaxed);
         let span = tracing::debug_span!(parent: &self.inner.span, "channel", number = channel.number());
-        Ok(Lease::new(self.clone(), channel, ending, span))
+        if let Some(place) = place {
+            place.opened();
+        }
+        Ok(Lease::new(self.clone(), channel, ending, place.take(), span))
     }
 
     /// Asks for a channel once; an answer nobody waits for any more is taken care of by the driver.
-    fn attempt(&self, open: &Open) -> OpenInBackground {
+    fn attempt(&self, open: &Open, place: Option<Box<dyn Place>>) -> OpenInBackground {
         let connection = Arc::clone(&self.inner.connection);
         let asked = open.clone();
         let opening = Box::pin(async move { connection.open(&asked).await });
-        OpenInBackground::new(open.clone(), opening, self.inner.tasks.clone())
+        OpenInBackground::new(open.clone(), place, opening, self.inner.tasks.clone())
     }
+}
+
+/// Nothing was started, and another connection may have what this one has not.
+fn may_be_had_elsewhere(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::ChannelLimit | ErrorKind::ChannelShortage | ErrorKind::Disconnected)
 }
 
 /// Whether a refusal may be over when another channel has ended: OpenSSH refuses a session over MaxSessions with code 2,

@@ -30,6 +30,7 @@ mod known_hosts_file;
 mod lifecycle;
 mod new_hosts;
 mod pageant;
+mod places;
 mod proxy_command;
 mod quote;
 mod rekey;

@@ -1,0 +1,100 @@
+//! Channels whose connection somebody else chooses: a pool of connections, say.
+
+use crate::BoxFuture;
+use crate::error::{Error, Result};
+use crate::session::Session;
+
+/// What a channel is for, as far as it concerns others on its connection.
+///
+/// ```
+/// use rustle_session::ChannelUse;
+///
+/// // A reader that stalls holds up only what it reads.
+/// assert_ne!(ChannelUse::Collected, ChannelUse::Streamed);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ChannelUse {
+    /// A command whose output is taken at once ([`Command::output`](crate::Command::output)).
+    Collected,
+    /// A command or subsystem with a reader who may stall ([`Command::spawn`](crate::Command::spawn)).
+    Streamed,
+    /// A byte stream to where the server can reach ([`Session::direct_tcpip`]), whose reader may stall as well. It takes no
+    /// place of a session's (`MaxSessions`).
+    Forward,
+}
+
+/// Says on which connection each channel of a [`Session`] is opened: see [`Session::with_places`].
+pub trait Places: Send + Sync {
+    /// A place for one channel. The time that it takes is no part of any deadline of the session's.
+    ///
+    /// # Errors
+    /// There is none; the caller is told so as if the server had refused the channel.
+    ///
+    /// # Cancel safety
+    /// Dropped, nothing is taken.
+    fn take(&self, purpose: ChannelUse) -> BoxFuture<'_, Result<Box<dyn Place>>>;
+}
+
+/// A place for one channel. It is dropped when no channel is in it any more, at the server neither, as far as can be known.
+pub trait Place: Send + Sync {
+    /// The connection that it is on.
+    fn session(&self) -> &Session;
+
+    /// The server opened the channel.
+    fn opened(&mut self);
+
+    /// The server has no place for it, or the connection was lost before there was a channel: nothing was started, so it
+    /// may be tried anew. `error` is what the caller is told where there is nothing better.
+    ///
+    /// # Errors
+    /// There is no other.
+    ///
+    /// # Cancel safety
+    /// Dropped, nothing is taken.
+    fn another(self: Box<Self>, error: Error) -> BoxFuture<'static, Result<Box<dyn Place>>>;
+}
+
+impl Session {
+    /// A handle to the same connection whose channels are opened where `places` says, on this connection or others: what
+    /// is asked of it otherwise (its name, counters and end) is asked of this connection.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicUsize, Ordering};
+    ///
+    /// use rustle_session::{BoxFuture, ChannelUse, Error, Place, Places, Session};
+    ///
+    /// /// Counts the channels of a session.
+    /// struct Counted(Session, Arc<AtomicUsize>);
+    ///
+    /// impl Places for Counted {
+    ///     fn take(&self, _purpose: ChannelUse) -> BoxFuture<'_, rustle_session::Result<Box<dyn Place>>> {
+    ///         self.1.fetch_add(1, Ordering::Relaxed);
+    ///         let place: Box<dyn Place> = Box::new(Counted(self.0.clone(), Arc::clone(&self.1)));
+    ///         Box::pin(std::future::ready(Ok(place)))
+    ///     }
+    /// }
+    ///
+    /// impl Place for Counted {
+    ///     fn session(&self) -> &Session {
+    ///         &self.0
+    ///     }
+    ///
+    ///     fn opened(&mut self) {}
+    ///
+    ///     fn another(self: Box<Self>, error: Error) -> BoxFuture<'static, rustle_session::Result<Box<dyn Place>>> {
+    ///         Box::pin(std::future::ready(Err(error)))
+    ///     }
+    /// }
+    ///
+    /// fn counted(session: &Session) -> (Session, Arc<AtomicUsize>) {
+    ///     let count = Arc::default();
+    ///     (session.with_places(Arc::new(Counted(session.clone(), Arc::clone(&count)))), count)
+    /// }
+    /// ```
+    #[must_use]
+    pub fn with_places(&self, places: std::sync::Arc<dyn Places>) -> Self {
+        Self { inner: std::sync::Arc::clone(&self.inner), places: Some(places) }
+    }
+}

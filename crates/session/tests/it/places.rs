@@ -1,0 +1,156 @@
+//! Channels whose connection somebody else chooses, and places that are taken until the server has no channel in them.
+
+use std::sync::{Arc, Mutex};
+
+use rustle_session::{BoxFuture, ChannelUse, Error, ErrorKind, Place, Places, Result, Session};
+use rustle_testserver::{Fault, Reply};
+use tokio::sync::watch;
+
+use crate::support::{close_and_check, drop_when_struck, login, server, server_shows};
+
+/// Gives places on sessions in turn, and writes down what happens.
+#[derive(Clone)]
+struct Chooser {
+    /// The first is for those who come first, the others for those who were refused.
+    sessions: Vec<Session>,
+    asked: Arc<Mutex<Vec<ChannelUse>>>,
+    taken: Arc<watch::Sender<usize>>,
+    opened: Arc<watch::Sender<usize>>,
+}
+
+struct Chosen {
+    chooser: Chooser,
+    number: usize,
+}
+
+impl Chooser {
+    fn new(sessions: &[&Session]) -> Self {
+        Self {
+            sessions: sessions.iter().map(|session| (*session).clone()).collect(),
+            asked: Arc::default(),
+            taken: Arc::default(),
+            opened: Arc::default(),
+        }
+    }
+
+    fn place(&self, number: usize) -> Box<dyn Place> {
+        self.taken.send_modify(|taken| *taken += 1);
+        Box::new(Chosen { chooser: self.clone(), number })
+    }
+
+    fn handle(&self) -> Session {
+        self.sessions[0].with_places(Arc::new(self.clone()))
+    }
+
+    fn asked(&self) -> Vec<ChannelUse> {
+        self.asked.lock().unwrap().clone()
+    }
+
+    fn numbers(&self) -> (usize, usize) {
+        (*self.taken.borrow(), *self.opened.borrow())
+    }
+
+    async fn all_free(&self) {
+        self.taken.subscribe().wait_for(|taken| *taken == 0).await.unwrap();
+    }
+}
+
+impl Places for Chooser {
+    fn take(&self, purpose: ChannelUse) -> BoxFuture<'_, Result<Box<dyn Place>>> {
+        self.asked.lock().unwrap().push(purpose);
+        Box::pin(std::future::ready(Ok(self.place(0))))
+    }
+}
+
+impl Place for Chosen {
+    fn session(&self) -> &Session {
+        &self.chooser.sessions[self.number]
+    }
+
+    fn opened(&mut self) {
+        self.chooser.opened.send_modify(|opened| *opened += 1);
+    }
+
+    fn another(self: Box<Self>, error: Error) -> BoxFuture<'static, Result<Box<dyn Place>>> {
+        let next = self.number + 1;
+        let another = match next < self.chooser.sessions.len() {
+            true => Ok(self.chooser.place(next)),
+            false => Err(error),
+        };
+        Box::pin(std::future::ready(another))
+    }
+}
+
+impl Drop for Chosen {
+    fn drop(&mut self) {
+        self.chooser.taken.send_modify(|taken| *taken -= 1);
+    }
+}
+
+#[tokio::test]
+async fn each_channel_says_what_it_is_for_and_its_place_is_free_when_it_has_ended() {
+    let server = server().direct_tcpip().command("hello", Reply::stdout("hello\n")).start().await.unwrap();
+    let session = login(&server).await;
+    let chooser = Chooser::new(&[&session]);
+    let handle = chooser.handle();
+    assert_eq!(handle.output("hello").await.unwrap().stdout_text(), "hello\n");
+    chooser.all_free().await;
+    let child = handle.line("sleep 1000").spawn().await.unwrap();
+    assert_eq!(chooser.numbers(), (1, 2));
+    drop(child);
+    chooser.all_free().await;
+    server_shows(&server, "no channel left", |record| record.channels_open() == 0).await;
+    let forward = handle.direct_tcpip("127.0.0.1", server.port()).await.unwrap();
+    drop(forward);
+    chooser.all_free().await;
+    assert_eq!(chooser.asked(), [ChannelUse::Collected, ChannelUse::Streamed, ChannelUse::Forward]);
+    drop((handle, chooser));
+    close_and_check(session, server).await;
+}
+
+#[tokio::test]
+async fn a_command_that_one_connection_has_no_place_for_goes_over_another_and_runs_once() {
+    let server = server().max_sessions(1).command("hello", Reply::stdout("hello\n")).start().await.unwrap();
+    let (full, free) = (login(&server).await, login(&server).await);
+    let holder = full.line("sleep 1000").spawn().await.unwrap();
+    let chooser = Chooser::new(&[&full, &free]);
+    assert_eq!(chooser.handle().output("hello").await.unwrap().stdout_text(), "hello\n");
+    chooser.all_free().await;
+    assert_eq!(chooser.numbers(), (0, 1));
+    let record = server.record();
+    let ran: Vec<_> = record.commands().iter().filter(|command| command.text() == "hello").collect();
+    assert_eq!(ran.len(), 1);
+    // With nowhere else to go the refusal is the answer.
+    let alone = Chooser::new(&[&full]);
+    assert_eq!(alone.handle().output("hello").await.unwrap_err().kind(), ErrorKind::ChannelLimit);
+    assert_eq!(alone.numbers(), (0, 0));
+    holder.end().await;
+    drop((chooser, alone, free));
+    close_and_check(full, server).await;
+}
+
+#[tokio::test]
+async fn where_a_connection_is_gone_a_command_goes_over_another() {
+    let server = server().command("hello", Reply::stdout("hello\n")).start().await.unwrap();
+    let (gone, there) = (login(&server).await, login(&server).await);
+    gone.abort();
+    let chooser = Chooser::new(&[&gone, &there]);
+    assert_eq!(chooser.handle().output("hello").await.unwrap().stdout_text(), "hello\n");
+    chooser.all_free().await;
+    drop((gone, chooser));
+    close_and_check(there, server).await;
+}
+
+#[tokio::test]
+async fn a_place_is_taken_until_the_server_has_answered_an_open_that_nobody_waits_for_any_more() {
+    let server = server().fault(Fault::withhold_channel_open().nth(1)).start().await.unwrap();
+    let session = login(&server).await;
+    let chooser = Chooser::new(&[&session]);
+    let handle = chooser.handle();
+    drop_when_struck(&server, handle.line("sleep 1000").spawn()).await;
+    assert_eq!(chooser.numbers(), (1, 0));
+    server.resume();
+    chooser.all_free().await;
+    drop((handle, chooser));
+    close_and_check(session, server).await;
+}
