@@ -346,6 +346,7 @@ impl Unauthenticated {
                     target,
                     method: success.method,
                     method_detail: success.detail,
+                    asked: success.asked,
                     options: self.options,
                     host_key: self.host_key,
                     peer: self.peer,

@@ -5,6 +5,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 
 /// What went wrong while working with one SSH connection.
 ///
@@ -18,10 +19,12 @@ use std::fmt;
 /// assert_eq!(error.code(), "SSH_CONFIG_ERROR");
 /// assert!(!error.is_retryable());
 /// ```
+#[derive(Clone)]
 pub struct Error {
     inner: Box<Inner>,
 }
 
+#[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
     operation: &'static str,
@@ -29,7 +32,7 @@ struct Inner {
     jump_host: Option<String>,
     message: String,
     hint: Option<String>,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 /// The category of an [`Error`]; each has a stable [`code`](ErrorKind::code).
@@ -77,6 +80,9 @@ pub enum ErrorKind {
     /// The server is short of resources for another channel.
     ChannelShortage,
     /// A request was refused: of a channel (`exec`, `subsystem`, `pty-req`, …), or to listen.
+    /// Whoever chooses connections ([`Places`](crate::Places)) had none with a place in time.
+    NoPlace,
+    /// A channel request (`exec`, `subsystem`, `pty-req`, …) was refused.
     RequestRefused,
     /// An operation on an open channel took longer than its deadline.
     ChannelTimeout,
@@ -120,6 +126,7 @@ impl ErrorKind {
             | Self::ChannelTimeout
             | Self::ChannelClosed
             | Self::Overrun => "SSH_CHANNEL_ERROR",
+            Self::NoPlace => "POOL_EXHAUSTED",
             Self::Disconnected => "SSH_DISCONNECTED",
             Self::Io => "SSH_IO_ERROR",
         }
@@ -138,6 +145,7 @@ impl ErrorKind {
                 | Self::ChannelLimit
                 | Self::ChannelTarget
                 | Self::ChannelShortage
+                | Self::NoPlace
                 | Self::Disconnected
         )
     }
@@ -185,8 +193,22 @@ impl Error {
 
     /// Attaches the cause.
     pub(crate) fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        self.inner.source = Some(source.into());
+        self.inner.source = Some(Arc::from(source.into()));
         self
+    }
+
+    /// What [`Places`](crate::Places) say that have no place for a channel: [`ErrorKind::NoPlace`], with what was missing
+    /// and what can be done about it.
+    ///
+    /// ```
+    /// use rustle_session::{Error, ErrorKind};
+    ///
+    /// let error = Error::no_place("all 8 connections to web-1 are in use", "allow more of them");
+    /// assert_eq!((error.kind(), error.code()), (ErrorKind::NoPlace, "POOL_EXHAUSTED"));
+    /// ```
+    #[must_use]
+    pub fn no_place(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::new(ErrorKind::NoPlace, "open channel", message).with_hint(hint)
     }
 
     /// The category of this error.

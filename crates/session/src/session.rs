@@ -65,6 +65,7 @@ struct Inner {
     target: String,
     method: String,
     method_detail: Option<String>,
+    asked: bool,
     options: TransportOptions,
     host_key: Option<HostKeyOffer>,
     peer: Option<SocketAddr>,
@@ -83,6 +84,7 @@ pub(crate) struct SessionParts {
     pub(crate) target: String,
     pub(crate) method: String,
     pub(crate) method_detail: Option<String>,
+    pub(crate) asked: bool,
     pub(crate) options: TransportOptions,
     pub(crate) host_key: Option<HostKeyOffer>,
     pub(crate) peer: Option<SocketAddr>,
@@ -138,6 +140,7 @@ impl Session {
                 target: parts.target,
                 method: parts.method,
                 method_detail: parts.method_detail,
+                asked: parts.asked,
                 options: parts.options,
                 host_key: parts.host_key,
                 peer: parts.peer,
@@ -284,6 +287,15 @@ impl Session {
         self.inner.connection.close_reason()
     }
 
+    /// Waits until the connection is gone, and gives the error that whoever wants something of it gets from then on.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn lost(&self) -> Error {
+        self.inner.connection.gone().await;
+        self.gone_error("use connection").await
+    }
+
     /// Cuts the connection now, without a word to the server. Its processes there see their input end and their
     /// output break. The connections to jump hosts below it are cut as well, and a proxy command is ended.
     pub fn abort(&self) {
@@ -315,6 +327,13 @@ impl Session {
     #[must_use]
     pub fn method_detail(&self) -> Option<&str> {
         self.inner.method_detail.as_deref()
+    }
+
+    /// Whether somebody answered a question for this login, or for one to a host on the way: another login would ask again,
+    /// and a code that works once is used up.
+    #[must_use]
+    pub fn was_prompted(&self) -> bool {
+        self.inner.asked || self.jump_host().is_some_and(Self::was_prompted)
     }
 
     /// The server's identification, such as `SSH-2.0-OpenSSH_9.2p1` (RFC 4253 section 4.2).

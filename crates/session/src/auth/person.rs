@@ -1,6 +1,7 @@
 //! Asking a person: one question at a time, each with its own time limit, none where nobody is there.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -20,6 +21,7 @@ pub(crate) struct Person<'a> {
     host: &'a str,
     user: &'a str,
     limit: Duration,
+    was_asked: AtomicBool,
 }
 
 /// What a question came to.
@@ -41,7 +43,12 @@ pub(crate) enum Locked {
 impl<'a> Person<'a> {
     /// `limit` is the time there is for each question.
     pub(crate) fn new(credentials: &'a Credentials, host: &'a str, user: &'a str, limit: Duration) -> Self {
-        Self { credentials, host, user, limit }
+        Self { credentials, host, user, limit, was_asked: AtomicBool::new(false) }
+    }
+
+    /// Whether there was an answer to anything.
+    pub(crate) fn was_asked(&self) -> bool {
+        self.was_asked.load(Ordering::Relaxed)
     }
 
     /// The time there is for each question, and for each touch of a key.
@@ -64,7 +71,10 @@ impl<'a> Person<'a> {
         let Some(prompter) = self.credentials.person() else { return Answered::Nobody };
         let wanted = request.prompts().len();
         match for_a_person(self.limit, prompter.ask(request)).await {
-            Some(Ok(answers)) if answers.len() == wanted => Answered::Yes(answers),
+            Some(Ok(answers)) if answers.len() == wanted => {
+                self.was_asked.store(true, Ordering::Relaxed);
+                Answered::Yes(answers)
+            }
             Some(Ok(answers)) => {
                 Answered::Cancelled(format!("{wanted} questions got {} answers", answers.len()))
             }

@@ -31,6 +31,8 @@ pub(crate) struct AuthSuccess {
     pub(crate) method: String,
     /// The key or certificate of the last one, never a secret: `SHA256:… (/home/me/.ssh/id_ed25519)`.
     pub(crate) detail: Option<String>,
+    /// Whether a person answered something.
+    pub(crate) asked: bool,
 }
 
 /// How nobody got in.
@@ -73,7 +75,7 @@ pub(crate) async fn authenticate<W: Wire>(
         rsa: None,
     };
     match flow.run().await {
-        Ok(success) => Ok(success),
+        Ok(success) => Ok(AuthSuccess { asked: flow.person.was_asked(), ..success }),
         Err(ending) => {
             let may_continue = match &ending {
                 Ending::Exhausted { offered } => offered.clone(),
@@ -142,7 +144,7 @@ impl<W: Wire> Flow<'_, W> {
             };
             match did {
                 Did::Answered { reply: AuthReply::Success, detail, method } => {
-                    return Ok(AuthSuccess { method: self.report.chain(method), detail });
+                    return Ok(AuthSuccess { method: self.report.chain(method), detail, asked: false });
                 }
                 Did::Answered { reply: AuthReply::Failure { remaining, partial }, detail, method } => {
                     let outcome = if partial { Outcome::Partial } else { Outcome::Refused };
@@ -436,7 +438,7 @@ fn asks_for_password(prompts: &[WirePrompt]) -> bool {
 }
 
 fn let_in_by_none() -> AuthSuccess {
-    AuthSuccess { method: "none".to_owned(), detail: None }
+    AuthSuccess { method: "none".to_owned(), detail: None, asked: false }
 }
 
 /// The reply, or how its absence ends authentication.
