@@ -1,7 +1,27 @@
 //! Many SSH connections: which of them a channel goes over, when another is made, and when one ends.
 //!
-//! All of that is decided by a policy without sockets and without a clock, which docs/architecture.md describes. The
-//! tasks that carry its decisions out are not here yet, so that the crate offers nothing to others so far.
-#![cfg_attr(not(test), expect(dead_code, reason = "the tasks that ask the policy are not here yet"))]
+//! ```no_run
+//! # async fn example() -> rustle_pool::Result<()> {
+//! use rustle_pool::Pool;
+//!
+//! let pool = Pool::builder().max_connections(1000).build()?;
+//! let web = pool.get("web-1").await?; // connects, unless there is a connection already
+//! println!("{}", web.output("uptime").await?.stdout_text());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! All of that is decided by a policy without sockets and without a clock, which docs/architecture.md describes; one task of
+//! the pool carries out what it decides.
 
+mod driver;
+mod error;
+mod line;
+mod options;
 mod policy;
+mod pool;
+mod registry;
+
+pub use crate::error::{Error, ErrorKind, Result};
+pub use crate::options::PoolBuilder;
+pub use crate::pool::Pool;

@@ -8,10 +8,10 @@
 mod connection;
 mod due;
 mod ends;
-mod event;
+pub(crate) mod event;
 mod health;
 mod host;
-mod limits;
+pub(crate) mod limits;
 mod logins;
 mod numbers;
 mod places;

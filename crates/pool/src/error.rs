@@ -1,0 +1,117 @@
+//! The one error type of this crate.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+/// Why a pool did not do what was asked of it.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> rustle_pool::Result<()> {
+/// use rustle_pool::{ErrorKind, Pool};
+///
+/// let pool = Pool::builder().only_registered().build()?;
+/// let error = pool.get("wev-1").await.unwrap_err();
+/// assert_eq!((error.kind(), error.code()), (ErrorKind::UnknownHost, "HOST_UNKNOWN"));
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Error(Box<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    hint: Option<String>,
+    source: Option<rustle_session::Error>,
+}
+
+/// The category of an [`Error`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// An option makes no sense.
+    Configuration,
+    /// Nobody registered the name, and the pool takes no others.
+    UnknownHost,
+    /// No connection has this id, or has it any more.
+    UnknownConnection,
+    /// The pool is shutting down, or has been.
+    ShutDown,
+    /// A connection could not be made or used; this is the kind of that error, the [source](StdError::source).
+    Session(rustle_session::ErrorKind),
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self(Box::new(Inner { kind, message: message.into(), hint: Some(hint.into()), source: None }))
+    }
+
+    pub(crate) fn of_session(error: rustle_session::Error) -> Self {
+        let (kind, message) = (ErrorKind::Session(error.kind()), error.to_string());
+        Self(Box::new(Inner { kind, message, hint: error.hint().map(str::to_owned), source: Some(error) }))
+    }
+
+    /// The category of this error.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The stable code of this error, such as `SSH_AUTH_FAILED`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self.0.kind {
+            ErrorKind::Configuration => "POOL_CONFIG_ERROR",
+            ErrorKind::UnknownHost => "HOST_UNKNOWN",
+            ErrorKind::UnknownConnection => "CONNECTION_NOT_FOUND",
+            ErrorKind::ShutDown => "POOL_SHUT_DOWN",
+            ErrorKind::Session(kind) => kind.code(),
+        }
+    }
+
+    /// Whether the same call may succeed later with nothing changed.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self.0.kind, ErrorKind::Session(kind) if kind.is_retryable())
+    }
+
+    /// What a person can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
+}
+
+impl From<rustle_session::Error> for Error {
+    fn from(error: rustle_session::Error) -> Self {
+        Self::of_session(error)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.0.kind)
+            .field("code", &self.code())
+            .field("message", &self.0.message)
+            .field("hint", &self.0.hint)
+            .field("source", &self.0.source)
+            .finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        // Its own words are this error's.
+        self.0.source.as_ref().and_then(StdError::source)
+    }
+}
+
+/// The result of this crate's operations.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,0 +1,193 @@
+//! Those who want places: what they tell the pool's task, and what they hold.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use rustle_session::{BoxFuture, ChannelUse, Error, ErrorKind, Place, Places, Session};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use crate::policy::event::{ConnectionId, Lane, Refusal, WaiterId};
+use crate::registry::Known;
+
+/// What the pool's task is told.
+pub(crate) enum Message {
+    /// Somebody wants a place.
+    Acquire { waiter: WaiterId, host: Arc<Known>, lane: Lane, deadline: Instant, answer: Answer },
+    /// Nobody waits for it any more.
+    Cancel { waiter: WaiterId },
+    /// There is a channel in the place.
+    Opened { waiter: WaiterId, connection: ConnectionId },
+    /// Nothing is in the place any more.
+    Released { waiter: WaiterId, connection: ConnectionId },
+    /// The server refused the channel, or the connection is gone (`None`): another place is wanted.
+    Again { waiter: WaiterId, connection: ConnectionId, refusal: Option<Refusal>, answer: Answer },
+    /// Nothing new begins, and what is open has until then.
+    Shutdown { by: Instant, done: oneshot::Sender<()> },
+}
+
+/// Where a place goes, or the reason why there is none.
+pub(crate) type Answer = oneshot::Sender<Result<Taken, Error>>;
+
+/// The way to the pool's task, which ends when nobody has one any more. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Line {
+    sender: mpsc::UnboundedSender<Message>,
+    waiters: Arc<AtomicU64>,
+}
+
+/// The same for the task itself: it keeps nothing alive.
+#[derive(Clone)]
+pub(crate) struct WeakLine {
+    sender: mpsc::WeakUnboundedSender<Message>,
+    waiters: Arc<AtomicU64>,
+}
+
+impl WeakLine {
+    /// None when nobody could use it any more.
+    pub(crate) fn upgrade(&self) -> Option<Line> {
+        Some(Line { sender: self.sender.upgrade()?, waiters: Arc::clone(&self.waiters) })
+    }
+}
+
+impl Line {
+    pub(crate) fn new() -> (Self, mpsc::UnboundedReceiver<Message>) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (Self { sender, waiters: Arc::default() }, receiver)
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakLine {
+        WeakLine { sender: self.sender.downgrade(), waiters: Arc::clone(&self.waiters) }
+    }
+
+    /// A place for one channel; on [`Lane::Bare`] the connection alone.
+    ///
+    /// # Cancel safety
+    /// Dropped, nothing is taken.
+    pub(crate) async fn acquire(
+        &self,
+        host: &Arc<Known>,
+        lane: Lane,
+        patience: Duration,
+    ) -> Result<Taken, Error> {
+        let waiter = WaiterId(self.waiters.fetch_add(1, Ordering::Relaxed));
+        let deadline = Instant::now() + patience;
+        let (answer, answered) = oneshot::channel();
+        self.send(Message::Acquire { waiter, host: Arc::clone(host), lane, deadline, answer });
+        self.answered(waiter, answered).await
+    }
+
+    /// Tells it; once the pool is gone nobody listens, and nothing is left to be told.
+    pub(crate) fn send(&self, message: Message) {
+        let _ = self.sender.send(message);
+    }
+
+    async fn answered(
+        &self,
+        waiter: WaiterId,
+        answered: oneshot::Receiver<Result<Taken, Error>>,
+    ) -> Result<Taken, Error> {
+        /// Whoever is dropped while it waits has no turn any more. A place that is under way to it comes back by itself.
+        struct Waiting<'a>(&'a Line, Option<WaiterId>);
+
+        impl Drop for Waiting<'_> {
+            fn drop(&mut self) {
+                if let Some(waiter) = self.1.take() {
+                    self.0.send(Message::Cancel { waiter });
+                }
+            }
+        }
+
+        let mut waiting = Waiting(self, Some(waiter));
+        let answer = answered.await;
+        waiting.1 = None;
+        answer.unwrap_or_else(|_gone| Err(shut_down()))
+    }
+}
+
+/// A place on a connection. Dropped, it is given back.
+pub(crate) struct Taken {
+    line: Line,
+    waiter: WaiterId,
+    connection: ConnectionId,
+    lane: Lane,
+    session: Session,
+    /// Whether it is given back by the one who wants another.
+    is_given_back: bool,
+}
+
+impl Taken {
+    pub(crate) fn new(
+        line: Line,
+        waiter: WaiterId,
+        connection: ConnectionId,
+        lane: Lane,
+        session: Session,
+    ) -> Self {
+        // Nothing is taken where no channel is wanted.
+        Self { line, waiter, connection, lane, session, is_given_back: lane == Lane::Bare }
+    }
+}
+
+impl Place for Taken {
+    fn session(&self) -> &Session {
+        &self.session
+    }
+
+    fn opened(&mut self) {
+        self.line.send(Message::Opened { waiter: self.waiter, connection: self.connection });
+    }
+
+    fn another(mut self: Box<Self>, error: Error) -> BoxFuture<'static, Result<Box<dyn Place>, Error>> {
+        Box::pin(async move {
+            let refusal = match error.kind() {
+                ErrorKind::Disconnected => None,
+                // A forward that is refused would be refused on another connection too.
+                _ if self.lane == Lane::Stream => return Err(error),
+                _ => Some(Refusal::Limit),
+            };
+            self.is_given_back = true;
+            let (line, waiter, connection) = (self.line.clone(), self.waiter, self.connection);
+            let (answer, answered) = oneshot::channel();
+            line.send(Message::Again { waiter, connection, refusal, answer });
+            let another = line.answered(waiter, answered).await?;
+            Ok(Box::new(another) as Box<dyn Place>)
+        })
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        if !self.is_given_back {
+            self.line.send(Message::Released { waiter: self.waiter, connection: self.connection });
+        }
+    }
+}
+
+/// Where the channels of a host are opened.
+pub(crate) struct OfHost {
+    pub(crate) line: Line,
+    pub(crate) host: Arc<Known>,
+    /// How long each may wait for a place.
+    pub(crate) patience: Duration,
+}
+
+impl Places for OfHost {
+    fn take(&self, purpose: ChannelUse) -> BoxFuture<'_, Result<Box<dyn Place>, Error>> {
+        let lane = match purpose {
+            ChannelUse::Collected => Lane::Shared,
+            ChannelUse::Forward => Lane::Stream,
+            // What is not known may stall.
+            _ => Lane::Isolated,
+        };
+        Box::pin(async move {
+            let taken = self.line.acquire(&self.host, lane, self.patience).await?;
+            Ok(Box::new(taken) as Box<dyn Place>)
+        })
+    }
+}
+
+pub(crate) fn shut_down() -> Error {
+    Error::no_place("the pool is shutting down", "nothing new begins on it: make another pool")
+}

@@ -1,0 +1,126 @@
+//! What a pool stays within, and how its hosts are reached.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use crate::driver;
+use crate::error::{Error, ErrorKind, Result};
+use crate::policy::limits::Limits;
+use crate::pool::Pool;
+
+/// Builds a [`Pool`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> rustle_pool::Result<()> {
+/// use std::time::Duration;
+///
+/// use rustle_pool::Pool;
+///
+/// let pool = Pool::builder()
+///     .max_connections(200)
+///     .max_connections_per_host(4)
+///     .persist(Duration::from_secs(60))
+///     .patience(Duration::from_secs(10))
+///     .build()?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "nothing begins until it is built"]
+pub struct PoolBuilder {
+    limits: Limits,
+    patience: Duration,
+    names: Names,
+}
+
+/// Which names a pool takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Names {
+    /// Those that are registered, and whatever ssh would take.
+    Any,
+    /// Those that are registered.
+    Registered,
+}
+
+/// How long a caller may wait for a place: longer than a login with its first retries takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+impl PoolBuilder {
+    pub(crate) fn new() -> Self {
+        Self { limits: Limits::default(), patience: PATIENCE, names: Names::Any }
+    }
+
+    /// Connections in all, those that are being made and closed counted; 1024 unless set. Each takes a socket: a process
+    /// that may have fewer files open (`RLIMIT_NOFILE`) finds that out by itself, and makes do with what it has.
+    pub fn max_connections(mut self, most: usize) -> Self {
+        self.limits.connections = most;
+        self
+    }
+
+    /// Connections to one host; 10 unless set. Where there may be several, the last is kept for commands whose output is
+    /// collected; each of up to nine flows that may stall has a connection for itself.
+    pub fn max_connections_per_host(mut self, most: usize) -> Self {
+        self.limits.connections_per_host = most;
+        self
+    }
+
+    /// Logins under way in all; 64 unless set. To one host there are 8 at most, because OpenSSH refuses some from the tenth
+    /// on (`MaxStartups`), and fewer after a refusal.
+    pub fn max_dials(mut self, most: usize) -> Self {
+        self.limits.dials = most;
+        self
+    }
+
+    /// Commands and other sessions at once on one connection, as long as its server has refused none; 10 unless set, which is
+    /// OpenSSH's `MaxSessions`. A server's own limit is learned from its refusals.
+    pub fn max_channels(mut self, most: usize) -> Self {
+        self.limits.channels = most;
+        self
+    }
+
+    /// How long a connection that nobody uses is kept; 10 minutes unless set.
+    pub fn persist(mut self, time: Duration) -> Self {
+        self.limits.persist = time;
+        self
+    }
+
+    /// How long a caller may wait for a place on a connection, its login included; 60 s unless set.
+    pub fn patience(mut self, time: Duration) -> Self {
+        self.patience = time;
+        self
+    }
+
+    /// Attempts to log in before those who wait are told; 5 unless set. After a refusal (credentials, host key) there is no
+    /// other.
+    pub fn attempts(mut self, most: u32) -> Self {
+        self.limits.attempts = most;
+        self
+    }
+
+    /// Takes only names that were [registered](Pool::register). Any other that ssh would take is taken unless this is set.
+    pub fn only_registered(mut self) -> Self {
+        self.names = Names::Registered;
+        self
+    }
+
+    /// Begins: nothing is connected before somebody asks.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`] for a limit of zero.
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime.
+    pub fn build(self) -> Result<Pool> {
+        let limits = [
+            ("connections", self.limits.connections),
+            ("connections to a host", self.limits.connections_per_host),
+            ("logins", self.limits.dials),
+            ("channels on a connection", self.limits.channels),
+            ("attempts", self.limits.attempts as usize),
+        ];
+        if let Some((name, _)) = limits.into_iter().find(|(_, most)| NonZeroUsize::new(*most).is_none()) {
+            let message = format!("no {name} at all are allowed");
+            return Err(Error::new(ErrorKind::Configuration, message, "allow at least one"));
+        }
+        Ok(Pool::new(driver::start(self.limits), self.patience, self.names))
+    }
+}

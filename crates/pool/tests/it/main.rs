@@ -1,0 +1,13 @@
+//! The pool against the embedded server.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test says what it expects by failing there"
+)]
+
+mod limits;
+mod sharing;
+mod support;
+mod trouble;
