@@ -79,10 +79,9 @@ pub enum ErrorKind {
     ChannelTarget,
     /// The server is short of resources for another channel.
     ChannelShortage,
-    /// A request was refused: of a channel (`exec`, `subsystem`, `pty-req`, …), or to listen.
     /// Whoever chooses connections ([`Places`](crate::Places)) had none with a place in time.
     NoPlace,
-    /// A channel request (`exec`, `subsystem`, `pty-req`, …) was refused.
+    /// A request was refused: of a channel (`exec`, `subsystem`, `pty-req`, …), or to listen.
     RequestRefused,
     /// An operation on an open channel took longer than its deadline.
     ChannelTimeout,

@@ -84,7 +84,7 @@ impl RemoteListener {
     /// Safe: nobody is lost, and the server sees nothing.
     pub async fn accept(&mut self) -> Option<Incoming> {
         let (lease, originator) = self.session.accept(&mut self.channels).await?;
-        Some(Incoming { stream: ForwardStream::new(lease, self.session.clone()), originator })
+        Some(Incoming { stream: ForwardStream::new(lease), originator })
     }
 
     /// Tells the server to listen no more, and waits for its answer: then the port is free there. Those who wait are

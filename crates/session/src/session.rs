@@ -1,6 +1,7 @@
 //! An authenticated connection: channels, counters, and its end.
 
 mod agent_forwarding;
+mod ahead;
 mod failure;
 mod lease;
 mod listening;
@@ -31,6 +32,7 @@ use crate::session::agent_forwarding::Lending;
 use crate::stream::ForwardStream;
 
 pub(crate) use agent_forwarding::AgentLease;
+pub use ahead::OpenedAhead;
 pub(crate) use lease::{EofOnDrop, Lease};
 pub(crate) use listening::Bound;
 pub use places::{ChannelUse, Place, Places};
@@ -334,6 +336,14 @@ impl Session {
     #[must_use]
     pub fn was_prompted(&self) -> bool {
         self.inner.asked || self.jump_host().is_some_and(Self::was_prompted)
+    }
+
+    /// How much of what its keys may carry, or of their time ([`TransportOptions::rekey_bytes`] and
+    /// [`rekey_interval`](TransportOptions::rekey_interval)), is used up: from 0 to 1, where they are renewed, for which the
+    /// connection stands still for a moment.
+    #[must_use]
+    pub fn key_use(&self) -> f64 {
+        self.inner.connection.key_use()
     }
 
     /// The server's identification, such as `SSH-2.0-OpenSSH_9.2p1` (RFC 4253 section 4.2).

@@ -12,8 +12,9 @@ use crate::base::{Stream, Writer};
 use crate::command::checked_end;
 use crate::session::Lease;
 
-/// A byte stream through the server, made by [`Session::direct_tcpip`] or [`Session::direct_streamlocal`], or to who has
-/// connected to where it listens ([`Incoming::into_stream`](crate::Incoming::into_stream)).
+/// A byte stream through the server, made by [`Session::direct_tcpip`](crate::Session::direct_tcpip) or
+/// [`Session::direct_streamlocal`](crate::Session::direct_streamlocal), or to who has connected to where it listens
+/// ([`Incoming::into_stream`](crate::Incoming::into_stream)).
 ///
 /// It closes each direction by itself: `shutdown` ends what is sent, and reading ends when the far side has
 /// sent all. Dropped, its channel is closed.

@@ -260,6 +260,10 @@ impl Connection {
         }
     }
 
+    pub(crate) fn key_use(&self) -> f64 {
+        self.shared.key_use()
+    }
+
     pub(crate) fn negotiated(&self) -> Option<Negotiated> {
         self.shared.negotiated()
     }

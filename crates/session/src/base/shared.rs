@@ -103,6 +103,14 @@ impl Shared {
         self.keys_since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How much of what the keys may carry, or of their time, is used up.
+    pub(super) fn key_use(&self) -> f64 {
+        let of_time = self.rekey_interval.filter(|interval| !interval.is_zero()).map_or(0.0, |interval| {
+            (self.keys_since().elapsed().as_secs_f64() / interval.as_secs_f64()).min(1.0)
+        });
+        self.control.alarm_nears().max(of_time)
+    }
+
     /// Resolves when the keys in use are as old as they may get; once for each interval.
     pub(super) async fn keys_old(&self) {
         let Some(interval) = self.rekey_interval else { return std::future::pending().await };

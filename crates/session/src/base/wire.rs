@@ -51,6 +51,8 @@ pub(crate) struct WireControl {
     received: AtomicU64,
     sent: AtomicU64,
     /// The counts of either direction at which the keys in use have served long enough.
+    /// After how many bytes the alarm goes off, of those from now on.
+    alarm_bytes: AtomicU64,
     alarm_received: AtomicU64,
     alarm_sent: AtomicU64,
     alarm: Notify,
@@ -82,6 +84,7 @@ impl WireControl {
         Arc::new(Self {
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
+            alarm_bytes: AtomicU64::new(u64::MAX),
             alarm_received: AtomicU64::new(u64::MAX),
             alarm_sent: AtomicU64::new(u64::MAX),
             alarm: Notify::new(),
@@ -140,8 +143,21 @@ impl WireControl {
 
     /// Asks for an alarm once either direction has carried this many more bytes.
     pub(crate) fn set_alarm(&self, bytes: u64) {
+        self.alarm_bytes.store(bytes, Ordering::Relaxed);
         self.alarm_received.store(self.received().saturating_add(bytes), Ordering::Relaxed);
         self.alarm_sent.store(self.sent().saturating_add(bytes), Ordering::Relaxed);
+    }
+
+    /// How much of what it waits for was carried: from 0 to 1.
+    pub(crate) fn alarm_nears(&self) -> f64 {
+        let most = self.alarm_bytes.load(Ordering::Relaxed).max(1);
+        let left = |at: &AtomicU64, now: u64| match at.load(Ordering::Relaxed) {
+            // It went off.
+            u64::MAX if most < u64::MAX => 0,
+            at => at.saturating_sub(now).min(most),
+        };
+        let left = left(&self.alarm_received, self.received()).min(left(&self.alarm_sent, self.sent()));
+        1.0 - left as f64 / most as f64
     }
 
     /// Resolves when the alarm goes off.

@@ -48,6 +48,10 @@ impl Lease {
     pub(crate) fn set_ending(&mut self, ending: Ending) {
         self.ending = ending;
     }
+
+    pub(super) fn set_place(&mut self, place: Box<dyn Place>) {
+        self.place = Some(place);
+    }
 }
 
 impl Drop for Lease {

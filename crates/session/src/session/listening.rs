@@ -117,7 +117,7 @@ impl Session {
         let channel = self.inner.connection.accept(forwarded).await;
         self.inner.channels_opened.fetch_add(1, Ordering::Relaxed);
         let span = tracing::debug_span!(parent: &self.inner.span, "channel", number = channel.number());
-        Some((Lease::new(self.clone(), channel, Ending::Close, span), originator))
+        Some((Lease::new(self.clone(), channel, Ending::Close, None, span), originator))
     }
 
     /// Tells the server to listen no more, and waits for its answer.

@@ -32,7 +32,11 @@ impl Session {
         let mut place = places.take(purpose).await?;
         loop {
             let session = Self { inner: Arc::clone(&place.session().inner), places: None };
+            let ahead = if matches!(open, Open::Session) { place.opened_ahead() } else { None };
             let mut held = Some(place);
+            if let Some(lease) = ahead.and_then(|ahead| ahead.into_lease(ending.clone(), &mut held)) {
+                return Ok(lease);
+            }
             let error = match session.open_here(open.clone(), ending.clone(), &mut held).await {
                 Ok(lease) => return Ok(lease),
                 Err(error) => error,

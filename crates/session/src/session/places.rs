@@ -2,7 +2,7 @@
 
 use crate::BoxFuture;
 use crate::error::{Error, Result};
-use crate::session::Session;
+use crate::session::{OpenedAhead, Session};
 
 /// What a channel is for, as far as it concerns others on its connection.
 ///
@@ -40,6 +40,11 @@ pub trait Places: Send + Sync {
 pub trait Place: Send + Sync {
     /// The connection that it is on.
     fn session(&self) -> &Session;
+
+    /// A session channel that is there already, on this connection: it is used in place of a new one, if it is not gone.
+    fn opened_ahead(&mut self) -> Option<OpenedAhead> {
+        None
+    }
 
     /// The server opened the channel.
     fn opened(&mut self);

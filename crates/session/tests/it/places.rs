@@ -1,8 +1,9 @@
 //! Channels whose connection somebody else chooses, and places that are taken until the server has no channel in them.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use rustle_session::{BoxFuture, ChannelUse, Error, ErrorKind, Place, Places, Result, Session};
+use rustle_session::{BoxFuture, ChannelUse, Error, ErrorKind, OpenedAhead, Place, Places, Result, Session};
 use rustle_testserver::{Fault, Reply};
 use tokio::sync::watch;
 
@@ -143,14 +144,66 @@ async fn where_a_connection_is_gone_a_command_goes_over_another() {
 
 #[tokio::test]
 async fn a_place_is_taken_until_the_server_has_answered_an_open_that_nobody_waits_for_any_more() {
-    let server = server().fault(Fault::withhold_channel_open().nth(1)).start().await.unwrap();
+    let late = Fault::withhold_channel_open().for_time(Duration::from_secs(1)).nth(1);
+    let server = server().fault(late).start().await.unwrap();
     let session = login(&server).await;
     let chooser = Chooser::new(&[&session]);
     let handle = chooser.handle();
     drop_when_struck(&server, handle.line("sleep 1000").spawn()).await;
     assert_eq!(chooser.numbers(), (1, 0));
-    server.resume();
     chooser.all_free().await;
+    assert_eq!(server.record().channels_opened_total(), 1);
     drop((handle, chooser));
     close_and_check(session, server).await;
+}
+
+#[tokio::test]
+async fn a_channel_that_was_opened_ahead_is_used_unless_it_is_gone() {
+    let server = server().command("hello", Reply::stdout("hello\n")).start().await.unwrap();
+    let session = login(&server).await;
+    let ahead = Arc::new(Mutex::new(None));
+    let places = Ahead { session: session.clone(), ahead: Arc::clone(&ahead) };
+    let placed = session.with_places(Arc::new(places));
+    *ahead.lock().unwrap() = Some(session.open_ahead().await.unwrap());
+    for opened in [1, 2] {
+        assert_eq!(placed.output("hello").await.unwrap().stdout_text(), "hello\n");
+        assert_eq!(server.record().channels_opened_total(), opened);
+    }
+    // One whose connection is gone is no use, and no harm: the place says where else.
+    let gone = login(&server).await;
+    *ahead.lock().unwrap() = Some(gone.open_ahead().await.unwrap());
+    gone.close(Duration::from_secs(5)).await;
+    assert_eq!(placed.output("hello").await.unwrap().stdout_text(), "hello\n");
+    drop(placed);
+    close_and_check(session, server).await;
+}
+
+/// Has a channel for the next one, if there is one.
+struct Ahead {
+    session: Session,
+    ahead: Arc<Mutex<Option<OpenedAhead>>>,
+}
+
+impl Places for Ahead {
+    fn take(&self, _purpose: ChannelUse) -> BoxFuture<'_, Result<Box<dyn Place>>> {
+        let place: Box<dyn Place> =
+            Box::new(Self { session: self.session.clone(), ahead: Arc::clone(&self.ahead) });
+        Box::pin(std::future::ready(Ok(place)))
+    }
+}
+
+impl Place for Ahead {
+    fn session(&self) -> &Session {
+        &self.session
+    }
+
+    fn opened_ahead(&mut self) -> Option<OpenedAhead> {
+        self.ahead.lock().unwrap().take()
+    }
+
+    fn opened(&mut self) {}
+
+    fn another(self: Box<Self>, error: Error) -> BoxFuture<'static, Result<Box<dyn Place>>> {
+        Box::pin(std::future::ready(Err(error)))
+    }
 }

@@ -11,6 +11,9 @@ async fn keys_are_renewed_after_so_many_bytes_either_way() {
     let server = server().start().await.unwrap();
     let options = TransportOptions::builder().rekey_bytes(Some(100_000)).build().unwrap();
     let session = login_with(&server, options).await;
+    assert!(session.key_use() < 0.5, "{}", session.key_use());
+    assert!(session.output(format!("echo {}", "x".repeat(60_000))).await.unwrap().status.success());
+    assert!(session.stats().rekeys > 0 || session.key_use() > 0.5, "{}", session.key_use());
     for _ in 0..3 {
         let rekeys = session.stats().rekeys;
         let text = "x".repeat(300_000);
@@ -35,6 +38,7 @@ async fn keys_are_renewed_after_so_long() {
     let session = login_in_memory(&server, options).await;
     tokio::time::sleep(Duration::from_secs(3590)).await;
     assert_eq!(session.stats().rekeys, 0);
+    assert!((0.99..1.0).contains(&session.key_use()), "{}", session.key_use());
     for count in 1..4 {
         tokio::time::sleep(hour).await;
         assert_eq!(session.stats().rekeys, count);

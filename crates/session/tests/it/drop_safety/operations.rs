@@ -205,6 +205,22 @@ pub(super) fn on_session() -> Vec<Operation> {
             Box::pin(stage.session().closed().map(|_| Ok(())))
         })
         .after(After::Nothing),
+        Operation::new("Session::lost", Needs::Session, (1, 3), |stage| {
+            let _ = stage.session().close(Duration::from_secs(5)).now_or_never();
+            Box::pin(stage.session().lost().map(|_| Ok(())))
+        })
+        .after(After::Nothing),
+        Operation::new("Session::open_ahead", Needs::Session, (1, 5), |stage| {
+            finish(stage.session().open_ahead())
+        }),
+        Operation::new("OpenedAhead::ended", Needs::Session, (2, 6), |stage| {
+            let session = stage.session().clone();
+            Box::pin(async move {
+                let ahead = session.open_ahead().await.map_err(|error| error.to_string())?;
+                let _ = tokio::time::timeout(Duration::from_secs(1), ahead.ended()).await;
+                Ok(())
+            })
+        }),
         Operation::new("Command::spawn", Needs::Session, (2, 10), |stage| {
             finish(stage.session().line("sleep 1000").spawn())
         }),
