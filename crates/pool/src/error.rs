@@ -3,6 +3,8 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+use crate::show::ConnectionId;
+
 /// Why a pool did not do what was asked of it.
 ///
 /// ```
@@ -44,6 +46,16 @@ pub enum ErrorKind {
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self(Box::new(Inner { kind, message: message.into(), hint: Some(hint.into()), source: None }))
+    }
+
+    pub(crate) fn unknown_connection(id: ConnectionId) -> Self {
+        let message = format!("no connection has the id {id}");
+        Self::new(ErrorKind::UnknownConnection, message, "connect gives ids, and list shows them")
+    }
+
+    pub(crate) fn shut_down() -> Self {
+        let hint = "nothing new begins on it: make another pool";
+        Self::new(ErrorKind::ShutDown, "the pool is shut down", hint)
     }
 
     pub(crate) fn of_session(error: rustle_session::Error) -> Self {

@@ -16,12 +16,19 @@
 
 mod driver;
 mod error;
+mod events;
+mod hosts;
 mod line;
 mod options;
 mod policy;
 mod pool;
 mod registry;
+mod show;
 
 pub use crate::error::{Error, ErrorKind, Result};
+pub use crate::events::{Change, Event, Events};
 pub use crate::options::PoolBuilder;
 pub use crate::pool::Pool;
+pub use crate::show::{
+    Algorithms, Connection, ConnectionId, HostStats, Logins, Places, Stats, Status, Times, Transport,
+};

@@ -4,27 +4,76 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use rustle_session::{BoxFuture, ChannelUse, Error, ErrorKind, Place, Places, Session};
+use rustle_session::{BoxFuture, ChannelUse, Error, ErrorKind, OpenedAhead, Place, Places, Session};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use crate::policy::event::{ConnectionId, Lane, Refusal, WaiterId};
+use crate::policy::event::{ConnectionId, HostId, Lane, Refusal, WaiterId};
 use crate::registry::Known;
+use crate::show::{Connection, Stats};
 
 /// What the pool's task is told.
 pub(crate) enum Message {
     /// Somebody wants a place.
-    Acquire { waiter: WaiterId, host: Arc<Known>, lane: Lane, deadline: Instant, answer: Answer },
+    Acquire {
+        waiter: WaiterId,
+        host: Arc<Known>,
+        lane: Lane,
+        deadline: Instant,
+        answer: Answer,
+    },
     /// Nobody waits for it any more.
-    Cancel { waiter: WaiterId },
+    Cancel {
+        waiter: WaiterId,
+    },
     /// There is a channel in the place.
-    Opened { waiter: WaiterId, connection: ConnectionId },
+    Opened {
+        waiter: WaiterId,
+        connection: ConnectionId,
+    },
     /// Nothing is in the place any more.
-    Released { waiter: WaiterId, connection: ConnectionId },
+    Released {
+        waiter: WaiterId,
+        connection: ConnectionId,
+    },
     /// The server refused the channel, or the connection is gone (`None`): another place is wanted.
-    Again { waiter: WaiterId, connection: ConnectionId, refusal: Option<Refusal>, answer: Answer },
+    Again {
+        waiter: WaiterId,
+        connection: ConnectionId,
+        refusal: Option<Refusal>,
+        answer: Answer,
+    },
     /// Nothing new begins, and what is open has until then.
-    Shutdown { by: Instant, done: oneshot::Sender<()> },
+    Shutdown {
+        by: Instant,
+        done: oneshot::Sender<()>,
+    },
+    /// How it stands with a host.
+    Show {
+        host: HostId,
+        answer: oneshot::Sender<Option<Connection>>,
+    },
+    ShowAll {
+        answer: oneshot::Sender<Vec<Connection>>,
+    },
+    Stats {
+        answer: oneshot::Sender<Stats>,
+    },
+    /// Whether a host's connections are there.
+    Check {
+        host: HostId,
+        answer: oneshot::Sender<Result<Duration, Error>>,
+    },
+    /// A host's connections end; what is on them has until then.
+    Disconnect {
+        host: HostId,
+        by: Instant,
+        done: oneshot::Sender<()>,
+    },
+    RetireIdle {
+        answer: oneshot::Sender<usize>,
+    },
+    NetworkChanged,
 }
 
 /// Where a place goes, or the reason why there is none.
@@ -71,11 +120,25 @@ impl Line {
         lane: Lane,
         patience: Duration,
     ) -> Result<Taken, Error> {
-        let waiter = WaiterId(self.waiters.fetch_add(1, Ordering::Relaxed));
-        let deadline = Instant::now() + patience;
+        let (waiter, deadline) = (self.next_waiter(), Instant::now() + patience);
         let (answer, answered) = oneshot::channel();
         self.send(Message::Acquire { waiter, host: Arc::clone(host), lane, deadline, answer });
         self.answered(waiter, answered).await
+    }
+
+    /// One that nobody ever was.
+    pub(crate) fn next_waiter(&self) -> WaiterId {
+        WaiterId(self.waiters.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Asks it something; `None` once the pool is gone.
+    ///
+    /// # Cancel safety
+    /// Dropped, it is done all the same, and nobody hears of it.
+    pub(crate) async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Option<T> {
+        let (answer, answered) = oneshot::channel();
+        self.send(message(answer));
+        answered.await.ok()
     }
 
     /// Tells it; once the pool is gone nobody listens, and nothing is left to be told.
@@ -113,6 +176,7 @@ pub(crate) struct Taken {
     connection: ConnectionId,
     lane: Lane,
     session: Session,
+    ahead: Option<OpenedAhead>,
     /// Whether it is given back by the one who wants another.
     is_given_back: bool,
 }
@@ -124,15 +188,20 @@ impl Taken {
         connection: ConnectionId,
         lane: Lane,
         session: Session,
+        ahead: Option<OpenedAhead>,
     ) -> Self {
         // Nothing is taken where no channel is wanted.
-        Self { line, waiter, connection, lane, session, is_given_back: lane == Lane::Bare }
+        Self { line, waiter, connection, lane, session, ahead, is_given_back: lane == Lane::Bare }
     }
 }
 
 impl Place for Taken {
     fn session(&self) -> &Session {
         &self.session
+    }
+
+    fn opened_ahead(&mut self) -> Option<OpenedAhead> {
+        self.ahead.take()
     }
 
     fn opened(&mut self) {

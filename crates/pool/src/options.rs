@@ -3,8 +3,11 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use tokio::sync::broadcast;
+
 use crate::driver;
 use crate::error::{Error, ErrorKind, Result};
+use crate::events;
 use crate::policy::limits::Limits;
 use crate::pool::Pool;
 
@@ -28,9 +31,22 @@ use crate::pool::Pool;
 #[must_use = "nothing begins until it is built"]
 pub struct PoolBuilder {
     limits: Limits,
+    care: Care,
     patience: Duration,
     names: Names,
 }
+
+/// How connections that are there are looked after.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Care {
+    /// Each is looked at once in so long.
+    pub(crate) probe_every: Duration,
+    /// One that is older is replaced.
+    pub(crate) max_age: Option<Duration>,
+}
+
+/// A loss is seen within a minute, and a thousand idle connections cost thirty packets a second.
+const PROBE_EVERY: Duration = Duration::from_secs(30);
 
 /// Which names a pool takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +62,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 impl PoolBuilder {
     pub(crate) fn new() -> Self {
-        Self { limits: Limits::default(), patience: PATIENCE, names: Names::Any }
+        let care = Care { probe_every: PROBE_EVERY, max_age: None };
+        Self { limits: Limits::default(), care, patience: PATIENCE, names: Names::Any }
     }
 
     /// Connections in all, those that are being made and closed counted; 1024 unless set. Each takes a socket: a process
@@ -96,6 +113,28 @@ impl PoolBuilder {
         self
     }
 
+    /// Opens a session ahead on each connection that short work goes over, so that a command starts in one round trip and
+    /// not in two. It takes one of the server's places there (`MaxSessions`); not done unless set.
+    pub fn warm(mut self) -> Self {
+        self.limits.warm = true;
+        self
+    }
+
+    /// How often a connection is looked at: one from which nothing has come since is asked for a sign of life
+    /// (`keepalive@openssh.com`, which starts nothing at the server); 30 s unless set, 1 s at least. A server that takes
+    /// longer than 5 s to answer is late, and gone after 25 s more.
+    pub fn probe_every(mut self, time: Duration) -> Self {
+        self.care.probe_every = time.max(Duration::from_secs(1));
+        self
+    }
+
+    /// Connections older than this take nothing new, and end when nothing is on them; not set, they may be of any age. The
+    /// same is done with one whose keys are to be renewed soon, for which it would stand still.
+    pub fn max_age(mut self, age: Duration) -> Self {
+        self.care.max_age = Some(age);
+        self
+    }
+
     /// Takes only names that were [registered](Pool::register). Any other that ssh would take is taken unless this is set.
     pub fn only_registered(mut self) -> Self {
         self.names = Names::Registered;
@@ -121,6 +160,8 @@ impl PoolBuilder {
             let message = format!("no {name} at all are allowed");
             return Err(Error::new(ErrorKind::Configuration, message, "allow at least one"));
         }
-        Ok(Pool::new(driver::start(self.limits), self.patience, self.names))
+        let (changes, _nobody_yet) = broadcast::channel(events::KEPT);
+        let line = driver::start(self.limits, self.care, changes.clone());
+        Ok(Pool::new(line, changes.downgrade(), self.patience, self.names))
     }
 }

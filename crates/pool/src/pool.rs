@@ -4,16 +4,20 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rustle_session::{HostSettings, HostSetup, Place as _, Session};
-use tokio::sync::oneshot;
+use futures_util::Stream;
+use futures_util::stream::FuturesUnordered;
+use rustle_session::{BoxFuture, HostSettings, HostSetup, Place as _, Session};
+use tokio::sync::{broadcast, oneshot};
 use tokio::time::Instant;
 
 use crate::driver;
 use crate::error::{Error, ErrorKind, Result};
+use crate::events::{Change, Events};
 use crate::line::{Line, Message, OfHost};
 use crate::options::{Names, PoolBuilder};
-use crate::policy::event::Lane;
+use crate::policy::event::{HostId, Lane};
 use crate::registry::{Known, Registry};
+use crate::show::{Connection, ConnectionId, Stats};
 
 /// Connections to many hosts, made when they are needed and shared by all who need them.
 ///
@@ -39,6 +43,7 @@ pub struct Pool {
 
 struct Inner {
     line: Line,
+    changes: broadcast::WeakSender<Change>,
     registry: Mutex<Registry>,
     patience: Duration,
     names: Names,
@@ -50,8 +55,13 @@ impl Pool {
         PoolBuilder::new()
     }
 
-    pub(crate) fn new(line: Line, patience: Duration, names: Names) -> Self {
-        Self { inner: Arc::new(Inner { line, registry: Mutex::default(), patience, names }) }
+    pub(crate) fn new(
+        line: Line,
+        changes: broadcast::WeakSender<Change>,
+        patience: Duration,
+        names: Names,
+    ) -> Self {
+        Self { inner: Arc::new(Inner { line, changes, registry: Mutex::default(), patience, names }) }
     }
 
     /// Gives a host a name of its own, and says how it is reached and logged in to. What had the name before is another host
@@ -71,10 +81,145 @@ impl Pool {
     /// Dropped, a login that nobody else waits for becomes an idle connection.
     pub async fn get(&self, name: &str) -> Result<Session> {
         let host = self.known(name).await?;
-        let patience = self.inner.patience;
-        let taken = self.inner.line.acquire(&host, Lane::Bare, patience).await.map_err(Error::of_session)?;
-        let line = self.inner.line.clone();
-        Ok(taken.session().with_places(Arc::new(OfHost { line, host, patience })))
+        self.session_of(host).await
+    }
+
+    /// Sees that there is a connection to the host, and says what it is called in other calls.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    ///
+    /// # Cancel safety
+    /// As [`get`](Self::get).
+    pub async fn connect(&self, name: &str) -> Result<ConnectionId> {
+        let host = self.known(name).await?;
+        let id = ConnectionId(host.id.0);
+        self.session_of(host).await.map(|_session| id)
+    }
+
+    /// Connects to all of them at once, as far as the limits of the pool allow, and gives what became of each, in order of
+    /// arrival.
+    ///
+    /// ```no_run
+    /// # async fn example(pool: rustle_pool::Pool) {
+    /// use futures_util::StreamExt;
+    ///
+    /// let mut connected = pool.connect_all(["web-1", "web-2", "db-1"]);
+    /// while let Some((name, outcome)) = connected.next().await {
+    ///     match outcome {
+    ///         Ok(id) => println!("{name} is connection {id}"),
+    ///         Err(error) => eprintln!("{name}: {error}"),
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// # Cancel safety
+    /// Dropped, a login that is under way and that nobody else waits for becomes an idle connection.
+    pub fn connect_all<N: Into<String>>(
+        &self,
+        names: impl IntoIterator<Item = N>,
+    ) -> impl Stream<Item = (String, Result<ConnectionId>)> + Send + Unpin + 'static {
+        let connecting = names.into_iter().map(|name| {
+            let (pool, name) = (self.clone(), name.into());
+            let connecting: BoxFuture<'static, _> = Box::pin(async move {
+                let outcome = pool.connect(&name).await;
+                (name, outcome)
+            });
+            connecting
+        });
+        connecting.collect::<FuturesUnordered<_>>()
+    }
+
+    /// A session with the host of a connection: see [`get`](Self::get).
+    ///
+    /// # Errors
+    /// [`ErrorKind::UnknownConnection`]; else as [`get`](Self::get).
+    ///
+    /// # Cancel safety
+    /// As [`get`](Self::get).
+    pub async fn session(&self, id: ConnectionId) -> Result<Session> {
+        let host = self.host_of(id)?;
+        self.session_of(host).await
+    }
+
+    /// How it stands with a host.
+    ///
+    /// # Errors
+    /// [`ErrorKind::UnknownConnection`], [`ErrorKind::ShutDown`].
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn show(&self, id: ConnectionId) -> Result<Connection> {
+        let host = self.host_of(id)?.id;
+        let shown = self.inner.line.ask(|answer| Message::Show { host, answer }).await;
+        // Nobody has asked for a host that was registered.
+        shown.ok_or_else(Error::shut_down)?.ok_or_else(|| Error::unknown_connection(id))
+    }
+
+    /// How it stands with all hosts that anybody ever asked for, in the order in which they were known. None once the pool is
+    /// shut down.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn list(&self) -> Vec<Connection> {
+        self.inner.line.ask(|answer| Message::ShowAll { answer }).await.unwrap_or_default()
+    }
+
+    /// What the pool has done, and is doing. All zeros once it is shut down.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn stats(&self) -> Stats {
+        self.inner.line.ask(|answer| Message::Stats { answer }).await.unwrap_or_default()
+    }
+
+    /// Changes of how it stands with hosts, from now on.
+    #[must_use]
+    pub fn events(&self) -> Events {
+        Events::new(self.inner.changes.upgrade().map(|changes| changes.subscribe()))
+    }
+
+    /// Asks the host's server for a sign of life, over each connection to it, and says how long the slowest took. Nothing is
+    /// started at the server. One that does not answer within 5 s is ended.
+    ///
+    /// # Errors
+    /// [`ErrorKind::UnknownConnection`]; [`ErrorKind::Session`] where there is no connection, or one that is gone.
+    ///
+    /// # Cancel safety
+    /// Dropped, it is asked all the same.
+    pub async fn check(&self, id: ConnectionId) -> Result<Duration> {
+        let host = self.host_of(id)?.id;
+        let checked = self.inner.line.ask(|answer| Message::Check { host, answer }).await;
+        checked.ok_or_else(Error::shut_down)?.map_err(Error::of_session)
+    }
+
+    /// Ends all connections to a host: nothing new goes on them, and what is open has so long to end by itself. Resolves when
+    /// they are gone. Whoever asks for the host from now on has another.
+    ///
+    /// # Errors
+    /// [`ErrorKind::UnknownConnection`]. There need not be a connection.
+    ///
+    /// # Cancel safety
+    /// Dropped, they end all the same.
+    pub async fn disconnect(&self, id: ConnectionId, grace: Duration) -> Result<()> {
+        let host = self.host_of(id)?.id;
+        let by = Instant::now() + grace;
+        self.inner.line.ask(|done| Message::Disconnect { host, by, done }).await.ok_or_else(Error::shut_down)
+    }
+
+    /// Ends the connections that nobody uses, whatever their persist time, and says how many there were.
+    ///
+    /// # Cancel safety
+    /// Dropped, they end all the same.
+    pub async fn retire_idle(&self) -> usize {
+        self.inner.line.ask(|answer| Message::RetireIdle { answer }).await.unwrap_or_default()
+    }
+
+    /// The machine's network is another one: all connections are asked for a sign of life at once, those that give none within
+    /// 5 s are ended, and what waited to be tried again is tried now.
+    pub fn network_changed(&self) {
+        self.inner.line.send(Message::NetworkChanged);
     }
 
     /// Ends all: nothing new begins, and what is open has so long to end by itself. Resolves when nothing is left.
@@ -101,6 +246,17 @@ impl Pool {
         }
         let (settings, setup) = driver::resolve(HostSetup::builder(name)).await.map_err(Error::of_session)?;
         Ok(self.registry().resolved(name, identity(&settings), setup))
+    }
+
+    async fn session_of(&self, host: Arc<Known>) -> Result<Session> {
+        let patience = self.inner.patience;
+        let taken = self.inner.line.acquire(&host, Lane::Bare, patience).await.map_err(Error::of_session)?;
+        let line = self.inner.line.clone();
+        Ok(taken.session().with_places(Arc::new(OfHost { line, host, patience })))
+    }
+
+    fn host_of(&self, id: ConnectionId) -> Result<Arc<Known>> {
+        self.registry().numbered(HostId(id.0)).ok_or_else(|| Error::unknown_connection(id))
     }
 
     fn registry(&self) -> MutexGuard<'_, Registry> {

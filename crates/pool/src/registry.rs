@@ -21,13 +21,19 @@ pub(crate) struct Registry {
     names: HashMap<String, Arc<Known>>,
     /// Those that were resolved, by all their settings.
     settings: HashMap<String, Arc<Known>>,
-    next: u64,
+    /// All of them, by their numbers.
+    all: Vec<Arc<Known>>,
 }
 
 impl Registry {
     /// The host of a registered name.
     pub(crate) fn named(&self, name: &str) -> Option<Arc<Known>> {
         self.names.get(name).cloned()
+    }
+
+    /// The host with this number.
+    pub(crate) fn numbered(&self, id: HostId) -> Option<Arc<Known>> {
+        self.all.get(usize::try_from(id.0).ok()?).cloned()
     }
 
     /// Registers a name. A connection that was made by what it meant before is not used for it any more.
@@ -48,8 +54,8 @@ impl Registry {
     }
 
     fn known(&mut self, name: &str, setup: HostSetup) -> Arc<Known> {
-        let id = HostId(self.next);
-        self.next += 1;
-        Arc::new(Known { id, name: name.to_owned(), setup })
+        let known = Arc::new(Known { id: HostId(self.all.len() as u64), name: name.to_owned(), setup });
+        self.all.push(Arc::clone(&known));
+        known
     }
 }

@@ -35,7 +35,7 @@ impl Lane {
     }
 
     /// Whether the server's limit of sessions is for it.
-    pub(super) fn is_session(self) -> bool {
+    pub(crate) fn is_session(self) -> bool {
         matches!(self, Self::Shared | Self::Isolated)
     }
 }

@@ -6,6 +6,11 @@ use super::event::{ConnectionId, HostId, Logins, Missing};
 use super::host::Host;
 
 impl Policy {
+    /// Whether something new may go on the connection.
+    pub(crate) fn takes_more(&self, id: ConnectionId) -> bool {
+        self.connections.get(&id).is_some_and(|connection| connection.state == State::Ready)
+    }
+
     pub(super) fn most_connections(&self) -> usize {
         self.shortage.map_or(self.limits.connections, |learned| learned.limit.min(self.limits.connections))
     }

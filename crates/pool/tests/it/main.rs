@@ -7,7 +7,10 @@
     reason = "a test says what it expects by failing there"
 )]
 
+mod health;
 mod limits;
 mod sharing;
+mod shown;
 mod support;
 mod trouble;
+mod warm;

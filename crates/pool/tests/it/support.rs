@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rustle_pool::Pool;
+use rustle_pool::{Event, Events, Pool, Status};
 use rustle_session::{AgentSource, HostSetup, HostSetupBuilder, SecretString};
 use rustle_testserver::{Builder, Record, TestServer, User};
 
@@ -52,4 +52,44 @@ pub(crate) async fn shut_down_and_check(pool: Pool, server: TestServer) {
     })
     .await;
     server.stop().await.unwrap();
+}
+
+/// Runs this by a clock that goes a hundred times faster than the machine's.
+pub(crate) async fn in_fast_motion<F: Future>(slow: F) -> F::Output {
+    let clock = async {
+        loop {
+            // As long as a thread is blocked, a paused clock does not go by itself.
+            let passed = tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_millis(2)));
+            passed.await.unwrap();
+            tokio::time::advance(Duration::from_millis(200)).await;
+        }
+    };
+    tokio::time::pause();
+    let output = tokio::select! {
+        biased;
+        output = slow => output,
+        () = clock => unreachable!("it goes for ever"),
+    };
+    tokio::time::resume();
+    output
+}
+
+/// The changes until this one, which is waited for.
+pub(crate) async fn changes_until(events: &mut Events, last: impl Fn(&Status) -> bool) -> Vec<Status> {
+    let mut seen = Vec::new();
+    let seeing = async {
+        loop {
+            match events.next().await {
+                Some(Event::Changed(change)) => {
+                    seen.push(change.status);
+                    if seen.last().is_some_and(&last) {
+                        return;
+                    }
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(600), seeing).await.unwrap_or_else(|_| panic!("never came"));
+    seen
 }

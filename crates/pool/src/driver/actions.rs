@@ -1,0 +1,143 @@
+//! What the policy wants done.
+
+use std::time::Duration;
+
+use rustle_session::{Error, OpenedAhead};
+use tokio_util::sync::CancellationToken;
+
+use super::{Done, Driver};
+use crate::line::{Answer, Taken};
+use crate::policy::event::{Action, Closing, ConnectionId, HostId, How, Lane, WaiterId};
+
+/// What a goodbye to a server may take: nothing is on the connection any more.
+const GOODBYE: Duration = Duration::from_secs(3);
+
+/// What the opening of a session ahead may take: longer than the longest round trip.
+const WARMED_WITHIN: Duration = Duration::from_secs(10);
+
+/// One who waits, or has a place.
+pub(super) struct Waiter {
+    pub(super) lane: Lane,
+    pub(super) host: HostId,
+    /// Nobody, where the task wants the connection itself.
+    pub(super) answer: Option<Answer>,
+    /// What the policy gave before it was asked for again.
+    pub(super) early: Option<Result<Taken, Error>>,
+    /// Whether it is counted among those who wait.
+    pub(super) waits: bool,
+}
+
+impl Driver {
+    pub(super) fn act(&mut self, action: Action) {
+        match action {
+            Action::Dial { connection, host, attempt } => self.dial(connection, host, attempt),
+            Action::Abandon { connection } => self.hosts.abandon(connection),
+            Action::Grant { waiter, connection, how, is_warm } => {
+                self.grant(waiter, connection, how, is_warm);
+            }
+            Action::Reject { waiter, why } => {
+                let Some(known) = self.waiters.get(&waiter) else { return };
+                let error = self.reasons.rejection(self.hosts.name(known.host), why);
+                self.answer(waiter, Err(error));
+            }
+            Action::Warm { connection } => self.warm(connection),
+            Action::Close { connection, why } => self.close(connection, why),
+            Action::Cut { connection } => {
+                if let Some(session) = self.hosts.ending(connection) {
+                    session.abort();
+                }
+            }
+            Action::Probe { connection } => self.probe_now(connection),
+            Action::Retry { host, after, at } => {
+                let wait = at.saturating_duration_since(tokio::time::Instant::now().into_std());
+                let name = self.hosts.name(host);
+                tracing::debug!(host = name, after = after.0, ?wait, "another attempt comes");
+            }
+            Action::Stopped => self.is_stopped = true,
+        }
+    }
+
+    fn dial(&mut self, connection: ConnectionId, host: HostId, attempt: u32) {
+        let given_up = self.hosts.dialing(connection, host, attempt);
+        let Some((name, setup)) = self.hosts.setup(host) else { return };
+        tracing::debug!(host = name, connection = connection.0, attempt, "connecting");
+        self.begin(async move {
+            tokio::select! {
+                dialed = setup.connect() => Done::Dialed(connection, dialed),
+                () = given_up.cancelled() => Done::Abandoned(connection),
+            }
+        });
+    }
+
+    fn grant(&mut self, waiter: WaiterId, connection: ConnectionId, how: How, is_warm: bool) {
+        let Some(known) = self.waiters.get(&waiter) else { return };
+        let (host, lane) = (known.host, known.lane);
+        self.hosts.granted(host, how, is_warm);
+        let ahead = if is_warm { self.hosts.take_warm(connection) } else { None };
+        let (Some(line), Some(session)) = (self.line.upgrade(), self.hosts.session(connection)) else {
+            return;
+        };
+        let taken = Taken::new(line, waiter, connection, lane, session.clone(), ahead);
+        self.answer(waiter, Ok(taken));
+    }
+
+    fn answer(&mut self, waiter: WaiterId, answer: Result<Taken, Error>) {
+        let Some(known) = self.waiters.get_mut(&waiter) else { return };
+        let is_last = answer.is_err() || known.lane == Lane::Bare;
+        if std::mem::take(&mut known.waits) {
+            self.hosts.waits_no_more(known.host);
+        }
+        match known.answer.take() {
+            Some(waits) => {
+                // Dropped on its way, a place is given back.
+                let _ = waits.send(answer);
+            }
+            // Wanted by the task itself.
+            None if known.lane == Lane::Bare => {}
+            None => {
+                known.early = Some(answer);
+                return;
+            }
+        }
+        if is_last {
+            self.forget(waiter);
+        }
+    }
+
+    fn close(&mut self, connection: ConnectionId, why: Closing) {
+        self.retired += usize::from(why == Closing::Retired);
+        // It ends with its connection, and would keep the server from saying goodbye.
+        drop(self.hosts.take_warm(connection));
+        let Some(session) = self.hosts.ending(connection).cloned() else { return };
+        tracing::debug!(target = session.target(), connection = connection.0, ?why, "closing");
+        self.begin(async move {
+            session.close(GOODBYE).await;
+            Done::Nothing
+        });
+    }
+
+    /// Opens a session ahead.
+    fn warm(&mut self, connection: ConnectionId) {
+        let Some(session) = self.hosts.session(connection).cloned() else { return };
+        self.begin(async move {
+            let opened = tokio::time::timeout(WARMED_WITHIN, session.open_ahead()).await;
+            let late = |_| Error::no_place("no session was opened in time", "try again");
+            Done::Warmed(connection, opened.unwrap_or_else(|elapsed| Err(late(elapsed))))
+        });
+    }
+
+    /// It is there; whoever wants one next gets it, unless the server ends it before.
+    pub(super) fn warmed(&mut self, connection: ConnectionId, ahead: OpenedAhead) {
+        let (ended, taken) = (ahead.ended(), CancellationToken::new());
+        if !self.hosts.keep_warm(connection, ahead, taken.clone().drop_guard()) {
+            return;
+        }
+        self.begin(async move {
+            tokio::select! {
+                () = ended => Done::Cooled(connection),
+                () = taken.cancelled() => Done::Nothing,
+            }
+        });
+        self.tell(crate::policy::event::Event::Warmed { connection });
+    }
+}

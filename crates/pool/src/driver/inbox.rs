@@ -1,0 +1,133 @@
+//! What the task is told by those who use the pool.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::Driver;
+use super::actions::Waiter;
+use crate::line::{Answer, Message, shut_down};
+use crate::policy::event::{ConnectionId, Event, HostId, Lane, Logins, Refusal, WaiterId};
+
+impl Driver {
+    pub(super) fn hear(&mut self, message: Message) {
+        match message {
+            Message::Acquire { waiter, host, lane, deadline, answer } => {
+                let id = host.id;
+                self.hosts.meet(&host);
+                drop::<Arc<_>>(host);
+                self.acquire(waiter, id, lane, deadline, Some(answer));
+            }
+            Message::Cancel { waiter } => {
+                self.tell(Event::Cancel { waiter });
+                // A place that is under way comes back, and is told of then.
+                self.forget(waiter);
+            }
+            Message::Opened { waiter, connection } => {
+                if let Some(known) = self.waiters.get(&waiter) {
+                    self.hosts.used(known.host, known.lane.is_session());
+                }
+                self.tell(Event::Opened { waiter, connection });
+            }
+            Message::Released { waiter, connection } => {
+                if let Some(known) = self.waiters.get(&waiter) {
+                    self.hosts.used(known.host, false);
+                }
+                self.tell(Event::Released { waiter, connection });
+                // Where the place was lost with its connection, its owner may stand in line again without knowing.
+                self.tell(Event::Cancel { waiter });
+                self.forget(waiter);
+            }
+            Message::Again { waiter, connection, refusal, answer } => {
+                let Some(known) = self.waiters.get_mut(&waiter) else {
+                    let _ = answer.send(Err(shut_down()));
+                    return;
+                };
+                if refusal == Some(Refusal::Limit) {
+                    self.hosts.refused(known.host);
+                }
+                match known.early.take() {
+                    Some(early) => {
+                        let _ = answer.send(early);
+                    }
+                    None => {
+                        known.answer = Some(answer);
+                        self.hosts.waits(known.host);
+                        known.waits = true;
+                        // Of a connection that is gone the policy hears by its loss, and gives another place by itself.
+                        if let Some(refusal) = refusal {
+                            self.tell(Event::Refused { waiter, connection, refusal });
+                        }
+                    }
+                }
+            }
+            Message::Shutdown { by, done } => {
+                self.ends.push(done);
+                self.shut_down(by);
+            }
+            Message::Show { host, answer } => {
+                let _ = answer.send(self.hosts.show(host));
+            }
+            Message::ShowAll { answer } => {
+                let _ = answer.send(self.hosts.show_all());
+            }
+            Message::Stats { answer } => {
+                let _ = answer.send(self.hosts.stats());
+            }
+            Message::Check { host, answer } => self.check(host, answer),
+            Message::Disconnect { host, by, done } => self.disconnect(host, by, done),
+            Message::RetireIdle { answer } => {
+                let before = self.retired;
+                self.tell(Event::RetireIdle);
+                let _ = answer.send(self.retired - before);
+            }
+            Message::NetworkChanged => self.tell(Event::NetworkChanged),
+        }
+    }
+
+    /// Somebody waits for a place; nobody does but this task itself where there is no one to answer to.
+    pub(super) fn acquire(
+        &mut self,
+        waiter: WaiterId,
+        host: HostId,
+        lane: Lane,
+        deadline: Instant,
+        answer: Option<Answer>,
+    ) {
+        self.waiters.insert(waiter, Waiter { lane, host, answer, early: None, waits: true });
+        self.hosts.waits(host);
+        let deadline = deadline.into_std();
+        self.tell(Event::Acquire { waiter, host, lane, logins: Logins::Unknown, deadline });
+    }
+
+    /// Nobody knows of it any more.
+    pub(super) fn forget(&mut self, waiter: WaiterId) {
+        if let Some(known) = self.waiters.remove(&waiter)
+            && known.waits
+        {
+            self.hosts.waits_no_more(known.host);
+        }
+    }
+
+    /// Ends all connections to a host.
+    fn disconnect(&mut self, host: HostId, by: Instant, done: oneshot::Sender<()>) {
+        let connections = self.hosts.transports(host);
+        if connections.is_empty() {
+            let _ = done.send(());
+            return;
+        }
+        self.lasts.push((connections.clone(), done));
+        for connection in connections {
+            self.tell(Event::Disconnect { connection, by: by.into_std() });
+            self.see_whether_it_ends(connection);
+        }
+    }
+
+    /// What takes nothing new is shown as that, and its end is no loss.
+    pub(super) fn see_whether_it_ends(&mut self, connection: ConnectionId) {
+        if !self.policy.takes_more(connection) {
+            let _ = self.hosts.ending(connection);
+        }
+    }
+}

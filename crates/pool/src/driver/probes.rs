@@ -1,0 +1,196 @@
+//! Whether servers are still there: who is asked when, and what follows.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use rustle_session::{BoxFuture, Error};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout};
+
+use super::{Done, Driver};
+use crate::options::Care;
+use crate::policy::event::{ConnectionId, Event, HostId};
+
+/// A server that takes longer than this to answer is late: nothing new goes there while there is another connection.
+const LATE: Duration = Duration::from_secs(5);
+
+/// One that takes longer than this after that is gone.
+const GONE: Duration = Duration::from_secs(25);
+
+/// Keys that are so far used up are renewed soon, for which a connection stands still.
+const WORN: f64 = 0.9;
+
+/// When each connection is looked at.
+pub(super) struct Probes {
+    care: Care,
+    due: BTreeSet<(Instant, ConnectionId)>,
+    watched: HashMap<ConnectionId, Watched>,
+}
+
+struct Watched {
+    due: Instant,
+    since: Instant,
+    /// What had come from the server when it was looked at last.
+    received: u64,
+    is_worn: bool,
+}
+
+/// A question, and what came of it.
+pub(super) struct Probe {
+    connection: ConnectionId,
+    outcome: Outcome,
+}
+
+enum Outcome {
+    Answered,
+    /// Not yet; this is the rest of the wait.
+    Late(BoxFuture<'static, bool>),
+    Silent,
+}
+
+impl Probes {
+    pub(super) fn new(care: Care) -> Self {
+        Self { care, due: BTreeSet::new(), watched: HashMap::new() }
+    }
+
+    pub(super) fn begin(&mut self, connection: ConnectionId) {
+        let now = Instant::now();
+        let due = now + self.care.probe_every;
+        self.due.insert((due, connection));
+        self.watched.insert(connection, Watched { due, since: now, received: 0, is_worn: false });
+    }
+
+    pub(super) fn end(&mut self, connection: ConnectionId) {
+        if let Some(watched) = self.watched.remove(&connection) {
+            self.due.remove(&(watched.due, connection));
+        }
+    }
+
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.due.first().map(|(due, _)| *due)
+    }
+
+    /// One whose time has come; the next time is set.
+    fn pop(&mut self, now: Instant) -> Option<ConnectionId> {
+        let (due, connection) = *self.due.first().filter(|(due, _)| *due <= now)?;
+        self.due.remove(&(due, connection));
+        let watched = self.watched.get_mut(&connection)?;
+        watched.due = now + self.care.probe_every;
+        self.due.insert((watched.due, connection));
+        Some(connection)
+    }
+
+    /// Whether it has to be asked: what has come from it since answers as well.
+    fn is_silent(&mut self, connection: ConnectionId, received: u64) -> bool {
+        let Some(watched) = self.watched.get_mut(&connection) else { return false };
+        std::mem::replace(&mut watched.received, received) == received
+    }
+
+    /// Whether it is worn from now on: told once.
+    fn becomes_worn(&mut self, connection: ConnectionId, key_use: f64) -> bool {
+        let most = self.care.max_age;
+        let Some(watched) = self.watched.get_mut(&connection) else { return false };
+        let is_old = most.is_some_and(|most| watched.since.elapsed() >= most);
+        (is_old || key_use >= WORN) && !std::mem::replace(&mut watched.is_worn, true)
+    }
+}
+
+impl Driver {
+    /// Looks at all whose time has come.
+    pub(super) fn probe_due(&mut self) {
+        let now = Instant::now();
+        while let Some(connection) = self.probes.pop(now) {
+            let Some(session) = self.hosts.session(connection) else { continue };
+            let (received, key_use) = (session.stats().bytes_received, session.key_use());
+            if self.probes.becomes_worn(connection, key_use) {
+                self.tell(Event::Worn { connection });
+                self.see_whether_it_ends(connection);
+            }
+            if self.probes.is_silent(connection, received) {
+                self.probe(connection, GONE);
+            } else {
+                self.showed(connection, true);
+            }
+        }
+    }
+
+    /// Asks one that may be gone.
+    pub(super) fn probe_now(&mut self, connection: ConnectionId) {
+        self.probe(connection, Duration::ZERO);
+    }
+
+    /// Asks; one that is late has so much more time.
+    fn probe(&mut self, connection: ConnectionId, more: Duration) {
+        let Some(session) = self.hosts.session(connection).cloned() else { return };
+        self.begin(async move {
+            let mut asked: BoxFuture<'static, bool> = Box::pin(async move { session.ping().await.is_ok() });
+            let outcome = match timeout(LATE, &mut asked).await {
+                Ok(true) => Outcome::Answered,
+                Err(_late) if !more.is_zero() => {
+                    Outcome::Late(Box::pin(async move { matches!(timeout(more, asked).await, Ok(true)) }))
+                }
+                Ok(false) | Err(_) => Outcome::Silent,
+            };
+            Done::Probed(Probe { connection, outcome })
+        });
+    }
+
+    pub(super) fn probed(&mut self, probe: Probe) {
+        let Probe { connection, outcome } = probe;
+        match outcome {
+            Outcome::Answered => self.showed(connection, true),
+            Outcome::Silent => self.showed(connection, false),
+            Outcome::Late(rest) => {
+                if self.hosts.set_degraded(connection, true) {
+                    self.tell(Event::Degraded { connection });
+                }
+                self.begin(async move {
+                    let outcome = if rest.await { Outcome::Answered } else { Outcome::Silent };
+                    Done::Probed(Probe { connection, outcome })
+                });
+            }
+        }
+    }
+
+    /// A server is there, or it is not.
+    pub(super) fn showed(&mut self, connection: ConnectionId, is_alive: bool) {
+        if !is_alive {
+            if let Some(session) = self.hosts.session(connection) {
+                session.abort();
+            }
+        } else if self.hosts.set_degraded(connection, false) {
+            self.tell(Event::Recovered { connection });
+        }
+    }
+
+    /// Asks all connections of a host, and says how long the slowest took.
+    pub(super) fn check(&mut self, host: HostId, answer: oneshot::Sender<Result<Duration, Error>>) {
+        let sessions = self.hosts.sessions(host);
+        if sessions.is_empty() {
+            let _ = answer.send(Err(self.hosts.absent(host)));
+            return;
+        }
+        self.begin(async move {
+            let asked = sessions.into_iter().map(async |(connection, session)| {
+                let late = || {
+                    Error::no_place(
+                        format!("{}: no answer within {} s", session.target(), LATE.as_secs()),
+                        "the connection is ended; the next call makes another",
+                    )
+                };
+                (connection, timeout(LATE, session.ping()).await.unwrap_or_else(|_| Err(late())))
+            });
+            let (mut slowest, mut checked) = (Ok(Duration::ZERO), Vec::new());
+            for (connection, answered) in join_all(asked).await {
+                checked.push((connection, answered.is_ok()));
+                slowest = match (slowest, answered) {
+                    (Ok(slowest), Ok(took)) => Ok(slowest.max(took)),
+                    (Err(error), _) | (_, Err(error)) => Err(error),
+                };
+            }
+            let _ = answer.send(slowest);
+            Done::Checked(checked)
+        });
+    }
+}

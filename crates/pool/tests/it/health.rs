@@ -1,0 +1,193 @@
+//! Servers that fall silent, connections that are lost and made again, and those that are worn.
+
+use std::time::Duration;
+
+use rustle_pool::{Pool, Status};
+use rustle_session::{HostSetup, SecretString};
+use rustle_testserver::{Cut, Reply};
+
+use crate::support::{
+    changes_until, in_fast_motion, pool, pool_with, server, server_shows, shut_down_and_check, way,
+};
+
+fn is_failed(status: &Status) -> bool {
+    matches!(status, Status::Failed { .. })
+}
+
+#[tokio::test]
+async fn each_change_is_told_in_its_order() {
+    let server = server().start().await.unwrap();
+    let pool = pool(&server);
+    let mut events = pool.events();
+    let id = pool.connect("web").await.unwrap();
+    let connected = changes_until(&mut events, |status| *status == Status::Connected).await;
+    assert_eq!(connected, [Status::Connecting, Status::Connected]);
+    pool.disconnect(id, Duration::ZERO).await.unwrap();
+    assert_eq!(changes_until(&mut events, |_| true).await, [Status::Disconnected]);
+    shut_down_and_check(pool, server).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_is_lost_is_made_again_without_being_asked_for() {
+    let server = server().command("hello", Reply::stdout("hello\n")).start().await.unwrap();
+    let pool = pool(&server);
+    let mut events = pool.events();
+    let id = pool.connect("web").await.unwrap();
+    changes_until(&mut events, |status| *status == Status::Connected).await;
+    in_fast_motion(async {
+        tokio::time::sleep(Duration::from_secs(11)).await;
+        server.cut_all(Cut::Fin);
+        let changes = changes_until(&mut events, |status| *status == Status::Connected).await;
+        assert_eq!(changes, [Status::Reconnecting { attempt: 1, of: 5 }, Status::Connected]);
+    })
+    .await;
+    let shown = pool.show(id).await.unwrap();
+    assert_eq!((shown.transports.len(), shown.transports[0].number), (1, 1));
+    assert_eq!(pool.stats().await.hosts[0].losses, 1);
+    shut_down_and_check(pool, server).await;
+}
+
+#[tokio::test]
+async fn attempts_are_counted_and_come_to_an_end() {
+    let server = server().start().await.unwrap();
+    let pool = pool_with(&server, Pool::builder().attempts(3));
+    let mut events = pool.events();
+    let id = pool.connect("web").await.unwrap();
+    changes_until(&mut events, |status| *status == Status::Connected).await;
+    in_fast_motion(async {
+        tokio::time::sleep(Duration::from_secs(11)).await;
+        server.stop().await.unwrap();
+        let mut changes = changes_until(&mut events, is_failed).await;
+        let Some(Status::Failed { code, message }) = changes.pop() else { panic!("{changes:?}") };
+        assert_eq!(code, "SSH_HOST_UNREACHABLE", "{message}");
+        let attempts = (1..=3).map(|attempt| Status::Reconnecting { attempt, of: 3 });
+        assert_eq!(changes, attempts.collect::<Vec<_>>());
+    })
+    .await;
+    assert!(is_failed(&pool.show(id).await.unwrap().status));
+    pool.shutdown(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
+async fn nobody_is_asked_again_without_wanting_something() {
+    let server = server().start().await.unwrap();
+    let pool = Pool::builder().only_registered().build().unwrap();
+    let asked = std::sync::Arc::new(Asked::default());
+    let prompter: std::sync::Arc<dyn rustle_session::Prompter> = std::sync::Arc::<Asked>::clone(&asked);
+    pool.register("web", way(&server).prompter(prompter).resolve().unwrap());
+    let mut events = pool.events();
+    pool.connect("web").await.unwrap();
+    changes_until(&mut events, |status| *status == Status::Connected).await;
+    in_fast_motion(async {
+        tokio::time::sleep(Duration::from_secs(11)).await;
+        server.cut_all(Cut::Fin);
+        assert!(is_failed(&changes_until(&mut events, |_| true).await[0]));
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    })
+    .await;
+    assert_eq!(
+        (asked.0.load(std::sync::atomic::Ordering::Relaxed), server.record().connections_accepted()),
+        (1, 1)
+    );
+    shut_down_and_check(pool, server).await;
+}
+
+#[derive(Default)]
+struct Asked(std::sync::atomic::AtomicUsize);
+
+impl rustle_session::Prompter for Asked {
+    fn ask(
+        &self,
+        request: rustle_session::PromptRequest,
+    ) -> rustle_session::BoxFuture<'_, Result<Vec<SecretString>, rustle_session::PromptError>> {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let answers = request.prompts().iter().map(|_| SecretString::from("wonderland")).collect();
+        Box::pin(std::future::ready(Ok(answers)))
+    }
+}
+
+/// A way whose own keepalives are off: only the pool looks.
+fn quiet(server: &rustle_testserver::TestServer) -> HostSetup {
+    let way = way(server).option("ServerAliveInterval=0").option("TCPKeepAlive=no");
+    way.password(SecretString::from("wonderland")).resolve().unwrap()
+}
+
+#[tokio::test]
+async fn a_server_that_falls_silent_is_late_and_then_gone_or_there_again() {
+    let server = server().start().await.unwrap();
+    let pool = pool(&server);
+    pool.register("web", quiet(&server));
+    let mut events = pool.events();
+    let id = pool.connect("web").await.unwrap();
+    changes_until(&mut events, |status| *status == Status::Connected).await;
+    in_fast_motion(async {
+        server.stall();
+        assert_eq!(changes_until(&mut events, |_| true).await, [Status::Degraded]);
+        assert!(pool.show(id).await.unwrap().transports[0].is_degraded);
+        server.resume();
+        assert_eq!(changes_until(&mut events, |_| true).await, [Status::Connected]);
+        assert!(!pool.show(id).await.unwrap().transports[0].is_degraded);
+
+        server.stall();
+        let lost = changes_until(&mut events, |status| matches!(status, Status::Reconnecting { .. })).await;
+        assert_eq!(lost, [Status::Degraded, Status::Reconnecting { attempt: 1, of: 5 }]);
+        server.resume();
+        changes_until(&mut events, |status| *status == Status::Connected).await;
+    })
+    .await;
+    let stats = pool.stats().await;
+    assert_eq!((stats.hosts[0].late_answers, stats.hosts[0].losses), (2, 1));
+    shut_down_and_check(pool, server).await;
+}
+
+#[tokio::test]
+async fn after_a_change_of_network_who_is_silent_is_gone_at_once() {
+    let server = server().command("hello", Reply::stdout("hello\n")).start().await.unwrap();
+    let pool = pool(&server);
+    let web = pool.get("web").await.unwrap();
+    pool.network_changed();
+    assert!(web.output("hello").await.unwrap().status.success());
+    assert_eq!(server.record().connections_accepted(), 1, "one that answers is kept");
+    in_fast_motion(async {
+        server.stall();
+        pool.network_changed();
+        let lost = async {
+            while pool.stats().await.hosts[0].losses == 0 {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), lost).await.unwrap();
+        server.resume();
+    })
+    .await;
+    assert!(web.output("hello").await.unwrap().status.success());
+    drop(web);
+    shut_down_and_check(pool, server).await;
+}
+
+#[tokio::test]
+async fn an_old_connection_takes_nothing_new_and_ends_with_what_is_on_it() {
+    let server = server().command("hello", Reply::stdout("hello\n")).start().await.unwrap();
+    let age = Duration::from_secs(60);
+    let pool = pool_with(&server, Pool::builder().max_age(age).probe_every(Duration::from_secs(1)));
+    let web = pool.get("web").await.unwrap();
+    let sleeper = web.line("sleep 1000").spawn().await.unwrap();
+    in_fast_motion(async {
+        let ending = async {
+            while !pool.list().await[0].transports[0].is_ending {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        };
+        tokio::time::timeout(2 * age, ending).await.unwrap();
+    })
+    .await;
+    assert!(web.output("hello").await.unwrap().status.success());
+    let record = server.record();
+    let on =
+        |text: &str| record.commands().iter().find(|command| command.text() == text).unwrap().connection();
+    assert_ne!(on("hello"), on("sleep 1000"));
+    drop(sleeper);
+    server_shows(&server, "the old one is gone", |record| record.connections_open() == 1).await;
+    drop(web);
+    shut_down_and_check(pool, server).await;
+}

@@ -1,0 +1,164 @@
+//! What a pool shows of its connections, and what is done with them by their ids.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use rustle_pool::{Connection, ErrorKind, Pool, Stats, Status};
+use rustle_session::ErrorKind as SessionErrorKind;
+use rustle_testserver::Reply;
+
+use crate::support::{pool, pool_with, server, server_shows, setup, shut_down_and_check};
+
+#[tokio::test]
+async fn a_connection_shows_what_it_is() {
+    let server = server().command("hello", Reply::stdout("hello\n")).start().await.unwrap();
+    let pool = pool(&server);
+    let before = std::time::SystemTime::now();
+    let id = pool.connect("web").await.unwrap();
+    let web = pool.session(id).await.unwrap();
+    assert!(web.output("hello").await.unwrap().status.success());
+    let shown = pool.show(id).await.unwrap();
+    assert_eq!((shown.id, shown.name.as_str(), shown.status.clone()), (id, "web", Status::Connected));
+    assert_eq!((shown.host.as_str(), shown.port, shown.user.as_str()), ("127.0.0.1", server.port(), "alice"));
+    assert_eq!((shown.commands_run, shown.open_channels, shown.transports.len()), (1, 0, 1));
+    assert!(shown.bytes_sent > 500 && shown.bytes_received > 500, "{shown:#?}");
+    assert!(shown.established_at.unwrap() >= before && shown.last_used >= shown.established_at);
+    let transport = &shown.transports[0];
+    assert_eq!((transport.method.as_str(), transport.is_degraded), ("password", false));
+    assert!(transport.server_version.starts_with("SSH-2.0-"), "{transport:#?}");
+    assert!(transport.round_trip > Duration::ZERO);
+    assert!(transport.algorithms.as_ref().unwrap().strict_kex);
+
+    let written = serde_json::to_value(&shown).unwrap();
+    assert_eq!((&written["status"], &written["user"]), (&"connected".into(), &"alice".into()));
+    let read: Connection = serde_json::from_value(written).unwrap();
+    assert_eq!((read.id, &read.status, read.commands_run), (id, &Status::Connected, 1));
+    drop(web);
+    shut_down_and_check(pool, server).await;
+}
+
+#[tokio::test]
+async fn its_id_outlives_what_is_disconnected() {
+    let server = server().command("hello", Reply::stdout("hello\n")).start().await.unwrap();
+    let pool = pool(&server);
+    let id = pool.connect("web").await.unwrap();
+    pool.disconnect(id, Duration::from_secs(5)).await.unwrap();
+    server_shows(&server, "no connection", |record| record.connections_open() == 0).await;
+    let shown = pool.show(id).await.unwrap();
+    assert_eq!((shown.status, shown.transports.len()), (Status::Disconnected, 0));
+    assert!(shown.bytes_sent > 500, "what it carried is forgotten");
+    // Once more, there is nothing to be ended.
+    pool.disconnect(id, Duration::from_secs(5)).await.unwrap();
+    let error = pool.check(id).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Session(SessionErrorKind::NoPlace), "{error}");
+    assert_eq!(pool.connect("web").await.unwrap(), id);
+    let shown = pool.show(id).await.unwrap();
+    assert_eq!((shown.status, shown.transports[0].number), (Status::Connected, 1));
+    assert!(pool.check(id).await.unwrap() > Duration::ZERO);
+    shut_down_and_check(pool, server).await;
+}
+
+#[tokio::test]
+async fn what_is_on_a_connection_that_is_ended_has_its_time() {
+    let server = server().start().await.unwrap();
+    let pool = pool(&server);
+    let id = pool.connect("web").await.unwrap();
+    let web = pool.session(id).await.unwrap();
+    let mut sleeper = web.line("sleep 1000").spawn().await.unwrap();
+    pool.disconnect(id, Duration::from_millis(50)).await.unwrap();
+    assert!(sleeper.wait().await.is_err(), "it was cut, and is told as ended");
+    drop(web);
+    shut_down_and_check(pool, server).await;
+}
+
+#[tokio::test]
+async fn an_id_that_nobody_was_given_is_an_error_of_its_own() {
+    let pool = Pool::builder().only_registered().build().unwrap();
+    let id = serde_json::from_str("7").unwrap();
+    for error in [
+        pool.show(id).await.unwrap_err(),
+        pool.check(id).await.unwrap_err(),
+        pool.session(id).await.unwrap_err(),
+        pool.disconnect(id, Duration::ZERO).await.unwrap_err(),
+    ] {
+        assert_eq!((error.kind(), error.code()), (ErrorKind::UnknownConnection, "CONNECTION_NOT_FOUND"));
+        assert!(error.to_string().contains('7') && error.hint().is_some(), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn idle_connections_are_retired_and_counted() {
+    let server = server().start().await.unwrap();
+    let pool = pool(&server);
+    for name in ["a", "b", "c"] {
+        pool.register(name, setup(&server));
+        pool.connect(name).await.unwrap();
+    }
+    let busy = pool.get("b").await.unwrap();
+    let sleeper = busy.line("sleep 1000").spawn().await.unwrap();
+    assert_eq!(pool.retire_idle().await, 2);
+    server_shows(&server, "one connection", |record| record.connections_open() == 1).await;
+    assert_eq!(pool.retire_idle().await, 0);
+    drop((sleeper, busy));
+    shut_down_and_check(pool, server).await;
+}
+
+#[tokio::test]
+async fn many_are_connected_at_once_and_told_as_they_come() {
+    let server = server().start().await.unwrap();
+    let pool = pool(&server);
+    for name in ["a", "b"] {
+        pool.register(name, setup(&server));
+    }
+    let mut outcomes = Vec::new();
+    let mut connected = pool.connect_all(["a", "nobody", "b"]);
+    while let Some((name, outcome)) = connected.next().await {
+        outcomes.push((name, outcome.map_err(|error| error.kind())));
+    }
+    // Nothing is asked of anybody to know that a name is unknown.
+    assert_eq!(outcomes[0], ("nobody".to_owned(), Err(ErrorKind::UnknownHost)));
+    assert!(outcomes[1..].iter().all(|(_, outcome)| outcome.is_ok()), "{outcomes:?}");
+    assert_eq!((outcomes.len(), server.record().connections_accepted()), (3, 2));
+    shut_down_and_check(pool, server).await;
+}
+
+#[tokio::test]
+async fn what_a_pool_has_done_is_counted() {
+    let server = server().max_sessions(1).command("hello", Reply::stdout("hello\n")).start().await.unwrap();
+    let pool = pool_with(&server, Pool::builder().max_connections_per_host(1));
+    let web = pool.get("web").await.unwrap();
+    let (first, second) = tokio::join!(web.output("hello"), web.output("hello"));
+    assert!(first.unwrap().status.success() && second.unwrap().status.success());
+    let stats = pool.stats().await;
+    assert_eq!((stats.connections, stats.connecting, stats.waiting), (1, 0, 0), "{stats:#?}");
+    let host = &stats.hosts[0];
+    assert_eq!((host.name.as_str(), host.logins.succeeded.count, host.logins.failed), ("web", 1, 0));
+    assert_eq!((host.logins.handshake.count, host.logins.authentication.count), (1, 1));
+    assert!(host.logins.succeeded.total >= host.logins.handshake.total + host.logins.authentication.total);
+    assert!(host.refusals >= 1, "{host:#?}");
+    // The one who connected, and two commands, of which one was refused once or more and waited.
+    assert_eq!(host.places.connected, 1);
+    assert_eq!(host.queue.count, host.places.shared + host.places.queued + host.places.folded + 1);
+    assert_eq!(host.queue.count, 3 + host.refusals);
+    assert!(host.queue.longest > Duration::ZERO);
+    let read: Stats = serde_json::from_value(serde_json::to_value(&stats).unwrap()).unwrap();
+    assert_eq!(read.hosts[0].places, host.places);
+    drop(web);
+    shut_down_and_check(pool, server).await;
+}
+
+#[tokio::test]
+async fn after_the_end_nothing_is_shown() {
+    let server = server().start().await.unwrap();
+    let pool = pool(&server);
+    let id = pool.connect("web").await.unwrap();
+    let mut events = pool.events();
+    pool.shutdown(Duration::from_secs(5)).await;
+    assert_eq!(pool.show(id).await.unwrap_err().code(), "POOL_SHUT_DOWN");
+    assert!(pool.list().await.is_empty() && pool.stats().await.hosts.is_empty());
+    assert_eq!(pool.retire_idle().await, 0);
+    // The end of the connection, and then that of all.
+    while events.next().await.is_some() {}
+    assert!(pool.events().next().await.is_none());
+    server.stop().await.unwrap();
+}
