@@ -83,7 +83,7 @@ impl RemoteListener {
     /// # Cancel safety
     /// Safe: nobody is lost, and the server sees nothing.
     pub async fn accept(&mut self) -> Option<Incoming> {
-        let (lease, originator) = self.session.accept(&mut self.channels).await?;
+        let (lease, originator) = self.session.accept(&mut self.channels, &self.bound).await?;
         Some(Incoming { stream: ForwardStream::new(lease), originator })
     }
 

@@ -14,7 +14,8 @@ use crate::driver::{Task, Tasks};
 use crate::ending::Ending;
 use crate::error::{Error, ErrorKind, Result};
 use crate::listener::RemoteListener;
-use crate::session::{Lease, Session};
+use crate::session::places::{Kept, Place as ChannelPlace};
+use crate::session::{ChannelUse, Lease, Session};
 
 /// What the server listens on; dropped, it is told to stop.
 pub(crate) struct Bound {
@@ -22,6 +23,8 @@ pub(crate) struct Bound {
     place: Place,
     connection: Arc<Connection>,
     tasks: Tasks,
+    /// Where somebody else says where channels are: this one is taken until the server has said that it listens no more.
+    kept: Option<Kept>,
 }
 
 impl Session {
@@ -76,15 +79,38 @@ impl Session {
         self.listen(Place::Streamlocal { path: path.into() }).await
     }
 
+    /// On this connection, unless somebody else says where: then the listener has a place there like a channel, and those
+    /// who are accepted have it with it.
     async fn listen(&self, place: Place) -> Result<RemoteListener> {
+        let Some(places) = &self.places else { return self.listen_here(place, None).await };
+        let mut taken = places.take(ChannelUse::Forward).await?;
+        loop {
+            let session = Self { inner: Arc::clone(&taken.session().inner), places: None };
+            let kept = Kept::new(taken);
+            match session.listen_here(place.clone(), Some(kept.clone())).await {
+                // Lost before the server listened: nothing was begun.
+                Err(error) if error.kind() == ErrorKind::Disconnected => match kept.into_place() {
+                    Some(lost) => taken = lost.another(error).await?,
+                    None => return Err(error),
+                },
+                listening => return listening,
+            }
+        }
+    }
+
+    async fn listen_here(&self, place: Place, kept: Option<Kept>) -> Result<RemoteListener> {
         let (queue, channels) = forwarded_channels();
         let (answer, answered) = oneshot::channel();
         let (connection, tasks) = (Arc::clone(&self.inner.connection), self.inner.tasks.clone());
         let asked = place.clone();
         self.inner.tasks.send(Task::Serve(Box::pin(async move {
             let listening = connection.listen(asked, queue).await;
+            let bound = listening.map(|registration| {
+                kept.iter().for_each(Kept::opened);
+                Bound::new(registration, connection, tasks, kept)
+            });
             // Dropped where nobody waits for it any more, as on its way to whoever does.
-            let _ = answer.send(listening.map(|registration| Bound::new(registration, connection, tasks)));
+            let _ = answer.send(bound);
         })));
         let listening = async {
             match answered.await {
@@ -106,6 +132,7 @@ impl Session {
     pub(crate) async fn accept(
         &self,
         channels: &mut mpsc::Receiver<ForwardedChannel>,
+        bound: &Bound,
     ) -> Option<(Lease, Option<Originator>)> {
         let mut forwarded = tokio::select! {
             biased;
@@ -117,7 +144,8 @@ impl Session {
         let channel = self.inner.connection.accept(forwarded).await;
         self.inner.channels_opened.fetch_add(1, Ordering::Relaxed);
         let span = tracing::debug_span!(parent: &self.inner.span, "channel", number = channel.number());
-        Some((Lease::new(self.clone(), channel, Ending::Close, None, span), originator))
+        let place = bound.kept.clone().map(|kept| -> Box<dyn ChannelPlace> { Box::new(kept) });
+        Some((Lease::new(self.clone(), channel, Ending::Close, place, span), originator))
     }
 
     /// Tells the server to listen no more, and waits for its answer.
@@ -181,8 +209,14 @@ impl Session {
 }
 
 impl Bound {
-    fn new(registration: Registration, connection: Arc<Connection>, tasks: Tasks) -> Self {
-        Self { place: registration.place().clone(), registration: Some(registration), connection, tasks }
+    fn new(
+        registration: Registration,
+        connection: Arc<Connection>,
+        tasks: Tasks,
+        kept: Option<Kept>,
+    ) -> Self {
+        let place = registration.place().clone();
+        Self { place, registration: Some(registration), connection, tasks, kept }
     }
 
     pub(crate) fn place(&self) -> &Place {
@@ -192,9 +226,10 @@ impl Bound {
     /// Has the connection's task cancel it, once, and say what came of that.
     fn stop(&mut self, then: impl FnOnce(Result<bool, Gone>) + Send + 'static) {
         let Some(registration) = self.registration.take() else { return };
-        let connection = Arc::clone(&self.connection);
+        let (connection, kept) = (Arc::clone(&self.connection), self.kept.take());
         self.tasks.send(Task::Serve(Box::pin(async move {
             then(connection.stop_listening(registration).await);
+            drop(kept);
         })));
     }
 }

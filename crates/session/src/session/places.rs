@@ -1,5 +1,7 @@
 //! Channels whose connection somebody else chooses: a pool of connections, say.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use crate::BoxFuture;
 use crate::error::{Error, Result};
 use crate::session::{OpenedAhead, Session};
@@ -60,6 +62,39 @@ pub trait Place: Send + Sync {
     fn another(self: Box<Self>, error: Error) -> BoxFuture<'static, Result<Box<dyn Place>>>;
 }
 
+/// One place that several have together: it is free when none of them has it any more.
+#[derive(Clone)]
+pub(super) struct Kept(Arc<Mutex<Box<dyn Place>>>, Session);
+
+impl Kept {
+    pub(super) fn new(place: Box<dyn Place>) -> Self {
+        let session = place.session().clone();
+        Self(Arc::new(Mutex::new(place)), session)
+    }
+
+    pub(super) fn opened(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).opened();
+    }
+
+    /// The place, where nobody else has it.
+    pub(super) fn into_place(self) -> Option<Box<dyn Place>> {
+        Some(Arc::into_inner(self.0)?.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Place for Kept {
+    fn session(&self) -> &Session {
+        &self.1
+    }
+
+    /// It was, for the first of them.
+    fn opened(&mut self) {}
+
+    fn another(self: Box<Self>, error: Error) -> BoxFuture<'static, Result<Box<dyn Place>>> {
+        Box::pin(std::future::ready(Err(error)))
+    }
+}
+
 impl Session {
     /// A handle to the same connection whose channels are opened where `places` says, on this connection or others: what
     /// is asked of it otherwise (its name, counters and end) is asked of this connection.
@@ -99,7 +134,7 @@ impl Session {
     /// }
     /// ```
     #[must_use]
-    pub fn with_places(&self, places: std::sync::Arc<dyn Places>) -> Self {
-        Self { inner: std::sync::Arc::clone(&self.inner), places: Some(places) }
+    pub fn with_places(&self, places: Arc<dyn Places>) -> Self {
+        Self { inner: Arc::clone(&self.inner), places: Some(places) }
     }
 }

@@ -207,3 +207,39 @@ impl Place for Ahead {
         Box::pin(std::future::ready(Err(error)))
     }
 }
+
+#[tokio::test]
+async fn a_listener_and_who_came_in_there_have_one_place_until_the_last_is_gone() {
+    let server = server().tcpip_forward().start().await.unwrap();
+    let session = login(&server).await;
+    let chooser = Chooser::new(&[&session]);
+    let handle = chooser.handle();
+    let mut listener = handle.listen_tcpip("127.0.0.1", 0).await.unwrap();
+    assert_eq!((chooser.asked(), chooser.numbers()), (vec![ChannelUse::Forward], (1, 1)));
+    let visitor = tokio::net::TcpStream::connect(("127.0.0.1", listener.port().unwrap()));
+    let (visitor, incoming) = tokio::join!(visitor, listener.accept());
+    listener.close().await.unwrap();
+    assert_eq!(chooser.numbers(), (1, 1), "who came in is still there");
+    drop((visitor, incoming));
+    chooser.all_free().await;
+    let dropped = handle.listen_tcpip("127.0.0.1", 0).await.unwrap();
+    drop(dropped);
+    chooser.all_free().await;
+    drop((handle, chooser));
+    close_and_check(session, server).await;
+}
+
+#[tokio::test]
+async fn where_a_connection_is_gone_the_server_listens_on_another() {
+    let server = server().tcpip_forward().start().await.unwrap();
+    let (gone, there) = (login(&server).await, login(&server).await);
+    gone.close(Duration::from_secs(5)).await;
+    let chooser = Chooser::new(&[&gone, &there]);
+    let mut listener = chooser.handle().listen_tcpip("127.0.0.1", 0).await.unwrap();
+    let visitor = tokio::net::TcpStream::connect(("127.0.0.1", listener.port().unwrap()));
+    let (visitor, incoming) = tokio::join!(visitor, listener.accept());
+    assert!(visitor.is_ok() && incoming.is_some());
+    drop((listener, incoming));
+    chooser.all_free().await;
+    close_and_check(there, server).await;
+}
