@@ -183,7 +183,8 @@ impl Driver {
         self.tell(Event::Lost { connection });
         self.gone(connection);
         let Some(loss) = loss else { return };
-        let is_worth_it = loss.age >= WORTH_REPLACING && !loss.was_wanted && !loss.asks && loss.was_last;
+        let is_worth_it = loss.age >= WORTH_REPLACING && loss.was_used && loss.was_last;
+        let is_worth_it = is_worth_it && !loss.was_wanted && !loss.asks;
         if is_worth_it && !self.is_ending {
             let Some(line) = self.line.upgrade() else { return };
             let (waiter, deadline) = (line.next_waiter(), Instant::now() + REPLACED_WITHIN);

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use rustle_session::{Error, HostSetup, OpenedAhead, Session};
+use futures_util::FutureExt;
+use rustle_session::{CloseReason, Error, HostSetup, OpenedAhead, Session};
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -36,6 +37,8 @@ pub(crate) struct Loss {
     pub(crate) age: Duration,
     /// Whether it was closed by the pool.
     pub(crate) was_wanted: bool,
+    /// Whether somebody wanted something of the host since it was there.
+    pub(crate) was_used: bool,
     /// Whether another login would ask somebody.
     pub(crate) asks: bool,
     /// Whether there is no other.
@@ -50,7 +53,15 @@ impl Hosts {
 
     /// Somebody asks for it.
     pub(crate) fn meet(&mut self, known: &Arc<Known>) {
-        self.hosts.entry(known.id).or_insert_with(|| Host::new(known));
+        let of = self.hosts.entry(known.id).or_insert_with(|| Host::new(known));
+        of.last_wanted = Some(Instant::now());
+    }
+
+    /// Nobody wants it any more: what became of it before is over.
+    pub(crate) fn unwanted(&mut self, id: HostId) {
+        if let Some(of) = self.touch(id) {
+            (of.was_connected, of.failure, of.last_wanted) = (false, None, None);
+        }
     }
 
     /// Its name, and how it is reached.
@@ -106,15 +117,20 @@ impl Hosts {
         let carried = session.stats();
         of.sent += carried.bytes_sent;
         of.received += carried.bytes_received;
-        let (was_wanted, asks) = (link.is_ending, session.was_prompted());
+        // Closed by the pool, or by whoever has a session of it.
+        let is_local = matches!(session.closed().now_or_never(), Some(CloseReason::Local));
+        let (was_wanted, asks) = (link.is_ending || is_local, session.was_prompted());
+        let was_used = of.last_wanted.is_some_and(|wanted| wanted >= link.since);
         if was_wanted {
-            of.was_connected = !of.transports.is_empty();
+            if of.transports.is_empty() {
+                (of.was_connected, of.failure) = (false, None);
+            }
         } else {
             of.losses += 1;
             of.failure = Some(error.clone());
         }
         let was_last = of.transports.is_empty();
-        Some(Loss { host, age: link.since.elapsed(), was_wanted, asks, was_last })
+        Some(Loss { host, age: link.since.elapsed(), was_wanted, was_used, asks, was_last })
     }
 
     /// The session of one that is there.
@@ -228,6 +244,7 @@ impl Hosts {
     pub(crate) fn used(&mut self, host: HostId, is_command: bool) {
         if let Some(of) = self.hosts.get_mut(&host) {
             of.last_used = Some(SystemTime::now());
+            of.last_wanted = Some(Instant::now());
             of.commands += u64::from(is_command);
         }
     }

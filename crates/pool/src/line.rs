@@ -1,7 +1,7 @@
 //! Those who want places: what they tell the pool's task, and what they hold.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustle_session::{BoxFuture, ChannelUse, Error, ErrorKind, OpenedAhead, Place, Places, Session};
@@ -83,31 +83,37 @@ pub(crate) type Answer = oneshot::Sender<Result<Taken, Error>>;
 #[derive(Clone)]
 pub(crate) struct Line {
     sender: mpsc::UnboundedSender<Message>,
-    waiters: Arc<AtomicU64>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    waiters: AtomicU64,
+    is_ending: AtomicBool,
 }
 
 /// The same for the task itself: it keeps nothing alive.
 #[derive(Clone)]
 pub(crate) struct WeakLine {
     sender: mpsc::WeakUnboundedSender<Message>,
-    waiters: Arc<AtomicU64>,
+    shared: Arc<Shared>,
 }
 
 impl WeakLine {
     /// None when nobody could use it any more.
     pub(crate) fn upgrade(&self) -> Option<Line> {
-        Some(Line { sender: self.sender.upgrade()?, waiters: Arc::clone(&self.waiters) })
+        Some(Line { sender: self.sender.upgrade()?, shared: Arc::clone(&self.shared) })
     }
 }
 
 impl Line {
     pub(crate) fn new() -> (Self, mpsc::UnboundedReceiver<Message>) {
         let (sender, receiver) = mpsc::unbounded_channel();
-        (Self { sender, waiters: Arc::default() }, receiver)
+        (Self { sender, shared: Arc::default() }, receiver)
     }
 
     pub(crate) fn downgrade(&self) -> WeakLine {
-        WeakLine { sender: self.sender.downgrade(), waiters: Arc::clone(&self.waiters) }
+        WeakLine { sender: self.sender.downgrade(), shared: Arc::clone(&self.shared) }
     }
 
     /// A place for one channel; on [`Lane::Bare`] the connection alone.
@@ -126,9 +132,18 @@ impl Line {
         self.answered(waiter, answered).await
     }
 
+    /// From now on nothing new begins.
+    pub(crate) fn end(&self) {
+        self.shared.is_ending.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_ending(&self) -> bool {
+        self.shared.is_ending.load(Ordering::Relaxed)
+    }
+
     /// One that nobody ever was.
     pub(crate) fn next_waiter(&self) -> WaiterId {
-        WaiterId(self.waiters.fetch_add(1, Ordering::Relaxed))
+        WaiterId(self.shared.waiters.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Asks it something; `None` once the pool is gone.
@@ -192,6 +207,13 @@ impl Taken {
     ) -> Self {
         // Nothing is taken where no channel is wanted.
         Self { line, waiter, connection, lane, session, ahead, is_given_back: lane == Lane::Bare }
+    }
+}
+
+impl Taken {
+    /// Nobody uses it, and nobody has to hear of that.
+    pub(crate) fn forget(mut self) {
+        self.is_given_back = true;
     }
 }
 

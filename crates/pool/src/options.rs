@@ -36,6 +36,9 @@ pub struct PoolBuilder {
     names: Names,
 }
 
+/// Longer than any program runs, and short enough to be added to a time.
+pub(crate) const FOR_EVER: Duration = Duration::from_secs(30 * 365 * 86_400);
+
 /// How connections that are there are looked after.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Care {
@@ -57,8 +60,8 @@ pub(crate) enum Names {
     Registered,
 }
 
-/// How long a caller may wait for a place: longer than a login with its first retries takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a caller may wait for a place: longer than a login takes in which a person is asked.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 impl PoolBuilder {
     pub(crate) fn new() -> Self {
@@ -96,13 +99,14 @@ impl PoolBuilder {
 
     /// How long a connection that nobody uses is kept; 10 minutes unless set.
     pub fn persist(mut self, time: Duration) -> Self {
-        self.limits.persist = time;
+        self.limits.persist = time.min(FOR_EVER);
         self
     }
 
-    /// How long a caller may wait for a place on a connection, its login included; 60 s unless set.
+    /// How long a caller may wait for a place on a connection, its login included; 3 minutes unless set, in which a person
+    /// who is asked has answered (120 s).
     pub fn patience(mut self, time: Duration) -> Self {
-        self.patience = time;
+        self.patience = time.min(FOR_EVER);
         self
     }
 
@@ -124,14 +128,14 @@ impl PoolBuilder {
     /// (`keepalive@openssh.com`, which starts nothing at the server); 30 s unless set, 1 s at least. A server that takes
     /// longer than 5 s to answer is late, and gone after 25 s more.
     pub fn probe_every(mut self, time: Duration) -> Self {
-        self.care.probe_every = time.max(Duration::from_secs(1));
+        self.care.probe_every = time.clamp(Duration::from_secs(1), FOR_EVER);
         self
     }
 
     /// Connections older than this take nothing new, and end when nothing is on them; not set, they may be of any age. The
     /// same is done with one whose keys are to be renewed soon, for which it would stand still.
     pub fn max_age(mut self, age: Duration) -> Self {
-        self.care.max_age = Some(age);
+        self.care.max_age = Some(age.min(FOR_EVER));
         self
     }
 

@@ -14,7 +14,7 @@ use crate::driver;
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::{Change, Events};
 use crate::line::{Line, Message, OfHost};
-use crate::options::{Names, PoolBuilder};
+use crate::options::{FOR_EVER, Names, PoolBuilder};
 use crate::policy::event::{HostId, Lane};
 use crate::registry::{Known, Registry};
 use crate::show::{Connection, ConnectionId, Stats};
@@ -195,7 +195,8 @@ impl Pool {
     }
 
     /// Ends all connections to a host: nothing new goes on them, and what is open has so long to end by itself. Resolves when
-    /// they are gone. Whoever asks for the host from now on has another.
+    /// they are gone. Whoever asks for the host from now on has another, as soon as the limits allow one beside those that
+    /// end.
     ///
     /// # Errors
     /// [`ErrorKind::UnknownConnection`]. There need not be a connection.
@@ -204,7 +205,7 @@ impl Pool {
     /// Dropped, they end all the same.
     pub async fn disconnect(&self, id: ConnectionId, grace: Duration) -> Result<()> {
         let host = self.host_of(id)?.id;
-        let by = Instant::now() + grace;
+        let by = Instant::now() + grace.min(FOR_EVER);
         self.inner.line.ask(|done| Message::Disconnect { host, by, done }).await.ok_or_else(Error::shut_down)
     }
 
@@ -228,7 +229,8 @@ impl Pool {
     /// Dropped, all ends all the same.
     pub async fn shutdown(&self, grace: Duration) {
         let (done, ended) = oneshot::channel();
-        self.inner.line.send(Message::Shutdown { by: Instant::now() + grace, done });
+        self.inner.line.end();
+        self.inner.line.send(Message::Shutdown { by: Instant::now() + grace.min(FOR_EVER), done });
         let _ = ended.await;
     }
 
@@ -250,8 +252,12 @@ impl Pool {
 
     async fn session_of(&self, host: Arc<Known>) -> Result<Session> {
         let patience = self.inner.patience;
-        let taken = self.inner.line.acquire(&host, Lane::Bare, patience).await.map_err(Error::of_session)?;
         let line = self.inner.line.clone();
+        let taken = line.acquire(&host, Lane::Bare, patience).await;
+        let taken = taken.map_err(|error| match line.is_ending() {
+            true => Error::shut_down(),
+            false => Error::of_session(error),
+        })?;
         Ok(taken.session().with_places(Arc::new(OfHost { line, host, patience })))
     }
 
@@ -266,7 +272,10 @@ impl Pool {
 
 /// All that the configuration says of a host: what differs in any of it shares no connection.
 fn identity(settings: &HostSettings) -> String {
-    let lines = settings.settings().iter().filter(|setting| setting.name() != "host");
+    // A command or a file may go by the name that was typed (`%n`, and `%k` where there is no HostKeyAlias).
+    let goes_by_name =
+        settings.settings().iter().any(|one| one.value().contains("%n") || one.value().contains("%k"));
+    let lines = settings.settings().iter().filter(|setting| goes_by_name || setting.name() != "host");
     lines.map(|setting| format!("{} {}\n", setting.name(), setting.value())).collect()
 }
 

@@ -1,13 +1,15 @@
 //! What the policy wants done.
 
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use rustle_session::{Error, OpenedAhead};
 use tokio_util::sync::CancellationToken;
 
 use super::{Done, Driver};
 use crate::line::{Answer, Taken};
-use crate::policy::event::{Action, Closing, ConnectionId, HostId, How, Lane, WaiterId};
+use crate::policy::event::{Action, Closing, ConnectionId, Event, HostId, How, Lane, WaiterId};
 
 /// What a goodbye to a server may take: nothing is on the connection any more.
 const GOODBYE: Duration = Duration::from_secs(3);
@@ -25,6 +27,13 @@ pub(super) struct Waiter {
     pub(super) early: Option<Result<Taken, Error>>,
     /// Whether it is counted among those who wait.
     pub(super) waits: bool,
+}
+
+impl Waiter {
+    /// Whether the task itself wants a connection.
+    pub(super) fn is_own(&self) -> bool {
+        self.lane == Lane::Bare && self.answer.is_none()
+    }
 }
 
 impl Driver {
@@ -62,8 +71,10 @@ impl Driver {
         let Some((name, setup)) = self.hosts.setup(host) else { return };
         tracing::debug!(host = name, connection = connection.0, attempt, "connecting");
         self.begin(async move {
+            // What asks a person, and what judges host keys, is the caller's code.
+            let dialing = AssertUnwindSafe(setup.connect()).catch_unwind();
             tokio::select! {
-                dialed = setup.connect() => Done::Dialed(connection, dialed),
+                dialed = dialing => Done::Dialed(connection, dialed.unwrap_or_else(|_panic| Err(panicked()))),
                 () = given_up.cancelled() => Done::Abandoned(connection),
             }
         });
@@ -75,6 +86,8 @@ impl Driver {
         self.hosts.granted(host, how, is_warm);
         let ahead = if is_warm { self.hosts.take_warm(connection) } else { None };
         let (Some(line), Some(session)) = (self.line.upgrade(), self.hosts.session(connection)) else {
+            // Nobody is there to take it.
+            self.tell(Event::Released { waiter, connection });
             return;
         };
         let taken = Taken::new(line, waiter, connection, lane, session.clone(), ahead);
@@ -95,7 +108,10 @@ impl Driver {
             // Wanted by the task itself.
             None if known.lane == Lane::Bare => {}
             None => {
-                known.early = Some(answer);
+                // The one before was lost with its connection, as the policy knows.
+                if let Some(Ok(lost)) = known.early.replace(answer) {
+                    lost.forget();
+                }
                 return;
             }
         }
@@ -138,6 +154,13 @@ impl Driver {
                 () = taken.cancelled() => Done::Nothing,
             }
         });
-        self.tell(crate::policy::event::Event::Warmed { connection });
+        self.tell(Event::Warmed { connection });
     }
+}
+
+fn panicked() -> Error {
+    Error::no_place(
+        "the login ended in a panic",
+        "see what was printed: a prompter or a check of host keys that was handed in, or a defect of this library",
+    )
 }

@@ -49,7 +49,11 @@ impl Driver {
                 }
                 match known.early.take() {
                     Some(early) => {
+                        let is_over = early.is_err();
                         let _ = answer.send(early);
+                        if is_over {
+                            self.forget(waiter);
+                        }
                     }
                     None => {
                         known.answer = Some(answer);
@@ -112,6 +116,13 @@ impl Driver {
 
     /// Ends all connections to a host.
     fn disconnect(&mut self, host: HostId, by: Instant, done: oneshot::Sender<()>) {
+        // Nor is one made again that nobody asked for.
+        let own = |(_, waiter): &(&WaiterId, &Waiter)| waiter.host == host && waiter.is_own();
+        for waiter in self.waiters.iter().filter(own).map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.tell(Event::Cancel { waiter });
+            self.forget(waiter);
+        }
+        self.hosts.unwanted(host);
         let connections = self.hosts.transports(host);
         if connections.is_empty() {
             let _ = done.send(());

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use rustle_session::{BoxFuture, Error};
+use rustle_session::{BoxFuture, Error, Session};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
@@ -17,6 +17,9 @@ const LATE: Duration = Duration::from_secs(5);
 
 /// One that takes longer than this after that is gone.
 const GONE: Duration = Duration::from_secs(25);
+
+/// More than a socket's buffers on both sides hold.
+const MORE_THAN_BUFFERS: u64 = 16 * 1024 * 1024;
 
 /// Keys that are so far used up are renewed soon, for which a connection stands still.
 const WORN: f64 = 0.9;
@@ -34,6 +37,8 @@ struct Watched {
     /// What had come from the server when it was looked at last.
     received: u64,
     is_worn: bool,
+    /// Whether a question is out.
+    is_asked: bool,
 }
 
 /// A question, and what came of it.
@@ -58,7 +63,8 @@ impl Probes {
         let now = Instant::now();
         let due = now + self.care.probe_every;
         self.due.insert((due, connection));
-        self.watched.insert(connection, Watched { due, since: now, received: 0, is_worn: false });
+        self.watched
+            .insert(connection, Watched { due, since: now, received: 0, is_worn: false, is_asked: false });
     }
 
     pub(super) fn end(&mut self, connection: ConnectionId) {
@@ -87,12 +93,46 @@ impl Probes {
         std::mem::replace(&mut watched.received, received) == received
     }
 
+    /// Whether there is none out; then there is one from now on.
+    fn begin_question(&mut self, connection: ConnectionId) -> bool {
+        self.watched
+            .get_mut(&connection)
+            .is_some_and(|watched| !std::mem::replace(&mut watched.is_asked, true))
+    }
+
+    fn end_question(&mut self, connection: ConnectionId) {
+        if let Some(watched) = self.watched.get_mut(&connection) {
+            watched.is_asked = false;
+        }
+    }
+
     /// Whether it is worn from now on: told once.
     fn becomes_worn(&mut self, connection: ConnectionId, key_use: f64) -> bool {
         let most = self.care.max_age;
         let Some(watched) = self.watched.get_mut(&connection) else { return false };
         let is_old = most.is_some_and(|most| watched.since.elapsed() >= most);
         (is_old || key_use >= WORN) && !std::mem::replace(&mut watched.is_worn, true)
+    }
+}
+
+/// What had gone over a connection when a question was asked.
+struct Sent {
+    session: Session,
+    received: u64,
+    sent: u64,
+}
+
+impl Sent {
+    fn now(session: &Session) -> Self {
+        let carried = session.stats();
+        Self { session: session.clone(), received: carried.bytes_received, sent: carried.bytes_sent }
+    }
+
+    /// Whether something came since. What is only sent may fill a buffer that nobody empties: it has to be more than any
+    /// holds.
+    fn is_moving(&self) -> bool {
+        let carried = self.session.stats();
+        carried.bytes_received > self.received || carried.bytes_sent > self.sent + MORE_THAN_BUFFERS
     }
 }
 
@@ -123,10 +163,16 @@ impl Driver {
     /// Asks; one that is late has so much more time.
     fn probe(&mut self, connection: ConnectionId, more: Duration) {
         let Some(session) = self.hosts.session(connection).cloned() else { return };
+        if !self.probes.begin_question(connection) {
+            return;
+        }
         self.begin(async move {
+            let sent = Sent::now(&session);
             let mut asked: BoxFuture<'static, bool> = Box::pin(async move { session.ping().await.is_ok() });
             let outcome = match timeout(LATE, &mut asked).await {
                 Ok(true) => Outcome::Answered,
+                // The answer stands behind what it sends, or the question behind what it is sent.
+                Err(_late) if sent.is_moving() => Outcome::Answered,
                 Err(_late) if !more.is_zero() => {
                     Outcome::Late(Box::pin(async move { matches!(timeout(more, asked).await, Ok(true)) }))
                 }
@@ -139,8 +185,10 @@ impl Driver {
     pub(super) fn probed(&mut self, probe: Probe) {
         let Probe { connection, outcome } = probe;
         match outcome {
-            Outcome::Answered => self.showed(connection, true),
-            Outcome::Silent => self.showed(connection, false),
+            Outcome::Answered | Outcome::Silent => {
+                self.probes.end_question(connection);
+                self.showed(connection, matches!(outcome, Outcome::Answered));
+            }
             Outcome::Late(rest) => {
                 if self.hosts.set_degraded(connection, true) {
                     self.tell(Event::Degraded { connection });
@@ -179,7 +227,13 @@ impl Driver {
                         "the connection is ended; the next call makes another",
                     )
                 };
-                (connection, timeout(LATE, session.ping()).await.unwrap_or_else(|_| Err(late())))
+                let sent = Sent::now(&session);
+                let answered = match timeout(LATE, session.ping()).await {
+                    Ok(answered) => answered,
+                    Err(_late) if sent.is_moving() => Ok(LATE),
+                    Err(_late) => Err(late()),
+                };
+                (connection, answered)
             });
             let (mut slowest, mut checked) = (Ok(Duration::ZERO), Vec::new());
             for (connection, answered) in join_all(asked).await {

@@ -32,6 +32,8 @@ pub(super) struct Host {
     /// Why there is none.
     pub(super) failure: Option<Error>,
     pub(super) last_used: Option<SystemTime>,
+    /// When a caller last wanted something of it.
+    pub(super) last_wanted: Option<Instant>,
     /// What connections that are gone have carried.
     pub(super) sent: u64,
     pub(super) received: u64,
@@ -121,6 +123,7 @@ impl Host {
             was_connected: false,
             failure: None,
             last_used: None,
+            last_wanted: None,
             sent: 0,
             received: 0,
             commands: 0,

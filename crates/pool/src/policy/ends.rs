@@ -80,12 +80,12 @@ impl Policy {
         }
     }
 
-    /// Its keys or its age are near their limit. Where there can be no other it is of use until nothing is on it.
+    /// Its keys or its age are near their limit. Where there can be no other beside it, it is of use until nothing is on it.
     pub(super) fn wear(&mut self, id: ConnectionId, out: &mut Vec<Action>) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         connection.is_worn = true;
-        let host = connection.host;
-        if connection.state == State::Ready && !connection.is_empty() && self.lets_in_once(host) {
+        let (host, is_in_use) = (connection.host, connection.state == State::Ready && !connection.is_empty());
+        if is_in_use && !self.may_have_another(host) {
             return;
         }
         self.drain(id, None, Closing::Worn, out);

@@ -32,6 +32,12 @@ impl Policy {
             || self.connections.values().any(Connection::is_idle)
     }
 
+    /// Whether there may be one more connection to the host beside those that it has.
+    pub(super) fn may_have_another(&self, host: HostId) -> bool {
+        let Some(of) = self.hosts.get(&host) else { return false };
+        of.connections.len() < self.most_of_host(of) && self.has_room()
+    }
+
     /// On how many more connections something may be that may stall: one is left for short work.
     pub(super) fn more_that_may_stall(&self, host: &Host) -> usize {
         let stalls = |id: &&ConnectionId| self.connections.get(id).is_some_and(|one| one.stalling() > 0);

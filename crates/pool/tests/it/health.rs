@@ -191,3 +191,152 @@ async fn an_old_connection_takes_nothing_new_and_ends_with_what_is_on_it() {
     drop(web);
     shut_down_and_check(pool, server).await;
 }
+
+#[tokio::test]
+async fn one_that_nobody_uses_is_made_again_once_and_not_for_ever() {
+    let server = server().start().await.unwrap();
+    let pool = pool(&server);
+    let mut events = pool.events();
+    pool.connect("web").await.unwrap();
+    changes_until(&mut events, |status| *status == Status::Connected).await;
+    in_fast_motion(async {
+        for accepted in [2, 2, 2] {
+            tokio::time::sleep(Duration::from_secs(30)).await;
+            server.cut_all(Cut::Fin);
+            tokio::time::sleep(Duration::from_secs(30)).await;
+            assert_eq!(server.record().connections_accepted(), accepted);
+        }
+    })
+    .await;
+    shut_down_and_check(pool, server).await;
+}
+
+#[tokio::test]
+async fn what_is_disconnected_is_not_made_again() {
+    let server = server().start().await.unwrap();
+    let pool = pool(&server);
+    let mut events = pool.events();
+    let id = pool.connect("web").await.unwrap();
+    changes_until(&mut events, |status| *status == Status::Connected).await;
+    in_fast_motion(async {
+        tokio::time::sleep(Duration::from_secs(11)).await;
+        server.pause_listening().await.unwrap();
+        server.cut_all(Cut::Fin);
+        changes_until(&mut events, |status| matches!(status, Status::Reconnecting { attempt: 2, .. })).await;
+        pool.disconnect(id, Duration::ZERO).await.unwrap();
+        changes_until(&mut events, |status| *status == Status::Disconnected).await;
+        server.resume_listening().await.unwrap();
+        tokio::time::sleep(Duration::from_secs(120)).await;
+    })
+    .await;
+    assert_eq!(server.record().connections_accepted(), 1);
+    assert_eq!(pool.show(id).await.unwrap().status, Status::Disconnected);
+    shut_down_and_check(pool, server).await;
+}
+
+#[tokio::test]
+async fn what_its_user_closes_is_no_loss() {
+    let server = server().start().await.unwrap();
+    let pool = pool(&server);
+    let mut events = pool.events();
+    let web = pool.get("web").await.unwrap();
+    changes_until(&mut events, |status| *status == Status::Connected).await;
+    in_fast_motion(async {
+        tokio::time::sleep(Duration::from_secs(11)).await;
+        web.close(Duration::from_secs(1)).await;
+        assert_eq!(changes_until(&mut events, |_| true).await, [Status::Disconnected]);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    })
+    .await;
+    assert_eq!((pool.stats().await.hosts[0].losses, server.record().connections_accepted()), (0, 1));
+    drop(web);
+    shut_down_and_check(pool, server).await;
+}
+
+#[tokio::test]
+async fn what_went_wrong_before_is_not_told_of_what_is_disconnected() {
+    let server = server().start().await.unwrap();
+    let pool = pool(&server);
+    let web = pool.get("web").await.unwrap();
+    let (one, other) =
+        (web.line("sleep 1000").spawn().await.unwrap(), web.line("sleep 1000").spawn().await.unwrap());
+    server.cut_all(Cut::Fin);
+    server_shows(&server, "no connection", |record| record.connections_open() == 0).await;
+    drop((one, other));
+    assert!(web.output("true").await.unwrap().status.success());
+    let id = pool.list().await[0].id;
+    pool.disconnect(id, Duration::from_secs(5)).await.unwrap();
+    assert_eq!(pool.show(id).await.unwrap().status, Status::Disconnected);
+    drop(web);
+    shut_down_and_check(pool, server).await;
+}
+
+#[tokio::test]
+async fn an_old_connection_is_of_use_where_there_can_be_no_other() {
+    let server = server().command("hello", Reply::stdout("hello\n")).start().await.unwrap();
+    let old = Pool::builder().max_age(Duration::from_secs(5)).probe_every(Duration::from_secs(1));
+    let pool = pool_with(&server, old.max_connections_per_host(1));
+    let web = pool.get("web").await.unwrap();
+    let sleeper = web.line("sleep 1000").spawn().await.unwrap();
+    in_fast_motion(tokio::time::sleep(Duration::from_secs(30))).await;
+    assert!(web.output("hello").await.unwrap().status.success());
+    assert_eq!(server.record().connections_accepted(), 1);
+    drop(sleeper);
+    server_shows(&server, "the old one is gone", |record| record.connections_open() == 0).await;
+    assert!(web.output("hello").await.unwrap().status.success());
+    drop(web);
+    shut_down_and_check(pool, server).await;
+}
+
+#[tokio::test]
+async fn a_login_that_panics_is_an_error_and_does_not_keep_the_pool() {
+    struct Panics;
+    impl rustle_session::Prompter for Panics {
+        fn ask(
+            &self,
+            _request: rustle_session::PromptRequest,
+        ) -> rustle_session::BoxFuture<'_, Result<Vec<SecretString>, rustle_session::PromptError>> {
+            Box::pin(async { panic!("this is part of the test") })
+        }
+    }
+    let server = server().start().await.unwrap();
+    let pool = Pool::builder().only_registered().attempts(1).build().unwrap();
+    let prompter: std::sync::Arc<dyn rustle_session::Prompter> = std::sync::Arc::new(Panics);
+    pool.register("web", way(&server).prompter(prompter).resolve().unwrap());
+    let error = pool.get("web").await.unwrap_err();
+    assert!(error.to_string().contains("panic"), "{error}");
+    shut_down_and_check(pool, server).await;
+}
+
+#[tokio::test]
+async fn times_without_an_end_are_only_long() {
+    let server = server().start().await.unwrap();
+    let most = Duration::MAX;
+    let builder = Pool::builder().persist(most).probe_every(most).max_age(most).patience(most);
+    let pool = pool_with(&server, builder);
+    let id = pool.connect("web").await.unwrap();
+    let web = pool.session(id).await.unwrap();
+    assert!(web.output("true").await.unwrap().status.success());
+    drop(web);
+    pool.disconnect(id, most).await.unwrap();
+    pool.connect("web").await.unwrap();
+    pool.shutdown(most).await;
+    server_shows(&server, "no connection left", |record| record.connections_open() == 0).await;
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_the_server_listens_on_keeps_its_connection() {
+    let server = server().tcpip_forward().start().await.unwrap();
+    let pool = pool_with(&server, Pool::builder().persist(Duration::from_secs(1)));
+    let web = pool.get("web").await.unwrap();
+    let mut listener = web.listen_tcpip("127.0.0.1", 0).await.unwrap();
+    drop(web);
+    in_fast_motion(tokio::time::sleep(Duration::from_secs(60))).await;
+    assert_eq!(pool.retire_idle().await, 0);
+    let visitor = tokio::net::TcpStream::connect(("127.0.0.1", listener.port().unwrap()));
+    let (visitor, incoming) = tokio::join!(visitor, listener.accept());
+    assert!(visitor.is_ok() && incoming.is_some());
+    drop((listener, incoming));
+    shut_down_and_check(pool, server).await;
+}

@@ -61,7 +61,8 @@ async fn after_the_end_nothing_begins() {
     pool.shutdown(Duration::from_secs(5)).await;
     let error = web.output("true").await.unwrap_err();
     assert!(error.to_string().contains("shutting down"), "{error}");
-    assert!(pool.get("web").await.is_err());
+    let error = pool.get("web").await.unwrap_err();
+    assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::ShutDown, false), "{error}");
     // Asked again it answers at once.
     pool.shutdown(Duration::from_secs(5)).await;
     server.stop().await.unwrap();
