@@ -33,6 +33,9 @@ const REPORT_WITHIN: Duration = Duration::from_millis(500);
 /// How long one channel that runs `kill` may take, its wait for a free session slot included.
 const KILL_WITHIN: Duration = Duration::from_secs(5);
 
+/// How long the peer has to close a channel over which everything was said.
+const ENDED_BY_ITSELF: Duration = Duration::from_secs(1);
+
 /// How many channels run `kill` at once: each needs a session slot, of which OpenSSH has ten.
 const KILLS_AT_ONCE: usize = 2;
 
@@ -74,6 +77,9 @@ pub(crate) enum Ending {
     EndOfInput,
     /// No process: a forward, or a channel on which nothing was started.
     Close,
+    /// A forward over which both sides have said all: the peer closes it by itself, and the base keeps some memory of a
+    /// channel that this side closes first.
+    Ended,
 }
 
 /// Ends channels for one connection.
@@ -113,6 +119,11 @@ impl Orphans {
                     Reading::ForReport,
                 )
                 .await;
+                Ended::Confirmed
+            }
+            Ending::Ended => {
+                let by_itself = ENDED_BY_ITSELF + self.connection.round_trip() * 2;
+                let _ = timeout(by_itself, channel.ended()).await;
                 Ended::Confirmed
             }
             Ending::HangUp | Ending::Close => Ended::Confirmed,

@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::base::{Stream, Writer};
 use crate::command::checked_end;
+use crate::ending::Ending;
 use crate::session::Lease;
 
 /// A byte stream through the server, made by [`Session::direct_tcpip`](crate::Session::direct_tcpip) or
@@ -33,12 +34,14 @@ use crate::session::Lease;
 pub struct ForwardStream {
     writer: Writer,
     left: Bytes,
+    /// Whether the far side was told that nothing more comes.
+    is_shut: bool,
     lease: Lease,
 }
 
 impl ForwardStream {
     pub(crate) fn new(lease: Lease) -> Self {
-        Self { writer: lease.channel().writer(), left: Bytes::new(), lease }
+        Self { writer: lease.channel().writer(), left: Bytes::new(), is_shut: false, lease }
     }
 
     /// The next bytes as they arrived, without copying; `None` at the end.
@@ -100,7 +103,17 @@ impl AsyncWrite for ForwardStream {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.writer).poll_shutdown(cx)
+        ready!(Pin::new(&mut self.writer).poll_shutdown(cx))?;
+        self.is_shut = true;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Drop for ForwardStream {
+    fn drop(&mut self) {
+        if self.is_shut && self.lease.channel().intake().eof_seen() {
+            self.lease.set_ending(Ending::Ended);
+        }
     }
 }
 

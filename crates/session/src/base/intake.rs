@@ -240,6 +240,11 @@ impl Intake {
         self.state().end
     }
 
+    /// Whether the peer has said that it sends no more.
+    pub(crate) fn eof_seen(&self) -> bool {
+        self.state().eof
+    }
+
     /// How the process ended, if the server has told.
     pub(crate) fn exit_seen(&self) -> Option<Exit> {
         self.state().exit.clone()

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use rustle_session::{ErrorKind, TransportOptions};
 use rustle_testserver::{Call, Exit, RawPeer, RawSession, TestServer, message};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Semaphore;
 
 use self::Field::{Byte, Number, Text};
@@ -303,5 +304,55 @@ async fn an_answer_that_comes_too_late_is_cancelled_and_the_port_can_be_asked_fo
     assert_eq!(listener.port(), Some(8080));
     session.abort();
     drop((session, listener));
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_that_both_sides_have_ended_is_closed_by_the_server_first() {
+    const NUMBER: u32 = 7;
+    let server = scripted(|mut peer| async move {
+        asked(&mut peer, "tcpip-forward").await;
+        say(&mut peer, &[Byte(message::REQUEST_SUCCESS)]).await;
+        open(&mut peer, NUMBER, ("localhost", 8080), ("198.51.100.1", 1000)).await;
+        let confirmed = about_channels(&mut peer).await;
+        let begin = fields(&[Byte(message::CHANNEL_OPEN_CONFIRMATION), Number(NUMBER)]);
+        assert_eq!(confirmed.get(..5), Some(&begin[..]));
+        let theirs = u32::from_be_bytes(confirmed[5..9].try_into().unwrap());
+        say(&mut peer, &[Byte(message::CHANNEL_EOF), Number(theirs)]).await;
+        // Of each of the questions that follow, the client could close the channel before the next.
+        let mut questions = 0;
+        while questions < 5 {
+            let payload = peer.next().await.expect("a message");
+            assert_ne!(payload[0], message::CHANNEL_CLOSE, "after {questions} questions");
+            if payload[0] == message::GLOBAL_REQUEST {
+                questions += 1;
+                say(&mut peer, &[Byte(message::REQUEST_FAILURE)]).await;
+            }
+        }
+        say(&mut peer, &[Byte(message::CHANNEL_CLOSE), Number(theirs)]).await;
+        while about_channels(&mut peer).await[0] != message::CHANNEL_CLOSE {}
+        attend(peer).await;
+    })
+    .await;
+    let session = login(&server).await;
+    let mut listener = soon(session.listen_tcpip("localhost", 8080)).await.unwrap();
+    let mut stream = soon(listener.accept()).await.unwrap().into_stream();
+    let mut read = Vec::new();
+    soon(stream.read_to_end(&mut read)).await.unwrap();
+    soon(stream.shutdown()).await.unwrap();
+    drop(stream);
+    for _ in 0..5 {
+        soon(session.ping()).await.unwrap();
+    }
+    let closed = async {
+        while session.stats().channels_open > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon(closed).await;
+    // This script answers no request for the port's end.
+    session.abort();
+    drop(listener);
+    session.closed().await;
     server.stop().await.unwrap();
 }
