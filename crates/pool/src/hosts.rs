@@ -53,8 +53,14 @@ impl Hosts {
 
     /// Somebody asks for it.
     pub(crate) fn meet(&mut self, known: &Arc<Known>) {
-        let of = self.hosts.entry(known.id).or_insert_with(|| Host::new(known));
-        of.last_wanted = Some(Instant::now());
+        self.hosts.entry(known.id).or_insert_with(|| Host::new(known));
+    }
+
+    /// Somebody gets what is asked for.
+    pub(crate) fn wanted(&mut self, id: HostId) {
+        if let Some(of) = self.hosts.get_mut(&id) {
+            of.last_wanted = Some(Instant::now());
+        }
     }
 
     /// Nobody wants it any more: what became of it before is over.

@@ -284,3 +284,39 @@ impl fmt::Debug for Pool {
         f.debug_struct("Pool").field("patience", &self.inner.patience).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identities(config: &str, names: [&str; 2]) -> [String; 2] {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), config).unwrap();
+        names.map(|name| identity(&HostSetup::builder(name).config_file(file.path()).settings().unwrap()))
+    }
+
+    #[test]
+    fn names_that_lead_to_the_same_host_in_the_same_way_share_it() {
+        let [one, other] =
+            identities("Host web www\n  HostName web.example\n  User deploy\n", ["web", "www"]);
+        assert_eq!(one, other);
+    }
+
+    #[test]
+    fn what_differs_in_anything_shares_nothing() {
+        for line in
+            ["HostName b.example", "User b", "Port 23", "IdentityFile b", "ProxyJump b", "Ciphers aes128-ctr"]
+        {
+            let [one, other] =
+                identities(&format!("Host b\n  {line}\nHost *\n  HostName a.example\n"), ["a", "b"]);
+            assert_ne!(one, other, "{line}");
+        }
+    }
+
+    #[test]
+    fn names_that_a_command_goes_by_share_nothing() {
+        let config = "Host vm-*\n  HostName localhost\n  ProxyCommand connect %n\n";
+        let [one, other] = identities(config, ["vm-a", "vm-b"]);
+        assert_ne!(one, other);
+    }
+}

@@ -83,6 +83,9 @@ impl Driver {
     fn grant(&mut self, waiter: WaiterId, connection: ConnectionId, how: How, is_warm: bool) {
         let Some(known) = self.waiters.get(&waiter) else { return };
         let (host, lane) = (known.host, known.lane);
+        if !known.is_own() {
+            self.hosts.wanted(host);
+        }
         self.hosts.granted(host, how, is_warm);
         let ahead = if is_warm { self.hosts.take_warm(connection) } else { None };
         let (Some(line), Some(session)) = (self.line.upgrade(), self.hosts.session(connection)) else {

@@ -32,7 +32,7 @@ pub(super) struct Host {
     /// Why there is none.
     pub(super) failure: Option<Error>,
     pub(super) last_used: Option<SystemTime>,
-    /// When a caller last wanted something of it.
+    /// When a caller last got something of it.
     pub(super) last_wanted: Option<Instant>,
     /// What connections that are gone have carried.
     pub(super) sent: u64,

@@ -37,6 +37,24 @@ fn a_worn_connection_that_is_the_only_one_there_may_be_is_of_use_until_nothing_i
 }
 
 #[test]
+fn a_worn_connection_is_of_use_where_the_limits_allow_no_other_beside_it() {
+    for limits in [
+        Limits { connections_per_host: 1, ..Limits::default() },
+        Limits { connections: 1, ..Limits::default() },
+    ] {
+        let mut world = World::new(limits);
+        let upload = acquire(&mut world, Lane::Isolated);
+        let only = world.connects(upload);
+        world.tell(Event::Worn { connection: only });
+        let command = acquire(&mut world, Lane::Shared);
+        assert_eq!(world.place_of(command), Some(only), "it would wait for as long as the upload takes");
+        world.ends(command);
+        world.ends(upload);
+        assert_eq!(world.closed.get(&only), Some(&Closing::Worn));
+    }
+}
+
+#[test]
 fn what_is_idle_is_retired_and_nothing_else() {
     let mut world = World::new(Limits::default());
     let waiters: Vec<_> = (0..3).map(|_| acquire(&mut world, Lane::Isolated)).collect();
