@@ -44,6 +44,21 @@ impl ForwardStream {
         Self { writer: lease.channel().writer(), left: Bytes::new(), is_shut: false, lease }
     }
 
+    /// Ready once the channel is closed, by whichever side, or lost with its connection: what is written from then on reaches
+    /// nobody. What came before it can still be read. Until then the task of `cx` is woken when that happens.
+    ///
+    /// A far side that has no more to say and still listens ends its data, and closes nothing.
+    ///
+    /// ```no_run
+    /// # async fn example(stream: rustle_session::ForwardStream) {
+    /// std::future::poll_fn(|cx| stream.poll_closed(cx)).await;
+    /// println!("nobody listens to {stream:?} any more");
+    /// # }
+    /// ```
+    pub fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.lease.channel().intake().poll_end(cx).map(drop)
+    }
+
     /// The next bytes as they arrived, without copying; `None` at the end.
     ///
     /// # Errors

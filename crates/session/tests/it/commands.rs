@@ -1,10 +1,12 @@
 //! Commands: output, streams, environment, terminal, exit, quoting, limits.
 
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
 use rustle_session::{EnvFallback, ErrorKind, Interruption, Terminal, Until};
-use rustle_testserver::{Exit, Reply, Signal};
+use rustle_testserver::{Exit, Reply, Signal, Target};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{close_and_check, login, server, server_shows};
@@ -326,5 +328,26 @@ async fn a_forward_carries_bytes_both_ways_and_half_closes() {
     let unreachable = session.direct_tcpip("127.0.0.1", 1).await.unwrap_err();
     assert_eq!(unreachable.kind(), ErrorKind::ChannelTarget);
     assert!(unreachable.is_retryable());
+    close_and_check(session, server).await;
+}
+
+#[tokio::test]
+async fn a_forward_that_ends_its_data_is_not_closed_before_it_hangs_up() {
+    let greets = Target::closure(async |mut stream| {
+        stream.write_all(b"hello").await.unwrap();
+        stream.shutdown().await.unwrap();
+        stream.read_to_end(&mut Vec::new()).await.unwrap();
+    });
+    let server = server().forward_target("greets", None, greets).start().await.unwrap();
+    let session = login(&server).await;
+    let mut stream = session.direct_tcpip("greets", 1).await.unwrap();
+    let mut said = Vec::new();
+    stream.read_to_end(&mut said).await.unwrap();
+    assert_eq!(said, b"hello");
+    assert!(poll_fn(|cx| Poll::Ready(stream.poll_closed(cx).is_pending())).await, "it still listens");
+    stream.shutdown().await.unwrap();
+    let closed = poll_fn(|cx| stream.poll_closed(cx));
+    tokio::time::timeout(Duration::from_secs(60), closed).await.expect("it hangs up");
+    drop(stream);
     close_and_check(session, server).await;
 }
