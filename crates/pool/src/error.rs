@@ -39,6 +39,10 @@ pub enum ErrorKind {
     UnknownConnection,
     /// The pool is shutting down, or has been.
     ShutDown,
+    /// A forward cannot listen where it is to, or cannot take in clients.
+    Listen,
+    /// A client of a forward did not say where it wants to go, or wants what there is not.
+    Client,
     /// A connection could not be made or used; this is the kind of that error, the [source](StdError::source).
     Session(rustle_session::ErrorKind),
 }
@@ -77,6 +81,8 @@ impl Error {
             ErrorKind::UnknownHost => "HOST_UNKNOWN",
             ErrorKind::UnknownConnection => "CONNECTION_NOT_FOUND",
             ErrorKind::ShutDown => "POOL_SHUT_DOWN",
+            ErrorKind::Listen => "FORWARD_LISTEN_FAILED",
+            ErrorKind::Client => "FORWARD_CLIENT_ERROR",
             ErrorKind::Session(kind) => kind.code(),
         }
     }

@@ -11,12 +11,16 @@
 //! # }
 //! ```
 //!
+//! A [`Forward`] is a port or socket here that leads to where a host can reach ([`Pool::forward`]); it is there whatever
+//! becomes of connections.
+//!
 //! All of that is decided by a policy without sockets and without a clock, which docs/architecture.md describes; one task of
 //! the pool carries out what it decides.
 
 mod driver;
 mod error;
 mod events;
+mod forward;
 mod hosts;
 mod line;
 mod options;
@@ -27,6 +31,7 @@ mod show;
 
 pub use crate::error::{Error, ErrorKind, Result};
 pub use crate::events::{Change, Event, Events};
+pub use crate::forward::{Forward, ForwardBind, ForwardHandle, ForwardStats, ForwardTarget};
 pub use crate::options::PoolBuilder;
 pub use crate::pool::Pool;
 pub use crate::show::{

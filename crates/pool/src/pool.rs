@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use crate::driver;
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::{Change, Events};
+use crate::forward::Forwards;
 use crate::line::{Line, Message, OfHost};
 use crate::options::{FOR_EVER, Names, PoolBuilder};
 use crate::policy::event::{HostId, Lane};
@@ -47,6 +48,7 @@ struct Inner {
     registry: Mutex<Registry>,
     patience: Duration,
     names: Names,
+    forwards: Forwards,
 }
 
 impl Pool {
@@ -61,7 +63,9 @@ impl Pool {
         patience: Duration,
         names: Names,
     ) -> Self {
-        Self { inner: Arc::new(Inner { line, changes, registry: Mutex::default(), patience, names }) }
+        let forwards = Forwards::default();
+        let registry = Mutex::default();
+        Self { inner: Arc::new(Inner { line, changes, registry, patience, names, forwards }) }
     }
 
     /// Gives a host a name of its own, and says how it is reached and logged in to. What had the name before is another host
@@ -228,13 +232,24 @@ impl Pool {
     /// # Cancel safety
     /// Dropped, all ends all the same.
     pub async fn shutdown(&self, grace: Duration) {
+        let by = Instant::now() + grace.min(FOR_EVER);
         let (done, ended) = oneshot::channel();
         self.inner.line.end();
-        self.inner.line.send(Message::Shutdown { by: Instant::now() + grace.min(FOR_EVER), done });
+        self.inner.forwards.end(by);
+        self.inner.line.send(Message::Shutdown { by, done });
         let _ = ended.await;
+        self.inner.forwards.ended().await;
     }
 
-    async fn known(&self, name: &str) -> Result<Arc<Known>> {
+    pub(crate) fn line(&self) -> &Line {
+        &self.inner.line
+    }
+
+    pub(crate) fn forwards(&self) -> &Forwards {
+        &self.inner.forwards
+    }
+
+    pub(crate) async fn known(&self, name: &str) -> Result<Arc<Known>> {
         if let Some(known) = self.registry().named(name) {
             return Ok(known);
         }

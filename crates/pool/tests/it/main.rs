@@ -7,6 +7,7 @@
     reason = "a test says what it expects by failing there"
 )]
 
+mod forwards;
 mod health;
 mod limits;
 mod sharing;

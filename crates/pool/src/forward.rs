@@ -1,0 +1,205 @@
+//! Forwards as wanted states: a port or socket here that leads to where a server can reach, whatever becomes of the
+//! connections to it.
+//!
+//! Clients come from what listens here (`bind.rs`), and each is led to its channel (`client.rs`), which somebody else's
+//! connections carry. A forward of the other direction would have another source of clients.
+
+mod bind;
+mod carry;
+mod client;
+mod driver;
+mod handle;
+mod near;
+#[cfg(unix)]
+mod socket_file;
+mod socks;
+mod stats;
+mod target;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::forward::client::Job;
+use crate::forward::stats::Counters;
+use crate::pool::Pool;
+
+pub use bind::ForwardBind;
+pub(crate) use driver::Forwards;
+pub use handle::ForwardHandle;
+pub use stats::ForwardStats;
+pub use target::ForwardTarget;
+
+/// A forward that is wanted: [`Pool::forward`] makes it so.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use rustle_pool::{Forward, ForwardBind, ForwardTarget};
+///
+/// // As ssh -L 5432:db.internal:5432
+/// let database = Forward::local(ForwardBind::loopback(5432), ("db.internal", 5432));
+/// // As ssh -L /tmp/docker.sock:/run/docker.sock
+/// let docker = Forward::local(ForwardBind::unix("/tmp/docker.sock"), ForwardTarget::socket("/run/docker.sock"));
+/// // As ssh -D 1080
+/// let proxy = Forward::dynamic(ForwardBind::loopback(1080)).park(Duration::from_secs(10)).max_clients(100);
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "nothing listens before it is given to a pool"]
+pub struct Forward {
+    bind: ForwardBind,
+    way: Way,
+    limits: Limits,
+}
+
+/// Where clients are led to.
+#[derive(Debug, Clone)]
+enum Way {
+    To(ForwardTarget),
+    /// To where each asks to be, by SOCKS.
+    Asked,
+}
+
+#[derive(Debug, Clone)]
+struct Limits {
+    clients: usize,
+    parked: usize,
+    park: Duration,
+    handshake: Duration,
+    grace: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            clients: 512,
+            parked: 128,
+            park: Duration::from_secs(60),
+            handshake: Duration::from_secs(10),
+            grace: Duration::from_secs(3),
+        }
+    }
+}
+
+/// The time after so long; whoever wants to wait for ever does so for longer than a machine lives.
+fn after(time: Duration) -> Instant {
+    const EVER: Duration = Duration::from_secs(30 * 365 * 86_400);
+
+    let now = Instant::now();
+    now.checked_add(time.min(EVER)).unwrap_or(now)
+}
+
+impl Forward {
+    /// Whoever connects here is connected to `target` by the server.
+    pub fn local(bind: impl Into<ForwardBind>, target: impl Into<ForwardTarget>) -> Self {
+        Self { bind: bind.into(), way: Way::To(target.into()), limits: Limits::default() }
+    }
+
+    /// A proxy of SOCKS 4, 4a and 5: whoever connects here says where the server is to connect to. Names are resolved by
+    /// the server. There is no authentication, and no command but CONNECT.
+    pub fn dynamic(bind: impl Into<ForwardBind>) -> Self {
+        Self { bind: bind.into(), way: Way::Asked, limits: Limits::default() }
+    }
+
+    /// How long a client may wait for a connection and a channel before it is hung up on; 60 s unless set, in which a
+    /// server's restart is over, and after which most programs have given up by themselves.
+    pub fn park(mut self, time: Duration) -> Self {
+        self.limits.park = time;
+        self
+    }
+
+    /// How many clients may wait for that at once; 128 unless set: the pages of one browser, and few enough not to be a
+    /// burst of channels that a server that comes back would refuse. Others wait in the system's queue until there is
+    /// room.
+    pub fn max_parked(mut self, most: usize) -> Self {
+        self.limits.parked = most;
+        self
+    }
+
+    /// How many clients there may be at once, those that wait and those that are connected; 512 unless set. Each takes a file
+    /// of this process, which often may have 1024, and 64 KiB of memory. Others wait in the system's queue until there is
+    /// room.
+    pub fn max_clients(mut self, most: usize) -> Self {
+        self.limits.clients = most;
+        self
+    }
+
+    /// How long a client of a [dynamic](Self::dynamic) forward may take to say where it wants to go; 10 s unless set: a
+    /// program says so in two messages without a person's doing, from the same machine.
+    pub fn handshake(mut self, time: Duration) -> Self {
+        self.limits.handshake = time;
+        self
+    }
+
+    /// How long those who are connected have to end by themselves when the forward is closed or dropped; 3 s unless set, as
+    /// long as a pool that is dropped.
+    pub fn grace(mut self, time: Duration) -> Self {
+        self.limits.grace = time;
+        self
+    }
+
+    fn check(&self) -> Result<()> {
+        let limits = [("clients", self.limits.clients), ("clients that wait", self.limits.parked)];
+        match limits.into_iter().find(|(_, most)| *most == 0) {
+            Some((name, _)) => Err(Error::new(
+                ErrorKind::Configuration,
+                format!("a forward would have no {name} at all"),
+                "allow at least one",
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Pool {
+    /// Makes a forward to a host that is registered under this name, or that ssh would reach under it. It listens from now on
+    /// until its handle is closed or dropped, or the pool is [shut down](Self::shutdown). Nothing is connected before the first
+    /// client comes; when the connection is lost, that of the next client is another.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use rustle_pool::{Forward, ForwardBind, Pool};
+    /// use rustle_session::HostSetup;
+    ///
+    /// let pool = Pool::builder().only_registered().build()?;
+    /// pool.register("web-1", HostSetup::builder("deploy@web-1").without_config_files().resolve()?);
+    /// let proxy = pool.forward("web-1", Forward::dynamic(ForwardBind::loopback(0))).await?;
+    /// println!("socks5h://{:?}", proxy.addresses());
+    /// assert_eq!(proxy.stats().accepted, 0);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Listen`] where it cannot be listened, [`ErrorKind::UnknownHost`], [`ErrorKind::ShutDown`],
+    /// [`ErrorKind::Configuration`] for a limit of zero, [`ErrorKind::Session`] for a configuration that cannot be read.
+    ///
+    /// # Cancel safety
+    /// Dropped, nothing is listened on.
+    pub async fn forward(&self, host_name: &str, forward: Forward) -> Result<ForwardHandle> {
+        forward.check()?;
+        let host = self.known(host_name).await?;
+        let listeners = forward.bind.listen().await?;
+        if self.forwards().is_ending() {
+            return Err(Error::shut_down());
+        }
+        let counters = Arc::<Counters>::default();
+        let closing = CancellationToken::new();
+        let bound = (listeners.addresses(), listeners.path().map(Path::to_owned));
+        tracing::debug!(host = host.name, bind = %forward.bind, "forwarding");
+        let job = Job {
+            line: self.line().clone(),
+            host,
+            way: forward.way,
+            limits: forward.limits,
+            counters: Arc::clone(&counters),
+            closing: closing.clone(),
+            cut: CancellationToken::new(),
+        };
+        let ended = self.forwards().start(listeners, job);
+        Ok(ForwardHandle::new(bound, counters, closing.drop_guard(), ended))
+    }
+}

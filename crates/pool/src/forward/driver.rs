@@ -1,0 +1,131 @@
+//! The one task of a forward: it takes in clients, and sees them out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::error::{Error, ErrorKind};
+use crate::forward::after;
+use crate::forward::bind::Listeners;
+use crate::forward::client::{Job, serve};
+use crate::forward::stats::{Client, Room};
+
+/// After no client could be accepted, the next attempt waits so long. Who comes is still there (`EMFILE` leaves clients in the
+/// system's queue), so that asked at once it would be a busy loop; and what is short comes free by others' ends.
+pub(super) const AFTER_A_FAILED_ACCEPT: Duration = Duration::from_millis(100);
+
+/// The forwards of a pool, as the pool sees them.
+#[derive(Debug, Default)]
+pub(crate) struct Forwards {
+    /// By when all have to have ended, once they have to.
+    ending: watch::Sender<Option<Instant>>,
+    tasks: TaskTracker,
+}
+
+impl Forwards {
+    /// Ends all: none listens any more, and what is open has until then.
+    pub(crate) fn end(&self, by: Instant) {
+        self.ending.send_modify(|ending| *ending = Some(ending.map_or(by, |earlier| earlier.min(by))));
+        self.tasks.close();
+    }
+
+    /// Resolves when nothing is left of them.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub(crate) async fn ended(&self) {
+        self.tasks.wait().await;
+    }
+
+    pub(super) fn is_ending(&self) -> bool {
+        self.ending.borrow().is_some()
+    }
+
+    /// Starts the task, which listens until the job is closing, and cancels what is returned when nothing is left.
+    pub(super) fn start(&self, listeners: Listeners, job: Job) -> CancellationToken {
+        let ended = CancellationToken::new();
+        let driver = Driver { job: Arc::new(job), ending: self.ending.subscribe(), clients: JoinSet::new() };
+        let guard = ended.clone().drop_guard();
+        // Owner: the `ForwardHandle`, and the pool. Ends: when the handle is closed or dropped, or the pool is shut down, once
+        // its clients have ended or their grace is over. Waited for: by `ForwardHandle::close` and `Pool::shutdown`.
+        self.tasks.spawn(async move {
+            driver.run(listeners).await;
+            drop(guard);
+        });
+        ended
+    }
+}
+
+struct Driver {
+    job: Arc<Job>,
+    ending: watch::Receiver<Option<Instant>>,
+    clients: JoinSet<()>,
+}
+
+impl Driver {
+    async fn run(mut self, mut listeners: Listeners) {
+        let room = Room::new(self.job.limits.clients, self.job.limits.parked);
+        let mut not_before = Instant::now();
+        let mut by = loop {
+            let next = async {
+                tokio::time::sleep_until(not_before).await;
+                let free = room.place().await;
+                (listeners.accept().await, free)
+            };
+            tokio::select! {
+                biased;
+                () = self.job.closing.cancelled() => break after(self.job.limits.grace),
+                by = ending(&mut self.ending) => break by,
+                // A task of ours does not panic; if one did, its client would be gone all the same.
+                Some(_) = self.clients.join_next(), if !self.clients.is_empty() => {}
+                (accepted, free) = next => match (accepted, free) {
+                    (Ok(near), Some(free)) => {
+                        let client = Client::accepted(&self.job.counters, free);
+                        // Owner: this task. Ends: with its client, or by the forward's `closing` and `cut`. Waited for:
+                        // here, before this task ends.
+                        self.clients.spawn(serve(Arc::clone(&self.job), near, client));
+                    }
+                    (Ok(_), None) => {}
+                    (Err(error), _) => {
+                        tracing::debug!(host = self.job.host.name, %error, "no client could be accepted");
+                        not_before = Instant::now() + AFTER_A_FAILED_ACCEPT;
+                        self.job.counters.accept_failed(Error::new(
+                            ErrorKind::Listen,
+                            format!("a client could not be accepted: {error}"),
+                            "it goes on; allow the process more open files if it has none left (ulimit -n)",
+                        ));
+                    }
+                },
+            }
+        };
+        // From here on the system refuses those who come.
+        drop(listeners);
+        self.job.closing.cancel();
+        loop {
+            tokio::select! {
+                biased;
+                left = self.clients.join_next() => if left.is_none() { break },
+                Ok(()) = self.ending.changed() => by = self.ending.borrow().map_or(by, |earlier| by.min(earlier)),
+                () = tokio::time::sleep_until(by) => {
+                    self.job.cut.cancel();
+                    while self.clients.join_next().await.is_some() {}
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// By when the pool wants all ended; while it does not, nothing comes of it.
+async fn ending(told: &mut watch::Receiver<Option<Instant>>) -> Instant {
+    match told.wait_for(Option::is_some).await.map(|by| *by) {
+        Ok(Some(by)) => by,
+        // The pool itself is gone, and its end is that of the last who uses it: this forward's, for one.
+        Ok(None) | Err(_) => std::future::pending().await,
+    }
+}
