@@ -37,11 +37,12 @@ const REPLACED_WITHIN: Duration = Duration::from_secs(600);
 /// Starts the task, which takes what is sent here.
 pub(crate) fn start(limits: Limits, care: Care, changes: broadcast::Sender<Change>) -> Line {
     let (line, inbox) = Line::new();
-    let attempts = limits.attempts;
+    let (attempts, logins) = (limits.attempts, care.logins);
     let driver = Driver {
         // One's own seed: programs that fail together must not try again together.
         policy: Policy::new(limits, Instant::now().into_std(), seed()),
         line: line.downgrade(),
+        logins,
         hosts: Hosts::new(changes, attempts),
         waiters: HashMap::new(),
         reasons: Reasons::default(),
@@ -74,6 +75,8 @@ pub(crate) async fn resolve(builder: HostSetupBuilder) -> Result<(HostSettings, 
 struct Driver {
     policy: Policy,
     line: WeakLine,
+    /// How often one may log in, as far as that is known beforehand.
+    logins: Logins,
     hosts: Hosts,
     waiters: HashMap<WaiterId, Waiter>,
     reasons: Reasons,
@@ -140,7 +143,8 @@ impl Driver {
     fn done(&mut self, done: Done) {
         match done {
             Done::Dialed(connection, Ok(session)) => {
-                let logins = if session.was_prompted() { Logins::One } else { Logins::Many };
+                let is_once = session.was_prompted() || self.logins == Logins::One;
+                let logins = if is_once { Logins::One } else { Logins::Many };
                 let watched = session.clone();
                 self.begin(async move { Done::Lost(connection, watched.lost().await) });
                 self.hosts.dialed(connection, session);
@@ -184,7 +188,7 @@ impl Driver {
         self.gone(connection);
         let Some(loss) = loss else { return };
         let is_worth_it = loss.age >= WORTH_REPLACING && loss.was_used && loss.was_last;
-        let is_worth_it = is_worth_it && !loss.was_wanted && !loss.asks;
+        let is_worth_it = is_worth_it && !loss.was_wanted && !loss.asks && self.logins != Logins::One;
         if is_worth_it && !self.is_ending {
             let Some(line) = self.line.upgrade() else { return };
             let (waiter, deadline) = (line.next_waiter(), Instant::now() + REPLACED_WITHIN);

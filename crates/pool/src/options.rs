@@ -8,6 +8,7 @@ use tokio::sync::broadcast;
 use crate::driver;
 use crate::error::{Error, ErrorKind, Result};
 use crate::events;
+use crate::policy::event::Logins;
 use crate::policy::limits::Limits;
 use crate::pool::Pool;
 
@@ -46,6 +47,8 @@ pub(crate) struct Care {
     pub(crate) probe_every: Duration,
     /// One that is older is replaced.
     pub(crate) max_age: Option<Duration>,
+    /// How often one may log in, as far as that is known beforehand.
+    pub(crate) logins: Logins,
 }
 
 /// A loss is seen within a minute, and a thousand idle connections cost thirty packets a second.
@@ -65,7 +68,7 @@ const PATIENCE: Duration = Duration::from_secs(180);
 
 impl PoolBuilder {
     pub(crate) fn new() -> Self {
-        let care = Care { probe_every: PROBE_EVERY, max_age: None };
+        let care = Care { probe_every: PROBE_EVERY, max_age: None, logins: Logins::Unknown };
         Self { limits: Limits::default(), care, patience: PATIENCE, names: Names::Any }
     }
 
@@ -80,6 +83,27 @@ impl PoolBuilder {
     /// collected; each of up to nine flows that may stall has a connection for itself.
     pub fn max_connections_per_host(mut self, most: usize) -> Self {
         self.limits.connections_per_host = most;
+        self
+    }
+
+    /// Logs in to each host once at a time, whatever is wanted of it: for servers that allow one connection, and for logins
+    /// that are worth more than what follows. A host for which somebody was asked (a password, a one-time code, a key to be
+    /// touched) is treated so from then on in any case.
+    ///
+    /// What may stall has no connection of its own then: [`Places::folded`](crate::Places::folded) counts it. What is kept of
+    /// each channel's output protects the others ([`BufferLimits`](rustle_session::BufferLimits), set by
+    /// [`HostSetupBuilder::buffers`](rustle_session::HostSetupBuilder::buffers)). A reader that stalls costs them
+    /// nothing but the writing to disk as long as there is room for what it does not read: 8 MiB in memory and then 2 GiB for
+    /// each stream in a temporary file, unless set. Then nothing moves on the connection, for 5 s at most in all until
+    /// that reader has caught up. Then the stalled one ends, with
+    /// [`ErrorKind::Overrun`](rustle_session::ErrorKind::Overrun) and an error that names its channel, and the others go on;
+    /// nothing of theirs is lost. Without this each of up to nine such readers has a connection for itself, where the
+    /// pauses concern nobody else.
+    ///
+    /// A connection that is lost is made again when somebody asks for the host, and not before. What waits for one of the
+    /// places on it ([`max_channels`](Self::max_channels)) is served in turn.
+    pub fn one_login(mut self) -> Self {
+        self.care.logins = Logins::One;
         self
     }
 

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::Driver;
 use super::actions::Waiter;
 use crate::line::{Answer, Message, shut_down};
-use crate::policy::event::{ConnectionId, Event, HostId, Lane, Logins, Refusal, WaiterId};
+use crate::policy::event::{ConnectionId, Event, HostId, Lane, Refusal, WaiterId};
 
 impl Driver {
     pub(super) fn hear(&mut self, message: Message) {
@@ -101,8 +101,8 @@ impl Driver {
     ) {
         self.waiters.insert(waiter, Waiter { lane, host, answer, early: None, waits: true });
         self.hosts.waits(host);
-        let deadline = deadline.into_std();
-        self.tell(Event::Acquire { waiter, host, lane, logins: Logins::Unknown, deadline });
+        let (logins, deadline) = (self.logins, deadline.into_std());
+        self.tell(Event::Acquire { waiter, host, lane, logins, deadline });
     }
 
     /// Nobody knows of it any more.

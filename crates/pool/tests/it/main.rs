@@ -9,6 +9,7 @@
 
 mod forwards;
 mod health;
+mod lanes;
 mod limits;
 mod sharing;
 mod shown;

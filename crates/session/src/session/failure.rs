@@ -32,7 +32,10 @@ impl Session {
             Some(End::Overrun) => Error::new(
                 ErrorKind::Overrun,
                 operation,
-                "the output was not read, and its buffers in memory and on disk ran over",
+                format!(
+                    "the output of channel {} was not read, and its buffers in memory and on disk ran over",
+                    channel.number()
+                ),
             )
             .at(self.target())
             .with_hint("read the output as it comes, or raise the limits of BufferLimits"),
