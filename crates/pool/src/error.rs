@@ -43,6 +43,10 @@ pub enum ErrorKind {
     Listen,
     /// A client of a forward did not say where it wants to go, or wants what there is not.
     Client,
+    /// Work on a host was not begun, or was broken off, for what became of another's.
+    NotRun,
+    /// Work on a host took longer than it may. It may have been done.
+    TimedOut,
     /// A connection could not be made or used; this is the kind of that error, the [source](StdError::source).
     Session(rustle_session::ErrorKind),
 }
@@ -83,6 +87,8 @@ impl Error {
             ErrorKind::ShutDown => "POOL_SHUT_DOWN",
             ErrorKind::Listen => "FORWARD_LISTEN_FAILED",
             ErrorKind::Client => "FORWARD_CLIENT_ERROR",
+            ErrorKind::NotRun => "POOL_NOT_RUN",
+            ErrorKind::TimedOut => "POOL_TIMED_OUT",
             ErrorKind::Session(kind) => kind.code(),
         }
     }

@@ -12,7 +12,7 @@
 //! ```
 //!
 //! A [`Forward`] is a port or socket here that leads to where a host can reach ([`Pool::forward`]); it is there whatever
-//! becomes of connections.
+//! becomes of connections. [`Pool::on`] does the same work on many hosts, and gives what became of each as it ends.
 //!
 //! All of that is decided by a policy without sockets and without a clock, which docs/architecture.md describes; one task of
 //! the pool carries out what it decides.
@@ -20,6 +20,7 @@
 mod driver;
 mod error;
 mod events;
+mod fan_out;
 mod forward;
 mod hosts;
 mod line;
@@ -31,6 +32,7 @@ mod show;
 
 pub use crate::error::{Error, ErrorKind, Result};
 pub use crate::events::{Change, Event, Events};
+pub use crate::fan_out::{FanOut, HostResult, OnFailure, Results};
 pub use crate::forward::{Forward, ForwardBind, ForwardHandle, ForwardStats, ForwardTarget};
 pub use crate::options::PoolBuilder;
 pub use crate::pool::Pool;
