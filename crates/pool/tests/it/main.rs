@@ -7,6 +7,7 @@
     reason = "a test says what it expects by failing there"
 )]
 
+mod codes;
 mod fan_out;
 mod forwards;
 mod health;
