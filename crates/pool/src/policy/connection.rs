@@ -25,7 +25,7 @@ pub(super) struct Connection {
     warm: Warm,
     /// Whether the server ever opened a session on it.
     has_given: bool,
-    /// Since when it is ready.
+    /// Since when it is ready; before that, when its login began.
     since: Instant,
     idle_since: Instant,
     released_at: Option<Instant>,

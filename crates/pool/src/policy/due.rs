@@ -11,7 +11,7 @@ impl Policy {
         for timer in self.timers.take_due(self.now) {
             match timer {
                 Timer::Deadline(waiter) => {
-                    let missing = self.claims.get(&waiter).map(|claim| self.missing(claim.host));
+                    let missing = self.claims.get(&waiter).map(|claim| self.missing(claim));
                     if let Some(missing) = missing {
                         self.reject(waiter, Rejection::Deadline(missing), out);
                     }

@@ -1,9 +1,11 @@
 //! Limits as they are now, and counts.
 
-use super::Policy;
+use std::time::Instant;
+
 use super::connection::{Connection, State};
 use super::event::{ConnectionId, HostId, Logins, Missing};
 use super::host::Host;
+use super::{Claim, Policy};
 
 impl Policy {
     /// Whether something new may go on the connection.
@@ -65,19 +67,33 @@ impl Policy {
         self.hosts.get(&host).is_some_and(|host| host.connections.iter().any(is_ready))
     }
 
-    /// What those who wait for the host lack.
-    pub(super) fn missing(&self, id: HostId) -> Missing {
-        let Some(host) = self.hosts.get(&id) else { return Missing::Login };
-        if self.dialing_of(host) > 0 {
-            Missing::Login
+    /// What one lacked whose time is over.
+    pub(super) fn missing(&self, claim: &Claim) -> Missing {
+        let Some(host) = self.hosts.get(&claim.host) else { return Missing::Login };
+        let is_short = self.shortage.is_some();
+        let place = if is_short { Missing::Shortage } else { Missing::TotalLimit };
+        let is_full = self.connections.len() >= self.most_connections();
+        if let Some(begun) = self.login_of(host) {
+            // Whoever waited longer for its begin than for its end did not wait for the login.
+            let waited = begun.saturating_duration_since(claim.since);
+            let is_late = waited > self.now.saturating_duration_since(begun);
+            if is_late && (is_full || is_short) { place } else { Missing::Login }
         } else if host.waits_to_retry(self.now) {
-            Missing::Retry
+            // A login for which there was no file is no failure of the host's.
+            let has_failed = host.failures > 0 || host.has_given_up;
+            if is_short && !has_failed { place } else { Missing::Retry }
         } else if host.connections.len() >= self.most_of_host(host) {
             Missing::HostLimit
-        } else if self.connections.len() >= self.most_connections() {
-            if self.shortage.is_some() { Missing::Shortage } else { Missing::TotalLimit }
+        } else if is_full {
+            place
         } else {
             Missing::DialLimit
         }
+    }
+
+    /// When the oldest login began that is under way.
+    fn login_of(&self, host: &Host) -> Option<Instant> {
+        let of_host = host.connections.iter().filter_map(|id| self.connections.get(id));
+        of_host.filter(|one| one.state == State::Dialing).map(Connection::since).min()
     }
 }

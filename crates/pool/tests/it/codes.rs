@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustle_pool::{ErrorKind, Pool};
-use rustle_session::{BoxFuture, ErrorKind as SessionErrorKind, PromptError, PromptRequest, Prompter, SecretString};
+use rustle_session::{
+    BoxFuture, ErrorKind as SessionErrorKind, PromptError, PromptRequest, Prompter, SecretString,
+};
 use rustle_testserver::{AuthOutcome, Cut, Method, OneTimeCodes, Reply, TestServer, User};
 use tokio::task::JoinSet;
 

@@ -14,6 +14,8 @@ mod health;
 mod lanes;
 mod limits;
 mod sharing;
+#[cfg(unix)]
+mod shortage;
 mod shown;
 mod support;
 mod trouble;

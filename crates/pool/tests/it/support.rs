@@ -13,9 +13,14 @@ pub(crate) fn server() -> Builder {
 
 /// How the server is reached, without a password.
 pub(crate) fn way(server: &TestServer) -> HostSetupBuilder {
+    way_to(server.port())
+}
+
+/// The same, where the server is another process's.
+pub(crate) fn way_to(port: u16) -> HostSetupBuilder {
     HostSetup::builder("alice@127.0.0.1")
         .without_config_files()
-        .port(server.port())
+        .port(port)
         .agent(AgentSource::None)
         .option("StrictHostKeyChecking=no")
         .option("UserKnownHostsFile=/dev/null")
