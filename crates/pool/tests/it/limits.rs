@@ -2,17 +2,20 @@
 
 use std::time::Duration;
 
-use rustle_pool::{ErrorKind, Pool};
+use rustle_pool::{ErrorKind, Forward, ForwardBind, Pool};
 use rustle_session::ErrorKind as SessionErrorKind;
-use rustle_testserver::Reply;
+use rustle_testserver::{Reply, Target};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::support::{pool, pool_with, server, shut_down_and_check};
 
-#[tokio::test]
-async fn a_server_with_two_sessions_a_connection_runs_fifty_commands_at_once() {
-    let server = server().max_sessions(2).command("hello", Reply::stdout("hello\n")).start().await.unwrap();
-    let pool = pool(&server);
+/// Runs fifty commands at once against a server with so many sessions on a connection, over so many connections.
+async fn fifty_commands(sessions: usize, connections: usize) {
+    let server = server().max_sessions(sessions).command("hello", Reply::stdout("hello\n"));
+    let server = server.start().await.unwrap();
+    let pool = pool_with(&server, Pool::builder().max_connections_per_host(connections));
     let web = pool.get("web").await.unwrap();
     let mut commands = JoinSet::new();
     for _ in 0..50 {
@@ -20,21 +23,45 @@ async fn a_server_with_two_sessions_a_connection_runs_fifty_commands_at_once() {
         commands.spawn(async move { web.output("hello").await.unwrap().stdout_text().into_owned() });
     }
     assert_eq!(commands.join_all().await, ["hello\n"; 50]);
-    assert!(server.record().connections_accepted() <= 10, "{}", server.record().connections_accepted());
+    let logins = server.record().connections_accepted();
+    assert!(logins <= connections, "{logins} logins for {sessions} sessions a connection");
     assert_eq!(server.record().commands().len(), 50);
     drop(web);
     shut_down_and_check(pool, server).await;
 }
 
 #[tokio::test]
-async fn a_server_without_sessions_is_told_from_one_that_is_full() {
-    let server = server().max_sessions(0).start().await.unwrap();
+async fn a_server_with_two_sessions_a_connection_runs_fifty_commands_at_once() {
+    fifty_commands(2, 10).await;
+    fifty_commands(2, 1).await;
+}
+
+#[tokio::test]
+async fn a_server_with_one_session_a_connection_runs_fifty_commands_at_once() {
+    fifty_commands(1, 10).await;
+    fifty_commands(1, 1).await;
+}
+
+#[tokio::test]
+async fn a_server_without_sessions_is_told_from_one_that_is_full_and_forwards_all_the_same() {
+    let server = server().max_sessions(0).forward_target("echo", None, Target::echo()).start().await.unwrap();
     let pool = pool(&server);
     let web = pool.get("web").await.unwrap();
-    let error = web.output("true").await.unwrap_err();
-    assert_eq!(error.kind(), SessionErrorKind::NoPlace, "{error}");
-    assert!(error.to_string().contains("no session at all"), "{error}");
-    drop(web);
+    let forward = pool.forward("web", Forward::local(ForwardBind::loopback(0), ("echo", 80))).await.unwrap();
+    let mut client = TcpStream::connect(forward.addresses()[0]).await.unwrap();
+    for _ in 0..2 {
+        client.write_all(b"over there").await.unwrap();
+        let mut back = [0; 10];
+        client.read_exact(&mut back).await.unwrap();
+        assert_eq!(&back, b"over there");
+        // Neither takes from the other, whichever came first.
+        let error = web.output("true").await.unwrap_err();
+        assert_eq!((error.kind(), error.code()), (SessionErrorKind::NoPlace, "POOL_EXHAUSTED"), "{error}");
+        assert!(error.to_string().contains("no session at all"), "{error}");
+        assert!(error.hint().unwrap().contains("MaxSessions"), "{error:?}");
+    }
+    drop((client, web));
+    forward.close().await;
     shut_down_and_check(pool, server).await;
 }
 
