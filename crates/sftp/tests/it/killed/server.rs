@@ -11,7 +11,7 @@ use rustle_sftp::Sftp;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::process::{Child, ChildStdout, Command};
 
-use super::{Case, OLD, Sides, next};
+use super::{Case, OLD, POINTS, Sides, next};
 use crate::here::content;
 use crate::sync::ends::{fresh, is_temporary, stale};
 use crate::sync::files;
@@ -78,13 +78,13 @@ fn installed() -> Option<&'static str> {
 #[tokio::test]
 async fn a_server_that_is_killed_leaves_the_old_file_or_the_new_one() {
     let Some(program) = installed() else { return println!("{SKIPPED}") };
-    killed_at(50, Case::Put, program).await;
+    killed_at(POINTS, Case::Put, program).await;
 }
 
 #[tokio::test]
 async fn a_server_that_is_killed_leaves_a_part_that_does_no_harm() {
     let Some(program) = installed() else { return println!("{SKIPPED}") };
-    killed_at(50, Case::PutResumed, program).await;
+    killed_at(POINTS, Case::PutResumed, program).await;
 }
 
 /// It ends when it sees the end of its input, and leaves undone what it had read before.
@@ -147,14 +147,14 @@ async fn killed_at(points: usize, case: Case, program: &str) {
         assert_eq!(part, None, "{what}");
         sftp.close().await;
     }
-    assert!(interrupted > points / 2, "only {interrupted} were interrupted");
+    assert!(interrupted > points / 3, "only {interrupted} were interrupted");
 }
 
 #[tokio::test]
 async fn a_server_that_is_killed_leaves_old_files_or_new_ones() {
     let Some(program) = installed() else { return println!("{SKIPPED}") };
     let (mut total, mut state, mut interrupted) = (None, 0x9e37_79b9_u64, 0);
-    for point in 0..=50 {
+    for point in 0..=POINTS {
         let folder = tempfile::tempdir().unwrap();
         let (from, to) = (folder.path().join("from"), folder.path().join("to"));
         let (new, before) = (fresh(&from), stale(&to));
@@ -177,5 +177,5 @@ async fn a_server_that_is_killed_leaves_old_files_or_new_ones() {
         assert!(files(&to) == new, "{point}, killed after {after:?}");
         sftp.close().await;
     }
-    assert!(interrupted > 25, "only {interrupted} were interrupted");
+    assert!(interrupted > POINTS / 3, "only {interrupted} were interrupted");
 }
