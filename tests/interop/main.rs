@@ -25,6 +25,7 @@ mod host_updates;
 mod jump;
 mod logins;
 mod new_hosts;
+mod pool;
 mod public_key;
 mod questions;
 mod refused_hosts;

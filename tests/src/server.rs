@@ -70,6 +70,12 @@ impl Server {
         &self.sshd
     }
 
+    /// The same, to be started again.
+    #[must_use]
+    pub fn sshd_mut(&mut self) -> &mut Sshd {
+        &mut self.sshd
+    }
+
     /// The key that opens it.
     #[must_use]
     pub fn key(&self) -> &KeyFile {

@@ -32,6 +32,7 @@ const DEFAULTS: &str = "\
 /// sessions are ended.
 #[derive(Debug)]
 pub struct Sshd {
+    program: PathBuf,
     process: Child,
     port: u16,
     host_key: KeyFile,
@@ -117,6 +118,28 @@ impl Sshd {
     }
 }
 
+impl Sshd {
+    /// Ends it and all its connections, as a machine that is switched off, and starts it again on its port. Its log is that
+    /// of the new one.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn restart(&mut self) {
+        self.end();
+        let started = start(&self.program, &self.folder.join("sshd_config"), &self.folder);
+        self.process = started.unwrap_or_else(|| panic!("sshd does not start again:\n{}", self.log()));
+    }
+
+    fn end(&mut self) {
+        let sessions = self.session_processes();
+        processes::kill(self.process.id());
+        for process in sessions {
+            processes::kill(process);
+        }
+        let _ = self.process.wait();
+    }
+}
+
 impl SshdBuilder {
     /// Adds lines to its `sshd_config`; they win over the defaults.
     pub fn config(mut self, lines: impl AsRef<str>) -> Self {
@@ -170,7 +193,7 @@ impl SshdBuilder {
             let port = free_port();
             let config = folder.write("sshd_config", self.config_text(&folder, &host_key, port));
             if let Some(process) = start(&self.program, &config, &folder) {
-                return Sshd { process, port, host_key, folder };
+                return Sshd { program: self.program, process, port, host_key, folder };
             }
         }
         panic!("sshd does not start:\n{}", read_log(&folder));
@@ -191,12 +214,7 @@ impl SshdBuilder {
 
 impl Drop for Sshd {
     fn drop(&mut self) {
-        let sessions = self.session_processes();
-        processes::kill(self.process.id());
-        for process in sessions {
-            processes::kill(process);
-        }
-        let _ = self.process.wait();
+        self.end();
         if std::thread::panicking() {
             eprintln!("sshd logged:\n{}", self.log());
         }
