@@ -17,7 +17,7 @@ use crate::auth::deadline::{Limits, NetworkClock};
 use crate::auth::{self, Credentials};
 use crate::base::{HostKeyQuestion, Transport, handshake};
 use crate::connect::dial::DialOptions;
-use crate::connect::route::{Below, Carrier, Route};
+use crate::connect::route::{Below, Carrier, Owner, Route};
 use crate::error::{Error, ErrorKind, Result};
 use crate::host_trust::{HostKeyOffer, HostTrust, KnownHosts};
 use crate::options::TransportOptions;
@@ -176,7 +176,24 @@ impl Connector {
     /// Dropped, every socket is closed; the server sees a connection that ended before authentication. Jump hosts see
     /// a login that ended, and a proxy command is ended.
     pub async fn connect(&self) -> Result<Unauthenticated> {
-        let carrier = self.route.open(self).await?;
+        self.shake_hands_over(self.route.open(self).await?).await
+    }
+
+    /// As [`connect`](Self::connect), over a channel of a session with the [jump host](Self::jump) that is there already. That
+    /// session is the caller's: it may carry others too, and does not end with this connection.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    ///
+    /// # Cancel safety
+    /// Dropped, the channel is closed; the server sees a connection that ended before authentication.
+    pub async fn connect_through(&self, jump_host: &Session) -> Result<Unauthenticated> {
+        let name = self.jump_host().map_or_else(|| jump_host.target(), JumpHost::shown);
+        let carrier = route::carried(jump_host.clone(), name, Owner::Another, self).await?;
+        self.shake_hands_over(carrier).await
+    }
+
+    async fn shake_hands_over(&self, carrier: Carrier) -> Result<Unauthenticated> {
         let below = carrier.below.clone();
         match self.shake_hands(carrier).await {
             Ok(unauthenticated) => Ok(unauthenticated),

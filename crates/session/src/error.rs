@@ -182,6 +182,20 @@ impl Error {
         self
     }
 
+    /// The same error for one who wanted a host behind the one that this happened to.
+    ///
+    /// ```
+    /// use rustle_session::Target;
+    ///
+    /// let error = Target::parse("ssh://bastion:notaport").unwrap_err().on_the_way("bastion", "web-1");
+    /// assert_eq!(error.jump_host(), Some("bastion"));
+    /// assert!(error.to_string().starts_with("web-1: through jump host bastion: "), "{error}");
+    /// ```
+    #[must_use]
+    pub fn on_the_way(self, jump_host: &str, target: &str) -> Self {
+        self.through(jump_host, target)
+    }
+
     /// Says what to do next, unless an inner layer already did.
     pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
         if self.inner.hint.is_none() {

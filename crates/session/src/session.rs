@@ -331,11 +331,11 @@ impl Session {
         self.inner.method_detail.as_deref()
     }
 
-    /// Whether somebody answered a question for this login, or for one to a host on the way: another login would ask again,
-    /// and a code that works once is used up.
+    /// Whether somebody answered a question for this login, or for one to a host on the way that was for this connection alone:
+    /// another login would ask again, and a code that works once is used up.
     #[must_use]
     pub fn was_prompted(&self) -> bool {
-        self.inner.asked || self.jump_host().is_some_and(Self::was_prompted)
+        self.inner.asked || self.inner.below.as_ref().is_some_and(Below::was_prompted)
     }
 
     /// How much of what its keys may carry, or of their time ([`TransportOptions::rekey_bytes`] and
@@ -365,7 +365,8 @@ impl Session {
     }
 
     /// The session with the jump host that this connection goes through; that one may have another. It is there for
-    /// this connection alone and ends with it, whoever holds it.
+    /// this connection alone and ends with it, whoever holds it, unless the connection was made
+    /// [through a session of somebody's](crate::Connector::connect_through).
     #[must_use]
     pub fn jump_host(&self) -> Option<&Session> {
         self.inner.below.as_ref().and_then(Below::session)

@@ -3,6 +3,7 @@
 mod agents;
 mod configuration;
 mod driver;
+mod identity;
 mod jump;
 mod run;
 mod settings;
@@ -29,6 +30,7 @@ use crate::setup::trust::{ConfiguredTrust, SharedTrust};
 use crate::target::Target;
 
 pub use crate::setup::configuration::{HostSetting, HostSettings};
+pub use crate::setup::identity::HostIdentity;
 pub use crate::setup::run::{RunSettings, SessionKind, TerminalWish, Verbosity};
 pub use crate::setup::trust::{HostKeyAnswer, HostKeyPrompter};
 pub use crate::setup::warning::SetupWarning;
@@ -57,6 +59,9 @@ pub struct HostSetup {
     run: RunSettings,
     classes: TrafficClasses,
     warnings: Vec<SetupWarning>,
+    identity: Arc<HostIdentity>,
+    /// The host on the way, by its name.
+    jump: Option<Arc<(String, HostSetup)>>,
 }
 
 impl HostSetup {
@@ -355,9 +360,10 @@ impl HostSetupBuilder {
         let target =
             Target::new(settings.hostname())?.with_user(settings.user())?.with_port(settings.port())?;
         let transport = settings::transport(&settings, self.connect_timeout, self.buffers)?;
-        let connector = Connector::new(target)
-            .transport(transport)
-            .algorithms(settings::algorithms(&settings, &mut warnings)?);
+        let algorithms = settings::algorithms(&settings, &mut warnings)?;
+        let identity =
+            HostIdentity::new(self, &configuration::told(&settings, &algorithms, self.connect_timeout));
+        let connector = Connector::new(target).transport(transport).algorithms(algorithms);
         let prompter = self.host_key_prompter.clone();
         let trust = ConfiguredTrust::new(&settings, prompter, self.resolver.clone(), &mut warnings)?;
         let trust = Arc::new(trust);
@@ -372,7 +378,7 @@ impl HostSetupBuilder {
         if let Some(prompter) = &self.prompter {
             credentials = credentials.prompter(Arc::clone(prompter));
         }
-        let mut connector = jump::way(connector, self, &settings, source, trail, &mut warnings)?;
+        let (mut connector, jump) = jump::way(connector, self, &settings, source, trail, &mut warnings)?;
         if connector.dials() {
             connector = connector.dial(settings::dial(&settings)?);
         }
@@ -385,6 +391,8 @@ impl HostSetupBuilder {
             run: RunSettings::new(&settings),
             classes: settings::traffic_classes(&settings),
             warnings,
+            identity: Arc::new(identity),
+            jump: jump.map(Arc::new),
         })
     }
 

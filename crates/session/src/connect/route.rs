@@ -68,7 +68,7 @@ impl JumpHost {
         &self.connector
     }
 
-    fn shown(&self) -> &str {
+    pub(crate) fn shown(&self) -> &str {
         self.name.as_deref().unwrap_or(self.connector.target().host())
     }
 
@@ -107,10 +107,19 @@ pub(super) struct Carrier {
 /// What carries a connection that has no socket of its own. It ends with the connection.
 #[derive(Clone)]
 pub(crate) enum Below {
-    /// A channel of this session, which is there for that alone.
-    JumpHost { session: Session, name: String },
+    /// A channel of this session.
+    JumpHost { session: Session, name: String, owner: Owner },
     /// A process.
     Command(Running),
+}
+
+/// Whose the session with a jump host is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// It is there for the connection above it alone, and ends with it.
+    Above,
+    /// It carries others too, and somebody else ends it.
+    Another,
 }
 
 impl Route {
@@ -180,8 +189,13 @@ async fn dialled(to: &Connector) -> Result<Carrier> {
 }
 
 async fn through(hop: &JumpHost, to: &Connector) -> Result<Carrier> {
-    let named = |error: Error| error.through(hop.shown(), to.place());
-    let session = hop.log_in().await.map_err(named)?;
+    let session = hop.log_in().await.map_err(|error| error.through(hop.shown(), to.place()))?;
+    carried(session, hop.shown(), Owner::Above, to).await
+}
+
+/// A stream through a host that is logged in to already.
+pub(super) async fn carried(session: Session, name: &str, owner: Owner, to: &Connector) -> Result<Carrier> {
+    let named = |error: Error| error.through(name, to.place());
     let limit = to.transport.connect_timeout();
     let started = Instant::now();
     let opening = session.direct_tcpip(to.target.host(), to.port());
@@ -202,7 +216,7 @@ async fn through(hop: &JumpHost, to: &Connector) -> Result<Carrier> {
         resolve: Duration::ZERO,
         connect,
         left: limit.saturating_sub(connect),
-        below: Some(Below::JumpHost { session, name: hop.shown().to_owned() }),
+        below: Some(Below::JumpHost { session, name: name.to_owned(), owner }),
     })
 }
 
@@ -210,6 +224,7 @@ impl Below {
     /// Says that nothing is left to carry.
     pub(crate) fn let_go(&self) {
         match self {
+            Self::JumpHost { owner: Owner::Another, .. } => {}
             Self::JumpHost { session, .. } => session.close_in_background(),
             Self::Command(running) => running.let_go(),
         }
@@ -218,6 +233,7 @@ impl Below {
     /// Ends it within `grace`, and resolves when nothing is left of it. Boxed: below it there may be another.
     pub(crate) fn close(&self, grace: Duration) -> BoxFuture<'_, ()> {
         match self {
+            Self::JumpHost { owner: Owner::Another, .. } => Box::pin(std::future::ready(())),
             Self::JumpHost { session, .. } => Box::pin(async move {
                 session.close(grace).await;
             }),
@@ -231,6 +247,7 @@ impl Below {
     /// Ends it now.
     pub(crate) fn abort(&self) {
         match self {
+            Self::JumpHost { owner: Owner::Another, .. } => {}
             Self::JumpHost { session, .. } => session.abort(),
             Self::Command(running) => running.let_go(),
         }
@@ -240,7 +257,7 @@ impl Below {
     pub(crate) fn reason(&self) -> BoxFuture<'_, Option<String>> {
         Box::pin(async move {
             match self {
-                Self::JumpHost { session, name } => {
+                Self::JumpHost { session, name, .. } => {
                     // Where a host further below broke, its own end tells more than that of the stream through it.
                     if let Some(reason) = session.reason_below().await {
                         return Some(reason);
@@ -268,6 +285,11 @@ impl Below {
             },
             _ => error,
         }
+    }
+
+    /// Whether somebody was asked for what is there for this connection alone.
+    pub(crate) fn was_prompted(&self) -> bool {
+        matches!(self, Self::JumpHost { session, owner: Owner::Above, .. } if session.was_prompted())
     }
 
     /// The session underneath.

@@ -1,7 +1,10 @@
 //! The settings of a host without a connection to it: what `ssh -G` is for.
 
-use rustle_ssh_config::{Defaults, Keyword, Origin, OsSource, Source, resolve};
+use std::time::Duration;
 
+use rustle_ssh_config::{Defaults, Keyword, Origin, OsSource, Settings, Source, resolve};
+
+use crate::algorithms::Algorithms;
 use crate::error::Result;
 use crate::options::TransportOptions;
 use crate::setup::warning::{self, SetupWarning};
@@ -86,35 +89,44 @@ impl HostSetupBuilder {
             Err(error) => vec![SetupWarning::of_refusal(&error)],
         };
         let algorithms = settings::algorithms(&resolved, &mut warnings)?;
-        let in_force = |keyword: Keyword| match keyword {
-            Keyword::Ciphers => Some(algorithms.ciphers()),
-            Keyword::HostKeyAlgorithms => Some(algorithms.host_keys()),
-            Keyword::KexAlgorithms => Some(algorithms.kex()),
-            Keyword::Macs => Some(algorithms.macs()),
-            _ => None,
-        };
-        let told = resolved.printed(&defaults()).into_iter().map(|line| {
-            let mut setting = HostSetting {
-                name: line.name().to_owned(),
-                value: line.value().to_owned(),
-                origin: line.origin().to_string(),
-            };
-            if let Some(list) = in_force(line.keyword()) {
-                setting.value = list.join(",");
-            }
-            if line.keyword() == Keyword::ConnectTimeout {
-                // The deadline that was given goes before what the configuration says, and there always is one.
-                let (timeout, origin) = match (self.connect_timeout, resolved.connect_timeout()) {
-                    (Some(timeout), _) => (timeout, Origin::CommandLine),
-                    (None, Some(timeout)) => (timeout, line.origin().clone()),
-                    (None, None) => (TransportOptions::default().connect_timeout(), Origin::Default),
-                };
-                (setting.value, setting.origin) = (timeout.as_secs().to_string(), origin.to_string());
-            }
-            setting
-        });
-        Ok(HostSettings { settings: told.collect(), warnings })
+        Ok(HostSettings { settings: told(&resolved, &algorithms, self.connect_timeout), warnings })
     }
+}
+
+/// The settings in force, in the order of `ssh -G`.
+pub(super) fn told(
+    resolved: &Settings,
+    algorithms: &Algorithms,
+    timeout: Option<Duration>,
+) -> Vec<HostSetting> {
+    let in_force = |keyword: Keyword| match keyword {
+        Keyword::Ciphers => Some(algorithms.ciphers()),
+        Keyword::HostKeyAlgorithms => Some(algorithms.host_keys()),
+        Keyword::KexAlgorithms => Some(algorithms.kex()),
+        Keyword::Macs => Some(algorithms.macs()),
+        _ => None,
+    };
+    let told = resolved.printed(&defaults()).into_iter().map(|line| {
+        let mut setting = HostSetting {
+            name: line.name().to_owned(),
+            value: line.value().to_owned(),
+            origin: line.origin().to_string(),
+        };
+        if let Some(list) = in_force(line.keyword()) {
+            setting.value = list.join(",");
+        }
+        if line.keyword() == Keyword::ConnectTimeout {
+            // The deadline that was given goes before what the configuration says, and there always is one.
+            let (timeout, origin) = match (timeout, resolved.connect_timeout()) {
+                (Some(timeout), _) => (timeout, Origin::CommandLine),
+                (None, Some(timeout)) => (timeout, line.origin().clone()),
+                (None, None) => (TransportOptions::default().connect_timeout(), Origin::Default),
+            };
+            (setting.value, setting.origin) = (timeout.as_secs().to_string(), origin.to_string());
+        }
+        setting
+    });
+    told.collect()
 }
 
 /// This crate's own, where they are not ssh's.

@@ -65,7 +65,7 @@ pub(super) fn way(
     source: &dyn Source,
     trail: &mut Trail,
     warnings: &mut Vec<SetupWarning>,
-) -> Result<Connector> {
+) -> Result<(Connector, Option<(String, HostSetup)>)> {
     if let Some((last, before)) = settings.proxy_jump().split_last() {
         let origin = settings.origin(Keyword::ProxyJump);
         let decides = if before.is_empty() { Decides::Itself } else { Decides::List };
@@ -74,10 +74,11 @@ pub(super) fn way(
             // What cannot be read of a jump host is said of it.
             error.through(last.host(), connector.target())
         })?;
-        return Ok(connector.jump(adopt(hop, last, warnings)));
+        let connector = connector.jump(adopt(&hop, last, warnings));
+        return Ok((connector, Some((last.host().to_owned(), hop))));
     }
     let Some(line) = settings.proxy_command_line().map_err(|error| unusable(&error))? else {
-        return Ok(connector);
+        return Ok((connector, None));
     };
     let origin = settings.origin(Keyword::ProxyCommand);
     if line.trim() == "-" {
@@ -99,7 +100,7 @@ pub(super) fn way(
     if let Some(listener) = builder.proxy_errors.clone() {
         command = command.on_error_line(move |line| listener(line));
     }
-    Ok(connector.proxy_command(command))
+    Ok((connector.proxy_command(command), None))
 }
 
 /// What is asked of the configuration for a jump host: as ssh runs itself for one, by the same files and without the
@@ -136,14 +137,14 @@ fn jump_builder(
     }
 }
 
-fn adopt(hop: HostSetup, host: &config::JumpHost, warnings: &mut Vec<SetupWarning>) -> JumpHost {
-    for warning in hop.warnings {
+fn adopt(hop: &HostSetup, host: &config::JumpHost, warnings: &mut Vec<SetupWarning>) -> JumpHost {
+    for warning in &hop.warnings {
         // The same line of a file speaks to several hosts.
-        if !warnings.contains(&warning) {
-            warnings.push(warning);
+        if !warnings.contains(warning) {
+            warnings.push(warning.clone());
         }
     }
-    JumpHost::new(hop.connector, hop.credentials).name(host.host())
+    JumpHost::new(hop.connector.clone(), hop.credentials.clone()).name(host.host())
 }
 
 /// `[user@]host[:port]`, an address without its brackets where no port follows.

@@ -143,6 +143,18 @@ pub(super) fn connecting() -> Vec<Operation> {
         })
         .variant("through a jump host")
         .on_a_socket(),
+        Operation::new("Connector::connect_through", Needs::Session, (3, 9), |stage| {
+            let hop = stage.session.clone().unwrap();
+            let connector = stage.connector.clone();
+            finish(async move { connector.connect_through(&hop).await })
+        })
+        .on_a_socket(),
+        Operation::new("HostSetup::connect_through", Needs::Session, (5, 13), |stage| {
+            let hop = stage.session.clone().unwrap();
+            let setup = stage.setup();
+            finish(async move { setup.connect_through(&hop).await })
+        })
+        .on_a_socket(),
         Operation::new("Unauthenticated::authenticate", Needs::Unauthenticated, (2, 4), |stage| {
             let unauthenticated = stage.unauthenticated.take().unwrap();
             finish(unauthenticated.authenticate(&stage.credentials))
@@ -158,18 +170,8 @@ pub(super) fn connecting() -> Vec<Operation> {
             finish(async move { builder.load().await })
         }),
         Operation::new("HostSetup::connect", Needs::Server, (4, 12), |stage| {
-            std::fs::write(stage.known_hosts_file(), stage.server.known_hosts_line()).unwrap();
-            // A backslash would escape what follows it.
-            let known_hosts = stage.known_hosts_file().display().to_string().replace('\\', "/");
-            let setup = HostSetup::builder(format!("ssh://alice@127.0.0.1:{}", stage.server.port()))
-                .without_config_files()
-                .option(format!("UserKnownHostsFile={known_hosts}"))
-                .option("PubkeyAuthentication=no")
-                .agent(rustle_session::AgentSource::None)
-                .password("wonderland".into())
-                .resolve()
-                .unwrap();
-            finish(stage.setup.insert(setup).connect())
+            let setup = stage.setup();
+            finish(async move { setup.connect().await })
         })
         .on_a_socket(),
     ]

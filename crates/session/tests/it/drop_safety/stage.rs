@@ -161,6 +161,21 @@ impl Stage {
         stage
     }
 
+    /// The server, as a configuration says it.
+    pub(super) fn setup(&self) -> HostSetup {
+        fs::write(self.known_hosts_file(), self.server.known_hosts_line()).unwrap();
+        // A backslash would escape what follows it.
+        let known_hosts = self.known_hosts_file().display().to_string().replace('\\', "/");
+        HostSetup::builder(format!("ssh://alice@127.0.0.1:{}", self.server.port()))
+            .without_config_files()
+            .option(format!("UserKnownHostsFile={known_hosts}"))
+            .option("PubkeyAuthentication=no")
+            .agent(AgentSource::None)
+            .password("wonderland".into())
+            .resolve()
+            .unwrap()
+    }
+
     async fn advance_to(&mut self, needs: Needs) {
         if matches!(needs, Needs::Nothing | Needs::Server) {
             return;

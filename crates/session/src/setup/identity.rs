@@ -1,0 +1,175 @@
+//! What connections may be shared by: all that says how a host is reached, trusted and logged in to.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use crate::auth::{AgentSource, Prompter};
+use crate::error::Result;
+use crate::host_trust::DnsResolver;
+use crate::session::Session;
+use crate::setup::configuration::HostSetting;
+use crate::setup::jump::ErrorLines;
+use crate::setup::trust::HostKeyPrompter;
+use crate::setup::{HostSetup, HostSetupBuilder};
+
+/// Whatever two setups with the same identity reach is the same host, trusted and logged in to in the same way: they may share
+/// a connection. All that the configuration says of the host is part of it, but for what is no matter of the connection: its
+/// forwards and terminals.
+///
+/// ```
+/// use rustle_session::HostSetup;
+///
+/// let identity = |option: &str| {
+///     let builder = HostSetup::builder("web-1").without_config_files().option(option);
+///     builder.resolve().map(|setup| setup.identity().clone())
+/// };
+/// assert_eq!(identity("User=deploy")?, identity("User=deploy")?);
+/// assert_ne!(identity("User=deploy")?, identity("User=root")?);
+/// # Ok::<(), rustle_session::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct HostIdentity {
+    /// The settings, one a line.
+    settings: String,
+    agent: Option<AgentSource>,
+    resolver: Option<DnsResolver>,
+    prompter: Option<Arc<dyn Prompter>>,
+    host_key_prompter: Option<Arc<dyn HostKeyPrompter>>,
+    proxy_errors: Option<ErrorLines>,
+    /// A password is compared with none: whoever has one shares with its own clones.
+    password: Option<Arc<()>>,
+}
+
+/// What is no matter of the connection.
+const OF_NO_MATTER: &[&str] = &[
+    "clearallforwardings",
+    "dynamicforward",
+    "exitonforwardfailure",
+    "gatewayports",
+    "localforward",
+    "remoteforward",
+    "requesttty",
+];
+
+impl HostIdentity {
+    pub(super) fn new(builder: &HostSetupBuilder, settings: &[HostSetting]) -> Self {
+        // A command or a file may go by the name that was typed (`%n`, and `%k` where there is no HostKeyAlias).
+        let goes_by_name =
+            settings.iter().any(|one| one.value().contains("%n") || one.value().contains("%k"));
+        let matters = |one: &&HostSetting| {
+            (goes_by_name || one.name() != "host") && !OF_NO_MATTER.contains(&one.name())
+        };
+        let lines = settings.iter().filter(matters).map(|one| format!("{} {}\n", one.name(), one.value()));
+        let buffers = format!("buffers {:?}\n", builder.buffers);
+        Self {
+            settings: lines.chain([buffers]).collect(),
+            agent: builder.agent.clone(),
+            resolver: builder.resolver.clone(),
+            prompter: builder.prompter.clone(),
+            host_key_prompter: builder.host_key_prompter.clone(),
+            proxy_errors: builder.proxy_errors.clone(),
+            password: builder.password.as_ref().map(|_| Arc::default()),
+        }
+    }
+}
+
+impl PartialEq for HostIdentity {
+    fn eq(&self, other: &Self) -> bool {
+        self.settings == other.settings
+            && self.agent == other.agent
+            && self.resolver == other.resolver
+            && is_same(self.prompter.as_ref(), other.prompter.as_ref())
+            && is_same(self.host_key_prompter.as_ref(), other.host_key_prompter.as_ref())
+            && is_same(self.proxy_errors.as_ref(), other.proxy_errors.as_ref())
+            && is_same(self.password.as_ref(), other.password.as_ref())
+    }
+}
+
+impl Eq for HostIdentity {}
+
+impl Hash for HostIdentity {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.settings.hash(state);
+    }
+}
+
+impl fmt::Debug for HostIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The settings may hold variables with tokens in them.
+        f.debug_struct("HostIdentity").finish_non_exhaustive()
+    }
+}
+
+/// Whether both are the same thing, and not only like each other; or both are nothing.
+fn is_same<T: ?Sized>(one: Option<&Arc<T>>, other: Option<&Arc<T>>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => std::ptr::addr_eq(Arc::as_ptr(one), Arc::as_ptr(other)),
+        (None, None) => true,
+        _ => false,
+    }
+}
+
+impl HostSetup {
+    /// What connections may be shared by.
+    #[must_use]
+    pub fn identity(&self) -> &HostIdentity {
+        &self.identity
+    }
+
+    /// The host that this one is reached through (`ProxyJump`, the last of its list), by its name there.
+    #[must_use]
+    pub fn jump_host(&self) -> Option<(&str, &HostSetup)> {
+        self.jump.as_deref().map(|(name, setup)| (name.as_str(), setup))
+    }
+
+    /// As [`connect`](Self::connect), over a channel of a session with the [jump host](Self::jump_host) that is there already:
+    /// see [`Connector::connect_through`](crate::Connector::connect_through).
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    ///
+    /// # Cancel safety
+    /// As [`connect`](Self::connect); the session with the jump host is left as it is.
+    pub async fn connect_through(&self, jump_host: &Session) -> Result<Session> {
+        Ok(self.connector.connect_through(jump_host).await?.authenticate(&self.credentials).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identities(config: &str, names: [&str; 2]) -> [HostIdentity; 2] {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), config).unwrap();
+        names.map(|name| {
+            HostSetup::builder(name).config_file(file.path()).resolve().unwrap().identity().clone()
+        })
+    }
+
+    #[test]
+    fn names_that_lead_to_the_same_host_in_the_same_way_share_it() {
+        let [one, other] =
+            identities("Host web www\n  HostName web.example\n  User deploy\n", ["web", "www"]);
+        assert_eq!(one, other);
+    }
+
+    #[test]
+    fn what_differs_in_anything_shares_nothing() {
+        for line in
+            ["HostName b.example", "User b", "Port 23", "IdentityFile b", "ProxyJump c", "Ciphers aes128-ctr"]
+        {
+            let [one, other] =
+                identities(&format!("Host b\n  {line}\nHost *\n  HostName a.example\n"), ["a", "b"]);
+            assert_ne!(one, other, "{line}");
+        }
+    }
+
+    #[test]
+    fn names_that_a_command_goes_by_share_nothing() {
+        let config = "Host vm-*\n  HostName localhost\n  ProxyCommand connect %n\n";
+        let [one, other] = identities(config, ["vm-a", "vm-b"]);
+        assert_ne!(one, other);
+    }
+}
