@@ -8,7 +8,7 @@ mod reasons;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use rustle_session::{Error, HostSettings, HostSetup, HostSetupBuilder, OpenedAhead, Session};
+use rustle_session::{Error, OpenedAhead, Session};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -18,7 +18,7 @@ use self::probes::{Probe, Probes};
 use self::reasons::{Reasons, failure_of};
 use crate::events::Change;
 use crate::hosts::Hosts;
-use crate::line::{Line, Message, WeakLine, shut_down};
+use crate::line::{Line, Message, WeakLine};
 use crate::options::Care;
 use crate::policy::Policy;
 use crate::policy::event::{Action, ConnectionId, DialFailure, Event, Lane, Logins, WaiterId};
@@ -59,17 +59,6 @@ pub(crate) fn start(limits: Limits, care: Care, changes: broadcast::Sender<Chang
     // gone, or on `Message::Shutdown`, once every connection has ended. Waited for: by `Pool::shutdown`.
     tokio::spawn(driver.run(inbox));
     line
-}
-
-/// What the configuration makes of a destination, and all that it says of it.
-///
-/// # Cancel safety
-/// Dropped, the thread finishes its reading; nothing was changed.
-pub(crate) async fn resolve(builder: HostSetupBuilder) -> Result<(HostSettings, HostSetup), Error> {
-    // Owner: the caller, who waits for it. Ends: when the files are read and the commands in them (`Match exec`) have run.
-    let resolved = tokio::task::spawn_blocking(move || Ok((builder.settings()?, builder.resolve()?)));
-    // Only a runtime that is shutting down gives it up.
-    resolved.await.unwrap_or_else(|_gone| Err(shut_down()))
 }
 
 struct Driver {
@@ -153,8 +142,8 @@ impl Driver {
             }
             Done::Dialed(connection, Err(error)) => {
                 let failure = failure_of(&error);
-                self.hosts.not_dialed(connection, Some(&error));
-                self.reasons.remember(connection, error);
+                let host = self.hosts.not_dialed(connection, Some(&error));
+                self.reasons.remember(connection, host, error);
                 self.tell(Event::DialFailed { connection, failure });
                 self.gone(connection);
             }
@@ -183,7 +172,7 @@ impl Driver {
     fn lost(&mut self, connection: ConnectionId, error: Error) {
         let loss = self.hosts.lost(connection, &error);
         self.probes.end(connection);
-        self.reasons.remember(connection, error);
+        self.reasons.remember(connection, loss.as_ref().map(|loss| loss.host), error);
         self.tell(Event::Lost { connection });
         self.gone(connection);
         let Some(loss) = loss else { return };

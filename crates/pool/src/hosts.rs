@@ -51,9 +51,11 @@ impl Hosts {
         Self { hosts, transports, touched: BTreeSet::new(), changes, attempts }
     }
 
-    /// Somebody asks for it.
-    pub(crate) fn meet(&mut self, known: &Arc<Known>) {
+    /// Somebody asks for it. Whether nobody did before.
+    pub(crate) fn meet(&mut self, known: &Arc<Known>) -> bool {
+        let before = self.hosts.len();
         self.hosts.entry(known.id).or_insert_with(|| Host::new(known));
+        self.hosts.len() > before
     }
 
     /// Somebody gets what is asked for.
@@ -73,6 +75,11 @@ impl Hosts {
     /// Its name, and how it is reached.
     pub(crate) fn setup(&self, id: HostId) -> Option<(&str, HostSetup)> {
         self.hosts.get(&id).map(|host| (host.known.name.as_str(), host.known.setup.clone()))
+    }
+
+    /// As errors name it.
+    pub(crate) fn target(&self, id: HostId) -> String {
+        self.hosts.get(&id).map(|host| host.known.setup.connector().target().to_string()).unwrap_or_default()
     }
 
     pub(crate) fn name(&self, id: HostId) -> &str {
@@ -104,14 +111,16 @@ impl Hosts {
         }
     }
 
-    /// There is none; `error` says why, where it was not given up.
-    pub(crate) fn not_dialed(&mut self, id: TransportId, error: Option<&Error>) {
-        let Some(of) = self.transports.remove(&id).and_then(|host| self.touch(host)) else { return };
+    /// There is none to this host; `error` says why, where it was not given up.
+    pub(crate) fn not_dialed(&mut self, id: TransportId, error: Option<&Error>) -> Option<HostId> {
+        let host = self.transports.remove(&id)?;
+        let of = self.touch(host)?;
         of.transports.remove(&id);
         of.logins.failed += u64::from(error.is_some());
         if let Some(error) = error {
             of.failure = Some(error.clone());
         }
+        Some(host)
     }
 
     /// It is gone. `None` where it was not there before.

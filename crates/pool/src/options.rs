@@ -72,7 +72,7 @@ impl PoolBuilder {
         Self { limits: Limits::default(), care, patience: PATIENCE, names: Names::Any }
     }
 
-    /// Connections in all, those that are being made and closed counted; 1024 unless set. Each takes a socket: a process
+    /// Connections in all, those that are being made and closed and those to jump hosts counted; 1024 unless set. Each takes a socket: a process
     /// that may have fewer files open (`RLIMIT_NOFILE`) finds that out by itself, and makes do with what it has.
     pub fn max_connections(mut self, most: usize) -> Self {
         self.limits.connections = most;

@@ -18,6 +18,7 @@ mod places;
 mod random;
 mod timers;
 mod waiters;
+mod ways;
 
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,8 @@ pub(crate) struct Policy {
     now: Instant,
     random: Random,
     hosts: BTreeMap<HostId, Host>,
+    /// Hosts that are reached through others, which are told once and never forgotten.
+    ways: BTreeMap<HostId, HostId>,
     connections: BTreeMap<ConnectionId, Connection>,
     claims: BTreeMap<WaiterId, Claim>,
     /// Hosts that somebody waits for, by the turn of the one who has waited longest.
@@ -111,6 +114,7 @@ impl Policy {
             now,
             random: Random::new(seed),
             hosts: BTreeMap::new(),
+            ways: BTreeMap::new(),
             connections: BTreeMap::new(),
             claims: BTreeMap::new(),
             queue: BTreeSet::new(),
@@ -157,6 +161,7 @@ impl Policy {
             Event::Acquire { waiter, host, lane, logins, deadline } => {
                 self.acquire(waiter, host, lane, logins, deadline, out);
             }
+            Event::Behind { host, jump } => self.goes_behind(host, jump),
             Event::Cancel { waiter } => self.cancel(waiter),
             Event::Opened { waiter, connection } => self.opened(waiter, connection),
             Event::Refused { waiter, connection, refusal } => self.refused(waiter, connection, refusal, out),

@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use futures_util::Stream;
 use futures_util::stream::FuturesUnordered;
-use rustle_session::{BoxFuture, HostSettings, HostSetup, Place as _, Session};
+use rustle_session::{BoxFuture, HostSetup, Place as _, Session};
 use tokio::sync::{broadcast, oneshot};
 use tokio::time::Instant;
 
-use crate::driver;
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::{Change, Events};
 use crate::forward::Forwards;
@@ -21,6 +20,9 @@ use crate::registry::{Known, Registry};
 use crate::show::{Connection, ConnectionId, Stats};
 
 /// Connections to many hosts, made when they are needed and shared by all who need them.
+///
+/// Hosts behind the same jump host (`ProxyJump`) share its connection too: a thousand behind one make one login there for each 64
+/// that are connected at once. It is in use as long as one of theirs is there, and is shown as a host of its own.
 ///
 /// Cheap to clone; every clone is the same pool. When the last one, and the last session and channel from it, is dropped, the
 /// connections end in the background; [`shutdown`](Self::shutdown) says when nothing is left.
@@ -261,8 +263,8 @@ impl Pool {
                 "register it, or look for a mistake in its name",
             ));
         }
-        let (settings, setup) = driver::resolve(HostSetup::builder(name)).await.map_err(Error::of_session)?;
-        Ok(self.registry().resolved(name, identity(&settings), setup))
+        let setup = HostSetup::builder(name).load().await.map_err(Error::of_session)?;
+        Ok(self.registry().found(name, setup))
     }
 
     async fn session_of(&self, host: Arc<Known>) -> Result<Session> {
@@ -285,53 +287,8 @@ impl Pool {
     }
 }
 
-/// All that the configuration says of a host: what differs in any of it shares no connection.
-fn identity(settings: &HostSettings) -> String {
-    // A command or a file may go by the name that was typed (`%n`, and `%k` where there is no HostKeyAlias).
-    let goes_by_name =
-        settings.settings().iter().any(|one| one.value().contains("%n") || one.value().contains("%k"));
-    let lines = settings.settings().iter().filter(|setting| goes_by_name || setting.name() != "host");
-    lines.map(|setting| format!("{} {}\n", setting.name(), setting.value())).collect()
-}
-
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool").field("patience", &self.inner.patience).finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn identities(config: &str, names: [&str; 2]) -> [String; 2] {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), config).unwrap();
-        names.map(|name| identity(&HostSetup::builder(name).config_file(file.path()).settings().unwrap()))
-    }
-
-    #[test]
-    fn names_that_lead_to_the_same_host_in_the_same_way_share_it() {
-        let [one, other] =
-            identities("Host web www\n  HostName web.example\n  User deploy\n", ["web", "www"]);
-        assert_eq!(one, other);
-    }
-
-    #[test]
-    fn what_differs_in_anything_shares_nothing() {
-        for line in
-            ["HostName b.example", "User b", "Port 23", "IdentityFile b", "ProxyJump b", "Ciphers aes128-ctr"]
-        {
-            let [one, other] =
-                identities(&format!("Host b\n  {line}\nHost *\n  HostName a.example\n"), ["a", "b"]);
-            assert_ne!(one, other, "{line}");
-        }
-    }
-
-    #[test]
-    fn names_that_a_command_goes_by_share_nothing() {
-        let config = "Host vm-*\n  HostName localhost\n  ProxyCommand connect %n\n";
-        let [one, other] = identities(config, ["vm-a", "vm-b"]);
-        assert_ne!(one, other);
     }
 }

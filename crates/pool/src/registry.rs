@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use rustle_session::HostSetup;
+use rustle_session::{HostIdentity, HostSetup};
 
 use crate::policy::event::HostId;
 
@@ -13,14 +13,16 @@ pub(crate) struct Known {
     pub(crate) id: HostId,
     pub(crate) name: String,
     pub(crate) setup: HostSetup,
+    /// The host that it is reached through.
+    pub(crate) jump: Option<Arc<Self>>,
 }
 
 /// The hosts of a pool. None is ever forgotten: a host has one number for as long as the pool is there.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     names: HashMap<String, Arc<Known>>,
-    /// Those that were resolved, by all their settings.
-    settings: HashMap<String, Arc<Known>>,
+    /// Those that nobody registered, by all that says how they are reached and logged in to.
+    found: HashMap<HostIdentity, Arc<Known>>,
     /// All of them, by their numbers.
     all: Vec<Arc<Known>>,
 }
@@ -43,18 +45,21 @@ impl Registry {
         known
     }
 
-    /// The host of a name that was resolved to these settings.
-    pub(crate) fn resolved(&mut self, name: &str, settings: String, setup: HostSetup) -> Arc<Known> {
-        if let Some(known) = self.settings.get(&settings) {
+    /// The host of a name that was resolved to this, or that another is reached through.
+    pub(crate) fn found(&mut self, name: &str, setup: HostSetup) -> Arc<Known> {
+        if let Some(known) = self.found.get(setup.identity()) {
             return Arc::clone(known);
         }
+        let identity = setup.identity().clone();
         let known = self.known(name, setup);
-        self.settings.insert(settings, Arc::clone(&known));
+        self.found.insert(identity, Arc::clone(&known));
         known
     }
 
     fn known(&mut self, name: &str, setup: HostSetup) -> Arc<Known> {
-        let known = Arc::new(Known { id: HostId(self.all.len() as u64), name: name.to_owned(), setup });
+        let jump = setup.jump_host().map(|(name, setup)| (name.to_owned(), setup.clone()));
+        let jump = jump.map(|(name, setup)| self.found(&name, setup));
+        let known = Arc::new(Known { id: HostId(self.all.len() as u64), name: name.to_owned(), setup, jump });
         self.all.push(Arc::clone(&known));
         known
     }

@@ -96,6 +96,8 @@ pub struct Connection {
     pub port: u16,
     /// Who logs in.
     pub user: String,
+    /// What the host is called that it is reached through, whose connection carries others too.
+    pub jump_host: Option<ConnectionId>,
     /// How it stands.
     #[serde(flatten)]
     pub status: Status,

@@ -39,14 +39,16 @@ impl Waiter {
 impl Driver {
     pub(super) fn act(&mut self, action: Action) {
         match action {
-            Action::Dial { connection, host, attempt } => self.dial(connection, host, attempt),
+            Action::Dial { connection, host, attempt, carrier } => {
+                self.dial(connection, host, attempt, carrier);
+            }
             Action::Abandon { connection } => self.hosts.abandon(connection),
             Action::Grant { waiter, connection, how, is_warm } => {
                 self.grant(waiter, connection, how, is_warm);
             }
             Action::Reject { waiter, why } => {
                 let Some(known) = self.waiters.get(&waiter) else { return };
-                let error = self.reasons.rejection(self.hosts.name(known.host), why);
+                let error = self.reasons.rejection(&self.hosts, known.host, why);
                 self.answer(waiter, Err(error));
             }
             Action::Warm { connection } => self.warm(connection),
@@ -66,13 +68,23 @@ impl Driver {
         }
     }
 
-    fn dial(&mut self, connection: ConnectionId, host: HostId, attempt: u32) {
+    fn dial(&mut self, connection: ConnectionId, host: HostId, attempt: u32, carrier: Option<ConnectionId>) {
         let given_up = self.hosts.dialing(connection, host, attempt);
         let Some((name, setup)) = self.hosts.setup(host) else { return };
         tracing::debug!(host = name, connection = connection.0, attempt, "connecting");
+        let through = carrier.map(|carrier| self.hosts.session(carrier).cloned());
         self.begin(async move {
+            let dialing = async {
+                match through {
+                    None => setup.connect().await,
+                    Some(Some(jump_host)) => setup.connect_through(&jump_host).await,
+                    Some(None) => {
+                        Err(Error::no_place("the connection to the jump host is gone", "try again"))
+                    }
+                }
+            };
             // What asks a person, and what judges host keys, is the caller's code.
-            let dialing = AssertUnwindSafe(setup.connect()).catch_unwind();
+            let dialing = AssertUnwindSafe(dialing).catch_unwind();
             tokio::select! {
                 dialed = dialing => Done::Dialed(connection, dialed.unwrap_or_else(|_panic| Err(panicked()))),
                 () = given_up.cancelled() => Done::Abandoned(connection),

@@ -9,13 +9,14 @@ use super::Driver;
 use super::actions::Waiter;
 use crate::line::{Answer, Message, shut_down};
 use crate::policy::event::{ConnectionId, Event, HostId, Lane, Refusal, WaiterId};
+use crate::registry::Known;
 
 impl Driver {
     pub(super) fn hear(&mut self, message: Message) {
         match message {
             Message::Acquire { waiter, host, lane, deadline, answer } => {
                 let id = host.id;
-                self.hosts.meet(&host);
+                self.meet(&host);
                 drop::<Arc<_>>(host);
                 self.acquire(waiter, id, lane, deadline, Some(answer));
             }
@@ -87,6 +88,16 @@ impl Driver {
                 let _ = answer.send(self.retired - before);
             }
             Message::NetworkChanged => self.tell(Event::NetworkChanged),
+        }
+    }
+
+    /// Knows of the host, and of those on the way to it.
+    fn meet(&mut self, known: &Arc<Known>) {
+        if self.hosts.meet(known)
+            && let Some(jump) = &known.jump
+        {
+            self.meet(jump);
+            self.tell(Event::Behind { host: known.id, jump: jump.id });
         }
     }
 

@@ -8,31 +8,54 @@ use std::time::Duration;
 use rustle_session::{Error, ErrorKind};
 use tokio::time::Instant;
 
+use crate::hosts::Hosts;
 use crate::line::shut_down;
-use crate::policy::event::{ConnectionId, DialFailure, Missing, Rejection};
+use crate::policy::event::{ConnectionId, DialFailure, HostId, Missing, Rejection};
 
 /// Why there was no connection is told to those who come this much later at the latest.
 const KEPT: Duration = Duration::from_secs(60);
 
 /// Why connections could not be made, or were lost.
 #[derive(Debug, Default)]
-pub(super) struct Reasons(HashMap<ConnectionId, (Error, Instant)>);
+pub(super) struct Reasons(HashMap<ConnectionId, Reason>);
+
+/// Why one connection could not be made, or was lost.
+#[derive(Debug)]
+struct Reason {
+    host: Option<HostId>,
+    error: Error,
+    since: Instant,
+}
 
 impl Reasons {
-    pub(super) fn remember(&mut self, connection: ConnectionId, error: Error) {
+    pub(super) fn remember(&mut self, connection: ConnectionId, host: Option<HostId>, error: Error) {
         let now = Instant::now();
-        self.0.retain(|_, (_, since)| now - *since < KEPT);
-        self.0.entry(connection).or_insert((error, now));
+        self.0.retain(|_, reason| now - reason.since < KEPT);
+        self.0.entry(connection).or_insert(Reason { host, error, since: now });
     }
 
     /// What one is told who waited for the host.
-    pub(super) fn rejection(&self, host: &str, why: Rejection) -> Error {
+    pub(super) fn rejection(&self, hosts: &Hosts, id: HostId, why: Rejection) -> Error {
+        let host = hosts.name(id);
         match why {
             Rejection::Dial(connection) => match self.0.get(&connection) {
-                Some((error, _)) => error.clone(),
+                Some(Reason { host: Some(other), error, .. }) if *other != id => {
+                    error.clone().on_the_way(hosts.name(*other), &hosts.target(id))
+                }
+                Some(reason) => reason.error.clone(),
                 None => Error::no_place(format!("{host}: there is no connection"), "try again"),
             },
             Rejection::Deadline(missing) => missed(host, missing),
+            Rejection::DeadlineOnTheWay(jump, missing) => {
+                missed(&format!("{host}: its jump host {}", hosts.name(jump)), missing)
+            }
+            Rejection::TooFar(needed) => Error::no_place(
+                format!(
+                    "{host}: it takes {needed} connections to reach it, those to its jump hosts among them, and fewer are \
+                     allowed in all"
+                ),
+                format!("allow {needed} connections at least (max_connections)"),
+            ),
             Rejection::NoSessions => Error::no_place(
                 format!("{host}: the server opens no session at all"),
                 "its MaxSessions may be 0: such a server forwards connections and runs nothing",

@@ -171,6 +171,7 @@ impl Host {
         Connection {
             id: ConnectionId(id.0),
             name: self.known.name.clone(),
+            jump_host: self.known.jump.as_ref().map(|jump| ConnectionId(jump.id.0)),
             host: target.host().to_owned(),
             port: target.port().unwrap_or(SSH_PORT),
             user: target.user().unwrap_or_default().to_owned(),

@@ -1,9 +1,10 @@
 //! What the policy knows of one connection.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use super::event::{Closing, HostId, Lane, WaiterId};
+use super::event::{Closing, ConnectionId, HostId, Lane, WaiterId};
+use super::ways::NextDial;
 
 /// One connection, from the decision to dial it.
 #[derive(Debug)]
@@ -17,6 +18,12 @@ pub(super) struct Connection {
     pub(super) attempt: u32,
     /// Whether the server ever said anything about a channel on it.
     pub(super) has_answered: bool,
+    /// What carries it.
+    pub(super) carrier: Option<ConnectionId>,
+    /// What it carries.
+    carried: BTreeSet<ConnectionId>,
+    /// Whether it was made for what it carries, and no short work is to be expected.
+    is_for_others: bool,
     places: BTreeMap<WaiterId, Place>,
     /// Those that may stall, those that are sessions, and the sessions that the server opened.
     stalling: usize,
@@ -66,9 +73,12 @@ struct Place {
 
 impl Connection {
     /// One that is dialed from now on.
-    pub(super) fn new(host: HostId, attempt: u32, now: Instant) -> Self {
+    pub(super) fn new(next: NextDial, attempt: u32, now: Instant) -> Self {
         Self {
-            host,
+            host: next.host,
+            carrier: next.carrier,
+            carried: BTreeSet::new(),
+            is_for_others: next.is_for_others,
             state: State::Dialing,
             is_degraded: false,
             is_worn: false,
@@ -149,7 +159,7 @@ impl Connection {
         let has_place = match lane {
             Lane::Shared | Lane::Isolated if self.warm == Warm::Ready => true,
             Lane::Shared | Lane::Isolated => self.sessions_taken() < sessions && !is_held,
-            Lane::Stream => self.places.len() - self.sessions < streams,
+            Lane::Stream => self.flows() < streams,
             Lane::Bare => true,
         };
         self.state == State::Ready && has_place
@@ -167,7 +177,8 @@ impl Connection {
             Warm::Refused(until) => until <= now,
             Warm::Opening | Warm::Ready => false,
         };
-        let is_fit = is_cold && self.stalling == 0 && !self.is_worn && !self.is_degraded;
+        let is_fit =
+            is_cold && self.stalling == 0 && !self.is_worn && !self.is_degraded && !self.is_for_others;
         let begins = is_fit && self.has_room(now, Lane::Shared, sessions, 0);
         if begins {
             self.warm = Warm::Opening;
@@ -199,16 +210,41 @@ impl Connection {
         is_ready
     }
 
+    /// Connections that it carries, and forwarded ones.
+    fn flows(&self) -> usize {
+        self.places.len() - self.sessions + self.carried.len()
+    }
+
+    /// Whether it carries one more.
+    pub(super) fn has_room_to_carry(&self, streams: usize) -> bool {
+        self.state == State::Ready && self.flows() < streams
+    }
+
+    pub(super) fn carry(&mut self, carried: ConnectionId) {
+        self.carried.insert(carried);
+    }
+
+    /// What it carried is gone.
+    pub(super) fn set_down(&mut self, carried: ConnectionId, now: Instant) {
+        if self.carried.remove(&carried) {
+            self.idle_since = now;
+        }
+    }
+
+    pub(super) fn carries(&self) -> usize {
+        self.carried.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.places.is_empty() && self.carried.is_empty()
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.state == State::Ready && self.places.is_empty()
+        self.state == State::Ready && self.is_empty()
     }
 
     pub(super) fn places(&self) -> usize {
-        self.places.len()
+        self.places.len() + self.carried.len()
     }
 
     pub(super) fn sessions(&self) -> usize {

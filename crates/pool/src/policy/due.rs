@@ -11,9 +11,12 @@ impl Policy {
         for timer in self.timers.take_due(self.now) {
             match timer {
                 Timer::Deadline(waiter) => {
-                    let missing = self.claims.get(&waiter).map(|claim| self.missing(claim));
-                    if let Some(missing) = missing {
-                        self.reject(waiter, Rejection::Deadline(missing), out);
+                    if let Some(claim) = self.claims.get(&waiter) {
+                        let why = match self.missing(claim) {
+                            (at, missing) if at == claim.host => Rejection::Deadline(missing),
+                            (at, missing) => Rejection::DeadlineOnTheWay(at, missing),
+                        };
+                        self.reject(waiter, why, out);
                     }
                 }
                 Timer::Idle(id) => self.idle_is_due(id, out),

@@ -15,10 +15,10 @@ impl Policy {
         // A server that lets in and hangs up has to be left in peace like one that does not let in.
         let is_failure = match state {
             State::Dialing => true,
-            State::Ready => !connection.has_answered && !had.is_empty(),
+            State::Ready => !connection.has_answered && !connection.is_empty(),
             State::Draining { .. } | State::Closing => false,
         };
-        self.forget(id);
+        self.forget(id, out);
         for waiter in had {
             let Some(mut claim) = self.claims.get(&waiter).copied() else { continue };
             if claim.state == Held::Granted(id) && self.ending.is_none() {
@@ -39,7 +39,7 @@ impl Policy {
     }
 
     /// Nothing is left of it.
-    pub(super) fn forget(&mut self, id: ConnectionId) {
+    pub(super) fn forget(&mut self, id: ConnectionId, out: &mut Vec<Action>) {
         let Some(connection) = self.connections.remove(&id) else { return };
         match connection.state {
             State::Dialing => self.dialing -= 1,
@@ -50,6 +50,11 @@ impl Policy {
             host.connections.remove(&id);
         }
         self.touched.insert(connection.host);
+        if let Some(carrier) = connection.carrier
+            && self.set_down(carrier, id)
+        {
+            self.came_to_rest(carrier, out);
+        }
     }
 
     /// Nothing new goes on it; what is on it has until then, if there is a then.

@@ -56,6 +56,8 @@ pub(crate) enum Logins {
 pub(crate) enum Event {
     /// Somebody wants a channel.
     Acquire { waiter: WaiterId, host: HostId, lane: Lane, logins: Logins, deadline: Instant },
+    /// The host is reached through another one.
+    Behind { host: HostId, jump: HostId },
     /// Nobody waits for it any more. A place that was granted stays taken until it is told that it is free.
     Cancel { waiter: WaiterId },
     /// The server confirmed the channel.
@@ -120,8 +122,9 @@ pub(crate) enum DialFailure {
 /// Something to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// Log in. Answered by [`Event::Dialed`] or [`Event::DialFailed`].
-    Dial { connection: ConnectionId, host: HostId, attempt: u32 },
+    /// Log in, through the connection that carries it where there is one. Answered by [`Event::Dialed`] or
+    /// [`Event::DialFailed`].
+    Dial { connection: ConnectionId, host: HostId, attempt: u32, carrier: Option<ConnectionId> },
     /// Nothing but to be told: after this one failed, the host is dialed again at this time at the earliest, if anybody waits.
     Retry { host: HostId, after: ConnectionId, at: Instant },
     /// Give up a login. Answered by [`Event::DialFailed`], or by [`Event::Dialed`] where it was too late: then it is closed.
@@ -165,8 +168,12 @@ pub(crate) enum How {
 pub(crate) enum Rejection {
     /// The time is over, and this is what was missing.
     Deadline(Missing),
-    /// The connection that was dialed for it, which failed or was lost before anything came of it; or one that was refused
-    /// for good a moment ago.
+    /// The time is over, and this was missing to a host on the way.
+    DeadlineOnTheWay(HostId, Missing),
+    /// It takes so many connections to have one to the host, and fewer are allowed.
+    TooFar(usize),
+    /// The connection that was dialed for it, or to a host on the way, which failed or was lost before anything came of it;
+    /// or one that was refused for good a moment ago.
     Dial(ConnectionId),
     /// The server allows no channel at all.
     NoSessions,

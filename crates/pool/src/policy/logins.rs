@@ -1,11 +1,14 @@
 //! Logins: when one begins, what comes of it, and which connection makes room for it.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::connection::{Connection, State};
 use super::event::{Action, Closing, ConnectionId, DialFailure, HostId, Logins, Rejection};
+use super::host::Host;
 use super::timers::Timer;
+use super::ways::NextDial;
 use super::{Learned, Policy};
 
 impl Policy {
@@ -17,8 +20,12 @@ impl Policy {
                 connection.state = State::Ready;
                 connection.rest(self.now);
                 self.dialing -= 1;
+                let carrier = connection.carrier;
                 if let Some(of) = self.hosts.get_mut(&host) {
                     of.dial_succeeded(logins, self.limits.dials_per_host);
+                }
+                if let Some(carrier) = carrier {
+                    self.answered(carrier);
                 }
                 self.touched.insert(host);
                 self.watch_idle(id);
@@ -34,10 +41,10 @@ impl Policy {
         let (host, state, attempt) = (connection.host, connection.state, connection.attempt);
         match state {
             State::Dialing => {
-                self.forget(id);
+                self.forget(id, out);
                 self.failed(host, id, attempt, failure, out);
             }
-            State::Closing => self.forget(id),
+            State::Closing => self.forget(id, out),
             State::Ready | State::Draining { .. } => {}
         }
     }
@@ -74,6 +81,7 @@ impl Policy {
                     of.refused = Some((id, until));
                     self.timers.set(until, Timer::Retry(host));
                     self.reject_all(host, Rejection::Dial(id), out);
+                    self.reject_behind(host, id, out);
                     self.abandon_all(host, out);
                 }
             }
@@ -92,9 +100,20 @@ impl Policy {
                     of.has_given_up = true;
                     if !is_served {
                         self.reject_all(host, Rejection::Dial(id), out);
+                        self.reject_behind(host, id, out);
                     }
                 }
             }
+        }
+    }
+
+    /// Those who wait for a host behind this one, to which there is no way any more, are told why.
+    fn reject_behind(&mut self, jump: HostId, id: ConnectionId, out: &mut Vec<Action>) {
+        for host in self.behind(jump) {
+            if !self.has_ready(host) {
+                self.reject_all(host, Rejection::Dial(id), out);
+            }
+            self.touched.insert(host);
         }
     }
 
@@ -115,15 +134,13 @@ impl Policy {
                 if self.dialing >= self.limits.dials {
                     return;
                 }
-                if !self.wants_dial(host) {
-                    continue;
-                }
+                let Some(next) = self.next_dial(host) else { continue };
                 if self.connections.len() >= self.most_connections() {
                     self.make_room(&hosts, out);
                     return;
                 }
                 self.blocked = None;
-                self.begin_dial(host, out);
+                self.begin_dial(next, out);
                 is_over = false;
             }
             if is_over {
@@ -133,16 +150,20 @@ impl Policy {
         self.blocked = None;
     }
 
-    fn begin_dial(&mut self, host: HostId, out: &mut Vec<Action>) {
-        let Some(of) = self.hosts.get_mut(&host) else { return };
+    fn begin_dial(&mut self, next: NextDial, out: &mut Vec<Action>) {
+        let (host, carrier, window) = (next.host, next.carrier, self.limits.dials_per_host);
+        let of = self.hosts.entry(host).or_insert_with(|| Host::new(window));
         let id = ConnectionId(self.next_connection);
         self.next_connection += 1;
         let attempt = of.failures + 1;
         of.has_given_up = false;
         of.connections.insert(id);
-        self.connections.insert(id, Connection::new(host, attempt, self.now));
+        self.connections.insert(id, Connection::new(next, attempt, self.now));
         self.dialing += 1;
-        out.push(Action::Dial { connection: id, host, attempt });
+        if let Some(carrier) = carrier {
+            self.carry(carrier, id);
+        }
+        out.push(Action::Dial { connection: id, host, attempt, carrier });
     }
 
     pub(super) fn wants_dial(&self, id: HostId) -> bool {
@@ -167,10 +188,15 @@ impl Policy {
     /// Places among all connections for hosts that have to have one: those of connections that nobody uses; or that of one
     /// that is drained, if somebody has waited for long.
     fn make_room(&mut self, hosts: &[HostId], out: &mut Vec<Action>) {
-        let wanting: Vec<HostId> = hosts.iter().copied().filter(|host| self.wants_dial(*host)).collect();
+        let mut wanting: Vec<NextDial> = hosts.iter().filter_map(|host| self.next_dial(*host)).collect();
+        // One login to a host on the way is for all behind it.
+        let mut once = BTreeSet::new();
+        wanting.retain(|next| !next.is_for_others || once.insert(next.host));
         // What is being closed leaves its place as it is.
         let lacking = wanting.len().saturating_sub(self.closing);
         let idle = self.connections.iter().filter(|(_, connection)| connection.is_idle());
+        // What is about to carry another is not idle.
+        let idle = idle.filter(|(id, _)| wanting.iter().all(|next| next.carrier != Some(**id)));
         // Where somebody would have to be asked again, as late as possible.
         let mut idle: Vec<_> =
             idle.map(|(id, one)| (self.lets_in_once(one.host), one.idle_since(), *id)).collect();
@@ -192,7 +218,7 @@ impl Policy {
         if self.closing > 0 {
             return;
         }
-        if let Some(id) = wanting.iter().find_map(|host| self.spare_for(*host)) {
+        if let Some(id) = wanting.iter().find_map(|next| self.spare_for(next.host)) {
             self.drain(id, None, Closing::Evicted, out);
         }
     }
@@ -203,10 +229,9 @@ impl Policy {
         let has = count(host);
         // Whoever has none takes turns even with one that has one.
         let has_more = |one: &Connection| one.host != host && (has == 0 || count(one.host) > has + 1);
-        let spare = self
-            .connections
-            .iter()
-            .filter(|(_, one)| one.state == State::Ready && one.stalling() == 0 && has_more(one));
+        let spare = self.connections.iter().filter(|(_, one)| {
+            one.state == State::Ready && one.stalling() == 0 && one.carries() == 0 && has_more(one)
+        });
         let rank = |id: ConnectionId, one: &Connection| {
             (!self.lets_in_once(one.host), count(one.host), Reverse((one.since(), id)))
         };

@@ -67,15 +67,32 @@ impl Policy {
         self.hosts.get(&host).is_some_and(|host| host.connections.iter().any(is_ready))
     }
 
-    /// What one lacked whose time is over.
-    pub(super) fn missing(&self, claim: &Claim) -> Missing {
-        let Some(host) = self.hosts.get(&claim.host) else { return Missing::Login };
+    /// What one lacked whose time is over, and of which host: of the one that was wanted, or of the first on the way to it that
+    /// there is no way to.
+    pub(super) fn missing(&self, claim: &Claim) -> (HostId, Missing) {
+        let is_limited = self.connections_for(claim.host) > self.most_connections();
+        let mut at = claim.host;
+        while let Some(&jump) = self.ways.get(&at)
+            && !is_limited
+            && !self.has_ready(claim.host)
+            && self.carrier_to(jump).is_none()
+            && self.hosts.get(&at).is_none_or(|host| self.dialing_of(host) == 0)
+        {
+            at = jump;
+        }
+        (at, self.missing_at(at, claim.since))
+    }
+
+    /// What one lacks of a host who has waited for so long.
+    fn missing_at(&self, id: HostId, since: Instant) -> Missing {
+        let Some(host) = self.hosts.get(&id) else { return Missing::DialLimit };
         let is_short = self.shortage.is_some();
         let place = if is_short { Missing::Shortage } else { Missing::TotalLimit };
-        let is_full = self.connections.len() >= self.most_connections();
+        let is_full = self.connections.len() >= self.most_connections()
+            || self.connections_for(id) > self.most_connections();
         if let Some(begun) = self.login_of(host) {
             // Whoever waited longer for its begin than for its end did not wait for the login.
-            let waited = begun.saturating_duration_since(claim.since);
+            let waited = begun.saturating_duration_since(since);
             let is_late = waited > self.now.saturating_duration_since(begun);
             if is_late && (is_full || is_short) { place } else { Missing::Login }
         } else if host.waits_to_retry(self.now) {

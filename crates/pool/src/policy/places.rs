@@ -128,7 +128,7 @@ impl Policy {
     }
 
     /// Whether those who wait for the host in this lane may hope for another connection.
-    fn may_grow(&self, host: &Host, lane: Lane) -> bool {
+    pub(super) fn may_grow(&self, host: &Host, lane: Lane) -> bool {
         if lane.may_stall() && self.more_that_may_stall(host) == 0 {
             return false;
         }
@@ -157,7 +157,7 @@ impl Policy {
             }
             host.queued = turn;
         }
-        if host.is_forgettable(self.now) {
+        if host.is_forgettable(self.now) && !self.is_wanted_for_others(id) {
             self.hosts.remove(&id);
         }
     }

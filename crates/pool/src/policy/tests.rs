@@ -7,6 +7,7 @@ mod places;
 mod room;
 mod rules;
 mod steps;
+mod ways;
 mod world;
 
 use std::time::Duration;

@@ -29,7 +29,13 @@ impl Policy {
             out.push(Action::Reject { waiter, why: Rejection::Crowded });
             return;
         }
-        if let Some(connection) = self.hosts.get(&host).and_then(|host| host.refused_by(self.now)) {
+        let needed = self.connections_for(host);
+        if needed > self.limits.connections {
+            out.push(Action::Reject { waiter, why: Rejection::TooFar(needed) });
+            return;
+        }
+        let refused = self.hosts.get(&host).and_then(|host| host.refused_by(self.now));
+        if let Some(connection) = refused.or_else(|| self.refused_on_the_way(host, self.now)) {
             out.push(Action::Reject { waiter, why: Rejection::Dial(connection) });
             return;
         }
@@ -58,6 +64,8 @@ impl Policy {
         debug_assert_eq!(stood, Some(waiter), "one who waits stands in line, at the place of the turn");
         self.waiting -= 1;
         self.timers.clear(claim.deadline, Timer::Deadline(waiter));
+        let way: Vec<HostId> = self.way(claim.host).collect();
+        self.touched.extend(way);
         self.touched.insert(claim.host);
     }
 
@@ -175,9 +183,14 @@ impl Policy {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         connection.leave(waiter, self.now);
         self.touched.insert(connection.host);
-        if !connection.is_empty() {
-            return;
+        if connection.is_empty() {
+            self.came_to_rest(id, out);
         }
+    }
+
+    /// Nothing is on it any more.
+    pub(super) fn came_to_rest(&mut self, id: ConnectionId, out: &mut Vec<Action>) {
+        let Some(connection) = self.connections.get(&id) else { return };
         match connection.state {
             State::Draining { why, .. } => self.close(id, why, out),
             State::Ready if connection.is_worn => self.close(id, Closing::Worn, out),

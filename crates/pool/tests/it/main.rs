@@ -11,6 +11,7 @@ mod codes;
 mod fan_out;
 mod forwards;
 mod health;
+mod jump_hosts;
 mod lanes;
 mod limits;
 mod sharing;

@@ -17,6 +17,7 @@ const LIST: &str = include_str!("../inputs.md");
 fn input(event: &Event) -> (&'static str, Vec<String>) {
     let (name, kinds) = match event {
         Event::Acquire { lane, logins, .. } => ("Acquire", vec![format!("{lane:?}"), format!("{logins:?}")]),
+        Event::Behind { .. } => ("Behind", vec![]),
         Event::Cancel { .. } => ("Cancel", vec![]),
         Event::Opened { .. } => ("Opened", vec![]),
         Event::Refused { refusal, .. } => ("Refused", vec![format!("{refusal:?}")]),

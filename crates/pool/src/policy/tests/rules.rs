@@ -19,13 +19,18 @@ impl World {
 
     fn obey(&mut self, action: Action) {
         match action {
-            Action::Dial { connection, host, .. } => {
+            Action::Dial { connection, host, carrier, .. } => {
                 assert!(!self.is_ending, "a login after the end has begun");
                 let early = self.retries.get(&host).is_some_and(|at| *at > self.latest);
                 assert!(!early, "{host:?} is dialed before the time for it");
                 let is_second = self.connections.values().any(|wire| wire.host == host);
                 assert!(!(is_second && self.once.contains(&host)), "a second login, where there is one");
-                let wire = Wire { host, state: Stage::Dialing, heat: Heat::Cold };
+                let jump = self.policy.ways.get(&host);
+                let below = carrier.map(|id| (&self.connections[&id], self.carried_by(id)));
+                assert_eq!(jump, below.map(|(wire, _)| &wire.host), "{host:?} is dialed by another way");
+                let carries_too_much = below.is_some_and(|(_, carried)| carried >= self.limits.streams);
+                assert!(below.is_none_or(|(wire, _)| wire.state == Stage::Live) && !carries_too_much);
+                let wire = Wire { host, carrier, state: Stage::Dialing, heat: Heat::Cold };
                 assert!(self.connections.insert(connection, wire).is_none(), "{connection:?} is used twice");
             }
             Action::Retry { host, after, at } => {
@@ -57,6 +62,7 @@ impl World {
                 self.closed.insert(connection, why);
                 let on_it = self.on(connection);
                 assert!(on_it.is_empty(), "{connection:?} is closed under {on_it:?}");
+                assert_eq!(self.carried_by(connection), 0, "{connection:?} is closed under others");
                 let wire = self.connections.get_mut(&connection).expect("a connection that is there");
                 assert!(matches!(wire.state, Stage::Live | Stage::Abandoned), "{wire:?} is closed");
                 wire.state = Stage::Closing;
@@ -107,7 +113,7 @@ impl World {
         assert!(has_room, "{connection:?} has no room");
         let is_apart = match of.lane.may_stall() {
             false => !lanes.iter().any(|lane| lane.may_stall()),
-            true => lanes.is_empty(),
+            true => lanes.is_empty() && self.carried_by(connection) == 0,
         };
         assert_eq!(is_apart, !matches!(how, How::Folded { .. }), "{of:?} beside {lanes:?} is {how:?}");
         self.waiters.get_mut(&waiter).unwrap().state = Fate::Granted { connection, how, is_wanted: true };
@@ -126,7 +132,8 @@ impl World {
             }
             let is_limited = policy.dialing >= policy.limits.dials
                 || policy.connections.len() >= policy.most_connections();
-            assert!(is_limited || !policy.wants_dial(*id), "{id:?} is not dialed: {policy:?}");
+            let next = policy.next_dial(*id);
+            assert!(is_limited || next.is_none(), "{next:?} is not dialed: {policy:?}");
         }
     }
 
@@ -135,6 +142,10 @@ impl World {
         let on = self.on(connection);
         let sessions = on.iter().filter(|other| self.waiters[other].lane.is_session()).count();
         sessions + usize::from(self.connections[&connection].heat != Heat::Cold)
+    }
+
+    fn carried_by(&self, connection: ConnectionId) -> usize {
+        self.connections.values().filter(|wire| wire.carrier == Some(connection)).count()
     }
 
     fn on(&self, connection: ConnectionId) -> Vec<WaiterId> {

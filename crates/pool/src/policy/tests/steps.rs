@@ -16,6 +16,8 @@ pub(super) enum Step {
         logins: u8,
         patience: u64,
     },
+    /// One of those that may be behind another is from now on.
+    GoesBehind(u8),
     Cancel(u8),
     DialSucceeds {
         which: u8,
@@ -66,6 +68,7 @@ pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
     let one = prop_oneof![
         16 => (0..3_u64, 0..7_u8, 0..3_u8, 0..5_000_u64)
             .prop_map(|(host, lane, logins, patience)| Step::Acquire { host, lane, logins, patience }),
+        4 => which().prop_map(Step::GoesBehind),
         4 => which().prop_map(Step::Cancel),
         10 => (which(), 0..3_u8).prop_map(|(which, logins)| Step::DialSucceeds { which, logins }),
         4 => (which(), 0..5_u8).prop_map(|(which, failure)| Step::DialFails { which, failure }),
@@ -102,6 +105,12 @@ impl World {
             Step::Acquire { host, lane, logins, patience } => {
                 let lane = Lane::ALL[usize::from(lane) / 2];
                 self.acquire(HostId(host), lane, logins_of(logins), Duration::from_millis(patience));
+            }
+            Step::GoesBehind(which) => {
+                // The last of them is a way in a circle, where the others are known.
+                let ways = [(2, 3), (0, 3), (3, 4), (4, 2)];
+                let (host, jump) = ways[usize::from(which) % ways.len()];
+                self.tell(Event::Behind { host: HostId(host), jump: HostId(jump) });
             }
             Step::Cancel(which) => {
                 let all = self.in_fate(|fate| match fate {

@@ -42,6 +42,8 @@ pub(super) struct World {
 #[derive(Debug, Clone)]
 pub(super) struct Wire {
     pub(super) host: HostId,
+    /// What carries it.
+    pub(super) carrier: Option<ConnectionId>,
     pub(super) state: Stage,
     /// The session that is opened ahead.
     pub(super) heat: Heat,
@@ -400,6 +402,13 @@ impl World {
         for connection in self.closing() {
             self.is_closed(connection);
         }
+        let falls =
+            |world: &Self, wire: &Wire| wire.carrier.is_some_and(|id| !world.connections.contains_key(&id));
+        while let Some(fallen) =
+            self.connections.iter().find(|(_, wire)| falls(self, wire)).map(|(id, _)| *id)
+        {
+            self.is_lost(fallen);
+        }
         for connection in self.dialing() {
             // It may have been given up because of another that succeeded.
             if self.dialing().contains(&connection) {
@@ -424,7 +433,9 @@ impl World {
             self.clock = self.latest;
             match self.policy.next_deadline() {
                 Some(_) => self.passes_to_next_deadline(),
-                None => break,
+                // What carried others ends after them.
+                None if self.closing().is_empty() => break,
+                None => {}
             }
         }
         assert!(self.connections.is_empty(), "{:?}", self.connections);

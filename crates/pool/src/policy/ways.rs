@@ -1,0 +1,120 @@
+//! Hosts that are reached through others: one connection to such a host carries those to many behind it.
+
+use std::time::Instant;
+
+use super::Policy;
+use super::connection::{Connection, State};
+use super::event::{ConnectionId, HostId, Lane};
+
+/// What is to be dialed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct NextDial {
+    pub(super) host: HostId,
+    /// The connection that carries it, to the host that it is reached through.
+    pub(super) carrier: Option<ConnectionId>,
+    /// Whether nobody waits for it but those who want a host behind it.
+    pub(super) is_for_others: bool,
+}
+
+impl Policy {
+    /// The host is reached through the other. A way never changes, and leads to no host twice.
+    pub(super) fn goes_behind(&mut self, host: HostId, jump: HostId) {
+        if jump != host && !self.way(jump).any(|on_it| on_it == host) {
+            self.ways.entry(host).or_insert(jump);
+        }
+    }
+
+    /// The hosts on the way to one, the nearest to it first.
+    pub(super) fn way(&self, host: HostId) -> impl Iterator<Item = HostId> {
+        std::iter::successors(self.ways.get(&host).copied(), |next| self.ways.get(next).copied())
+    }
+
+    /// How many connections it takes to have one to the host.
+    pub(super) fn connections_for(&self, host: HostId) -> usize {
+        1 + self.way(host).count()
+    }
+
+    /// The hosts whose way leads through this one.
+    pub(super) fn behind(&self, jump: HostId) -> Vec<HostId> {
+        self.ways.keys().copied().filter(|host| self.way(*host).any(|on_it| on_it == jump)).collect()
+    }
+
+    /// Whether somebody waits for a host behind this one, so that what failed before counts.
+    pub(super) fn is_wanted_for_others(&self, jump: HostId) -> bool {
+        let waits = |host: &HostId| self.hosts.get(host).is_some_and(|host| host.waiting.turn().is_some());
+        self.behind(jump).iter().any(waits)
+    }
+
+    /// The login on the way to a host that was refused for good a moment ago, where nothing leads there.
+    pub(super) fn refused_on_the_way(&self, host: HostId, now: Instant) -> Option<ConnectionId> {
+        if self.has_ready(host) {
+            return None;
+        }
+        self.way(host).find_map(|on_it| self.hosts.get(&on_it)?.refused_by(now))
+    }
+
+    /// What is dialed next for those who wait for the host: the host, or the first on the way to it that there is no way to.
+    /// The host itself takes no place before the way is there, so that those who wait for one never keep each other from it.
+    pub(super) fn next_dial(&self, host: HostId) -> Option<NextDial> {
+        if !self.wants_dial(host) || self.connections_for(host) > self.most_connections() {
+            return None;
+        }
+        let mut next = host;
+        loop {
+            let is_for_others = next != host;
+            let Some(&jump) = self.ways.get(&next) else {
+                return Some(NextDial { host: next, carrier: None, is_for_others });
+            };
+            if let Some(carrier) = self.carrier_to(jump) {
+                return Some(NextDial { host: next, carrier: Some(carrier), is_for_others });
+            }
+            if !self.may_dial_for_others(jump) {
+                return None;
+            }
+            next = jump;
+        }
+    }
+
+    /// Whether a login to a host begins because of those behind it: one at a time, which has room for many.
+    fn may_dial_for_others(&self, jump: HostId) -> bool {
+        let Some(of) = self.hosts.get(&jump) else { return true };
+        of.connections.len() < self.most_of_host(of)
+            && self.dialing_of(of) == 0
+            && !of.waits_to_retry(self.now)
+            && of.refused_by(self.now).is_none()
+    }
+
+    /// The connection to a host that carries one more to a host behind it: the fullest, so that others come to rest, and
+    /// rather none with a flow that may stall.
+    pub(super) fn carrier_to(&self, jump: HostId) -> Option<ConnectionId> {
+        let of = self.hosts.get(&jump)?;
+        let fit = |one: &&(ConnectionId, &Connection)| one.1.has_room_to_carry(self.limits.streams);
+        let all = of.connections.iter().filter_map(|id| self.connections.get(id).map(|one| (*id, one)));
+        let all: Vec<_> = all.collect();
+        let best = all
+            .iter()
+            .filter(fit)
+            .min_by_key(|(id, one)| (one.is_degraded, one.stalling(), usize::MAX - one.carries(), *id));
+        let &(id, one) = best?;
+        // Both it and what it is to carry have to have room.
+        let may_grow =
+            self.connections.len() + 1 < self.most_connections() && self.may_grow(of, Lane::Shared);
+        (one.stalling() == 0 || !may_grow).then_some(id)
+    }
+
+    /// A login is carried from now on.
+    pub(super) fn carry(&mut self, carrier: ConnectionId, carried: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(&carrier) {
+            connection.carry(carried);
+            self.touched.insert(connection.host);
+        }
+    }
+
+    /// What was carried is gone. True where nothing is left on what carried it.
+    pub(super) fn set_down(&mut self, carrier: ConnectionId, carried: ConnectionId) -> bool {
+        let Some(connection) = self.connections.get_mut(&carrier) else { return false };
+        connection.set_down(carried, self.now);
+        self.touched.insert(connection.host);
+        connection.is_empty() && connection.state != State::Closing
+    }
+}
