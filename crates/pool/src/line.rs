@@ -186,7 +186,9 @@ impl Line {
 
 /// A place on a connection. Dropped, it is given back.
 pub(crate) struct Taken {
-    line: Line,
+    line: WeakLine,
+    /// Keeps the pool, unless nobody waits for the channel any more.
+    keeps: Option<Line>,
     waiter: WaiterId,
     connection: ConnectionId,
     lane: Lane,
@@ -206,7 +208,8 @@ impl Taken {
         ahead: Option<OpenedAhead>,
     ) -> Self {
         // Nothing is taken where no channel is wanted.
-        Self { line, waiter, connection, lane, session, ahead, is_given_back: lane == Lane::Bare }
+        let (line, keeps) = (line.downgrade(), Some(line));
+        Self { line, keeps, waiter, connection, lane, session, ahead, is_given_back: lane == Lane::Bare }
     }
 }
 
@@ -214,6 +217,13 @@ impl Taken {
     /// Nobody uses it, and nobody has to hear of that.
     pub(crate) fn forget(mut self) {
         self.is_given_back = true;
+    }
+
+    /// Tells the pool, if it is there.
+    fn send(&self, message: Message) {
+        if let Some(line) = self.line.upgrade() {
+            line.send(message);
+        }
     }
 }
 
@@ -227,7 +237,12 @@ impl Place for Taken {
     }
 
     fn opened(&mut self) {
-        self.line.send(Message::Opened { waiter: self.waiter, connection: self.connection });
+        self.send(Message::Opened { waiter: self.waiter, connection: self.connection });
+    }
+
+    /// A server that never answers keeps no pool.
+    fn given_up(&mut self) {
+        self.keeps = None;
     }
 
     fn another(mut self: Box<Self>, error: Error) -> BoxFuture<'static, Result<Box<dyn Place>, Error>> {
@@ -238,8 +253,9 @@ impl Place for Taken {
                 _ if self.lane == Lane::Stream => return Err(error),
                 _ => Some(Refusal::Limit),
             };
+            let (waiter, connection) = (self.waiter, self.connection);
+            let Some(line) = self.keeps.take() else { return Err(error) };
             self.is_given_back = true;
-            let (line, waiter, connection) = (self.line.clone(), self.waiter, self.connection);
             let (answer, answered) = oneshot::channel();
             line.send(Message::Again { waiter, connection, refusal, answer });
             let another = line.answered(waiter, answered).await?;
@@ -251,7 +267,7 @@ impl Place for Taken {
 impl Drop for Taken {
     fn drop(&mut self) {
         if !self.is_given_back {
-            self.line.send(Message::Released { waiter: self.waiter, connection: self.connection });
+            self.send(Message::Released { waiter: self.waiter, connection: self.connection });
         }
     }
 }

@@ -21,9 +21,14 @@ pub(crate) const GRACE_OF_DROP: Duration = Duration::from_secs(3);
 /// How long the goodbye itself may take to reach the peer.
 const GOODBYE: Duration = Duration::from_secs(1);
 
+/// After so long, which is what a request may take unless something else is set, a server that has not answered an open is
+/// taken for one that never will: nobody waits for the place any more.
+const UNANSWERED: Duration = Duration::from_secs(30);
+
 /// Work that outlives the future or handle that began it.
 pub(crate) enum Task {
-    /// An open nobody waits for any more: what it opens is closed, and its place is free.
+    /// An open nobody waits for any more: what it opens is closed, and its place is free. Its place is free after
+    /// [`UNANSWERED`], too.
     AbandonedOpen(Open, BoxFuture<'static, Result<Channel, NotOpened>>, Option<Box<dyn Place>>),
     /// A channel nobody holds any more: its process is ended, then the channel, and its place is free.
     End(Arc<Channel>, Ending, Option<Box<dyn Place>>),
@@ -174,11 +179,19 @@ async fn drive(
                         let by = Instant::now() + grace;
                         close_by = Some(close_by.map_or(by, |earlier: Instant| earlier.min(by)));
                     }
-                    Task::AbandonedOpen(_, open, place) => work.push(Box::pin(async move {
-                        let _until_done = (leaving, place);
-                        if let Ok(channel) = open.await {
+                    Task::AbandonedOpen(_, mut open, place) => work.push(Box::pin(async move {
+                        let mut until_done = Some((leaving, place));
+                        let opened = match tokio::time::timeout(UNANSWERED, &mut open).await {
+                            Ok(opened) => opened,
+                            Err(_) => {
+                                until_done = None;
+                                open.await
+                            }
+                        };
+                        if let Ok(channel) = opened {
                             let _ = channel.close().await;
                         }
+                        drop(until_done);
                     })),
                     Task::Serve(service) => services.push(service),
                     Task::Eof(channel) => work.push(Box::pin(async move {

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use rustle_pool::{ErrorKind, Forward, ForwardBind, Pool};
 use rustle_session::ErrorKind as SessionErrorKind;
-use rustle_testserver::{Reply, Target};
+use rustle_testserver::{Fault, Reply, Target, TestServer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::support::{pool, pool_with, server, shut_down_and_check};
+use crate::support::{in_fast_motion, pool, pool_with, server, server_shows, shut_down_and_check};
 
 /// Runs fifty commands at once against a server with so many sessions on a connection, over so many connections.
 async fn fifty_commands(sessions: usize, connections: usize) {
@@ -81,6 +81,67 @@ async fn who_waits_in_vain_is_told_which_limit_it_was() {
     assert!(waited.unwrap().status.success());
     drop(web);
     shut_down_and_check(pool, server).await;
+}
+
+#[tokio::test]
+async fn a_command_that_has_ended_makes_room_whoever_still_has_it() {
+    let server = server().max_sessions(1).command("hello", Reply::stdout("hello\n")).start().await.unwrap();
+    let limits = Pool::builder().max_connections_per_host(1).persist(Duration::from_secs(5));
+    let pool = pool_with(&server, limits);
+    let web = pool.get("web").await.unwrap();
+    let mut kept = web.line("hello").spawn().await.unwrap();
+    assert!(kept.wait().await.unwrap().success());
+    assert!(web.output("hello").await.unwrap().status.success());
+    let unread = web.line("hello").spawn().await.unwrap();
+    assert!(web.output("hello").await.unwrap().status.success());
+    // A connection that nothing is on is idle.
+    drop(web);
+    let gone = server_shows(&server, "no connection", |record| record.connections_open() == 0);
+    Box::pin(in_fast_motion(gone)).await;
+    drop((kept, unread));
+    shut_down_and_check(pool, server).await;
+}
+
+#[tokio::test]
+async fn a_server_that_never_answers_keeps_no_place_for_ever() {
+    let never = Fault::withhold_channel_open().nth(1);
+    let server = server().fault(never).command("hello", Reply::stdout("hello\n")).start().await.unwrap();
+    let pool = pool_with(&server, Pool::builder().max_connections_per_host(1).max_channels(1));
+    let web = pool.get("web").await.unwrap();
+    Box::pin(drop_when_struck(&server, web.output("sleep 1000"))).await;
+    let output = Box::pin(in_fast_motion(web.output("hello"))).await.unwrap();
+    assert_eq!(output.stdout_text(), "hello\n");
+    assert_eq!(server.record().connections_accepted(), 1);
+    drop(web);
+    shut_down_and_check(pool, server).await;
+}
+
+#[tokio::test]
+async fn a_server_that_never_answers_keeps_no_pool_that_nobody_has() {
+    let server = server().fault(Fault::withhold_channel_open().nth(1)).start().await.unwrap();
+    let pool = pool(&server);
+    let mut events = pool.events();
+    let web = pool.get("web").await.unwrap();
+    Box::pin(drop_when_struck(&server, web.output("sleep 1000"))).await;
+    drop((web, pool));
+    let begun = tokio::time::Instant::now();
+    Box::pin(in_fast_motion(async { while events.next().await.is_some() {} })).await;
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    server_shows(&server, "no connection", |record| record.connections_open() == 0).await;
+    server.stop().await.unwrap();
+}
+
+/// Polls something until a fault of the server has struck, and drops it.
+async fn drop_when_struck(server: &TestServer, work: impl Future) {
+    let struck = async {
+        while server.faults_fired() == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::select! {
+        _ = work => panic!("it ended, and was not to"),
+        () = struck => {}
+    }
 }
 
 #[test]

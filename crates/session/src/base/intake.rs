@@ -78,6 +78,7 @@ pub(crate) struct Intake {
     paused: AtomicU64,
     room: Notify,
     orphaned: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    closed: OnceLock<Box<dyn Fn() + Send + Sync>>,
     closed_by_peer: AtomicBool,
     ended: AtomicBool,
     state: Mutex<State>,
@@ -116,6 +117,7 @@ impl Intake {
             paused: AtomicU64::new(0),
             room: Notify::new(),
             orphaned: OnceLock::new(),
+            closed: OnceLock::new(),
             closed_by_peer: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             state: Mutex::default(),
@@ -271,6 +273,15 @@ impl Intake {
     pub(crate) fn when_orphaned(&self, hook: Box<dyn Fn() + Send + Sync>) {
         // A second hook would belong to a second owner of the channel, and there is one.
         let _ = self.orphaned.set(hook);
+    }
+
+    /// What to do when the peer has closed the channel, read or not. Set once; runs inside the loop, or at once where that is
+    /// over, and perhaps both.
+    pub(crate) fn when_closed(&self, hook: Box<dyn Fn() + Send + Sync>) {
+        let _ = self.closed.set(hook);
+        if self.is_closed_by_peer() {
+            self.tell_closed();
+        }
     }
 
     /// Says that nobody will read a stream: its bytes are dropped from here on.

@@ -3,7 +3,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use tokio::time::Instant;
@@ -15,12 +15,13 @@ use crate::ending::Ending;
 use crate::error::Result;
 use crate::session::{Place, Session};
 
-/// An open channel and how to end it; dropped, it hands the ending to the connection's task.
+/// An open channel and how to end it; dropped, it hands the ending to the connection's task. Its place is free when the
+/// server has closed it, whoever still reads what came before.
 pub(crate) struct Lease {
     channel: Arc<Channel>,
     ending: Ending,
     session: Session,
-    place: Option<Box<dyn Place>>,
+    place: Option<Arc<Slot>>,
     span: tracing::Span,
     since: Instant,
 }
@@ -33,7 +34,12 @@ impl Lease {
         place: Option<Box<dyn Place>>,
         span: tracing::Span,
     ) -> Self {
-        Self { channel: Arc::new(channel), ending, session, place, span, since: Instant::now() }
+        let channel = Arc::new(channel);
+        let mut lease = Self { channel, ending, session, place: None, span, since: Instant::now() };
+        if let Some(place) = place {
+            lease.set_place(place);
+        }
+        lease
     }
 
     /// That of the connection that the channel is on.
@@ -50,7 +56,19 @@ impl Lease {
     }
 
     pub(super) fn set_place(&mut self, place: Box<dyn Place>) {
-        self.place = Some(place);
+        let slot = Arc::new(Slot(Mutex::new(Some(place))));
+        self.place = Some(Arc::clone(&slot));
+        self.channel.intake().when_closed(Box::new(move || drop(slot.take())));
+    }
+}
+
+/// A place, until it is free. The channel's account has it too: it is taken out when the lease goes, since it may hold the
+/// connection that holds the account.
+struct Slot(Mutex<Option<Box<dyn Place>>>);
+
+impl Slot {
+    fn take(&self) -> Option<Box<dyn Place>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
@@ -58,9 +76,10 @@ impl Drop for Lease {
     fn drop(&mut self) {
         let _entered = self.span.enter();
         tracing::debug!(open_ms = self.since.elapsed().as_millis(), "channel released");
+        let place = self.place.take().and_then(|slot| slot.take());
         if self.channel.intake().end_seen().is_none() {
             let channel = Arc::clone(&self.channel);
-            self.session.inner.tasks.send(Task::End(channel, self.ending.clone(), self.place.take()));
+            self.session.inner.tasks.send(Task::End(channel, self.ending.clone(), place));
         }
     }
 }
@@ -125,7 +144,11 @@ impl Future for OpenInBackground {
 impl Drop for OpenInBackground {
     fn drop(&mut self) {
         if let Some(future) = self.future.take() {
-            self.tasks.send(Task::AbandonedOpen(self.open.clone(), future, self.place.take()));
+            let mut place = self.place.take();
+            if let Some(place) = &mut place {
+                place.given_up();
+            }
+            self.tasks.send(Task::AbandonedOpen(self.open.clone(), future, place));
         }
     }
 }

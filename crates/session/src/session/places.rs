@@ -38,7 +38,9 @@ pub trait Places: Send + Sync {
     fn take(&self, purpose: ChannelUse) -> BoxFuture<'_, Result<Box<dyn Place>>>;
 }
 
-/// A place for one channel. It is dropped when no channel is in it any more, at the server neither, as far as can be known.
+/// A place for one channel. It is dropped when no channel is in it any more, at the server neither, as far as can be known:
+/// when the server has closed it, though somebody may still read what it sent before. That may be inside the connection's own
+/// loop, so that dropping it must not wait for anything.
 pub trait Place: Send + Sync {
     /// The connection that it is on.
     fn session(&self) -> &Session;
@@ -50,6 +52,10 @@ pub trait Place: Send + Sync {
 
     /// The server opened the channel.
     fn opened(&mut self);
+
+    /// Nobody waits for the channel any more, and the server has not answered: it may be there all the same. The place is
+    /// dropped when the server has answered and the channel is closed, or after 30 s without an answer.
+    fn given_up(&mut self) {}
 
     /// The server has no place for it, or the connection was lost before there was a channel: nothing was started, so it
     /// may be tried anew. `error` is what the caller is told where there is nothing better.

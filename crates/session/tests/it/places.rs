@@ -17,6 +17,7 @@ struct Chooser {
     asked: Arc<Mutex<Vec<ChannelUse>>>,
     taken: Arc<watch::Sender<usize>>,
     opened: Arc<watch::Sender<usize>>,
+    given_up: Arc<watch::Sender<usize>>,
 }
 
 struct Chosen {
@@ -31,6 +32,7 @@ impl Chooser {
             asked: Arc::default(),
             taken: Arc::default(),
             opened: Arc::default(),
+            given_up: Arc::default(),
         }
     }
 
@@ -49,6 +51,10 @@ impl Chooser {
 
     fn numbers(&self) -> (usize, usize) {
         (*self.taken.borrow(), *self.opened.borrow())
+    }
+
+    fn given_up(&self) -> usize {
+        *self.given_up.borrow()
     }
 
     async fn all_free(&self) {
@@ -70,6 +76,10 @@ impl Place for Chosen {
 
     fn opened(&mut self) {
         self.chooser.opened.send_modify(|opened| *opened += 1);
+    }
+
+    fn given_up(&mut self) {
+        self.chooser.given_up.send_modify(|given_up| *given_up += 1);
     }
 
     fn another(self: Box<Self>, error: Error) -> BoxFuture<'static, Result<Box<dyn Place>>> {
@@ -106,6 +116,31 @@ async fn each_channel_says_what_it_is_for_and_its_place_is_free_when_it_has_ende
     chooser.all_free().await;
     assert_eq!(chooser.asked(), [ChannelUse::Collected, ChannelUse::Streamed, ChannelUse::Forward]);
     drop((handle, chooser));
+    close_and_check(session, server).await;
+}
+
+#[tokio::test]
+async fn a_place_is_free_when_the_server_has_closed_the_channel_whoever_still_has_it() {
+    let server = server().direct_tcpip().command("hello", Reply::stdout("hello\n")).start().await.unwrap();
+    let session = login(&server).await;
+    let chooser = Chooser::new(&[&session]);
+    let handle = chooser.handle();
+    let mut waited = handle.line("hello").spawn().await.unwrap();
+    assert!(waited.wait().await.unwrap().success());
+    chooser.all_free().await;
+    // Nobody has read it yet, or asked for its end.
+    let mut unread = handle.line("hello").spawn().await.unwrap();
+    chooser.all_free().await;
+    let mut output = unread.take_stdout().unwrap();
+    assert_eq!(output.chunk().await.unwrap().as_deref(), Some(b"hello\n".as_slice()));
+    assert!(output.chunk().await.unwrap().is_none() && unread.wait().await.unwrap().success());
+    // What runs keeps its place.
+    let running = handle.line("sleep 1000").spawn().await.unwrap();
+    assert_eq!(chooser.numbers(), (1, 3));
+    drop((waited, output, unread));
+    assert_eq!(chooser.numbers(), (1, 3), "none was given back twice");
+    drop((running, handle));
+    chooser.all_free().await;
     close_and_check(session, server).await;
 }
 
@@ -155,6 +190,26 @@ async fn a_place_is_taken_until_the_server_has_answered_an_open_that_nobody_wait
     assert_eq!(server.record().channels_opened_total(), 1);
     drop((handle, chooser));
     close_and_check(session, server).await;
+}
+
+#[tokio::test]
+async fn a_place_is_free_in_the_end_where_the_server_never_answers() {
+    let never = Fault::withhold_channel_open().nth(1);
+    let server = server().fault(never).start().await.unwrap();
+    let session = login(&server).await;
+    let chooser = Chooser::new(&[&session]);
+    let handle = chooser.handle();
+    drop_when_struck(&server, handle.line("sleep 1000").spawn()).await;
+    assert_eq!((chooser.numbers(), chooser.given_up()), ((1, 0), 1));
+    tokio::time::pause();
+    tokio::time::sleep(Duration::from_secs(29)).await;
+    assert_eq!(chooser.numbers(), (1, 0));
+    chooser.all_free().await;
+    tokio::time::resume();
+    drop((handle, chooser));
+    session.abort();
+    server_shows(&server, "no connection left", |record| record.connections_open() == 0).await;
+    server.stop().await.unwrap();
 }
 
 #[tokio::test]

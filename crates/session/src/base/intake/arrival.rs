@@ -60,11 +60,19 @@ impl Intake {
 
     /// The loop is done with the channel and has forgotten it.
     pub(crate) fn mark_closed_by_peer(&self) {
-        self.closed_by_peer.store(true, Ordering::Release);
+        self.closed_by_peer.store(true, Ordering::SeqCst);
+        self.tell_closed();
+    }
+
+    /// Runs the hook set by [`Intake::when_closed`].
+    pub(super) fn tell_closed(&self) {
+        if let Some(hook) = self.closed.get() {
+            hook();
+        }
     }
 
     pub(crate) fn is_closed_by_peer(&self) -> bool {
-        self.closed_by_peer.load(Ordering::Acquire)
+        self.closed_by_peer.load(Ordering::SeqCst)
     }
 
     /// Resolves when readers have made room, a quarter of the limit, or the channel ended.
