@@ -1,8 +1,9 @@
 //! Forwards as wanted states: a port or socket here that leads to where a server can reach, whatever becomes of the
-//! connections to it.
+//! connections to it; and the other way round.
 //!
-//! Clients come from what listens here (`bind.rs`), and each is led to its channel (`client.rs`), which somebody else's
-//! connections carry. A forward of the other direction would have another source of clients.
+//! Clients come from what listens here (`bind.rs`), and each is led to its channel (`client.rs`), which the pool's connections
+//! carry. Those of the other direction come from what the server listens on for as long as there is a connection (`remote.rs`),
+//! and are led to where this machine can reach.
 
 mod bind;
 mod carry;
@@ -10,6 +11,7 @@ mod client;
 mod driver;
 mod handle;
 mod near;
+mod remote;
 #[cfg(unix)]
 mod socket_file;
 mod socks;
@@ -25,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::forward::client::Job;
+use crate::forward::remote::Wish;
 use crate::forward::stats::Counters;
 use crate::pool::Pool;
 
@@ -47,13 +50,23 @@ pub use target::ForwardTarget;
 /// let docker = Forward::local(ForwardBind::unix("/tmp/docker.sock"), ForwardTarget::socket("/run/docker.sock"));
 /// // As ssh -D 1080
 /// let proxy = Forward::dynamic(ForwardBind::loopback(1080)).park(Duration::from_secs(10)).max_clients(100);
+/// // As ssh -R 8080:localhost:3000
+/// let preview = Forward::remote(ForwardBind::loopback(8080), ("localhost", 3000));
 /// ```
 #[derive(Debug, Clone)]
 #[must_use = "nothing listens before it is given to a pool"]
 pub struct Forward {
     bind: ForwardBind,
+    side: Side,
     way: Way,
     limits: Limits,
+}
+
+/// Where clients come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Here,
+    AtServer,
 }
 
 /// Where clients are led to.
@@ -96,16 +109,36 @@ fn after(time: Duration) -> Instant {
 impl Forward {
     /// Whoever connects here is connected to `target` by the server.
     pub fn local(bind: impl Into<ForwardBind>, target: impl Into<ForwardTarget>) -> Self {
-        Self { bind: bind.into(), way: Way::To(target.into()), limits: Limits::default() }
+        Self::new(bind.into(), Side::Here, Way::To(target.into()))
+    }
+
+    /// Whoever connects at the server is connected to `target`, which this machine can reach.
+    ///
+    /// The address says which addresses of the server are meant: `localhost` those that it alone reaches, `*` all of them, and
+    /// another itself. OpenSSH's server does as it is told with `GatewayPorts clientspecified` alone; without it, it listens on
+    /// its loopback addresses whatever is asked. With port 0 the server chooses one, which [`ForwardHandle::port`] tells; after
+    /// its connection was lost it is asked for the same one. Not every server listens on Unix sockets.
+    pub fn remote(bind: impl Into<ForwardBind>, target: impl Into<ForwardTarget>) -> Self {
+        Self::new(bind.into(), Side::AtServer, Way::To(target.into()))
+    }
+
+    /// A proxy of SOCKS 4, 4a and 5 at the server: whoever connects there says where this machine is to connect to, as `ssh -R`
+    /// with a port alone. It is asked for as [`remote`](Self::remote) is.
+    pub fn remote_dynamic(bind: impl Into<ForwardBind>) -> Self {
+        Self::new(bind.into(), Side::AtServer, Way::Asked)
+    }
+
+    fn new(bind: ForwardBind, side: Side, way: Way) -> Self {
+        Self { bind, side, way, limits: Limits::default() }
     }
 
     /// A proxy of SOCKS 4, 4a and 5: whoever connects here says where the server is to connect to. Names are resolved by
     /// the server. There is no authentication, and no command but CONNECT.
     pub fn dynamic(bind: impl Into<ForwardBind>) -> Self {
-        Self { bind: bind.into(), way: Way::Asked, limits: Limits::default() }
+        Self::new(bind.into(), Side::Here, Way::Asked)
     }
 
-    /// How long a client may wait for a connection and a channel before it is hung up on; 60 s unless set, in which a
+    /// How long a client may wait for a connection and a channel, or for its target here, before it is hung up on; 60 s unless set, in which a
     /// server's restart is over, and after which most programs have given up by themselves.
     pub fn park(mut self, time: Duration) -> Self {
         self.limits.park = time;
@@ -143,6 +176,9 @@ impl Forward {
     }
 
     fn check(&self) -> Result<()> {
+        if self.side == Side::AtServer {
+            self.bind.check_for_server()?;
+        }
         let limits = [("clients", self.limits.clients), ("clients that wait", self.limits.parked)];
         match limits.into_iter().find(|(_, most)| *most == 0) {
             Some((name, _)) => Err(Error::new(
@@ -159,6 +195,11 @@ impl Pool {
     /// Makes a forward to a host that is registered under this name, or that ssh would reach under it. It listens from now on
     /// until its handle is closed or dropped, or the pool is [shut down](Self::shutdown). Nothing is connected before the first
     /// client comes; when the connection is lost, that of the next client is another.
+    ///
+    /// Where it is the server that listens ([`Forward::remote`]), there is a connection from now on: it is made again when it is
+    /// lost, and the server is asked again, at once or after a wait that doubles from 250 ms to 30 s where it refused or where the
+    /// connection did not last for 10 s. After a login that was refused for good nothing is tried any more.
+    /// [`ForwardHandle::bound`] tells when the server listens, or why it does not.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -182,24 +223,41 @@ impl Pool {
     pub async fn forward(&self, host_name: &str, forward: Forward) -> Result<ForwardHandle> {
         forward.check()?;
         let host = self.known(host_name).await?;
-        let listeners = forward.bind.listen().await?;
+        let listeners = match forward.side {
+            Side::Here => Some(forward.bind.listen().await?),
+            Side::AtServer => None,
+        };
         if self.forwards().is_ending() {
             return Err(Error::shut_down());
         }
         let counters = Arc::<Counters>::default();
         let closing = CancellationToken::new();
-        let bound = (listeners.addresses(), listeners.path().map(Path::to_owned));
         tracing::debug!(host = host.name, bind = %forward.bind, "forwarding");
         let job = Job {
             line: self.line().clone(),
             host,
+            patience: self.patience(),
             way: forward.way,
             limits: forward.limits,
             counters: Arc::clone(&counters),
             closing: closing.clone(),
             cut: CancellationToken::new(),
         };
-        let ended = self.forwards().start(listeners, job);
-        Ok(ForwardHandle::new(bound, counters, closing.drop_guard(), ended))
+        let closing = closing.drop_guard();
+        Ok(match listeners {
+            Some(listeners) => {
+                let bound = (listeners.addresses(), listeners.path().map(Path::to_owned));
+                ForwardHandle::here(bound, counters, closing, self.forwards().start(listeners, job))
+            }
+            None => {
+                let (wish, standing) = Wish::new(forward.bind);
+                ForwardHandle::at_server(
+                    standing,
+                    counters,
+                    closing,
+                    self.forwards().start_at_server(wish, job),
+                )
+            }
+        })
     }
 }

@@ -11,8 +11,8 @@
 //! # }
 //! ```
 //!
-//! A [`Forward`] is a port or socket here that leads to where a host can reach ([`Pool::forward`]); it is there whatever
-//! becomes of connections. [`Pool::on`] does the same work on many hosts, and gives what became of each as it ends.
+//! A [`Forward`] is a port or socket here that leads to where a host can reach ([`Pool::forward`]), or the other way round; it is
+//! wanted whatever becomes of connections. [`Pool::on`] does the same work on many hosts, and gives what became of each as it ends.
 //!
 //! All of that is decided by a policy without sockets and without a clock, which docs/architecture.md describes; one task of
 //! the pool carries out what it decides.

@@ -247,6 +247,10 @@ impl Pool {
         &self.inner.line
     }
 
+    pub(crate) fn patience(&self) -> Duration {
+        self.inner.patience
+    }
+
     pub(crate) fn forwards(&self) -> &Forwards {
         &self.inner.forwards
     }

@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::forward::near::Near;
+use crate::forward::remote::AtServer;
 #[cfg(unix)]
 use crate::forward::socket_file::SocketFile;
 
@@ -103,6 +104,32 @@ impl ForwardBind {
                 format!("cannot listen on {self}: this system has no Unix sockets that programs could use"),
                 "listen on a port instead",
             )),
+        }
+    }
+
+    /// As it is asked of a server.
+    pub(super) fn at_server(&self) -> AtServer<'_> {
+        match &self.0 {
+            Kind::Tcp { address, port } => AtServer::Tcp(address, *port),
+            Kind::Unix(path) => AtServer::Socket(path.to_string_lossy().into_owned()),
+        }
+    }
+
+    /// Whether the port is left to whoever listens.
+    pub(super) fn leaves_port(&self) -> bool {
+        matches!(self.0, Kind::Tcp { port: 0, .. })
+    }
+
+    /// # Errors
+    /// Where no server could be asked for it.
+    pub(super) fn check_for_server(&self) -> Result<()> {
+        match &self.0 {
+            Kind::Unix(path) if path.to_str().is_none() => Err(Error::new(
+                ErrorKind::Configuration,
+                format!("the path {self} is not UTF-8, which a path at a server has to be"),
+                "choose another name",
+            )),
+            _ => Ok(()),
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustle_session::{
     BoxFuture, ChannelUse, Error as SessionError, ErrorKind as SessionErrorKind, ForwardStream, Place, Places,
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
@@ -40,6 +40,8 @@ const PIECE: usize = 1024;
 pub(super) struct Job {
     pub(super) line: Line,
     pub(super) host: Arc<Known>,
+    /// How long the pool has to find a place for what the server listens on.
+    pub(super) patience: Duration,
     pub(super) way: Way,
     pub(super) limits: Limits,
     pub(super) counters: Arc<Counters>,
@@ -95,13 +97,7 @@ impl Job {
         match &self.way {
             Way::To(target) => Ok((self.channel(target).await?, Vec::new())),
             Way::Asked => {
-                let limit = self.limits.handshake;
-                let (wanted, early) = timeout(limit, asked(near)).await.unwrap_or_else(|_late| {
-                    Err(complaint(&format!(
-                        "it did not say within {} s where it wants to go",
-                        limit.as_secs_f32()
-                    )))
-                })?;
+                let (wanted, early) = self.wish_of(asked(near)).await?;
                 let Wanted { version, host, port } = wanted;
                 match self.channel(&ForwardTarget::host(host, port)).await {
                     Ok(far) => {
@@ -117,6 +113,18 @@ impl Job {
                 }
             }
         }
+    }
+
+    /// What a client of SOCKS asks for, if it does in time.
+    pub(super) async fn wish_of(
+        &self,
+        asked: impl Future<Output = Result<(Wanted, Vec<u8>), Error>>,
+    ) -> Result<(Wanted, Vec<u8>), Error> {
+        let limit = self.limits.handshake;
+        timeout(limit, asked).await.unwrap_or_else(|_late| {
+            let limit = limit.as_secs_f32();
+            Err(complaint(&format!("it did not say within {limit} s where it wants to go")))
+        })
     }
 
     /// A channel to there, as soon as there is one.
@@ -163,7 +171,7 @@ impl Job {
         let patience = deadline.saturating_duration_since(Instant::now());
         let taken = self.line.acquire(&self.host, Lane::Stream, patience).await?;
         let session = taken.session().clone();
-        let session = session.with_places(Arc::new(Here(Mutex::new(Some(taken)))));
+        let session = session.with_places(Arc::new(Here::new(taken)));
         match target.place() {
             TargetPlace::Host(host, port) => session.direct_tcpip(host, *port).await,
             TargetPlace::Socket(path) => session.direct_streamlocal(path).await,
@@ -172,7 +180,13 @@ impl Job {
 }
 
 /// The place that is there already, for the one channel that is opened in it.
-struct Here(Mutex<Option<Taken>>);
+pub(super) struct Here(Mutex<Option<Taken>>);
+
+impl Here {
+    pub(super) fn new(taken: Taken) -> Self {
+        Self(Mutex::new(Some(taken)))
+    }
+}
 
 impl Places for Here {
     fn take(&self, _purpose: ChannelUse) -> BoxFuture<'_, Result<Box<dyn Place>, SessionError>> {
@@ -186,7 +200,9 @@ impl Places for Here {
 }
 
 /// What a client of SOCKS asks for, and what it said behind that.
-async fn asked(near: &mut Near) -> Result<(Wanted, Vec<u8>), Error> {
+pub(super) async fn asked(
+    near: &mut (impl AsyncRead + AsyncWrite + Unpin),
+) -> Result<(Wanted, Vec<u8>), Error> {
     let mut socks = Socks::default();
     let mut piece = [0; PIECE];
     loop {
@@ -209,7 +225,7 @@ async fn asked(near: &mut Near) -> Result<(Wanted, Vec<u8>), Error> {
 }
 
 /// Says the last words, and waits for the client to have read them.
-async fn hang_up(near: &mut Near, words: &[u8]) {
+pub(super) async fn hang_up(near: &mut (impl AsyncRead + AsyncWrite + Unpin), words: &[u8]) {
     let said = async {
         near.write_all(words).await?;
         near.shutdown().await?;

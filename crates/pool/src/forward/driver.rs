@@ -1,8 +1,10 @@
 //! The one task of a forward: it takes in clients, and sees them out.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustle_session::{Incoming, RemoteListener};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -13,7 +15,8 @@ use crate::error::{Error, ErrorKind};
 use crate::forward::after;
 use crate::forward::bind::Listeners;
 use crate::forward::client::{Job, serve};
-use crate::forward::stats::{Client, Room};
+use crate::forward::remote::{self, Wish};
+use crate::forward::stats::{Client, Free, Room};
 
 /// After no client could be accepted, the next attempt waits so long. Who comes is still there (`EMFILE` leaves clients in the
 /// system's queue), so that asked at once it would be a busy loop; and what is short comes free by others' ends.
@@ -49,12 +52,26 @@ impl Forwards {
     /// Starts the task, which listens until the job is closing, and cancels what is returned when nothing is left.
     pub(super) fn start(&self, listeners: Listeners, job: Job) -> CancellationToken {
         let ended = CancellationToken::new();
-        let driver = Driver { job: Arc::new(job), ending: self.ending.subscribe(), clients: JoinSet::new() };
+        let driver = Driver::new(self, job);
         let guard = ended.clone().drop_guard();
         // Owner: the `ForwardHandle`, and the pool. Ends: when the handle is closed or dropped, or the pool is shut down, once
         // its clients have ended or their grace is over. Waited for: by `ForwardHandle::close` and `Pool::shutdown`.
         self.tasks.spawn(async move {
             driver.run(listeners).await;
+            drop(guard);
+        });
+        ended
+    }
+
+    /// The same for what a server is to listen on.
+    pub(super) fn start_at_server(&self, wish: Wish, job: Job) -> CancellationToken {
+        let ended = CancellationToken::new();
+        let driver = Driver::new(self, job);
+        let guard = ended.clone().drop_guard();
+        // Owner: the `ForwardHandle`, and the pool. Ends: as that of `start` does, once the server was told that it need not
+        // listen any more. Waited for: by `ForwardHandle::close` and `Pool::shutdown`.
+        self.tasks.spawn(async move {
+            driver.run_at_server(wish).await;
             drop(guard);
         });
         ended
@@ -68,10 +85,14 @@ struct Driver {
 }
 
 impl Driver {
+    fn new(of: &Forwards, job: Job) -> Self {
+        Self { job: Arc::new(job), ending: of.ending.subscribe(), clients: JoinSet::new() }
+    }
+
     async fn run(mut self, mut listeners: Listeners) {
         let room = Room::new(self.job.limits.clients, self.job.limits.parked);
         let mut not_before = Instant::now();
-        let mut by = loop {
+        let by = loop {
             let next = async {
                 tokio::time::sleep_until(not_before).await;
                 let free = room.place().await;
@@ -105,6 +126,64 @@ impl Driver {
         };
         // From here on the system refuses those who come.
         drop(listeners);
+        self.see_out(by).await;
+    }
+
+    async fn run_at_server(mut self, mut wish: Wish) {
+        let room = Room::new(self.job.limits.clients, self.job.limits.parked);
+        let mut listener = None;
+        let by = 'taking_in: loop {
+            let next = {
+                let mut next = pin!(async {
+                    match &mut listener {
+                        Some(listener) => {
+                            let free = room.place().await;
+                            Next::Client(RemoteListener::accept(listener).await, free)
+                        }
+                        None => match wish.fulfilled(&self.job).await {
+                            Some(listener) => Next::Listens(listener),
+                            // There is nothing to wait for but the end.
+                            None => std::future::pending().await,
+                        },
+                    }
+                });
+                // What is asked of the server is not broken off by a client's end.
+                loop {
+                    tokio::select! {
+                        biased;
+                        () = self.job.closing.cancelled() => break 'taking_in after(self.job.limits.grace),
+                        by = ending(&mut self.ending) => break 'taking_in by,
+                        // A task of ours does not panic; if one did, its client would be gone all the same.
+                        Some(_) = self.clients.join_next(), if !self.clients.is_empty() => {}
+                        next = &mut next => break next,
+                    }
+                }
+            };
+            match next {
+                Next::Listens(listens) => listener = Some(listens),
+                Next::Client(Some(incoming), Some(free)) => {
+                    let client = Client::accepted(&self.job.counters, free);
+                    // Owner: this task. Ends: with its client, or by the forward's `closing` and `cut`. Waited for: here,
+                    // before this task ends.
+                    self.clients.spawn(remote::serve(Arc::clone(&self.job), incoming, client));
+                }
+                Next::Client(Some(_), None) => {}
+                Next::Client(None, _) => {
+                    listener = None;
+                    wish.lost();
+                }
+            }
+        };
+        if let Some(listener) = listener
+            && let Ok(Err(error)) = tokio::time::timeout_at(by, listener.close()).await
+        {
+            tracing::debug!(host = self.job.host.name, %error, "the server did not say that it listens no more");
+        }
+        self.see_out(by).await;
+    }
+
+    /// Nobody comes any more; those who are there have until then.
+    async fn see_out(mut self, mut by: Instant) {
         self.job.closing.cancel();
         loop {
             tokio::select! {
@@ -119,6 +198,13 @@ impl Driver {
             }
         }
     }
+}
+
+/// What comes next of a forward whose clients come in at the server.
+enum Next {
+    Listens(RemoteListener),
+    /// None when the connection is lost.
+    Client(Option<Incoming>, Option<Free>),
 }
 
 /// By when the pool wants all ended; while it does not, nothing comes of it.

@@ -5,8 +5,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::error::{Error, Result};
+use crate::forward::remote::Standing;
 use crate::forward::stats::{Counters, ForwardStats};
 
 /// A forward that is there, made by [`Pool::forward`](crate::Pool::forward). It is there for as long as this is: whatever
@@ -29,34 +32,72 @@ use crate::forward::stats::{Counters, ForwardStats};
 pub struct ForwardHandle {
     addresses: Vec<SocketAddr>,
     path: Option<PathBuf>,
+    /// Of one whose clients come in at the server.
+    standing: Option<watch::Receiver<Standing>>,
     counters: Arc<Counters>,
     closing: DropGuard,
     ended: CancellationToken,
 }
 
 impl ForwardHandle {
-    pub(super) fn new(
+    pub(super) fn here(
         (addresses, path): (Vec<SocketAddr>, Option<PathBuf>),
         counters: Arc<Counters>,
         closing: DropGuard,
         ended: CancellationToken,
     ) -> Self {
-        Self { addresses, path, counters, closing, ended }
+        Self { addresses, path, standing: None, counters, closing, ended }
     }
 
-    /// The addresses and ports that are listened on: none where it is a Unix socket.
+    pub(super) fn at_server(
+        standing: watch::Receiver<Standing>,
+        counters: Arc<Counters>,
+        closing: DropGuard,
+        ended: CancellationToken,
+    ) -> Self {
+        Self { addresses: Vec::new(), path: None, standing: Some(standing), counters, closing, ended }
+    }
+
+    /// Whether clients are let in now: at the server as long as it listens, here always.
+    #[must_use]
+    pub fn is_bound(&self) -> bool {
+        self.standing.as_ref().is_none_or(|standing| standing.borrow().is_bound)
+    }
+
+    /// Waits until clients are let in.
+    ///
+    /// # Errors
+    /// Why the server does not listen, as soon as it has refused or could not be reached. It is asked again all the same, unless
+    /// the error is one of a login that was refused for good.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn bound(&self) -> Result<()> {
+        let Some(standing) = &self.standing else { return Ok(()) };
+        let mut standing = standing.clone();
+        let known = standing.wait_for(|now| now.is_bound || now.error.is_some()).await;
+        match known.map(|now| now.error.clone()) {
+            Ok(None) => Ok(()),
+            Ok(Some(error)) => Err(error),
+            // It ends with the pool.
+            Err(_) => Err(Error::shut_down()),
+        }
+    }
+
+    /// The addresses and ports that are listened on here: none where it is a Unix socket, or where the server listens.
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
-    /// The port that is listened on, the system's choice where it was left to it.
+    /// The port that is listened on, the system's choice where it was left to it; at the server, as long as it listens.
     #[must_use]
     pub fn port(&self) -> Option<u16> {
-        self.addresses.first().map(SocketAddr::port)
+        let at_server = || self.standing.as_ref().and_then(|standing| standing.borrow().port);
+        self.addresses.first().map(SocketAddr::port).or_else(at_server)
     }
 
-    /// The Unix socket that is listened on.
+    /// The Unix socket that is listened on here.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         self.path.as_deref()
@@ -65,7 +106,8 @@ impl ForwardHandle {
     /// What it has done so far.
     #[must_use]
     pub fn stats(&self) -> ForwardStats {
-        self.counters.stats()
+        let asked_again = self.standing.as_ref().map_or(0, |standing| standing.borrow().asked_again);
+        ForwardStats { asked_again, ..self.counters.stats() }
     }
 
     /// Ends it: nothing listens there any more at once, clients that are parked are hung up on, and those that are open have

@@ -24,6 +24,26 @@ impl Near {
         Self::Tcp(stream)
     }
 
+    /// Connects to a port that this machine can reach.
+    pub(super) async fn connect(host: &str, port: u16) -> io::Result<Self> {
+        TcpStream::connect((host, port)).await.map(Self::tcp)
+    }
+
+    /// Connects to a Unix socket of this machine.
+    #[cfg(unix)]
+    pub(super) async fn connect_socket(path: &str) -> io::Result<Self> {
+        UnixStream::connect(path).await.map(Self::Unix)
+    }
+
+    /// There are none that programs could use.
+    #[cfg(not(unix))]
+    pub(super) async fn connect_socket(_path: &str) -> io::Result<Self> {
+        Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "this system has no Unix sockets that programs could use",
+        ))
+    }
+
     /// Ends the connection so that the client can tell it from an end of data, where its kind has such an end: what came
     /// so far is not all.
     pub(super) fn reset(self) {

@@ -32,12 +32,14 @@ pub struct ForwardStats {
     pub ended: u64,
     /// Those that never were.
     pub failed: u64,
-    /// Bytes that clients sent to the server.
+    /// Bytes that went to the server: from clients, or from what those at the server were led to.
     pub bytes_to_server: u64,
-    /// Bytes that clients got from the server.
+    /// Bytes that came from the server.
     pub bytes_from_server: u64,
     /// How often no client could be accepted, as where this process has no file left for it (`EMFILE`).
     pub accept_errors: u64,
+    /// How often a server was asked again to listen, after its connection was lost or it had refused.
+    pub asked_again: u64,
     /// What went wrong last.
     pub last_error: Option<Error>,
 }

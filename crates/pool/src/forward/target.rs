@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// Where a forward leads: what the server can reach, by names as it resolves them.
+/// Where a forward leads: what the server can reach, by names as it resolves them; of one whose clients come in at the server
+/// what this machine can reach.
 ///
 /// ```
 /// use rustle_pool::ForwardTarget;
@@ -29,7 +30,7 @@ impl ForwardTarget {
         Self(Place::Host(host.into(), port))
     }
 
-    /// A Unix socket of the server (`direct-streamlocal@openssh.com`).
+    /// A Unix socket of the server (`direct-streamlocal@openssh.com`), or of this machine.
     #[must_use]
     pub fn socket(path: impl Into<String>) -> Self {
         Self(Place::Socket(path.into()))

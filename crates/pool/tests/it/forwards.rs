@@ -3,6 +3,7 @@
 mod dynamic;
 mod ends;
 mod limits;
+mod remote;
 #[cfg(unix)]
 mod shortage;
 mod trouble;

@@ -1,0 +1,260 @@
+//! A forward whose clients come in at the server: it is asked to listen again whenever its connection was lost.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustle_session::{
+    Error as SessionError, ErrorKind as SessionErrorKind, ForwardStream, Incoming, Place as _, RemoteListener,
+};
+use tokio::io::AsyncWriteExt;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+
+use crate::error::{Error, ErrorKind};
+use crate::forward::Way;
+use crate::forward::bind::ForwardBind;
+use crate::forward::carry::{Broken, carry};
+use crate::forward::client::{Here, Job, asked, hang_up};
+use crate::forward::near::Near;
+use crate::forward::socks::{Reply, Wanted};
+use crate::forward::stats::Client;
+use crate::forward::target::{ForwardTarget, Place};
+use crate::policy::event::Lane;
+
+/// The first wait after a server refused to listen, or after what it listened on was lost soon; it doubles each time.
+const FIRST_WAIT: Duration = Duration::from_millis(250);
+
+/// The longest such wait: a port that is taken by a connection that is gone comes free within the server's own time for those.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// What was listened on for less was of no use: a server that lets in and hangs up would be asked without an end.
+const OF_USE: Duration = Duration::from_secs(10);
+
+/// How it stands with what the server is to listen on.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Standing {
+    /// Whether it listens now.
+    pub(super) is_bound: bool,
+    /// On which port, where it is one.
+    pub(super) port: Option<u16>,
+    /// How often it was asked for more than once.
+    pub(super) asked_again: u64,
+    /// Why it does not.
+    pub(super) error: Option<Error>,
+    /// Whether it is not asked any more.
+    pub(super) is_over: bool,
+}
+
+/// What a server is to listen on, and when it is asked.
+pub(super) struct Wish {
+    bind: ForwardBind,
+    /// The port that the server chose before: whoever knows it shall find it again.
+    chosen: Option<u16>,
+    standing: watch::Sender<Standing>,
+    was_asked: bool,
+    wait: Duration,
+    not_before: Instant,
+    since: Instant,
+}
+
+impl Wish {
+    pub(super) fn new(bind: ForwardBind) -> (Self, watch::Receiver<Standing>) {
+        let (standing, shown) = watch::channel(Standing::default());
+        let now = Instant::now();
+        let wish = Self {
+            bind,
+            chosen: None,
+            standing,
+            was_asked: false,
+            wait: FIRST_WAIT,
+            not_before: now,
+            since: now,
+        };
+        (wish, shown)
+    }
+
+    /// Asks until the server listens; `None` where it never will.
+    ///
+    /// # Cancel safety
+    /// Dropped, what the server listens on later is cancelled.
+    pub(super) async fn fulfilled(&mut self, job: &Job) -> Option<RemoteListener> {
+        loop {
+            tokio::time::sleep_until(self.not_before).await;
+            let again = u64::from(std::mem::replace(&mut self.was_asked, true));
+            self.standing.send_modify(|standing| standing.asked_again += again);
+            let error = match self.ask(job).await {
+                Ok(listener) => {
+                    let port = listener.port();
+                    if self.bind.leaves_port() {
+                        self.chosen = port;
+                    }
+                    self.since = Instant::now();
+                    tracing::debug!(host = job.host.name, bind = %self.bind, port, "the server listens");
+                    self.standing.send_modify(|standing| {
+                        (standing.is_bound, standing.port, standing.error) = (true, port, None);
+                    });
+                    return Some(listener);
+                }
+                Err(error) => error,
+            };
+            let is_over = !may_be_had_later(error.kind());
+            tracing::debug!(host = job.host.name, bind = %self.bind, %error, is_over, "the server does not listen");
+            let error = Error::of_session(error);
+            job.counters.went_wrong(error.clone());
+            self.standing.send_modify(|standing| {
+                (standing.error, standing.is_over) = (Some(error), is_over);
+            });
+            if is_over {
+                return None;
+            }
+            self.waits();
+        }
+    }
+
+    /// What was listened on is gone.
+    pub(super) fn lost(&mut self) {
+        self.standing.send_modify(|standing| (standing.is_bound, standing.port) = (false, None));
+        if self.since.elapsed() >= OF_USE {
+            (self.wait, self.not_before) = (FIRST_WAIT, Instant::now());
+        } else {
+            self.waits();
+        }
+    }
+
+    fn waits(&mut self) {
+        self.not_before = Instant::now() + self.wait;
+        self.wait = (self.wait * 2).min(LONGEST_WAIT);
+    }
+
+    async fn ask(&mut self, job: &Job) -> Result<RemoteListener, SessionError> {
+        match self.ask_for(job, self.chosen).await {
+            // Another has the port that it chose before; it may choose again.
+            Err(error) if error.kind() == SessionErrorKind::RequestRefused && self.chosen.is_some() => {
+                self.chosen = None;
+                self.ask_for(job, None).await
+            }
+            asked => asked,
+        }
+    }
+
+    async fn ask_for(&self, job: &Job, chosen: Option<u16>) -> Result<RemoteListener, SessionError> {
+        let taken = job.line.acquire(&job.host, Lane::Stream, job.patience).await?;
+        let session = taken.session().clone();
+        let session = session.with_places(Arc::new(Here::new(taken)));
+        match self.bind.at_server() {
+            AtServer::Tcp(address, port) => session.listen_tcpip(address, chosen.unwrap_or(port)).await,
+            AtServer::Socket(path) => session.listen_streamlocal(path).await,
+        }
+    }
+}
+
+/// Where a server listens, in its own words.
+pub(super) enum AtServer<'a> {
+    Tcp(&'a str, u16),
+    Socket(String),
+}
+
+/// Serves one who has connected at the server until they have gone.
+///
+/// # Cancel safety
+/// Dropped, both sides are hung up on.
+pub(super) async fn serve(job: Arc<Job>, incoming: Incoming, mut client: Client) {
+    let mut far = incoming.into_stream();
+    let led = tokio::select! {
+        biased;
+        () = job.closing.cancelled() => return,
+        led = job.lead_here(&mut far) => led,
+    };
+    let mut near = match led {
+        Ok(near) => near,
+        Err(error) => {
+            tracing::debug!(host = job.host.name, %error, "a client of a forward got nowhere");
+            job.counters.went_wrong(error);
+            return;
+        }
+    };
+    client.opened();
+    let carried = tokio::select! {
+        biased;
+        () = job.cut.cancelled() => return near.reset(),
+        carried = carry(&mut near, &mut far, &[], &job.counters) => carried,
+    };
+    match carried {
+        Ok(()) => {}
+        Err(Broken::Near(error)) => {
+            tracing::debug!(host = job.host.name, %error, "the target of a forward broke off");
+        }
+        Err(Broken::Far(error)) => {
+            near.reset();
+            job.counters.went_wrong(Error::new(
+                ErrorKind::Session(SessionErrorKind::Disconnected),
+                format!("{}: {error}", job.host.name),
+                "the server is asked to listen again, for the next client",
+            ));
+        }
+    }
+}
+
+impl Job {
+    /// Connects to what a client at the server wants of this side, and tells it what the client has said already.
+    async fn lead_here(&self, far: &mut ForwardStream) -> Result<Near, Error> {
+        match &self.way {
+            Way::To(target) => self.connect(target).await.map_err(|error| no_target(target, &error)),
+            Way::Asked => {
+                let (wanted, early) = self.wish_of(asked(far)).await?;
+                let Wanted { version, host, port } = wanted;
+                let target = ForwardTarget::host(host, port);
+                match self.connect(&target).await {
+                    Ok(mut near) => {
+                        let told = async {
+                            far.write_all(&version.answer(Reply::Granted)).await?;
+                            near.write_all(&early).await
+                        };
+                        told.await.map_err(|error| no_target(&target, &error))?;
+                        Ok(near)
+                    }
+                    Err(error) => {
+                        hang_up(far, &version.answer(reply(error.kind()))).await;
+                        Err(no_target(&target, &error))
+                    }
+                }
+            }
+        }
+    }
+
+    async fn connect(&self, target: &ForwardTarget) -> io::Result<Near> {
+        let connecting = async {
+            match target.place() {
+                Place::Host(host, port) => Near::connect(host, *port).await,
+                Place::Socket(path) => Near::connect_socket(path).await,
+            }
+        };
+        timeout(self.limits.park, connecting)
+            .await
+            .unwrap_or_else(|_late| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+/// Whether it is worth to ask again: not where a login was refused.
+fn may_be_had_later(kind: SessionErrorKind) -> bool {
+    kind.is_retryable() || kind == SessionErrorKind::RequestRefused
+}
+
+fn no_target(target: &ForwardTarget, error: &io::Error) -> Error {
+    Error::new(
+        ErrorKind::Client,
+        format!("a client of a forward could not be connected to {target}: {error}"),
+        "see whether something listens there on this side",
+    )
+}
+
+/// What a client of SOCKS is told about a target here that could not be reached.
+fn reply(kind: io::ErrorKind) -> Reply {
+    match kind {
+        io::ErrorKind::ConnectionRefused => Reply::Refused,
+        io::ErrorKind::NetworkUnreachable => Reply::NetworkUnreachable,
+        io::ErrorKind::HostUnreachable | io::ErrorKind::TimedOut => Reply::HostUnreachable,
+        _ => Reply::Failed,
+    }
+}

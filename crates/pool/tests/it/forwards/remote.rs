@@ -1,0 +1,219 @@
+//! Ports and sockets at the server that lead to where this machine can reach.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use rustle_pool::{ErrorKind, Forward, ForwardBind, ForwardHandle, Pool};
+use rustle_session::{ErrorKind as SessionErrorKind, SecretString};
+use rustle_testserver::{Cut, ForwardPlace, ForwardState, HostKeyKind, Record, TestServer};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
+
+use super::{echoes, is_balanced, rest, until};
+use crate::support::{pool, pool_with, server, server_shows, shut_down_and_check, way};
+
+/// Somebody here who echoes all that comes until its end, and then ends.
+async fn echo() -> SocketAddr {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let (mut reading, mut writing) = stream.split();
+                let _ = tokio::io::copy(&mut reading, &mut writing).await;
+                let _ = writing.shutdown().await;
+            });
+        }
+    });
+    address
+}
+
+fn remote(port: u16, to: SocketAddr) -> Forward {
+    Forward::remote(ForwardBind::loopback(port), (to.ip().to_string(), to.port()))
+}
+
+fn listens(record: &Record) -> usize {
+    record.forwards_open()
+}
+
+async fn client(server: &TestServer, forward: &ForwardHandle) -> rustle_testserver::ChannelStream {
+    server.connect_to_forward(forward.port().unwrap()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_port_at_the_server_leads_here_each_way_until_it_ends() {
+    let server = server().tcpip_forward_scripted().start().await.unwrap();
+    let pool = pool(&server);
+    let forward = pool.forward("web", remote(8080, echo().await)).await.unwrap();
+    forward.bound().await.unwrap();
+    assert!(forward.is_bound() && forward.addresses().is_empty());
+    assert_eq!(forward.port(), Some(8080));
+    let asked = ForwardPlace::Tcpip("localhost".to_owned(), 8080);
+    assert_eq!(server.record().forwards()[0].place(), &asked);
+    for _ in 0..2 {
+        let mut client = client(&server, &forward).await;
+        echoes(&mut client, "hello over there").await;
+        // Each way ends by itself.
+        client.write_all(b" and bye").await.unwrap();
+        client.shutdown().await.unwrap();
+        assert_eq!(rest(&mut client).await.unwrap(), b" and bye");
+    }
+    let stats = until(&forward, "both have ended", |stats| stats.ended == 2).await;
+    assert_eq!((stats.accepted, stats.failed, stats.asked_again), (2, 0, 0));
+    assert_eq!((stats.bytes_to_server, stats.bytes_from_server), (48, 48));
+    // Nobody uses the connection but the listener.
+    assert_eq!(pool.retire_idle().await, 0);
+    forward.close().await;
+    assert_eq!(server.record().forwards()[0].state(), ForwardState::Ended);
+    assert_eq!(server.record().connections_accepted(), 1);
+    shut_down_and_check(pool, server).await;
+}
+
+#[tokio::test]
+async fn after_a_restart_the_server_is_asked_for_the_same_port() {
+    let server = server().tcpip_forward_scripted().start().await.unwrap();
+    let pool = pool(&server);
+    let forward = pool.forward("web", remote(0, echo().await)).await.unwrap();
+    forward.bound().await.unwrap();
+    let port = forward.port().unwrap();
+    let mut lost = client(&server, &forward).await;
+    echoes(&mut lost, "before").await;
+    server.restart_with(HostKeyKind::Ed25519).unwrap();
+    server_shows(&server, "that it listens again", |record| record.forwards().len() == 2).await;
+    until(&forward, "it is asked again", |stats| stats.asked_again > 0).await;
+    until(&forward, "it listens", |_| forward.is_bound()).await;
+    assert_eq!(forward.port(), Some(port));
+    let mut client = client(&server, &forward).await;
+    echoes(&mut client, "after").await;
+    drop((lost, client));
+    let stats = until(&forward, "all have ended", |stats| stats.open == 0 && stats.parked == 0).await;
+    assert!(is_balanced(&stats) && stats.asked_again >= 1, "{stats:?}");
+    drop(forward);
+    server_shows(&server, "that it listens no more", |record| listens(record) == 0).await;
+    shut_down_and_check(pool, server).await;
+}
+
+#[tokio::test]
+async fn whoever_may_not_listen_is_told_and_asks_again() {
+    // It does not listen for anybody.
+    let server = server().start().await.unwrap();
+    let pool = pool(&server);
+    let forward = pool.forward("web", remote(8080, echo().await)).await.unwrap();
+    let error = forward.bound().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Session(SessionErrorKind::RequestRefused), "{error}");
+    assert!(error.to_string().contains("8080"), "{error}");
+    assert!(!forward.is_bound() && forward.port().is_none());
+    let stats = until(&forward, "it is asked again", |stats| stats.asked_again == 1).await;
+    assert!(stats.last_error.is_some());
+    server_shows(&server, "two questions", |record| record.forwards().len() == 2).await;
+    assert_eq!(server.record().connections_accepted(), 1);
+    forward.close().await;
+    shut_down_and_check(pool, server).await;
+}
+
+#[tokio::test]
+async fn after_a_refusal_for_good_nothing_is_tried_again() {
+    let server = server().tcpip_forward_scripted().start().await.unwrap();
+    let pool = Pool::builder().only_registered().build().unwrap();
+    pool.register("web", way(&server).password(SecretString::from("mirror")).resolve().unwrap());
+    let forward = pool.forward("web", remote(8080, echo().await)).await.unwrap();
+    let error = forward.bound().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Session(SessionErrorKind::AuthenticationFailed), "{error}");
+    crate::support::in_fast_motion(tokio::time::sleep(Duration::from_secs(300))).await;
+    assert_eq!((server.record().connections_accepted(), forward.stats().asked_again), (1, 0));
+    forward.close().await;
+    shut_down_and_check(pool, server).await;
+}
+
+#[tokio::test]
+async fn a_client_whose_target_here_is_not_there_is_hung_up_on() {
+    let server = server().tcpip_forward_scripted().start().await.unwrap();
+    let pool = pool(&server);
+    // A port that nobody else gets, and that nobody listens on.
+    let taken = tokio::net::TcpSocket::new_v4().unwrap();
+    taken.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let forward = pool.forward("web", remote(8080, taken.local_addr().unwrap())).await.unwrap();
+    forward.bound().await.unwrap();
+    let mut client = client(&server, &forward).await;
+    assert_eq!(rest(&mut client).await.unwrap(), b"");
+    let stats = until(&forward, "it is counted", |stats| stats.failed == 1).await;
+    let error = stats.last_error.as_ref().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Client, "{error}");
+    assert!(error.to_string().contains(&taken.local_addr().unwrap().to_string()), "{error}");
+    assert!(is_balanced(&stats) && forward.is_bound());
+    server_shows(&server, "no channel left", |record| record.channels_open() == 0).await;
+    forward.close().await;
+    shut_down_and_check(pool, server).await;
+}
+
+#[tokio::test]
+async fn a_proxy_at_the_server_leads_to_where_each_client_wants() {
+    let server = server().tcpip_forward_scripted().start().await.unwrap();
+    let pool = pool(&server);
+    let echo = echo().await;
+    let forward = pool.forward("web", Forward::remote_dynamic(ForwardBind::loopback(1080))).await.unwrap();
+    forward.bound().await.unwrap();
+    let mut client = client(&server, &forward).await;
+    let [high, low] = echo.port().to_be_bytes();
+    // SOCKS 5 to an address of IPv4, and the first words right behind it.
+    client.write_all(&[5, 1, 0, 5, 1, 0, 1, 127, 0, 0, 1, high, low]).await.unwrap();
+    client.write_all(b"early").await.unwrap();
+    let mut answer = [0; 17];
+    tokio::io::AsyncReadExt::read_exact(&mut client, &mut answer).await.unwrap();
+    assert_eq!(answer[..4], [5, 0, 5, 0]);
+    assert_eq!(&answer[12..], b"early");
+    echoes(&mut client, "late").await;
+    drop(client);
+    until(&forward, "it has ended", |stats| stats.ended == 1).await;
+    // What is not SOCKS is hung up on.
+    let mut stranger = server.connect_to_forward(1080).await.unwrap();
+    stranger.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    assert_eq!(rest(&mut stranger).await.unwrap(), b"");
+    until(&forward, "it is counted", |stats| stats.failed == 1).await;
+    forward.close().await;
+    shut_down_and_check(pool, server).await;
+}
+
+#[tokio::test]
+async fn a_lost_connection_ends_its_clients_and_is_made_again() {
+    let server = server().tcpip_forward_scripted().start().await.unwrap();
+    let pool = pool_with(&server, Pool::builder());
+    let target = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let forward = pool.forward("web", remote(8080, target.local_addr().unwrap())).await.unwrap();
+    for round in 1..=2 {
+        until(&forward, "it listens", |_| forward.is_bound()).await;
+        let _client = client(&server, &forward).await;
+        let (mut here, _) = target.accept().await.unwrap();
+        server.cut_all(Cut::Rst);
+        // It did not end, and does not look so.
+        super::is_reset(&mut here).await;
+        until(&forward, "it is asked again", |stats| stats.asked_again >= round).await;
+    }
+    forward.close().await;
+    shut_down_and_check(pool, server).await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_socket_at_the_server_leads_to_one_here() {
+    let server = server().streamlocal_forward_scripted().start().await.unwrap();
+    let pool = pool(&server);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("here.sock");
+    let listener = tokio::net::UnixListener::bind(&path).unwrap();
+    let target = rustle_pool::ForwardTarget::socket(path.to_str().unwrap());
+    let forward = Forward::remote(ForwardBind::unix("/run/there.sock"), target);
+    let forward = pool.forward("web", forward).await.unwrap();
+    forward.bound().await.unwrap();
+    assert_eq!((forward.port(), forward.path()), (None, None));
+    let mut client = server.connect_to_forwarded_socket("/run/there.sock").await.unwrap();
+    let (mut here, _) = listener.accept().await.unwrap();
+    client.write_all(b"hello").await.unwrap();
+    client.shutdown().await.unwrap();
+    assert_eq!(rest(&mut here).await.unwrap(), b"hello");
+    here.write_all(b"bye").await.unwrap();
+    drop(here);
+    assert_eq!(rest(&mut client).await.unwrap(), b"bye");
+    forward.close().await;
+    shut_down_and_check(pool, server).await;
+}
