@@ -14,6 +14,7 @@ use crate::soak::Scale;
 
 mod apt;
 mod bench;
+mod chaos;
 mod ci;
 mod clients;
 mod config;
@@ -65,6 +66,12 @@ enum Chore {
     Clients,
     /// Give the readers of the user's files anything: seeds, mutations, and libFuzzer where cargo-fuzz is installed.
     Fuzz,
+    /// Use a pool among servers that are cut, silent, down, slow and exchanged. CI takes a minute of it.
+    Chaos {
+        /// For how long; `RUSTLE_CHAOS_SECONDS`, or ten minutes, if not given.
+        #[arg(long)]
+        seconds: Option<u64>,
+    },
     /// Run every test at its full length, those against a real `sshd` too. Takes minutes; not part of CI.
     Soak,
     /// Measure this client against `ssh` and the bare base on an `sshd` that it starts itself. Not part of CI.
@@ -93,6 +100,7 @@ fn main() -> ExitCode {
         Chore::Mutants { words } => mutants::run(&words),
         Chore::Interop { part: None } => interop::run(Scale::Short),
         Chore::Interop { part: Some(InteropPart::Config) } => config::run(config::Seed::New),
+        Chore::Chaos { seconds } => chaos::run(seconds),
         Chore::Clients => clients::run(),
         Chore::Fuzz => fuzz::run(),
         Chore::Soak => soak::run(),

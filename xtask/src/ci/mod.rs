@@ -11,7 +11,7 @@ use crate::ci::budget::Budgets;
 use crate::ci::table::Table;
 use crate::outcome::{Failure, Outcome};
 use crate::soak::Scale;
-use crate::{clients, config, cross, demo, dependants, fuzz, interop, mutants, no_c, self_test, tidy};
+use crate::{chaos, clients, config, cross, demo, dependants, fuzz, interop, mutants, no_c, self_test, tidy};
 
 pub(crate) mod budget;
 mod checks;
@@ -69,6 +69,7 @@ const STEPS: &[Step] = &[
         run: || config::run(config::Seed::Fixed),
     },
     Step { name: "fuzz", shows: "the readers of the user's files take anything", run: fuzz::run },
+    Step { name: "chaos", shows: "a pool among failing servers", run: || chaos::run(Some(chaos::SHORT)) },
     Step { name: "clients", shows: "the embedded server against clients not ours", run: clients::run },
     Step {
         name: "cross-musl",

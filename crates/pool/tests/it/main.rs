@@ -3,10 +3,12 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::print_stderr,
     clippy::print_stdout,
     reason = "a test says what it expects by failing there"
 )]
 
+mod chaos;
 mod codes;
 mod fan_out;
 mod forwards;
