@@ -1,4 +1,5 @@
-//! Each public async function of `session` is in the list of those that the drop-safety test drops at every await.
+//! Each public async function of `session` and `pool` is in the list of those that the crate's drop-safety test drops at
+//! every await.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -7,28 +8,35 @@ use crate::shell;
 use crate::tidy::Violation;
 use crate::tidy::source::Source;
 
+const CRATES: [&str; 2] = ["crates/session", "crates/pool"];
 /// One `Type::method` a line, or the name of a free function; `#` begins a comment.
-const LIST: &str = "crates/session/tests/it/drop_safety.list";
-const FOLDER: &str = "crates/session/src/";
+const LIST: &str = "tests/it/drop_safety.list";
 
-/// Compares the list with the sources, both ways.
+/// Compares the lists with the sources, both ways.
 pub(super) fn check(root: &Path, sources: &[Source]) -> Vec<Violation> {
-    match shell::read(&root.join(LIST)) {
-        Ok(list) => compare(&list, sources),
+    CRATES.iter().flat_map(|folder| check_crate(root, folder, sources)).collect()
+}
+
+fn check_crate(root: &Path, folder: &str, sources: &[Source]) -> Vec<Violation> {
+    let path = format!("{folder}/{LIST}");
+    match shell::read(&root.join(&path)) {
+        Ok(list) => compare(&list, folder, sources),
         Err(_) => vec![Violation::of(
-            LIST,
+            &path,
             "cannot be read: it has to name each public async function of the crate",
         )],
     }
 }
 
-fn compare(list: &str, sources: &[Source]) -> Vec<Violation> {
+fn compare(list: &str, folder: &str, sources: &[Source]) -> Vec<Violation> {
+    let path = format!("{folder}/{LIST}");
+    let code = format!("{folder}/src/");
     let listed: BTreeSet<&str> = list
         .lines()
         .map(|line| line.split('#').next().unwrap_or_default().trim())
         .filter(|line| !line.is_empty())
         .collect();
-    let ours = sources.iter().filter(|source| source.path().starts_with(FOLDER) && !source.is_test());
+    let ours = sources.iter().filter(|source| source.path().starts_with(&code) && !source.is_test());
     let found: Vec<_> =
         ours.flat_map(|source| source.functions().into_iter().map(move |f| (source, f))).collect();
     // A trait's method is the embedder's own code; what calls it is in the list.
@@ -38,7 +46,7 @@ fn compare(list: &str, sources: &[Source]) -> Vec<Violation> {
     let missing = found.iter().filter(|(_, function)| !listed.contains(function.name.as_str())).map(
         |(source, function)| {
             let text = format!(
-                "`{}` is not in {LIST}: nothing shows that it may be dropped at any await",
+                "`{}` is not in {path}: nothing shows that it may be dropped at any await",
                 function.name
             );
             Violation::at(source, function.line, text)
@@ -46,7 +54,7 @@ fn compare(list: &str, sources: &[Source]) -> Vec<Violation> {
     );
     let stale = listed.iter().filter(|name| !found.iter().any(|(_, function)| function.name == **name));
     let stale =
-        stale.map(|name| Violation::of(LIST, format!("`{name}` is no public async function of the crate")));
+        stale.map(|name| Violation::of(&path, format!("`{name}` is no public async function of the crate")));
     missing.chain(stale).collect()
 }
 
@@ -61,7 +69,7 @@ mod tests {
             Source::parse("crates/session/src/session.rs", text).unwrap(),
             Source::parse("crates/cli/src/main.rs", "pub async fn elsewhere() {}").unwrap(),
         ];
-        compare(list, &sources).iter().map(ToString::to_string).collect()
+        compare(list, "crates/session", &sources).iter().map(ToString::to_string).collect()
     }
 
     #[test]
@@ -79,6 +87,6 @@ mod tests {
 
     #[test]
     fn a_missing_list_is_refused() {
-        assert_eq!(check(Path::new("/nowhere"), &[]).len(), 1);
+        assert_eq!(check(Path::new("/nowhere"), &[]).len(), CRATES.len());
     }
 }
