@@ -91,7 +91,8 @@ enum Done {
     /// Whoever wanted to know was told.
     Checked(Vec<(ConnectionId, bool)>),
     Warmed(ConnectionId, Result<OpenedAhead, Error>),
-    Cooled(ConnectionId),
+    /// The session with this number that was opened ahead is gone.
+    Cooled(ConnectionId, u64),
     Nothing,
 }
 
@@ -120,7 +121,7 @@ impl Driver {
                     self.probe_due();
                 }
             }
-            self.hosts.tell_changes();
+            self.hosts.tell_changes(|host| self.policy.failures(host));
         }
         // What is told from here on finds nobody: those who wait get no answer, which is one.
         self.waiters.clear();
@@ -159,8 +160,8 @@ impl Driver {
             }
             Done::Warmed(connection, Ok(ahead)) => self.warmed(connection, ahead),
             Done::Warmed(connection, Err(_)) => self.tell(Event::Cooled { connection }),
-            Done::Cooled(connection) => {
-                if self.hosts.take_warm(connection).is_some() {
+            Done::Cooled(connection, number) => {
+                if self.hosts.cool(connection, number) {
                     self.tell(Event::Cooled { connection });
                 }
             }

@@ -1,5 +1,6 @@
 //! What the pool's task knows of each host: its connections, how it stands, and what was counted.
 
+mod ahead;
 mod host;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -181,11 +182,15 @@ impl Hosts {
         is_new
     }
 
-    /// Keeps a session that was opened ahead; `taken` is dropped when it is taken. False where its connection is gone.
-    pub(crate) fn keep_warm(&mut self, id: TransportId, ahead: OpenedAhead, taken: DropGuard) -> bool {
-        let Some(link) = self.link(id) else { return false };
-        link.warm = Some((ahead, taken));
-        true
+    /// Keeps a session that was opened ahead; `taken` is dropped when it is taken. Says its number; `None` where its
+    /// connection is gone.
+    pub(crate) fn keep_warm(&mut self, id: TransportId, ahead: OpenedAhead, taken: DropGuard) -> Option<u64> {
+        Some(self.link(id)?.warm.keep((ahead, taken)))
+    }
+
+    /// Lets go of the one with this number. False where it was taken.
+    pub(crate) fn cool(&mut self, id: TransportId, number: u64) -> bool {
+        self.link(id).and_then(|link| link.warm.take_number(number)).is_some()
     }
 
     /// The session that was opened ahead, if there is one.
@@ -266,11 +271,11 @@ impl Hosts {
 
     // ---- what is told and shown ---------------------------------------------------------------
 
-    /// Tells those who watch what has changed.
-    pub(crate) fn tell_changes(&mut self) {
+    /// Tells those who watch what has changed; `failures` are the attempts that failed one after the other.
+    pub(crate) fn tell_changes(&mut self, failures: impl Fn(HostId) -> u32) {
         while let Some(id) = self.touched.pop_first() {
             let Some(host) = self.hosts.get_mut(&id) else { continue };
-            let status = host.status_now(self.attempts);
+            let status = host.status_now(failures(id), self.attempts);
             if status == host.status {
                 continue;
             }

@@ -8,7 +8,7 @@ use rustle_session::{BoxFuture, ChannelUse, Error, ErrorKind, OpenedAhead, Place
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use crate::policy::event::{ConnectionId, HostId, Lane, Refusal, WaiterId};
+use crate::policy::event::{ConnectionId, HostId, Lane, WaiterId};
 use crate::registry::Known;
 use crate::show::{Connection, Stats};
 
@@ -36,11 +36,11 @@ pub(crate) enum Message {
         waiter: WaiterId,
         connection: ConnectionId,
     },
-    /// The server refused the channel, or the connection is gone (`None`): another place is wanted.
+    /// The server refused the channel in these words, or the connection is gone (`None`): another place is wanted.
     Again {
         waiter: WaiterId,
         connection: ConnectionId,
-        refusal: Option<Refusal>,
+        refusal: Option<Error>,
         answer: Answer,
     },
     /// Nothing new begins, and what is open has until then.
@@ -251,7 +251,7 @@ impl Place for Taken {
                 ErrorKind::Disconnected => None,
                 // A forward that is refused would be refused on another connection too.
                 _ if self.lane == Lane::Stream => return Err(error),
-                _ => Some(Refusal::Limit),
+                _ => Some(error.clone()),
             };
             let (waiter, connection) = (self.waiter, self.connection);
             let Some(line) = self.keeps.take() else { return Err(error) };

@@ -4,12 +4,12 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use rustle_session::{Error, OpenedAhead};
+use rustle_session::{Error, ErrorKind, OpenedAhead};
 use tokio_util::sync::CancellationToken;
 
 use super::{Done, Driver};
 use crate::line::{Answer, Taken};
-use crate::policy::event::{Action, Closing, ConnectionId, Event, HostId, How, Lane, WaiterId};
+use crate::policy::event::{Action, Closing, ConnectionId, Event, HostId, How, Lane, Rejection, WaiterId};
 
 /// What a goodbye to a server may take: nothing is on the connection any more.
 const GOODBYE: Duration = Duration::from_secs(3);
@@ -25,6 +25,8 @@ pub(super) struct Waiter {
     pub(super) answer: Option<Answer>,
     /// What the policy gave before it was asked for again.
     pub(super) early: Option<Result<Taken, Error>>,
+    /// What the server said when it refused it a channel last.
+    pub(super) refusal: Option<Error>,
     /// Whether it is counted among those who wait.
     pub(super) waits: bool,
 }
@@ -48,11 +50,21 @@ impl Driver {
             }
             Action::Reject { waiter, why } => {
                 let Some(known) = self.waiters.get(&waiter) else { return };
-                let error = self.reasons.rejection(&self.hosts, known.host, why);
+                let error = match &known.refusal {
+                    // To be short of something for a moment is not to have no sessions.
+                    Some(refusal) if why == Rejection::NoSessions && is_shortage_there(refusal) => {
+                        refusal.clone()
+                    }
+                    _ => self.reasons.rejection(&self.hosts, known.host, why),
+                };
                 self.answer(waiter, Err(error));
             }
             Action::Warm { connection } => self.warm(connection),
             Action::Close { connection, why } => self.close(connection, why),
+            Action::Drain { connection } => {
+                // It is shown as that, and its end is no loss.
+                let _ = self.hosts.ending(connection);
+            }
             Action::Cut { connection } => {
                 if let Some(session) = self.hosts.ending(connection) {
                     session.abort();
@@ -160,17 +172,21 @@ impl Driver {
     /// It is there; whoever wants one next gets it, unless the server ends it before.
     pub(super) fn warmed(&mut self, connection: ConnectionId, ahead: OpenedAhead) {
         let (ended, taken) = (ahead.ended(), CancellationToken::new());
-        if !self.hosts.keep_warm(connection, ahead, taken.clone().drop_guard()) {
-            return;
-        }
+        let kept = self.hosts.keep_warm(connection, ahead, taken.clone().drop_guard());
+        let Some(number) = kept else { return };
         self.begin(async move {
             tokio::select! {
-                () = ended => Done::Cooled(connection),
+                () = ended => Done::Cooled(connection, number),
                 () = taken.cancelled() => Done::Nothing,
             }
         });
         self.tell(Event::Warmed { connection });
     }
+}
+
+/// Whether the server had no resources for a channel (RFC 4254 section 5.1): later it may have them.
+fn is_shortage_there(refusal: &Error) -> bool {
+    refusal.kind() == ErrorKind::ChannelShortage
 }
 
 fn panicked() -> Error {

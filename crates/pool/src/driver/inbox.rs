@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::Driver;
 use super::actions::Waiter;
 use crate::line::{Answer, Message, shut_down};
-use crate::policy::event::{ConnectionId, Event, HostId, Lane, Refusal, WaiterId};
+use crate::policy::event::{Event, HostId, Lane, Refusal, WaiterId};
 use crate::registry::Known;
 
 impl Driver {
@@ -45,9 +45,11 @@ impl Driver {
                     let _ = answer.send(Err(shut_down()));
                     return;
                 };
-                if refusal == Some(Refusal::Limit) {
+                let is_refused = refusal.is_some();
+                if is_refused {
                     self.hosts.refused(known.host);
                 }
+                known.refusal = refusal;
                 match known.early.take() {
                     Some(early) => {
                         let is_over = early.is_err();
@@ -61,7 +63,8 @@ impl Driver {
                         self.hosts.waits(known.host);
                         known.waits = true;
                         // Of a connection that is gone the policy hears by its loss, and gives another place by itself.
-                        if let Some(refusal) = refusal {
+                        if is_refused {
+                            let refusal = Refusal::Limit;
                             self.tell(Event::Refused { waiter, connection, refusal });
                         }
                     }
@@ -110,7 +113,7 @@ impl Driver {
         deadline: Instant,
         answer: Option<Answer>,
     ) {
-        self.waiters.insert(waiter, Waiter { lane, host, answer, early: None, waits: true });
+        self.waiters.insert(waiter, Waiter { lane, host, answer, early: None, refusal: None, waits: true });
         self.hosts.waits(host);
         let (logins, deadline) = (self.logins, deadline.into_std());
         self.tell(Event::Acquire { waiter, host, lane, logins, deadline });
@@ -142,14 +145,6 @@ impl Driver {
         self.lasts.push((connections.clone(), done));
         for connection in connections {
             self.tell(Event::Disconnect { connection, by: by.into_std() });
-            self.see_whether_it_ends(connection);
-        }
-    }
-
-    /// What takes nothing new is shown as that, and its end is no loss.
-    pub(super) fn see_whether_it_ends(&mut self, connection: ConnectionId) {
-        if !self.policy.takes_more(connection) {
-            let _ = self.hosts.ending(connection);
         }
     }
 }

@@ -145,7 +145,6 @@ impl Driver {
             let (received, key_use) = (session.stats().bytes_received, session.key_use());
             if self.probes.becomes_worn(connection, key_use) {
                 self.tell(Event::Worn { connection });
-                self.see_whether_it_ends(connection);
             }
             if self.probes.is_silent(connection, received) {
                 self.probe(connection, GONE);

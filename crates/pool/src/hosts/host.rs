@@ -8,6 +8,7 @@ use rustle_session::{Error, OpenedAhead, Session};
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::ahead::Ahead;
 use crate::policy::event::{ConnectionId as TransportId, HostId};
 use crate::registry::Known;
 use crate::show::{
@@ -56,7 +57,7 @@ pub(super) struct Link {
     pub(super) since: Instant,
     pub(super) established_at: Option<SystemTime>,
     /// A session that was opened ahead, and whoever waits for its end as long as it is here.
-    pub(super) warm: Option<(OpenedAhead, DropGuard)>,
+    pub(super) warm: Ahead<(OpenedAhead, DropGuard)>,
 }
 
 #[derive(Debug)]
@@ -74,7 +75,7 @@ impl Link {
             is_ending: false,
             since: Instant::now(),
             established_at: None,
-            warm: None,
+            warm: Ahead::default(),
         }
     }
 
@@ -136,15 +137,15 @@ impl Host {
         }
     }
 
-    /// How it stands, from what is there and who waits.
-    pub(super) fn status_now(&self, of: u32) -> Status {
+    /// How it stands, from what is there, who waits, and how many of so many attempts have failed.
+    pub(super) fn status_now(&self, failures: u32, of: u32) -> Status {
         let mut ready = self.transports.values().filter(|link| link.session().is_some()).peekable();
         if ready.peek().is_some() {
             return if ready.all(|link| link.is_degraded) { Status::Degraded } else { Status::Connected };
         }
         let is_dialing = !self.transports.is_empty();
         if is_dialing || self.waiting > 0 {
-            let attempt = if is_dialing { self.attempt } else { self.attempt + 1 };
+            let attempt = if is_dialing { self.attempt } else { failures + 1 };
             return match self.was_connected || attempt > 1 {
                 true => Status::Reconnecting { attempt: attempt.clamp(1, of), of },
                 false => Status::Connecting,

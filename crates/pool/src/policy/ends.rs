@@ -77,6 +77,9 @@ impl Policy {
                     _ => None,
                 };
                 let by = [by, earlier].into_iter().flatten().min();
+                if connection.state == State::Ready {
+                    out.push(Action::Drain { connection: id });
+                }
                 connection.state = State::Draining { by, why };
                 if let Some(by) = by {
                     self.timers.set(by, Timer::Drain(id));

@@ -140,6 +140,8 @@ pub(crate) enum Action {
     Warm { connection: ConnectionId },
     /// Tell the one who waits that there will be none.
     Reject { waiter: WaiterId, why: Rejection },
+    /// Nothing but to be told: nothing new goes on the connection from now on, and it ends when nothing is on it.
+    Drain { connection: ConnectionId },
     /// Close a connection that nothing is on. Answered by [`Event::Lost`].
     Close { connection: ConnectionId, why: Closing },
     /// End a connection now, with whatever is on it. Answered by [`Event::Lost`].

@@ -8,9 +8,9 @@ use super::host::Host;
 use super::{Claim, Policy};
 
 impl Policy {
-    /// Whether something new may go on the connection.
-    pub(crate) fn takes_more(&self, id: ConnectionId) -> bool {
-        self.connections.get(&id).is_some_and(|connection| connection.state == State::Ready)
+    /// Attempts to log in that failed one after the other, since the last that was of use or the last that there was to be.
+    pub(crate) fn failures(&self, host: HostId) -> u32 {
+        self.hosts.get(&host).map_or(0, |host| host.failures)
     }
 
     pub(super) fn most_connections(&self) -> usize {

@@ -69,6 +69,22 @@ async fn attempts_are_counted_and_come_to_an_end() {
 }
 
 #[tokio::test]
+async fn after_all_attempts_have_failed_the_next_who_asks_begins_with_the_first() {
+    let server = server().start().await.unwrap();
+    let pool = pool_with(&server, Pool::builder().attempts(2));
+    server.pause_listening().await.unwrap();
+    let mut events = pool.events();
+    for _ in 0..2 {
+        let (outcome, mut changes) = tokio::join!(pool.connect("web"), changes_until(&mut events, is_failed));
+        assert!(outcome.is_err() && changes.pop().is_some());
+        // The second waits until the host may be tried again.
+        assert_eq!(changes, [Status::Connecting, Status::Reconnecting { attempt: 2, of: 2 }]);
+    }
+    server.resume_listening().await.unwrap();
+    shut_down_and_check(pool, server).await;
+}
+
+#[tokio::test]
 async fn nobody_is_asked_again_without_wanting_something() {
     let server = server().start().await.unwrap();
     let pool = Pool::builder().only_registered().build().unwrap();

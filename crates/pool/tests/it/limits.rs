@@ -66,6 +66,21 @@ async fn a_server_without_sessions_is_told_from_one_that_is_full_and_forwards_al
 }
 
 #[tokio::test]
+async fn a_server_that_is_short_of_something_is_told_from_one_without_sessions() {
+    let short = Fault::refuse_channel_with(4, "no memory left").nth(1);
+    let server = server().fault(short).command("hello", Reply::stdout("hello\n")).start().await.unwrap();
+    let pool = pool(&server);
+    let web = pool.get("web").await.unwrap();
+    let error = web.output("hello").await.unwrap_err();
+    assert_eq!(error.kind(), SessionErrorKind::ChannelShortage, "{error}");
+    assert!(error.to_string().contains("no memory left"), "{error}");
+    // It is over.
+    assert!(web.output("hello").await.unwrap().status.success());
+    drop(web);
+    shut_down_and_check(pool, server).await;
+}
+
+#[tokio::test]
 async fn who_waits_in_vain_is_told_which_limit_it_was() {
     let server = server().max_sessions(1).start().await.unwrap();
     let limits = Pool::builder().max_connections_per_host(1).patience(Duration::from_millis(300));

@@ -38,6 +38,32 @@ async fn a_connection_shows_what_it_is() {
 }
 
 #[tokio::test]
+async fn a_connection_that_leaves_for_another_host_is_shown_as_ending() {
+    let server = server().start().await.unwrap();
+    let pool = pool_with(&server, Pool::builder().max_connections(1));
+    pool.register("db", setup(&server));
+    let id = pool.connect("web").await.unwrap();
+    let web = pool.session(id).await.unwrap();
+    let running = tokio::spawn(async move { web.output("sleep 1000").await });
+    server_shows(&server, "a command", |record| record.processes_running() == 1).await;
+    assert!(!pool.show(id).await.unwrap().transports[0].is_ending);
+    let connecting = tokio::spawn({
+        let pool = pool.clone();
+        async move { pool.connect("db").await }
+    });
+    while !pool.show(id).await.unwrap().transports[0].is_ending {
+        assert!(!connecting.is_finished(), "there is no room for another");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    running.abort();
+    connecting.await.unwrap().unwrap();
+    let shown = pool.show(id).await.unwrap();
+    assert_eq!((shown.status, shown.transports.len()), (Status::Disconnected, 0));
+    assert_eq!(pool.stats().await.hosts[0].losses, 0);
+    shut_down_and_check(pool, server).await;
+}
+
+#[tokio::test]
 async fn its_id_outlives_what_is_disconnected() {
     let server = server().command("hello", Reply::stdout("hello\n")).start().await.unwrap();
     let pool = pool(&server);

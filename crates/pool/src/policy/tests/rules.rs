@@ -30,7 +30,7 @@ impl World {
                 assert_eq!(jump, below.map(|(wire, _)| &wire.host), "{host:?} is dialed by another way");
                 let carries_too_much = below.is_some_and(|(_, carried)| carried >= self.limits.streams);
                 assert!(below.is_none_or(|(wire, _)| wire.state == Stage::Live) && !carries_too_much);
-                let wire = Wire { host, carrier, state: Stage::Dialing, heat: Heat::Cold };
+                let wire = Wire { host, carrier, state: Stage::Dialing, heat: Heat::Cold, is_leaving: false };
                 assert!(self.connections.insert(connection, wire).is_none(), "{connection:?} is used twice");
             }
             Action::Retry { host, after, at } => {
@@ -67,6 +67,11 @@ impl World {
                 assert!(matches!(wire.state, Stage::Live | Stage::Abandoned), "{wire:?} is closed");
                 wire.state = Stage::Closing;
             }
+            Action::Drain { connection } => {
+                let wire = self.connections.get_mut(&connection).expect("a connection that is there");
+                assert_eq!((wire.state, wire.is_leaving), (Stage::Live, false), "it is told once");
+                wire.is_leaving = true;
+            }
             Action::Cut { connection } => {
                 self.cut.insert(connection);
                 let wire = self.connections.get_mut(&connection).expect("a connection that is there");
@@ -89,6 +94,7 @@ impl World {
         assert_eq!(of.state, Fate::Waiting, "{waiter:?} gets a second place");
         let wire = &self.connections[&connection];
         assert_eq!((wire.host, wire.state), (of.host, Stage::Live), "a place on another host, or on none");
+        assert!(!wire.is_leaving, "a place on one that takes nothing new");
         let before = self.waiters.iter().find(|(other, before)| {
             **other < waiter
                 && before.state == Fate::Waiting

@@ -47,6 +47,8 @@ pub(super) struct Wire {
     pub(super) state: Stage,
     /// The session that is opened ahead.
     pub(super) heat: Heat,
+    /// Whether it was told that nothing new goes on it.
+    pub(super) is_leaving: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
