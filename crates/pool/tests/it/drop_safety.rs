@@ -89,6 +89,12 @@ fn operations() -> Vec<Operation> {
             drop(on.pool.forward("web", forward).await)
         }),
         operation!("ForwardHandle::close", Forward, on => on.forward.unwrap().close().await),
+        operation!("ForwardHandle::bound", Nothing, on => {
+            let forward = Forward::remote(ForwardBind::loopback(0), ("127.0.0.1", 9));
+            let forward = on.pool.forward("web", forward).await.unwrap();
+            forward.bound().await.unwrap();
+            assert!(forward.is_bound());
+        }),
         operation!("Events::next", Nothing, on => {
             let mut events = on.pool.events();
             let (told, connected) = tokio::join!(events.next(), on.pool.connect("web"));
@@ -146,7 +152,8 @@ async fn what_a_session_of_a_pool_does_leaves_nothing_when_dropped() {
 
 async fn try_all(operations: &[Operation]) {
     let server = server().forward_target("echo", None, rustle_testserver::Target::echo());
-    let server = server.command("hello", Reply::stdout("hello\n")).max_sessions(1).start().await.unwrap();
+    let server = server.tcpip_forward_scripted().command("hello", Reply::stdout("hello\n"));
+    let server = server.max_sessions(1).start().await.unwrap();
     let before = tasks();
     for operation in operations {
         for moment in [Moment::Suspended, Moment::Woken] {
@@ -163,7 +170,8 @@ async fn try_all(operations: &[Operation]) {
                 pool.shutdown(LIMIT).await;
                 drop(pool);
                 server_shows(&server, &format!("nothing left of {what}"), |record| {
-                    record.connections_open() + record.channels_open() + record.processes_running() == 0
+                    let started = record.processes_running() + record.forwards_open();
+                    record.connections_open() + record.channels_open() + started == 0
                 })
                 .await;
                 let by = Instant::now() + LIMIT;
