@@ -50,7 +50,7 @@ pub(crate) fn start(stream: Stream) -> mpsc::UnboundedSender<Job> {
 async fn run(stream: Stream, mut queue: mpsc::UnboundedReceiver<Job>) {
     let Stream { link: Link { mut incoming, mut outgoing, mut far }, framer, shared, patience } = stream;
     let table = Table::new(&framer);
-    let over = {
+    let (over, is_wanted) = {
         let read = receive(&mut incoming, framer, &table, &shared);
         let listen = async {
             far.listen().await;
@@ -59,11 +59,11 @@ async fn run(stream: Stream, mut queue: mpsc::UnboundedReceiver<Job>) {
         let both = async {
             tokio::pin!(read);
             let written = tokio::select! {
-                over = &mut read => return over,
+                over = &mut read => return (over, false),
                 written = send(&mut queue, &mut outgoing, &table, &shared) => written,
             };
             if let Err(error) = written {
-                return Over::Lost(error);
+                return (Over::Lost(error), false);
             }
             // Nothing more will be asked: what is unanswered is waited for, for a moment at least.
             let last = async {
@@ -72,15 +72,16 @@ async fn run(stream: Stream, mut queue: mpsc::UnboundedReceiver<Job>) {
                     error = finish(&mut outgoing, &table, &shared) => Over::Lost(error),
                 }
             };
-            tokio::time::timeout(LAST_ANSWERS, last).await.unwrap_or(Over::Ended)
+            (tokio::time::timeout(LAST_ANSWERS, last).await.unwrap_or(Over::Ended), true)
         };
         tokio::select! {
             over = both => over,
-            () = table.silence(patience) => Over::Silent(patience),
-            over = listen => over,
+            () = table.silence(patience) => (Over::Silent(patience), false),
+            never = listen => never,
         }
     };
     let failure = over.into_failure(&mut far).await;
+    let failure = if is_wanted { failure.wanted() } else { failure };
     shared.fail(failure.clone());
     shared.set_ended();
     drop(outgoing);
@@ -111,7 +112,7 @@ enum Over {
 impl Over {
     async fn into_failure(self, far: &mut Far) -> Failure {
         match self {
-            Self::Ended => Failure::new(ErrorKind::Disconnected, "the SFTP channel was closed on this side"),
+            Self::Ended => closed_here(),
             Self::Broken(error) => Failure::new(ErrorKind::Protocol, error.to_string())
                 .with_hint("the channel cannot be used any more; another one may be opened"),
             Self::Silent(patience) => Failure::new(
@@ -134,6 +135,10 @@ impl Over {
             }
         }
     }
+}
+
+fn closed_here() -> Failure {
+    Failure::new(ErrorKind::Disconnected, "the SFTP channel was closed on this side").wanted()
 }
 
 /// Sends what is handed over, until all who could are gone.
@@ -182,7 +187,7 @@ async fn send(
         table.tell_if_settled();
         if ends {
             queue.close();
-            shared.fail(Failure::new(ErrorKind::Disconnected, "the SFTP channel was closed on this side"));
+            shared.fail(closed_here());
             return Ok(());
         }
     }

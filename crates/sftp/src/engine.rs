@@ -61,6 +61,8 @@ pub(crate) struct Failure {
     pub(crate) kind: ErrorKind,
     pub(crate) message: Arc<str>,
     pub(crate) hint: Option<Arc<str>>,
+    /// This side wanted it.
+    is_wanted: bool,
 }
 
 /// Who waits for an answer.
@@ -353,12 +355,23 @@ impl Shared {
 
 impl Failure {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<Arc<str>>) -> Self {
-        Self { kind, message: message.into(), hint: None }
+        Self { kind, message: message.into(), hint: None, is_wanted: false }
     }
 
     pub(crate) fn with_hint(mut self, hint: impl Into<Arc<str>>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    pub(crate) fn wanted(mut self) -> Self {
+        self.is_wanted = true;
+        self
+    }
+
+    /// Whether another channel may go on, on another connection: neither did this side end it, nor does the server break the
+    /// protocol.
+    pub(crate) fn is_a_loss(&self) -> bool {
+        !self.is_wanted && matches!(self.kind, ErrorKind::Disconnected | ErrorKind::Timeout)
     }
 
     pub(crate) fn error(&self, operation: &'static str) -> Error {

@@ -17,6 +17,7 @@ pub(crate) mod resume;
 pub(crate) mod store;
 pub(crate) mod stripe;
 pub(crate) mod summary;
+pub(crate) mod survival;
 pub(crate) mod temporary;
 pub(crate) mod tree;
 pub(crate) mod verify;
@@ -213,6 +214,8 @@ impl Transfer {
     /// as many as fill a link of 1 Gb/s: one, and up to 8 to send over a long link, where OpenSSH's server takes no more than
     /// 2 MiB a channel at once. With [`resume`](Self::resume) it is always one.
     ///
+    /// With a session of a pool each is on a connection of its own, as far as the pool's limits go.
+    ///
     /// Each opens the file by its name again, which may be another's by then. So one that is fetched must have the length
     /// and time that it had, and it and one that is sent in place must have, there too, a part that was just moved; a file
     /// that has not is left alone.
@@ -274,6 +277,28 @@ impl Transfer {
         connecting: impl Future<Output = rustle_session::Result<Session>> + Send + 'static,
     ) -> Self {
         self.options.others.add_to_come(connecting);
+        self
+    }
+
+    /// How many losses of its last connection it goes on after, where others are to be had: with a session whose channels
+    /// somebody else places, such as a pool's. 5 unless set; with 0, and with any other session, such a loss ends it. The
+    /// connection is made as the pool makes any: its host key is checked, and a person may be asked.
+    ///
+    /// It goes on from what the server had confirmed. A file that is fetched has to be as it was: its length, its time, and
+    /// the bytes that came last. One that is sent is compared up to there with the original, by the SHA-256 of both sides, or
+    /// else by blocks as with [`resume`](Self::resume), and the rest is sent again; nothing is sent to a file of which
+    /// that is not shown. What is lost before the file is open, or when all is moved and it is put in its place, is an error,
+    /// and so is the loss of a file whose permissions do not let its owner write it.
+    ///
+    /// ```no_run
+    /// # async fn example(sftp: rustle_sftp::Sftp) -> rustle_sftp::Result<()> {
+    /// let summary = sftp.put("disk.img", "/srv/disk.img").atomic().survive(20).await?;
+    /// println!("{} connections were lost on the way", summary.losses);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn survive(mut self, losses: u32) -> Self {
+        self.options.survive = Some(losses);
         self
     }
 

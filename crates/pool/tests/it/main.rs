@@ -22,5 +22,6 @@ mod sharing;
 mod shortage;
 mod shown;
 mod support;
+mod transfers;
 mod trouble;
 mod warm;

@@ -102,6 +102,12 @@ impl Place for Kept {
 }
 
 impl Session {
+    /// Whether its channels are opened where [somebody else says](Self::with_places), on other connections too.
+    #[must_use]
+    pub fn has_places(&self) -> bool {
+        self.places.is_some()
+    }
+
     /// A handle to the same connection whose channels are opened where `places` says, on this connection or others: what
     /// is asked of it otherwise (its name, counters and end) is asked of this connection.
     ///

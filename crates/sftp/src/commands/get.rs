@@ -137,6 +137,7 @@ impl Commands {
             verified,
             changed,
             channels: 1,
+            losses: 0,
         })
     }
 

@@ -95,6 +95,7 @@ impl Commands {
             verified,
             changed: false,
             channels: 1,
+            losses: 0,
         })
     }
 

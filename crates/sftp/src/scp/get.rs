@@ -116,5 +116,6 @@ pub(crate) fn summary(begun: Instant, length: u64, options: &Options) -> Summary
         verified,
         changed: false,
         channels: 1,
+        losses: 0,
     }
 }

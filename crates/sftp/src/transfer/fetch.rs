@@ -53,7 +53,7 @@ impl Fetch {
     /// The server refused to read, or the last lane is lost and none was being opened.
     pub(crate) async fn next(&mut self) -> Result<Option<(u64, Segments)>> {
         loop {
-            self.lanes.one_left("read", &self.witness).await?;
+            self.lanes.one_left("read", &self.witness, self.arrived.prefix()).await?;
             self.fill();
             let worth = |_: &Range<u64>, answer: &Answer| match answer {
                 Answer::Data(data) => u32::try_from(data.len()).unwrap_or(u32::MAX),
@@ -103,6 +103,11 @@ impl Fetch {
     /// The channels that are left, with their open files, to be asked about and closed.
     pub(crate) fn into_channels(self) -> impl Iterator<Item = (Sftp, OpenHandle)> {
         self.lanes.into_channels()
+    }
+
+    /// How often all lanes were lost, and it went on.
+    pub(crate) fn losses(&self) -> u32 {
+        self.lanes.losses()
     }
 
     /// For those who open the file again.

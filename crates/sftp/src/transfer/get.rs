@@ -21,6 +21,7 @@ use crate::transfer::progress::Meter;
 use crate::transfer::resume::Both;
 use crate::transfer::stripe::{Direction, Reopened, Same, Stripes, carriers, is_alike};
 use crate::transfer::summary::{Resumed, Summary, Verified};
+use crate::transfer::survival::Survival;
 use crate::transfer::verify::{self, Here, Remote};
 
 /// Fetches one file.
@@ -77,7 +78,7 @@ pub(crate) async fn get(
     let mut fetch = Fetch::new(vec![Lane::new(sftp, file, bounds)], from, expected);
     let same = Same::Read(attributes.clone(), fetch.testimony());
     let again = Reopened { path: remote.clone(), flags: OpenFlags::READ, same };
-    let stripes = Stripes::open(sftp, helpers);
+    let mut stripes = Stripes::open(sftp, helpers).survive(Survival::of(sftp, None, options));
     stripes.tell(again, bounds);
     fetch.join(stripes);
     let mut moved = 0;
@@ -103,7 +104,7 @@ pub(crate) async fn get(
         counted.moved(bytes);
         writer.write(offset, data.into_pieces()).await?;
     }
-    let length = fetch.end();
+    let (length, losses) = (fetch.end(), fetch.losses());
     let channels: Vec<(Sftp, OpenHandle)> = fetch.into_channels().collect();
     // Asked while the rest is written: a file that was cut or written to meanwhile shows it here, on each channel.
     let asked: Vec<_> = channels
@@ -161,7 +162,7 @@ pub(crate) async fn get(
         .await?;
     counted.done();
     let (duration, channels) = (begun.elapsed(), channels.len());
-    Ok(Summary { length, moved, duration, resumed, verified, changed, channels })
+    Ok(Summary { length, moved, duration, resumed, verified, changed, channels, losses })
 }
 
 fn placing(options: &Options) -> Placing {

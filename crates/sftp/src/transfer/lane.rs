@@ -26,6 +26,8 @@ pub(crate) struct Lanes<N> {
     lanes: Vec<Lane>,
     /// More of them, which are being opened.
     stripes: Stripes,
+    /// Of them, those that were lost together before the transfer went on.
+    survived: usize,
     /// Where the next request is looked for room, so that all lanes are used.
     turn: usize,
     asked: Vec<Option<Asked<N>>>,
@@ -41,6 +43,15 @@ struct Asked<N> {
     lane: usize,
     sent: Sent,
     note: N,
+}
+
+/// What a transfer goes on with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// Lanes that it had, or that joined.
+    Some,
+    /// One that took the place of all, which are lost.
+    Another,
 }
 
 /// What became of a request.
@@ -62,6 +73,7 @@ impl<N> Lanes<N> {
         Self {
             lanes,
             stripes: Stripes::none(),
+            survived: 0,
             turn: 0,
             asked: Vec::new(),
             vacant: Vec::new(),
@@ -156,21 +168,46 @@ impl<N> Lanes<N> {
         }
     }
 
-    /// Where no lane is left, waits for one that is being opened. What those who open it are to be shown moves no more
-    /// meanwhile.
+    /// Where no lane is left, waits for one that is being opened, or for one on another connection where the transfer
+    /// survives. What those who open it are to be shown moves no more meanwhile. `firm` bytes are confirmed from the
+    /// beginning of the file.
     ///
     /// # Errors
     /// None is left, and none was being opened or could be.
-    pub(crate) async fn one_left(&mut self, operation: &'static str, witness: &Witness) -> Result<()> {
+    pub(crate) async fn one_left(
+        &mut self,
+        operation: &'static str,
+        witness: &Witness,
+        firm: u64,
+    ) -> Result<Left> {
         if !self.is_lost() {
-            return Ok(());
+            return Ok(Left::Some);
         }
         witness.rests(true);
+        let last = self.lanes.iter().rev().find_map(|lane| lane.lost.as_ref());
+        if let Some(last) = last.filter(|last| self.stripes.may_survive() && last.is_a_loss()) {
+            let together = self.lanes.len() - self.survived;
+            let lane = self.stripes.go_on(operation, last, together, firm).await?;
+            self.survived = self.lanes.len();
+            self.lanes.push(lane);
+            witness.rests(false);
+            return Ok(Left::Another);
+        }
         if let Some(lane) = self.stripes.wait().await {
             self.lanes.push(lane);
             witness.rests(false);
         }
-        self.check(operation)
+        self.check(operation).map(|()| Left::Some)
+    }
+
+    /// Whether the transfer goes on when all lanes are lost.
+    pub(crate) fn may_survive(&self) -> bool {
+        self.stripes.may_survive()
+    }
+
+    /// How often it did.
+    pub(crate) fn losses(&self) -> u32 {
+        self.stripes.losses()
     }
 
     /// # Errors

@@ -29,6 +29,8 @@ pub(crate) struct Options {
     /// Files of a tree that may be under way together.
     pub(crate) at_once: Option<NonZeroUsize>,
     pub(crate) others: Others,
+    /// How many losses of all its channels it survives.
+    pub(crate) survive: Option<u32>,
     /// Where several files ask for what the server's have.
     pub(crate) hashes: Option<Hashes>,
     /// What keeps the rate, where several files share it.

@@ -21,6 +21,7 @@ use crate::transfer::progress::Meter;
 use crate::transfer::store::Store;
 use crate::transfer::stripe::{Direction, Reopened, Same, Stripes, carriers};
 use crate::transfer::summary::{Summary, Verified};
+use crate::transfer::survival::Survival;
 use crate::transfer::temporary::Temporary;
 use crate::transfer::verify::{self, Here, Remote};
 use crate::transfer::window::Bounds;
@@ -44,7 +45,8 @@ pub(crate) async fn put(
     let source = Source { path: &local, details: &details };
     let helpers = carriers(sftp, Direction::Up, details.length(), options);
     let channels = 1 + helpers.len();
-    let mut stripes = Stripes::open(sftp, helpers);
+    let survival = Survival::of(sftp, Some(local.clone()), options);
+    let mut stripes = Stripes::open(sftp, helpers).survive(survival);
     let mut place = stripes.meanwhile(Place::open(sftp, &remote, source, options)).await?;
     let from = place.resumed.from();
     if options.resume {
@@ -92,7 +94,8 @@ struct Sending<'a> {
 impl Sending<'_> {
     /// Sends it, and has it take its place.
     async fn all(self, temporary: &mut Option<Temporary>, meter: &Meter) -> Result<Summary> {
-        let Self { begun, sftp, local, remote, options, details, mut reader, place, stripes, bounds } = self;
+        let Self { begun, sftp, local, remote, options, details, mut reader, place, mut stripes, bounds } =
+            self;
         let (engine, from) = (sftp.engine(), place.resumed.from());
         if options.scope == Scope::Alone {
             meter.expect(Some(details.length()));
@@ -147,6 +150,7 @@ impl Sending<'_> {
         explained(engine, written, doing).await?;
         let moved = store.stored();
         counted.moved(moved - told);
+        let losses = store.losses();
         let mut channels: Vec<(Sftp, OpenHandle)> = store.into_channels().collect();
         let count = channels.len();
         // Any of them may have been lost on the way.
@@ -200,6 +204,7 @@ impl Sending<'_> {
             verified,
             changed: false,
             channels: count,
+            losses,
         })
     }
 }

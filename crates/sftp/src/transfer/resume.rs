@@ -80,12 +80,37 @@ impl Both<'_> {
         Ok(self.anew("its SHA-256 is not that of as many bytes of the file"))
     }
 
+    /// Whether the part is what this transfer has sent and the server has confirmed, all of it; why not.
+    ///
+    /// # Errors
+    /// As [`judge`](Self::judge).
+    pub(crate) async fn is_confirmed(&self) -> Result<Result<Proof, String>> {
+        let (theirs, ours) = tokio::join!(self.remote.sha256(self.found), self.here.sha256(0..self.found));
+        match (theirs?, ours?) {
+            (Ok(theirs), ours) if theirs == ours => Ok(Ok(Proof::Sha256)),
+            // As in `judge`: it goes on to the end of the file, whatever it is asked for.
+            (Ok(theirs), _) if self.remote.check_file(1).await != Some(theirs) => {
+                Ok(Err("its SHA-256 is not that of as many bytes of the file".to_owned()))
+            }
+            _ => Ok(self.are_alike(self.found).await?.map(|()| Proof::Samples)),
+        }
+    }
+
     /// `why` there is no SHA-256.
     async fn by_samples(&self, why: &str) -> Result<Resumed> {
         let from = self.found.saturating_sub(SPAN);
-        let Some(file) = self.remote.file.filter(|_| from > 0) else {
+        if self.remote.file.is_none() || from == 0 {
             return Ok(self.anew(format!("it is too short to be believed without its SHA-256, and {why}")));
-        };
+        }
+        Ok(match self.are_alike(from).await? {
+            Ok(()) => Resumed::From { from, proof: Proof::Samples },
+            Err(why) => self.anew(why),
+        })
+    }
+
+    /// Compares blocks of the first so many bytes; why they are not equal.
+    async fn are_alike(&self, from: u64) -> Result<Result<(), String>> {
+        let Some(file) = self.remote.file else { return Ok(Err("it cannot be read".to_owned())) };
         let blocks = Blocks { handle: file, limits: self.remote.sftp.engine().limits().await? };
         let ranges = samples(from, BLOCK, BETWEEN, seed()?);
         let theirs = try_join_all(
@@ -98,7 +123,7 @@ impl Both<'_> {
         let theirs = match theirs {
             Ok(theirs) => theirs,
             Err(error) if error.status().is_some() => {
-                return Ok(self.anew(format!("it cannot be compared: {error}")));
+                return Ok(Err(format!("it cannot be compared: {error}")));
             }
             Err(error) => return Err(error.at(self.remote.path)),
         };
@@ -108,10 +133,7 @@ impl Both<'_> {
                 .iter()
                 .zip(ours.iter().zip(&theirs))
                 .all(|(range, (ours, theirs))| ours == theirs && whole(range, ours));
-        match equal {
-            true => Ok(Resumed::From { from, proof: Proof::Samples }),
-            false => Ok(self.anew("its bytes are not those of the file")),
-        }
+        Ok(if equal { Ok(()) } else { Err("its bytes are not those of the file".to_owned()) })
     }
 
     fn anew(&self, why: impl Into<String>) -> Resumed {

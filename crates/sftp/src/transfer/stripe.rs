@@ -11,12 +11,14 @@ use rustle_session::Session;
 use rustle_sftp_proto::{Attributes, OpenFlags, Request};
 use tokio::sync::watch;
 
+use crate::engine::Failure;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::SftpBuilder;
 use crate::sftp::Sftp;
 use crate::transfer::lane::Lane;
 use crate::transfer::options::Options;
 use crate::transfer::others::Other;
+use crate::transfer::survival::Survival;
 use crate::transfer::window::Bounds;
 use crate::transfer::witness::{Length, Testimony, another};
 
@@ -26,6 +28,7 @@ pub(crate) struct Stripes {
     patience: Duration,
     /// Their channels are opened while it is not known yet what they are for.
     file: watch::Sender<Option<(Reopened, Bounds)>>,
+    survival: Option<Survival>,
 }
 
 /// Which window a channel has in this direction.
@@ -105,7 +108,12 @@ fn usual(direction: Direction, round_trip: Duration) -> usize {
 
 impl Stripes {
     pub(crate) fn none() -> Self {
-        Self { opening: FuturesUnordered::new(), patience: Duration::ZERO, file: watch::Sender::new(None) }
+        Self {
+            opening: FuturesUnordered::new(),
+            patience: Duration::ZERO,
+            file: watch::Sender::new(None),
+            survival: None,
+        }
     }
 
     /// Begins to open a channel on each, set up as the first one was, and the file there once it is [told](Self::tell).
@@ -113,7 +121,22 @@ impl Stripes {
         let options = first.options();
         let file = watch::Sender::new(None);
         let opening = carriers.into_iter().map(|on| open(on, options.clone(), file.subscribe()).boxed());
-        Self { opening: opening.collect(), patience: options.opening(), file }
+        Self { opening: opening.collect(), patience: options.opening(), file, survival: None }
+    }
+
+    /// Goes on when all lanes are lost.
+    pub(crate) fn survive(mut self, survival: Option<Survival>) -> Self {
+        self.survival = survival;
+        self
+    }
+
+    pub(crate) fn may_survive(&self) -> bool {
+        self.survival.is_some()
+    }
+
+    /// How often it went on.
+    pub(crate) fn losses(&self) -> u32 {
+        self.survival.as_ref().map_or(0, Survival::times)
     }
 
     /// Goes on with the channels while `work` is done, behind which the file is known.
@@ -135,7 +158,10 @@ impl Stripes {
     }
 
     /// What the channels are for.
-    pub(crate) fn tell(&self, file: Reopened, bounds: Bounds) {
+    pub(crate) fn tell(&mut self, file: Reopened, bounds: Bounds) {
+        if let Some(survival) = &mut self.survival {
+            survival.tell(file.clone(), bounds);
+        }
         if !self.opening.is_empty() {
             self.file.send_replace(Some((file, bounds)));
         }
@@ -175,6 +201,31 @@ impl Stripes {
             None
         };
         tokio::time::timeout(patience, opened).await.ok().flatten()
+    }
+
+    /// A lane in place of all these, which are lost. As many others follow as there were.
+    ///
+    /// # Errors
+    /// As [`Survival::another_lane`]; the loss itself where nothing can survive it.
+    pub(crate) async fn go_on(
+        &mut self,
+        operation: &'static str,
+        lost: &Failure,
+        lanes: usize,
+        firm: u64,
+    ) -> Result<Lane> {
+        let Some(survival) = &mut self.survival else { return Err(lost.error(operation)) };
+        // Those that are still being opened have nobody to show them which file it is.
+        self.opening.clear();
+        let lane = survival.another_lane(operation, lost, firm).await?;
+        if lanes > 1 {
+            self.file.send_replace(survival.file());
+            for _ in 1..lanes {
+                let on = Carrier::Own(survival.session().clone());
+                self.opening.push(open(on, survival.options().clone(), self.file.subscribe()).boxed());
+            }
+        }
+        Ok(lane)
     }
 }
 

@@ -28,6 +28,8 @@ pub struct Summary {
     pub changed: bool,
     /// How many channels carried it.
     pub channels: usize,
+    /// How often all channels were lost, and it went on over another connection.
+    pub losses: u32,
 }
 
 impl Summary {

@@ -121,6 +121,11 @@ impl Testimony {
         }
     }
 
+    /// Whether nothing was moved that could be looked for.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.seen.borrow().last.is_none()
+    }
+
     /// Whether what was opened has at least so many bytes, and no more than the transfer has sent by the time of the answer.
     ///
     /// # Errors

@@ -21,6 +21,7 @@ mod scripted;
 mod servers;
 mod sparse;
 mod support;
+mod survival;
 mod sync;
 mod transfers;
 mod trees;

@@ -64,6 +64,7 @@ pub(super) async fn already(tree: &Tree<'_>, found: &impl Candidate, side: Side)
         verified: Verified::NotAsked,
         changed: false,
         channels: 0,
+        losses: 0,
     }))
 }
 

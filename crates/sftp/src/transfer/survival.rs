@@ -1,0 +1,160 @@
+//! How a transfer goes on when all its channels are lost, over another connection of those who keep several.
+//!
+//! It knows what the server has confirmed. A file that is fetched is opened again, and has to be as it was: its length, its
+//! time, and what came last. Of one that is sent all before the first byte that is not confirmed is compared with the
+//! original, as a part is that an earlier attempt left, and what follows is sent again: the connection may have been lost
+//! because the machine was, which forgets what it had not stored.
+
+use std::path::PathBuf;
+
+use rustle_session::Session;
+use rustle_sftp_proto::{Attributes, Request};
+
+use crate::engine::{Failure, OpenHandle};
+use crate::error::{Error, ErrorKind, Result};
+use crate::options::SftpBuilder;
+use crate::sftp::Sftp;
+use crate::transfer::lane::Lane;
+use crate::transfer::options::Options;
+use crate::transfer::resume::Both;
+use crate::transfer::stripe::{Reopened, Same, is_alike};
+use crate::transfer::verify::{Here, Remote};
+use crate::transfer::window::Bounds;
+use crate::transfer::witness::{Length, another};
+
+/// Where it goes on, and how often it may.
+pub(crate) struct Survival {
+    session: Session,
+    options: SftpBuilder,
+    /// What is sent.
+    local: Option<PathBuf>,
+    most: u32,
+    /// How often it went on, or tried to.
+    times: u32,
+    file: Option<(Reopened, Bounds)>,
+}
+
+impl Survival {
+    /// `None` where nobody makes another connection for the session.
+    pub(crate) fn of(sftp: &Sftp, local: Option<PathBuf>, options: &Options) -> Option<Self> {
+        let session = sftp.session().filter(|session| session.has_places())?.clone();
+        let most = options.survive.unwrap_or(LOSSES);
+        let survival = Self { session, options: sftp.options().clone(), local, most, times: 0, file: None };
+        (most > 0).then_some(survival)
+    }
+
+    pub(crate) fn tell(&mut self, file: Reopened, bounds: Bounds) {
+        self.file = Some((file, bounds));
+    }
+
+    pub(crate) fn file(&self) -> Option<(Reopened, Bounds)> {
+        self.file.clone()
+    }
+
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
+    }
+
+    pub(crate) fn options(&self) -> &SftpBuilder {
+        &self.options
+    }
+
+    pub(crate) fn times(&self) -> u32 {
+        self.times
+    }
+
+    /// Another lane, in place of all that are lost. `firm` bytes are confirmed from the beginning of the file.
+    ///
+    /// # Errors
+    /// As many were lost as may be, no other connection is to be had, or the file there is not the one that it was; how far
+    /// the transfer came.
+    ///
+    /// # Cancel safety
+    /// Dropped, the new channel is closed.
+    pub(crate) async fn another_lane(
+        &mut self,
+        operation: &'static str,
+        lost: &Failure,
+        firm: u64,
+    ) -> Result<Lane> {
+        let Some((file, bounds)) = self.file.clone() else { return Err(lost.error(operation)) };
+        let mut last = lost.error(operation);
+        while self.times < self.most {
+            self.times += 1;
+            tracing::info!(error = %last, firm, again = self.times, "a transfer goes on over another connection");
+            match self.open(&file, bounds, firm).await {
+                Ok(lane) => return Ok(lane),
+                Err(error) if is_lost(&error) => last = error,
+                Err(error) if error.kind() == ErrorKind::Disconnected => {
+                    let text = format!(
+                        "the connection was lost after {firm} bytes of the file, and there is no other"
+                    );
+                    let told = Error::new(ErrorKind::Disconnected, operation, text).with_source(error);
+                    return Err(told.with_hint("its cause says why; then transfer it again"));
+                }
+                Err(error) => {
+                    return Err(error.and_hint(format!(
+                        "the connection was lost after {firm} bytes of the file, and it could not be gone on with"
+                    )));
+                }
+            }
+        }
+        let text =
+            format!("{} connections were lost, the last one after {firm} bytes of the file", self.times + 1);
+        let told = Error::new(ErrorKind::Disconnected, operation, text).with_source(last);
+        Err(told.with_hint("see why they are lost; `survive` allows more"))
+    }
+
+    async fn open(&self, again: &Reopened, bounds: Bounds, firm: u64) -> Result<Lane> {
+        let sftp = self.options.open(&self.session).await?;
+        let opening =
+            Request::Open { path: again.path.clone(), flags: again.flags, attributes: Attributes::new() };
+        let file = sftp.engine().handle("open", opening).await.map_err(|error| error.at(&again.path))?;
+        self.is_the_same(&sftp, &file, again, firm).await.map_err(|error| error.at(&again.path))?;
+        Ok(Lane::new(&sftp, file, bounds))
+    }
+
+    async fn is_the_same(&self, sftp: &Sftp, file: &OpenHandle, again: &Reopened, firm: u64) -> Result<()> {
+        match &again.same {
+            Same::Read(original, testimony) => {
+                let asked = Request::Fstat { handle: file.handle().clone() };
+                if !is_alike(original, &sftp.engine().attributes("fstat", asked).await?) {
+                    return Err(another());
+                }
+                match testimony.is_silent() {
+                    // Nothing has come: all of it comes from this one.
+                    true => Ok(()),
+                    false => testimony.clone().hear(sftp, file, Length::Stays).await,
+                }
+            }
+            Same::Made(testimony) | Same::Written(testimony) => {
+                testimony.is_as_long(file, firm).await?;
+                let Some(local) = self.local.as_deref().filter(|_| firm > 0) else { return Ok(()) };
+                let remote = Remote { sftp, path: &again.path, file: Some(file), hashes: None };
+                let both = Both { remote, here: Here::Source(local), found: firm, source: firm };
+                match both.is_confirmed().await? {
+                    Ok(proof) => {
+                        tracing::debug!(?proof, firm, "what was sent is there");
+                        Ok(())
+                    }
+                    Err(why) => Err(Error::new(
+                        ErrorKind::Changed,
+                        "open",
+                        format!("what the server had confirmed is not there: {why}"),
+                    )),
+                }
+            }
+        }
+    }
+}
+
+/// Whether the new connection is lost as well, and not refused.
+fn is_lost(error: &Error) -> bool {
+    let below =
+        std::error::Error::source(error).and_then(|below| below.downcast_ref::<rustle_session::Error>());
+    let is_refused = below.is_some_and(|below| below.kind() != rustle_session::ErrorKind::Disconnected);
+    matches!(error.kind(), ErrorKind::Disconnected | ErrorKind::Timeout) && !is_refused
+}
+
+/// A line that is lost more often than this in one file is worth a look.
+const LOSSES: u32 = 5;
