@@ -157,7 +157,7 @@ async fn try_all(operations: &[Operation]) {
     let before = tasks();
     for operation in operations {
         for moment in [Moment::Suspended, Moment::Woken] {
-            let mut polls = 0;
+            let (mut polls, mut at_once) = (0, 0);
             loop {
                 let what = format!("{}, dropped after {polls} polls when {moment:?}", operation.name);
                 let pool = pool(&server);
@@ -179,11 +179,16 @@ async fn try_all(operations: &[Operation]) {
                     assert!(Instant::now() < by, "{what}: {} tasks, and {before} before", tasks());
                     sleep(Duration::from_millis(1)).await;
                 }
-                if let Polled::Finished { suspensions, .. } = polled {
-                    assert!(suspensions > 0, "{what}: it never suspends, so that it was never dropped");
+                if polled == Polled::Dropped {
+                    polls += 1;
+                    continue;
+                }
+                // Now and then a thread has looked a name up before anybody waited for it.
+                at_once += 1;
+                assert!(polls > 1 || at_once < 20, "{what}: it never suspends, so that it was never dropped");
+                if polls > 1 {
                     break;
                 }
-                polls += 1;
             }
         }
     }
