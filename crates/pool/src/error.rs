@@ -3,6 +3,8 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+use rustle_session::HostForward;
+
 use crate::show::ConnectionId;
 
 /// Why a pool did not do what was asked of it.
@@ -69,6 +71,15 @@ impl Error {
     pub(crate) fn of_session(error: rustle_session::Error) -> Self {
         let (kind, message) = (ErrorKind::Session(error.kind()), error.to_string());
         Self(Box::new(Inner { kind, message, hint: error.hint().map(str::to_owned), source: Some(error) }))
+    }
+
+    /// The same of a forward of the configuration without which a host is not wanted.
+    pub(crate) fn of_forward(mut self, name: &str, forward: &HostForward) -> Self {
+        let (message, origin) = (&self.0.message, forward.origin());
+        self.0.message = format!(
+            "{name}: {forward} ({origin}) cannot be made, and ExitOnForwardFailure asks not to connect without it: {message}"
+        );
+        self
     }
 
     /// The category of this error.

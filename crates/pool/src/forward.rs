@@ -8,6 +8,7 @@
 mod bind;
 mod carry;
 mod client;
+mod configured;
 mod driver;
 mod handle;
 mod near;
@@ -22,6 +23,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustle_session::HostForward;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -30,8 +32,10 @@ use crate::forward::client::Job;
 use crate::forward::remote::Wish;
 use crate::forward::stats::Counters;
 use crate::pool::Pool;
+use crate::registry::Known;
 
 pub use bind::ForwardBind;
+pub(crate) use configured::Configured;
 pub(crate) use driver::Forwards;
 pub use handle::ForwardHandle;
 pub use stats::ForwardStats;
@@ -59,6 +63,8 @@ pub struct Forward {
     bind: ForwardBind,
     side: Side,
     way: Way,
+    /// What says where clients may be led to who say themselves where they want to go.
+    permits: Option<Arc<HostForward>>,
     limits: Limits,
 }
 
@@ -129,7 +135,12 @@ impl Forward {
     }
 
     fn new(bind: ForwardBind, side: Side, way: Way) -> Self {
-        Self { bind, side, way, limits: Limits::default() }
+        Self { bind, side, way, permits: None, limits: Limits::default() }
+    }
+
+    fn permitted_by(mut self, forward: HostForward) -> Self {
+        self.permits = Some(Arc::new(forward));
+        self
     }
 
     /// A proxy of SOCKS 4, 4a and 5: whoever connects here says where the server is to connect to. Names are resolved by
@@ -222,7 +233,11 @@ impl Pool {
     /// Dropped, nothing is listened on.
     pub async fn forward(&self, host_name: &str, forward: Forward) -> Result<ForwardHandle> {
         forward.check()?;
-        let host = self.known(host_name).await?;
+        let host = self.known(host_name).await?.0;
+        self.forward_to(host, forward).await
+    }
+
+    async fn forward_to(&self, host: Arc<Known>, forward: Forward) -> Result<ForwardHandle> {
         let listeners = match forward.side {
             Side::Here => Some(forward.bind.listen().await?),
             Side::AtServer => None,
@@ -238,6 +253,7 @@ impl Pool {
             host,
             patience: self.patience(),
             way: forward.way,
+            permits: forward.permits,
             limits: forward.limits,
             counters: Arc::clone(&counters),
             closing: closing.clone(),

@@ -8,6 +8,7 @@ use tokio::sync::broadcast;
 use crate::driver;
 use crate::error::{Error, ErrorKind, Result};
 use crate::events;
+use crate::forward::Configured;
 use crate::policy::event::Logins;
 use crate::policy::limits::Limits;
 use crate::pool::Pool;
@@ -35,6 +36,7 @@ pub struct PoolBuilder {
     care: Care,
     patience: Duration,
     names: Names,
+    configured: ConfiguredForwards,
 }
 
 /// Longer than any program runs, and short enough to be added to a time.
@@ -63,13 +65,26 @@ pub(crate) enum Names {
     Registered,
 }
 
+/// Whether the forwards of the configuration are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ConfiguredForwards {
+    Made,
+    LeftOut,
+}
+
 /// How long a caller may wait for a place: longer than a login takes in which a person is asked.
 const PATIENCE: Duration = Duration::from_secs(180);
 
 impl PoolBuilder {
     pub(crate) fn new() -> Self {
         let care = Care { probe_every: PROBE_EVERY, max_age: None, logins: Logins::Unknown };
-        Self { limits: Limits::default(), care, patience: PATIENCE, names: Names::Any }
+        Self {
+            limits: Limits::default(),
+            care,
+            patience: PATIENCE,
+            names: Names::Any,
+            configured: ConfiguredForwards::Made,
+        }
     }
 
     /// Connections in all, those that are being made and closed and those to jump hosts counted; 1024 unless set. Each takes a socket: a process
@@ -169,6 +184,14 @@ impl PoolBuilder {
         self
     }
 
+    /// Makes no forwards of the configuration (`LocalForward`, `RemoteForward`, `DynamicForward`): for a program that runs beside
+    /// an `ssh` which has their ports already, or that has nothing to do with them. Without it they begin with the first
+    /// connection that is asked for by a name, as with ssh.
+    pub fn without_configured_forwards(mut self) -> Self {
+        self.configured = ConfiguredForwards::LeftOut;
+        self
+    }
+
     /// Begins: nothing is connected before somebody asks.
     ///
     /// # Errors
@@ -190,6 +213,7 @@ impl PoolBuilder {
         }
         let (changes, _nobody_yet) = broadcast::channel(events::KEPT);
         let line = driver::start(self.limits, self.care, changes.clone());
-        Ok(Pool::new(line, changes.downgrade(), self.patience, self.names))
+        let configured = (self.configured == ConfiguredForwards::Made).then(Configured::default);
+        Ok(Pool::new(line, changes.downgrade(), self.patience, self.names, configured))
     }
 }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::{Change, Events};
-use crate::forward::Forwards;
+use crate::forward::{Configured, Forwards};
 use crate::line::{Line, Message, OfHost};
 use crate::options::{FOR_EVER, Names, PoolBuilder};
 use crate::policy::event::{HostId, Lane};
@@ -51,6 +51,7 @@ struct Inner {
     patience: Duration,
     names: Names,
     forwards: Forwards,
+    configured: Option<Configured>,
 }
 
 impl Pool {
@@ -64,10 +65,12 @@ impl Pool {
         changes: broadcast::WeakSender<Change>,
         patience: Duration,
         names: Names,
+        configured: Option<Configured>,
     ) -> Self {
         let forwards = Forwards::default();
         let registry = Mutex::default();
-        Self { inner: Arc::new(Inner { line, changes, registry, patience, names, forwards }) }
+        let inner = Inner { line, changes, registry, patience, names, forwards, configured };
+        Self { inner: Arc::new(inner) }
     }
 
     /// Gives a host a name of its own, and says how it is reached and logged in to. What had the name before is another host
@@ -79,15 +82,18 @@ impl Pool {
     /// A session with a host that is registered under this name, or that ssh would reach under it. There is a connection to
     /// it then; each channel of the session is opened on whichever connection has a place.
     ///
+    /// The forwards that the configuration has for the name begin with the first connection, as with ssh, and last until
+    /// [`disconnect`](Self::disconnect) or the pool's end. One that cannot be made is logged and [shown](Self::show).
+    ///
     /// # Errors
     /// [`ErrorKind::UnknownHost`]; [`ErrorKind::Session`] when the host cannot be connected to, with
-    /// [`NoPlace`](rustle_session::ErrorKind::NoPlace) where a limit of the pool is in the way.
+    /// [`NoPlace`](rustle_session::ErrorKind::NoPlace) where a limit of the pool is in the way. With `ExitOnForwardFailure`,
+    /// what is wrong with a forward.
     ///
     /// # Cancel safety
     /// Dropped, a login that nobody else waits for becomes an idle connection.
     pub async fn get(&self, name: &str) -> Result<Session> {
-        let host = self.known(name).await?;
-        self.session_of(host).await
+        self.session_by_name(name).await.map(|(session, _)| session)
     }
 
     /// Sees that there is a connection to the host, and says what it is called in other calls.
@@ -98,9 +104,7 @@ impl Pool {
     /// # Cancel safety
     /// As [`get`](Self::get).
     pub async fn connect(&self, name: &str) -> Result<ConnectionId> {
-        let host = self.known(name).await?;
-        let id = ConnectionId(host.id.0);
-        self.session_of(host).await.map(|_session| id)
+        self.session_by_name(name).await.map(|(_, host)| ConnectionId(host.id.0))
     }
 
     /// Connects to all of them at once, as far as the limits of the pool allow, and gives what became of each, in order of
@@ -160,7 +164,8 @@ impl Pool {
         let host = self.host_of(id)?.id;
         let shown = self.inner.line.ask(|answer| Message::Show { host, answer }).await;
         // Nobody has asked for a host that was registered.
-        shown.ok_or_else(Error::shut_down)?.ok_or_else(|| Error::unknown_connection(id))
+        let shown = shown.ok_or_else(Error::shut_down)?.ok_or_else(|| Error::unknown_connection(id))?;
+        Ok(self.with_forwards(shown))
     }
 
     /// How it stands with all hosts that anybody ever asked for, in the order in which they were known. None once the pool is
@@ -169,7 +174,8 @@ impl Pool {
     /// # Cancel safety
     /// Safe.
     pub async fn list(&self) -> Vec<Connection> {
-        self.inner.line.ask(|answer| Message::ShowAll { answer }).await.unwrap_or_default()
+        let all = self.inner.line.ask(|answer| Message::ShowAll { answer }).await.unwrap_or_default();
+        all.into_iter().map(|shown| self.with_forwards(shown)).collect()
     }
 
     /// What the pool has done, and is doing. All zeros once it is shut down.
@@ -212,6 +218,9 @@ impl Pool {
     pub async fn disconnect(&self, id: ConnectionId, grace: Duration) -> Result<()> {
         let host = self.host_of(id)?.id;
         let by = Instant::now() + grace.min(FOR_EVER);
+        if let Some(configured) = &self.inner.configured {
+            configured.end(host);
+        }
         self.inner.line.ask(|done| Message::Disconnect { host, by, done }).await.ok_or_else(Error::shut_down)
     }
 
@@ -255,9 +264,11 @@ impl Pool {
         &self.inner.forwards
     }
 
-    pub(crate) async fn known(&self, name: &str) -> Result<Arc<Known>> {
+    /// What a name means, and all that is said of it.
+    pub(crate) async fn known(&self, name: &str) -> Result<(Arc<Known>, HostSetup)> {
         if let Some(known) = self.registry().named(name) {
-            return Ok(known);
+            let setup = known.setup.clone();
+            return Ok((known, setup));
         }
         if self.inner.names == Names::Registered {
             let message = format!("no host is registered as {name:?}");
@@ -267,8 +278,19 @@ impl Pool {
                 "register it, or look for a mistake in its name",
             ));
         }
-        let setup = HostSetup::builder(name).load().await.map_err(Error::of_session)?;
-        Ok(self.registry().found(name, setup))
+        let setup = HostSetup::builder(name).makes_forwards().load().await.map_err(Error::of_session)?;
+        let known = self.registry().found(name, setup.clone());
+        Ok((known, setup))
+    }
+
+    /// With the forwards that the configuration has for the name.
+    async fn session_by_name(&self, name: &str) -> Result<(Session, Arc<Known>)> {
+        let (host, setup) = self.known(name).await?;
+        let session = self.session_of(Arc::clone(&host)).await?;
+        if let Some(configured) = &self.inner.configured {
+            configured.begin(self, name, &host, &setup).await?;
+        }
+        Ok((session, host))
     }
 
     async fn session_of(&self, host: Arc<Known>) -> Result<Session> {
@@ -280,6 +302,13 @@ impl Pool {
             false => Error::of_session(error),
         })?;
         Ok(taken.session().with_places(Arc::new(OfHost { line, host, patience })))
+    }
+
+    fn with_forwards(&self, mut shown: Connection) -> Connection {
+        if let Some(configured) = &self.inner.configured {
+            shown.forwards = configured.shown(HostId(shown.id.0));
+        }
+        shown
     }
 
     fn host_of(&self, id: ConnectionId) -> Result<Arc<Known>> {

@@ -115,8 +115,37 @@ pub struct Connection {
     pub commands_run: u64,
     /// Channels that are open.
     pub open_channels: usize,
+    /// The forwards that the configuration has for it, as far as they were made or tried.
+    #[serde(default)]
+    pub forwards: Vec<ConfiguredForward>,
     /// The connections that are there, the oldest first.
     pub transports: Vec<Transport>,
+}
+
+/// A forward of a host's configuration.
+///
+/// ```
+/// # async fn example(pool: rustle_pool::Pool) {
+/// for host in pool.list().await {
+///     for forward in host.forwards.iter().filter(|forward| !forward.is_bound) {
+///         println!("{} is not there: {:?}", forward.what, forward.error);
+///     }
+/// }
+/// # }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ConfiguredForward {
+    /// Its keyword, where it listens and where it leads, such as `LocalForward localhost:8080 db:5432`.
+    pub what: String,
+    /// Whether clients are let in.
+    pub is_bound: bool,
+    /// The port that is listened on, where it is one.
+    pub port: Option<u16>,
+    /// Clients that are connected.
+    pub clients: usize,
+    /// What went wrong with it last.
+    pub error: Option<String>,
 }
 
 /// One connection of possibly several to a host.

@@ -70,8 +70,9 @@ pub use crate::options::{BufferLimits, TransportOptions, TransportOptionsBuilder
 pub use crate::quote::Shell;
 pub use crate::session::{ChannelUse, OpenedAhead, Place, Places, Session, Stats};
 pub use crate::setup::{
-    HostIdentity, HostKeyAnswer, HostKeyPrompter, HostSetting, HostSettings, HostSetup, HostSetupBuilder,
-    RunSettings, SessionKind, SetupWarning, TerminalWish, Verbosity,
+    ForwardPlace, ForwardSide, HostForward, HostIdentity, HostKeyAnswer, HostKeyPrompter, HostSetting,
+    HostSettings, HostSetup, HostSetupBuilder, RunSettings, SessionKind, SetupWarning, TerminalWish,
+    Verbosity,
 };
 pub use crate::stream::ForwardStream;
 pub use crate::target::Target;

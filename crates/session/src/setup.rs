@@ -3,6 +3,7 @@
 mod agents;
 mod configuration;
 mod driver;
+mod forwards;
 mod identity;
 mod jump;
 mod run;
@@ -24,12 +25,14 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::host_trust::{DnsResolver, HostTrust};
 use crate::options::BufferLimits;
 use crate::session::Session;
+use crate::setup::forwards::Maker;
 use crate::setup::jump::{ErrorLines, Trail};
 use crate::setup::settings::TrafficClasses;
 use crate::setup::trust::{ConfiguredTrust, SharedTrust};
 use crate::target::Target;
 
 pub use crate::setup::configuration::{HostSetting, HostSettings};
+pub use crate::setup::forwards::{ForwardPlace, ForwardSide, HostForward};
 pub use crate::setup::identity::HostIdentity;
 pub use crate::setup::run::{RunSettings, SessionKind, TerminalWish, Verbosity};
 pub use crate::setup::trust::{HostKeyAnswer, HostKeyPrompter};
@@ -60,6 +63,8 @@ pub struct HostSetup {
     classes: TrafficClasses,
     warnings: Vec<SetupWarning>,
     identity: Arc<HostIdentity>,
+    forwards: Arc<[HostForward]>,
+    exits_on_forward_failure: bool,
     /// The host on the way, by its name.
     jump: Option<Arc<(String, HostSetup)>>,
 }
@@ -84,6 +89,7 @@ impl HostSetup {
             host_key_prompter: None,
             resolver: None,
             proxy_errors: None,
+            forwards: Maker::Nobody,
         }
     }
 
@@ -212,6 +218,7 @@ pub struct HostSetupBuilder {
     host_key_prompter: Option<Arc<dyn HostKeyPrompter>>,
     resolver: Option<DnsResolver>,
     proxy_errors: Option<ErrorLines>,
+    forwards: Maker,
 }
 
 #[derive(Debug, Clone)]
@@ -356,7 +363,7 @@ impl HostSetupBuilder {
         let settings =
             resolve(&query, &self.config_files(source)?, source).map_err(|error| unusable(&error))?;
         let settings = Arc::new(settings);
-        let mut warnings = warning::of(&settings).map_err(|error| unusable(&error))?;
+        let mut warnings = warning::of(&settings, self.forwards).map_err(|error| unusable(&error))?;
         let target =
             Target::new(settings.hostname())?.with_user(settings.user())?.with_port(settings.port())?;
         let transport = settings::transport(&settings, self.connect_timeout, self.buffers)?;
@@ -392,6 +399,8 @@ impl HostSetupBuilder {
             classes: settings::traffic_classes(&settings),
             warnings,
             identity: Arc::new(identity),
+            forwards: forwards::of(&settings).into(),
+            exits_on_forward_failure: settings.exit_on_forward_failure(),
             jump: jump.map(Arc::new),
         })
     }

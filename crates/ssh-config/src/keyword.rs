@@ -58,6 +58,9 @@ pub enum Support {
     /// An error where it asks for anything, because leaving it out would change whom one reaches or trusts, or what
     /// runs. The text says why.
     Refused(&'static str),
+    /// A pool of connections does what it says. A single connection goes without: the user is told so of a forwarding, and
+    /// where they want many words of the rules for those. The text says what is missing there.
+    Pooled(&'static str),
     /// The connection is made without it, and the user is told so in any case. The text says what is missing.
     Declined(&'static str),
     /// Nothing follows from it, which is worth a word only to a user who wants many. The text says why that is
@@ -65,11 +68,14 @@ pub enum Support {
     Ignored(&'static str),
 }
 
-use Support::{Acted, Declined, Evaluated, Ignored};
+use Support::{Acted, Declined, Evaluated, Ignored, Pooled};
 
 const NO_FORWARD: &str =
-    "forwardings are not made from the configuration yet; the connection is made without it";
-const NO_FORWARD_OPTION: &str = "forwardings are not made from the configuration yet";
+    "a single connection makes no forwardings of the configuration, which a pool does; it is made without it";
+const NO_FORWARD_OPTION: &str =
+    "a single connection makes no forwardings of the configuration, which a pool does";
+const NO_SOCKET_OPTION: &str =
+    "sockets of forwardings are their owner's alone, and no file in their way is removed";
 const NO_SHARING: &str = "connections of other ssh processes are not shared yet; this one is made anew";
 const NO_MASTER: &str = "has a meaning only together with ControlPath, whose connections are not shared yet";
 const NO_X11: &str = "X11 is not forwarded";
@@ -101,7 +107,7 @@ keywords! {
     ControlMaster, "ControlMaster", "3.9", Ignored(NO_MASTER), ["no", "false"];
     ControlPath, "ControlPath", "3.9", Declined(NO_SHARING), ["none"];
     ControlPersist, "ControlPersist", "5.6", Ignored(NO_MASTER), ["no", "false"];
-    DynamicForward, "DynamicForward", "2.9.9", Declined(NO_FORWARD), [];
+    DynamicForward, "DynamicForward", "2.9.9", Pooled(NO_FORWARD), [];
     EnableEscapeCommandline, "EnableEscapeCommandline", "9.2", Ignored(NO_SHELL), ["no", "false"];
     EnableSshKeysign, "EnableSSHKeysign", "3.6", Ignored(NO_HOSTBASED), ["no", "false"];
     EscapeChar, "EscapeChar", "1.2.2", Ignored(NO_SHELL), ["~"];
@@ -114,7 +120,7 @@ keywords! {
     ForwardX11Trusted, "ForwardX11Trusted", "3.8", Ignored(NO_X11), ["no", "false"];
     GssapiAuthentication, "GSSAPIAuthentication", "3.7", Ignored(NO_GSSAPI), ["no", "false"];
     GssapiDelegateCredentials, "GSSAPIDelegateCredentials", "3.7", Ignored(NO_GSSAPI), ["no", "false"];
-    GatewayPorts, "GatewayPorts", "1.2.2", Ignored(NO_FORWARD_OPTION), ["no", "false"];
+    GatewayPorts, "GatewayPorts", "1.2.2", Pooled(NO_FORWARD_OPTION), ["no", "false"];
     GlobalKnownHostsFile, "GlobalKnownHostsFile", "1.2.2", Acted, [];
     HashKnownHosts, "HashKnownHosts", "4.0", Acted, [];
     Host, "Host", "1.2.2", Evaluated, [];
@@ -134,7 +140,7 @@ keywords! {
     KexAlgorithms, "KexAlgorithms", "5.7", Acted, [];
     KnownHostsCommand, "KnownHostsCommand", "8.5", Acted, [];
     LocalCommand, "LocalCommand", "4.3", Ignored("no local command is run"), ["none"];
-    LocalForward, "LocalForward", "1.2.2", Declined(NO_FORWARD), [];
+    LocalForward, "LocalForward", "1.2.2", Pooled(NO_FORWARD), [];
     LogLevel, "LogLevel", "1.2.2", Acted, [];
     LogVerbose, "LogVerbose", "8.5", Ignored("names places in OpenSSH's own source"), ["none"];
     Macs, "MACs", "2.5", Acted, [];
@@ -145,7 +151,7 @@ keywords! {
     Pkcs11Provider, "PKCS11Provider", "5.4", Ignored("keys on tokens are used through an agent only"), ["none"];
     PasswordAuthentication, "PasswordAuthentication", "1.2.2", Acted, [];
     PermitLocalCommand, "PermitLocalCommand", "4.3", Ignored("no local command is run"), ["no", "false"];
-    PermitRemoteOpen, "PermitRemoteOpen", "8.5", Ignored(NO_FORWARD_OPTION), ["any"];
+    PermitRemoteOpen, "PermitRemoteOpen", "8.5", Pooled(NO_FORWARD_OPTION), ["any"];
     Port, "Port", "1.2.2", Acted, [];
     PreferredAuthentications, "PreferredAuthentications", "2.5.2", Acted, [];
     ProxyCommand, "ProxyCommand", "1.2.2", Acted, ["none"];
@@ -156,7 +162,7 @@ keywords! {
     RefuseConnection, "RefuseConnection", "10.1", Evaluated, [];
     RekeyLimit, "RekeyLimit", "3.7", Acted, [];
     RemoteCommand, "RemoteCommand", "7.6", Acted, ["none"];
-    RemoteForward, "RemoteForward", "1.2.2", Declined(NO_FORWARD), [];
+    RemoteForward, "RemoteForward", "1.2.2", Pooled(NO_FORWARD), [];
     RequestTty, "RequestTTY", "5.9", Acted, ["no", "false", "auto"];
     RequiredRsaSize, "RequiredRSASize", "9.1", Acted, [];
     RevokedHostKeys, "RevokedHostKeys", "6.8", Acted, [];
@@ -167,8 +173,8 @@ keywords! {
     SessionType, "SessionType", "8.7", Acted, ["default"];
     SetEnv, "SetEnv", "7.8", Acted, [];
     StdinNull, "StdinNull", "8.7", Acted, ["no", "false"];
-    StreamLocalBindMask, "StreamLocalBindMask", "6.7", Ignored(NO_FORWARD_OPTION), [];
-    StreamLocalBindUnlink, "StreamLocalBindUnlink", "6.7", Ignored(NO_FORWARD_OPTION), ["no", "false"];
+    StreamLocalBindMask, "StreamLocalBindMask", "6.7", Ignored(NO_SOCKET_OPTION), [];
+    StreamLocalBindUnlink, "StreamLocalBindUnlink", "6.7", Ignored(NO_SOCKET_OPTION), ["no", "false"];
     StrictHostKeyChecking, "StrictHostKeyChecking", "1.2.2", Acted, [];
     SyslogFacility, "SyslogFacility", "7.6", Ignored("nothing is logged to syslog"), [];
     Tag, "Tag", "9.4", Evaluated, [];
@@ -311,7 +317,13 @@ mod tests {
     #[test]
     fn every_refusal_and_every_ignored_keyword_says_why() {
         for keyword in Keyword::ALL {
-            if let Support::Refused(reason) | Declined(reason) | Ignored(reason) = keyword.support() {
+            let reason = match keyword.support() {
+                Support::Refused(reason) | Pooled(reason) | Declined(reason) | Ignored(reason) => {
+                    Some(reason)
+                }
+                _ => None,
+            };
+            if let Some(reason) = reason {
                 assert!(reason.len() > 10, "{keyword}");
             }
         }

@@ -20,9 +20,25 @@ impl Settings {
     /// ```
     ///
     /// # Errors
-    /// [`ConfigErrorKind::NotSupported`] for a setting that is refused, and for a forwarding that is declined where
+    /// [`ConfigErrorKind::NotSupported`] for a setting that is refused, and for a forwarding that is not made where
     /// `ExitOnForwardFailure` asks not to connect without it.
     pub fn supported(&self) -> Result<Vec<Warning>, ConfigError> {
+        let mut warnings = self.supported_by_a_pool()?;
+        let asked = self.options.marks.iter().filter(|(_, mark)| !mark.neutral);
+        for (keyword, mark) in asked.filter(|(keyword, _)| !FORWARDS.contains(keyword)) {
+            if let Support::Pooled(reason) = keyword.support() {
+                warnings.push(Warning::new(mark.origin.clone(), keyword.name(), reason));
+            }
+        }
+        self.forwards_supported(&mut warnings)?;
+        Ok(warnings)
+    }
+
+    /// The same for a pool of connections, which makes the forwardings.
+    ///
+    /// # Errors
+    /// [`ConfigErrorKind::NotSupported`] for a setting that is refused.
+    pub fn supported_by_a_pool(&self) -> Result<Vec<Warning>, ConfigError> {
         let asked = self.options.marks.iter().filter(|(_, mark)| !mark.neutral);
         let asked: Vec<_> = asked.map(|(keyword, mark)| (*keyword, &mark.origin)).collect();
         for (keyword, origin) in &asked {
@@ -32,7 +48,7 @@ impl Settings {
             }
         }
         let mut warnings = self.warnings().to_vec();
-        for (keyword, origin) in asked.into_iter().filter(|(keyword, _)| !FORWARDS.contains(keyword)) {
+        for (keyword, origin) in asked {
             match keyword.support() {
                 Support::Declined(reason) => {
                     warnings.push(Warning::new(origin.clone(), keyword.name(), reason).notice());
@@ -43,19 +59,18 @@ impl Settings {
                 _ => {}
             }
         }
-        self.forwards_supported(&mut warnings)?;
         Ok(warnings)
     }
 
     fn forwards_supported(&self, warnings: &mut Vec<Warning>) -> Result<(), ConfigError> {
         let lists = [self.local_forwards(), self.remote_forwards(), self.dynamic_forwards()];
         for (keyword, forwards) in FORWARDS.into_iter().zip(lists) {
-            let Support::Declined(reason) = keyword.support() else { continue };
+            let Support::Pooled(reason) = keyword.support() else { continue };
             for forward in forwards {
                 if self.exit_on_forward_failure() {
                     let message = format!(
-                        "{keyword} cannot be made, and ExitOnForwardFailure asks not to connect without it; \
-                         give -o ClearAllForwardings=yes to connect all the same"
+                        "{keyword} cannot be made by a single connection, and ExitOnForwardFailure asks not to connect without \
+                         it; have a pool connect, or give -o ClearAllForwardings=yes to connect all the same"
                     );
                     let error = ConfigError::new(ConfigErrorKind::NotSupported, message);
                     return Err(error.at(forward.origin()));

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustle_session::{
-    BoxFuture, ChannelUse, Error as SessionError, ErrorKind as SessionErrorKind, ForwardStream, Place, Places,
+    BoxFuture, ChannelUse, Error as SessionError, ErrorKind as SessionErrorKind, ForwardStream, HostForward,
+    Place, Places,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -43,6 +44,8 @@ pub(super) struct Job {
     /// How long the pool has to find a place for what the server listens on.
     pub(super) patience: Duration,
     pub(super) way: Way,
+    /// Where clients may be led to who say themselves where they want to go; anywhere if nothing says so.
+    pub(super) permits: Option<Arc<HostForward>>,
     pub(super) limits: Limits,
     pub(super) counters: Arc<Counters>,
     /// Nobody is connected any more who is not yet.

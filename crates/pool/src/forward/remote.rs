@@ -204,6 +204,10 @@ impl Job {
             Way::Asked => {
                 let (wanted, early) = self.wish_of(asked(far)).await?;
                 let Wanted { version, host, port } = wanted;
+                if self.permits.as_ref().is_some_and(|forward| !forward.permits(&host, port)) {
+                    hang_up(far, &version.answer(Reply::NotAllowed)).await;
+                    return Err(not_permitted(&host, port));
+                }
                 let target = ForwardTarget::host(host, port);
                 match self.connect(&target).await {
                     Ok(mut near) => {
@@ -239,6 +243,14 @@ impl Job {
 /// Whether it is worth to ask again: not where a login was refused.
 fn may_be_had_later(kind: SessionErrorKind) -> bool {
     kind.is_retryable() || kind == SessionErrorKind::RequestRefused
+}
+
+fn not_permitted(host: &str, port: u16) -> Error {
+    Error::new(
+        ErrorKind::Client,
+        format!("a client of a forward may not be led to {host} port {port}"),
+        "PermitRemoteOpen in the configuration says where it may",
+    )
 }
 
 fn no_target(target: &ForwardTarget, error: &io::Error) -> Error {

@@ -183,6 +183,7 @@ impl Host {
             bytes_received: self.received + transports.iter().map(|one| one.bytes_received).sum::<u64>(),
             commands_run: self.commands,
             open_channels: transports.iter().map(|one| one.open_channels).sum(),
+            forwards: Vec::new(),
             transports,
         }
     }

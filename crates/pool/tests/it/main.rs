@@ -10,6 +10,7 @@
 
 mod chaos;
 mod codes;
+mod configured;
 mod drop_safety;
 mod fan_out;
 mod forwards;

@@ -84,7 +84,7 @@ impl HostSetupBuilder {
     pub(crate) fn settings_from(&self, source: &dyn Source) -> Result<HostSettings> {
         let resolved = resolve(&self.query()?, &self.config_files(source)?, source);
         let resolved = resolved.map_err(|error| unusable(&error))?;
-        let mut warnings = match warning::of(&resolved) {
+        let mut warnings = match warning::of(&resolved, self.forwards) {
             Ok(warnings) => warnings,
             Err(error) => vec![SetupWarning::of_refusal(&error)],
         };

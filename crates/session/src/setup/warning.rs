@@ -4,6 +4,8 @@ use std::fmt;
 
 use rustle_ssh_config::{ConfigError, Keyword, Origin, Settings, Warning, WarningLevel};
 
+use crate::setup::forwards::Maker;
+
 /// Something that the configuration asks for and that is done otherwise, or not at all.
 ///
 /// Its text names the place, the keyword and what becomes of it.
@@ -76,7 +78,10 @@ impl fmt::Display for SetupWarning {
 ///
 /// # Errors
 /// For a setting that must not be left out.
-pub(super) fn of(settings: &Settings) -> Result<Vec<SetupWarning>, ConfigError> {
-    let warnings = settings.supported()?;
+pub(super) fn of(settings: &Settings, forwards: Maker) -> Result<Vec<SetupWarning>, ConfigError> {
+    let warnings = match forwards {
+        Maker::Nobody => settings.supported()?,
+        Maker::Caller => settings.supported_by_a_pool()?,
+    };
     Ok(warnings.iter().map(SetupWarning::of_configuration).collect())
 }

@@ -15,6 +15,8 @@ Every keyword that OpenSSH 10.5 documents, and what is done with it here. Each i
 
 - **evaluated**: it governs the reading of the files themselves.
 - **acted on**: the connection, or the program, does what it says.
+- **acted on by a pool**: a pool of connections does what it says. A single connection goes without, and a line on
+  standard error says so of a forwarding.
 - **refused**: a value that asks for something is an error with file and line, because leaving it out would change
   whom one reaches or trusts, or what runs.
 - **declined**: the connection is made without it, and a line on standard error says so.
@@ -33,6 +35,7 @@ fn page() -> String {
             Support::Evaluated => ("evaluated", ""),
             Support::Acted => ("acted on", ""),
             Support::Refused(why) => ("refused", why),
+            Support::Pooled(why) => ("acted on by a pool", why),
             Support::Declined(why) => ("declined", why),
             Support::Ignored(why) => ("ignored", why),
             other => panic!("{other:?} has no name on the page"),

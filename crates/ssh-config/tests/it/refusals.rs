@@ -191,6 +191,11 @@ fn every_keyword_of_the_table_does_what_its_row_says() {
                 assert!(warning.to_string().ends_with(reason), "{keyword}");
                 assert_eq!(warning.level(), WarningLevel::Notice, "{keyword}");
             }
+            Support::Pooled(reason) => {
+                let warning = outcome.unwrap().pop().unwrap_or_else(|| panic!("{keyword}"));
+                assert!(warning.to_string().ends_with(reason), "{keyword}");
+                assert!(settings.supported_by_a_pool().unwrap().is_empty(), "{keyword}");
+            }
             Support::Ignored(reason) => {
                 let warning = outcome.unwrap().pop().unwrap_or_else(|| panic!("{keyword}"));
                 assert!(warning.to_string().ends_with(reason), "{keyword}");

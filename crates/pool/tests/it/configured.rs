@@ -1,0 +1,175 @@
+//! The forwards of a host's configuration begin with its connection, as with ssh.
+
+use std::time::Duration;
+
+use rustle_pool::{ConfiguredForward, Connection, ErrorKind, Pool, PoolBuilder};
+use rustle_session::{ErrorKind as SessionErrorKind, HostSetupBuilder, SecretString};
+use rustle_testserver::{Builder, Target, TestServer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::support::{server, server_shows, shut_down_and_check, way};
+
+fn targets() -> Builder {
+    server().forward_target("echo", None, Target::echo()).tcpip_forward_scripted()
+}
+
+/// A port that was free a moment ago.
+async fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0)).await.unwrap().local_addr().unwrap().port()
+}
+
+fn with(server: &TestServer, options: &[String]) -> HostSetupBuilder {
+    let way = way(server).password(SecretString::from("wonderland")).makes_forwards();
+    options.iter().fold(way, |way, option| way.option(option))
+}
+
+/// A pool that knows the server as `web`, with these options of its configuration.
+fn pool_of(server: &TestServer, builder: PoolBuilder, options: &[String]) -> Pool {
+    let pool = builder.only_registered().build().unwrap();
+    pool.register("web", with(server, options).resolve().unwrap());
+    pool
+}
+
+async fn shown(pool: &Pool) -> Connection {
+    pool.list().await.into_iter().next().unwrap()
+}
+
+async fn echoes(port: u16) {
+    let mut client = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    client.write_all(b"hello").await.unwrap();
+    let mut back = [0; 5];
+    client.read_exact(&mut back).await.unwrap();
+    assert_eq!(&back, b"hello");
+}
+
+/// What is bound, by its words.
+fn bound(forwards: &[ConfiguredForward]) -> Vec<(&str, bool)> {
+    forwards.iter().map(|forward| (forward.what.as_str(), forward.is_bound)).collect()
+}
+
+#[tokio::test]
+async fn all_begin_with_the_first_connection_and_end_with_a_disconnect() {
+    let server = targets().start().await.unwrap();
+    let (local, proxy) = (free_port().await, free_port().await);
+    let options = [
+        format!("LocalForward={local} echo:80"),
+        format!("DynamicForward=127.0.0.1:{proxy}"),
+        format!("RemoteForward=8080 127.0.0.1:{local}"),
+    ];
+    let pool = pool_of(&server, Pool::builder(), &options);
+    assert!(TcpStream::connect(("127.0.0.1", local)).await.is_err(), "nobody has asked for the host");
+    let mut id = None;
+    for round in 1..=2 {
+        // However often it is asked for, they are there once.
+        for _ in 0..3 {
+            id = Some(pool.connect("web").await.unwrap());
+            drop(pool.get("web").await.unwrap());
+        }
+        server_shows(&server, "that it listens", |record| record.forwards().len() == round).await;
+        echoes(local).await;
+        // From the server back to here, and over there again.
+        let mut client = server.connect_to_forward(8080).await.unwrap();
+        client.write_all(b"around").await.unwrap();
+        let mut back = [0; 6];
+        client.read_exact(&mut back).await.unwrap();
+        assert_eq!(&back, b"around");
+        let shown = shown(&pool).await;
+        let words = [
+            (format!("LocalForward localhost:{local} echo:80"), true),
+            (format!("DynamicForward 127.0.0.1:{proxy}"), true),
+            (format!("RemoteForward localhost:8080 127.0.0.1:{local}"), true),
+        ];
+        let words = words.each_ref().map(|(what, is_bound)| (what.as_str(), *is_bound));
+        assert_eq!(bound(&shown.forwards), words);
+        assert_eq!(shown.forwards[2].port, Some(8080));
+        drop(client);
+        pool.disconnect(id.unwrap(), Duration::from_secs(5)).await.unwrap();
+        server_shows(&server, "that it listens no more", |record| record.forwards_open() == 0).await;
+        while TcpStream::connect(("127.0.0.1", local)).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    }
+    assert!(pool.show(id.unwrap()).await.unwrap().forwards.is_empty());
+    shut_down_and_check(pool, server).await;
+}
+
+#[tokio::test]
+async fn one_that_cannot_be_made_is_shown_and_keeps_nobody_from_the_host() {
+    let server = targets().start().await.unwrap();
+    let taken = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let pool = pool_of(&server, Pool::builder(), &[format!("LocalForward=127.0.0.1:{port} echo:80")]);
+    assert!(pool.get("web").await.unwrap().output("true").await.unwrap().status.success());
+    let shown = shown(&pool).await;
+    assert!(!shown.forwards[0].is_bound, "{shown:?}");
+    assert!(shown.forwards[0].error.as_ref().unwrap().contains(&port.to_string()), "{shown:?}");
+    shut_down_and_check(pool, server).await;
+}
+
+#[tokio::test]
+async fn where_a_failure_is_to_end_all_it_does_and_names_the_forward() {
+    let server = targets().start().await.unwrap();
+    let taken = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let options = [format!("LocalForward=127.0.0.1:{port} echo:80"), "ExitOnForwardFailure=yes".to_owned()];
+    let pool = pool_of(&server, Pool::builder(), &options);
+    for _ in 0..2 {
+        let error = pool.connect("web").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Listen, "{error}");
+        let told = format!("web: LocalForward 127.0.0.1:{port} echo:80 (command line) cannot be made");
+        assert!(error.to_string().starts_with(&told), "{error}");
+    }
+    // It is tried anew each time.
+    drop(taken);
+    pool.connect("web").await.unwrap();
+    echoes(port).await;
+    // One that the server refuses.
+    let options = ["RemoteForward=8080 127.0.0.1:1", "ExitOnForwardFailure=yes"].map(str::to_owned);
+    let strict = self::server().start().await.unwrap();
+    pool.register("strict", with(&strict, &options).resolve().unwrap());
+    let error = pool.get("strict").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Session(SessionErrorKind::RequestRefused), "{error}");
+    assert!(error.to_string().contains("RemoteForward localhost:8080"), "{error}");
+    shut_down_and_check(pool, server).await;
+    strict.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn there_are_none_where_they_are_cleared_or_left_out() {
+    let server = targets().start().await.unwrap();
+    let port = free_port().await;
+    let forward = format!("LocalForward={port} echo:80");
+    let cleared = [forward.clone(), "ClearAllForwardings=yes".to_owned()];
+    let pools = [
+        pool_of(&server, Pool::builder(), &cleared),
+        pool_of(&server, Pool::builder().without_configured_forwards(), &[forward]),
+    ];
+    for pool in pools {
+        pool.connect("web").await.unwrap();
+        assert!(shown(&pool).await.forwards.is_empty());
+        assert!(TcpStream::connect(("127.0.0.1", port)).await.is_err());
+        pool.shutdown(Duration::from_secs(5)).await;
+    }
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_proxy_at_the_server_leads_to_where_it_may_alone() {
+    let server = targets().start().await.unwrap();
+    let target = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let port = target.local_addr().unwrap().port();
+    let options = ["RemoteForward=1080".to_owned(), format!("PermitRemoteOpen=127.0.0.1:{port}")];
+    let pool = pool_of(&server, Pool::builder(), &options);
+    pool.connect("web").await.unwrap();
+    server_shows(&server, "that it listens", |record| record.forwards_open() == 1).await;
+    for (wanted, code) in [(port, 0), (port ^ 1, 2)] {
+        let mut client = server.connect_to_forward(1080).await.unwrap();
+        let [high, low] = wanted.to_be_bytes();
+        client.write_all(&[5, 1, 0, 5, 1, 0, 1, 127, 0, 0, 1, high, low]).await.unwrap();
+        let mut answer = [0; 12];
+        client.read_exact(&mut answer).await.unwrap();
+        assert_eq!(answer[..4], [5, 0, 5, code]);
+    }
+    shut_down_and_check(pool, server).await;
+}
