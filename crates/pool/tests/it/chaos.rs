@@ -97,21 +97,24 @@ async fn chaos() {
 async fn trouble(pool: &Pool, seed: u64, length: Duration, target: u16) -> Tally {
     let mut servers = Vec::new();
     for _ in 0..SERVERS {
-        let builder = server().direct_tcpip().network(Network::new()).max_sessions(4);
+        let builder =
+            server().direct_tcpip().tcpip_forward_scripted().network(Network::new()).max_sessions(4);
         let builder = builder.command("hello", Reply::stdout("hello\n"));
         servers.push(Arc::new(builder.start().await.unwrap()));
     }
     let known = Arc::new(NamedTempFile::new().unwrap());
     std::fs::write(known.path(), servers[SERVERS - 1].known_hosts_line()).unwrap();
     let names: Arc<[String]> = (0..SERVERS).map(|number| format!("web-{number}")).collect();
-    let mut forwards = Vec::new();
+    let (mut forwards, mut comings) = (Vec::new(), Vec::new());
     for (number, server) in servers.iter().enumerate() {
         let setup = if number == SERVERS - 1 { known_by(server, &known) } else { setup(server) };
         pool.register(&names[number], setup);
         let forward = Forward::local(ForwardBind::loopback(0), ("127.0.0.1", target)).park(PATIENCE);
         forwards.push(pool.forward(&names[number], forward).await.unwrap());
+        let coming = Forward::remote(ForwardBind::loopback(0), ("127.0.0.1", target));
+        comings.push((Arc::clone(server), pool.forward(&names[number], coming).await.unwrap()));
     }
-    let forwards: Arc<[ForwardHandle]> = forwards.into();
+    let (forwards, comings): (Arc<[ForwardHandle]>, _) = (forwards.into(), Arc::new(comings));
 
     let until = Instant::now() + length;
     let (mut users, mut disturbers) = (JoinSet::new(), JoinSet::new());
@@ -120,6 +123,7 @@ async fn trouble(pool: &Pool, seed: u64, length: Duration, target: u16) -> Tally
             pool: pool.clone(),
             names: Arc::clone(&names),
             forwards: Arc::clone(&forwards),
+            comings: Arc::clone(&comings),
             target,
             draw: Draw::new(seed, number),
             tally: Tally::default(),
@@ -135,7 +139,8 @@ async fn trouble(pool: &Pool, seed: u64, length: Duration, target: u16) -> Tally
     disturbers.join_all().await.iter().for_each(|one| tally.add(one));
     let worked = timeout(2 * QUIET_WITHIN, users.join_all()).await.expect("somebody still works");
     worked.iter().for_each(|one| tally.add(one));
-    quiet(pool, &names, &forwards, servers).await;
+    let comings = Arc::into_inner(comings).expect("nobody has them any more");
+    quiet(pool, &names, &forwards, comings, servers).await;
     tally
 }
 
@@ -155,7 +160,13 @@ fn known_by(server: &TestServer, known: &NamedTempFile) -> HostSetup {
 }
 
 /// Now that all is well, it is for those who ask; and of what was before nothing is left.
-async fn quiet(pool: &Pool, names: &[String], forwards: &[ForwardHandle], servers: Vec<Arc<TestServer>>) {
+async fn quiet(
+    pool: &Pool,
+    names: &[String],
+    forwards: &[ForwardHandle],
+    comings: Vec<(Arc<TestServer>, ForwardHandle)>,
+    servers: Vec<Arc<TestServer>>,
+) {
     for name in names {
         let works = async {
             loop {
@@ -167,6 +178,14 @@ async fn quiet(pool: &Pool, names: &[String], forwards: &[ForwardHandle], server
         };
         let hello = timeout(QUIET_WITHIN, works).await.unwrap_or_else(|_| panic!("{name} does not recover"));
         assert_eq!(hello.stdout_text(), "hello\n");
+    }
+    for (_server, coming) in comings {
+        let counters = coming.stats();
+        assert_eq!(
+            counters.accepted,
+            counters.parked as u64 + counters.open as u64 + counters.ended + counters.failed
+        );
+        timeout(QUIET_WITHIN, coming.close()).await.expect("it ends");
     }
     let by = Instant::now() + QUIET_WITHIN;
     loop {
@@ -191,7 +210,8 @@ async fn quiet(pool: &Pool, names: &[String], forwards: &[ForwardHandle], server
     }
     for server in servers {
         server_shows(&server, "nothing left", |record| {
-            record.connections_open() + record.channels_open() + record.processes_running() == 0
+            let started = record.processes_running() + record.forwards_open();
+            record.connections_open() + record.channels_open() + started == 0
         })
         .await;
         Arc::into_inner(server).expect("nobody has it any more").stop().await.unwrap();

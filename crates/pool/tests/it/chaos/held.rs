@@ -44,7 +44,7 @@ const FIRST: usize = 2;
 
 /// What the allocator's arenas may be apart after the same work, and what a round may add for ever: a server that the pool has
 /// met is kept as a line in what it shows.
-const NOISE: u64 = 4 * 1024;
+const NOISE: u64 = 8 * 1024;
 const A_ROUND: u64 = 32;
 
 impl Memory {

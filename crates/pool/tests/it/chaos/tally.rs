@@ -32,7 +32,7 @@ impl Tally {
     pub(super) fn check(&self, has_time: bool) {
         let troubles = KINDS.map(Kind::name).map(|what| (what, BEFELL));
         let works = WORK.map(Work::name).map(|what| (what, GOOD));
-        for all in [troubles, works] {
+        for all in [&troubles[..], &works] {
             let missing: Vec<_> = all.iter().filter(|one| !self.0.contains_key(one)).collect();
             assert!(missing.is_empty() || !has_time && missing.len() < all.len() / 2, "never: {missing:?}");
         }

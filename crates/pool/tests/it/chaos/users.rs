@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rustle_pool::{ErrorKind, ForwardHandle, HostResult, Pool};
 use rustle_session::{ErrorKind as SessionErrorKind, Output, Session};
+use rustle_testserver::TestServer;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -25,6 +26,8 @@ pub(super) struct User {
     pub(super) pool: Pool,
     pub(super) names: Arc<[String]>,
     pub(super) forwards: Arc<[ForwardHandle]>,
+    /// What each server listens on, for those who come in there.
+    pub(super) comings: Arc<Vec<(Arc<TestServer>, ForwardHandle)>>,
     /// What sends back whatever it gets.
     pub(super) target: u16,
     pub(super) draw: Draw,
@@ -42,6 +45,8 @@ pub(super) enum Work {
     Direct,
     /// The same, by a port here.
     Forward,
+    /// The same, by a port at the server.
+    ComeIn,
     /// A process that nobody waits for.
     Leave,
     /// All servers at once.
@@ -50,12 +55,13 @@ pub(super) enum Work {
     Meddle,
 }
 
-pub(super) const WORK: [Work; 9] = [
+pub(super) const WORK: [Work; 10] = [
     Work::Connect,
     Work::Hello,
     Work::Cat,
     Work::Direct,
     Work::Forward,
+    Work::ComeIn,
     Work::Leave,
     Work::All,
     Work::Check,
@@ -70,6 +76,7 @@ impl Work {
             Self::Cat => "cat",
             Self::Direct => "direct",
             Self::Forward => "forward",
+            Self::ComeIn => "come in",
             Self::Leave => "leave",
             Self::All => "all",
             Self::Check => "check",
@@ -111,12 +118,26 @@ impl User {
             Work::Direct => {
                 let session = self.session(number).await?;
                 let opened = session.direct_tcpip("127.0.0.1", self.target).await;
-                exchange(opened.map_err(|error| told(&error))?, size / 2).await
+                let back = exchange(opened.map_err(|error| told(&error))?, size / 2).await?;
+                assert_eq!(back, size / 2, "an end too early");
+                Ok(())
             }
             Work::Forward => {
                 let address = self.forwards[number].addresses()[0];
                 let client = TcpStream::connect(address).await.expect("a forward listens whatever happens");
-                exchange(client, size / 2).await
+                match exchange(client, size / 2).await? {
+                    back if back == size / 2 => Ok(()),
+                    // There a reset reads as the end of the stream.
+                    _ if std::env::var_os("RUSTLE_WINE").is_some() => Err("cut"),
+                    back => panic!("an end after {back} bytes of {size} / 2"),
+                }
+            }
+            Work::ComeIn => {
+                let (server, coming) = &self.comings[number];
+                let port = coming.port().ok_or("not listened on")?;
+                let client = server.connect_to_forward(port).await.map_err(|_| "not let in")?;
+                // What the server shows of a connection that is lost is an end.
+                if exchange(client, size / 2).await? == size / 2 { Ok(()) } else { Err("cut") }
             }
             Work::Leave => {
                 let session = self.session(number).await?;
@@ -221,8 +242,8 @@ async fn cat(session: &Session, bytes: usize) -> Ended {
     Ok(())
 }
 
-/// What is sent comes back whole, or what comes is its beginning and then an error.
-async fn exchange(stream: impl AsyncRead + AsyncWrite, bytes: usize) -> Ended {
+/// How much of what is sent comes back before the end; nothing else does.
+async fn exchange(stream: impl AsyncRead + AsyncWrite, bytes: usize) -> Result<usize, &'static str> {
     let sent = pattern(bytes);
     let mut seen = Vec::new();
     let (mut from, mut to) = tokio::io::split(stream);
@@ -235,10 +256,7 @@ async fn exchange(stream: impl AsyncRead + AsyncWrite, bytes: usize) -> Ended {
     let exchanged = timeout(DEADLINE / 3, exchanged).await;
     assert!(sent.starts_with(&seen), "{} bytes of {bytes}, and others", seen.len());
     match exchanged {
-        Ok((Ok(()), Ok(_))) if seen.len() == bytes => Ok(()),
-        // There a reset reads as the end of the stream.
-        Ok((Ok(()), Ok(_))) if std::env::var_os("RUSTLE_WINE").is_some() => Err("cut"),
-        Ok((Ok(()), Ok(_))) => panic!("an end after {} bytes of {bytes}", seen.len()),
+        Ok((Ok(()), Ok(_))) => Ok(seen.len()),
         Ok(_) => Err("cut"),
         Err(_late) => Err("held back"),
     }
