@@ -133,6 +133,7 @@ impl Hosts {
         let carried = session.stats();
         of.sent += carried.bytes_sent;
         of.received += carried.bytes_received;
+        of.stalls.add(&carried.stalls);
         // Closed by the pool, or by whoever has a session of it.
         let is_local = matches!(session.closed().now_or_never(), Some(CloseReason::Local));
         let (was_wanted, asks) = (link.is_ending || is_local, session.was_prompted());

@@ -37,6 +37,6 @@ pub use crate::forward::{Forward, ForwardBind, ForwardHandle, ForwardStats, Forw
 pub use crate::options::PoolBuilder;
 pub use crate::pool::Pool;
 pub use crate::show::{
-    Algorithms, ConfiguredForward, Connection, ConnectionId, HostStats, Logins, Places, Stats, Status, Times,
-    Transport,
+    Algorithms, ConfiguredForward, Connection, ConnectionId, HostStats, Logins, Places, Stalls, Stats,
+    Status, Times, Transport,
 };

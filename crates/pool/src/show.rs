@@ -284,6 +284,37 @@ pub struct HostStats {
     pub losses: u64,
     /// How often a server answered late.
     pub late_answers: u64,
+    /// What readers that did not keep up have cost.
+    pub stalls: Stalls,
+}
+
+/// What readers that did not take what came for them have cost.
+///
+/// ```
+/// let stalls = rustle_pool::Stalls::default();
+/// assert_eq!(stalls.spills + stalls.pauses + stalls.overruns, 0);
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Stalls {
+    /// How often a channel's unread output began to go to disk.
+    pub spills: u64,
+    /// How often a connection stood still for a reader, with all that is on it.
+    pub pauses: u64,
+    /// For how long in all; seconds where it is written out.
+    #[serde(with = "seconds")]
+    pub paused: Duration,
+    /// Channels that were ended because they were not read.
+    pub overruns: u64,
+}
+
+impl Stalls {
+    pub(crate) fn add(&mut self, more: &rustle_session::Stalls) {
+        self.spills += more.spills;
+        self.pauses += more.pauses;
+        self.paused = self.paused.saturating_add(more.paused);
+        self.overruns += more.overruns;
+    }
 }
 
 /// How places were come by.

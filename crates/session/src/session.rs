@@ -7,12 +7,13 @@ mod lease;
 mod listening;
 mod opening;
 mod places;
+mod stats;
 
 use std::collections::HashSet;
 use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -36,6 +37,7 @@ pub use ahead::OpenedAhead;
 pub(crate) use lease::{EofOnDrop, Lease};
 pub(crate) use listening::Bound;
 pub use places::{ChannelUse, Place, Places};
+pub use stats::{Stalls, Stats};
 
 /// An authenticated connection.
 ///
@@ -94,34 +96,6 @@ pub(crate) struct SessionParts {
     pub(crate) authentication: Duration,
     pub(crate) below: Option<Below>,
     pub(crate) trust: Arc<dyn HostTrust>,
-}
-
-/// What a connection has carried so far.
-///
-/// ```no_run
-/// # fn example(session: rustle_session::Session) {
-/// let stats = session.stats();
-/// println!("{} bytes in, {} channels open", stats.bytes_received, stats.channels_open);
-/// # }
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Stats {
-    /// Bytes received, encrypted and with their headers.
-    pub bytes_received: u64,
-    /// Bytes sent, encrypted and with their headers.
-    pub bytes_sent: u64,
-    /// Key exchanges after the first.
-    pub rekeys: u64,
-    /// Channels open now.
-    pub channels_open: usize,
-    /// Channels opened since the beginning.
-    pub channels_opened: u64,
-    /// The shortest time in which the server answered so far: a login's question, the opening of a channel,
-    /// [`Session::ping`]. What stands between (a relay, a load balancer) answers none of these.
-    pub round_trip: Duration,
-    /// Time since authentication.
-    pub age: Duration,
 }
 
 impl Session {
@@ -394,21 +368,6 @@ impl Session {
     #[must_use]
     pub fn banner(&self) -> String {
         self.inner.connection.banner()
-    }
-
-    /// What the connection has carried so far.
-    #[must_use]
-    pub fn stats(&self) -> Stats {
-        let counters = self.inner.connection.counters();
-        Stats {
-            bytes_received: counters.received,
-            bytes_sent: counters.sent,
-            rekeys: counters.rekeys,
-            channels_open: counters.channels_open,
-            channels_opened: self.inner.channels_opened.load(Ordering::Relaxed),
-            round_trip: self.inner.connection.round_trip(),
-            age: self.inner.established.elapsed(),
-        }
     }
 
     // ---- within the crate ---------------------------------------------------------------------

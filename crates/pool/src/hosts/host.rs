@@ -12,7 +12,7 @@ use super::ahead::Ahead;
 use crate::policy::event::{ConnectionId as TransportId, HostId};
 use crate::registry::Known;
 use crate::show::{
-    Algorithms, Connection, ConnectionId, HostStats, Logins, Places, Status, Times, Transport,
+    Algorithms, Connection, ConnectionId, HostStats, Logins, Places, Stalls, Status, Times, Transport,
 };
 
 /// Where a server listens unless something else is said (RFC 4253 section 4).
@@ -45,6 +45,8 @@ pub(super) struct Host {
     pub(super) refusals: u64,
     pub(super) losses: u64,
     pub(super) late_answers: u64,
+    /// Of connections that are gone.
+    pub(super) stalls: Stalls,
 }
 
 /// One connection.
@@ -134,6 +136,7 @@ impl Host {
             refusals: 0,
             losses: 0,
             late_answers: 0,
+            stalls: Stalls::default(),
         }
     }
 
@@ -190,6 +193,8 @@ impl Host {
 
     pub(super) fn stats(&self, id: HostId) -> HostStats {
         let shown = self.show(id);
+        let mut stalls = self.stalls;
+        self.transports.values().filter_map(Link::session).for_each(|one| stalls.add(&one.stats().stalls));
         HostStats {
             id: shown.id,
             connecting: self.transports.len() - shown.transports.len(),
@@ -205,6 +210,7 @@ impl Host {
             refusals: self.refusals,
             losses: self.losses,
             late_answers: self.late_answers,
+            stalls,
             name: shown.name,
         }
     }

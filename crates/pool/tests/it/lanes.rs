@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use rustle_pool::{Pool, PoolBuilder, Status};
+use rustle_pool::{Pool, PoolBuilder, Stalls, Status};
 use rustle_session::{BufferLimits, Child, ErrorKind, SecretString, Session};
 use rustle_testserver::{Cut, Exit, TestServer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -121,6 +121,14 @@ async fn overrun(mut flood: Child, web: &Session) -> Vec<(u64, Duration)> {
     fared
 }
 
+/// What the one has cost.
+async fn stalls(pool: &Pool, pause: Duration) -> Stalls {
+    let stalls = pool.stats().await.hosts[0].stalls;
+    assert_eq!((stalls.spills, stalls.pauses, stalls.overruns), (1, 1, 1), "{stalls:?}");
+    assert!((pause / 2..pause * 5).contains(&stalls.paused), "{stalls:?}");
+    stalls
+}
+
 #[tokio::test]
 async fn in_one_login_a_stalled_reader_costs_the_others_one_pause_and_is_ended() {
     let pause = Duration::from_millis(600);
@@ -141,6 +149,16 @@ async fn in_one_login_a_stalled_reader_costs_the_others_one_pause_and_is_ended()
     let places = pool.stats().await.hosts[0].places;
     assert_eq!((places.connected, places.folded), (1, 14), "{places:?}");
     assert!(web.output("true").await.unwrap().status.success());
+    // It is counted where it was, and remembered when that is gone.
+    let told = stalls(&pool, pause).await;
+    let of_session = web.stats().stalls;
+    assert_eq!(
+        (told.spills, told.pauses, told.overruns),
+        (of_session.spills, of_session.pauses, of_session.overruns)
+    );
+    pool.disconnect(pool.list().await[0].id, Duration::from_secs(5)).await.unwrap();
+    assert_eq!(pool.stats().await.connections, 0);
+    assert_eq!(stalls(&pool, pause).await, told);
     drop(web);
     shut_down_and_check(pool, server).await;
 }
@@ -159,6 +177,7 @@ async fn with_lanes_a_stalled_reader_costs_the_others_nothing() {
     assert!(stalled.is_disjoint(&busy));
     assert!(web.output("true").await.unwrap().status.success());
     assert_eq!(pool.stats().await.hosts[0].places.folded, 0);
+    stalls(&pool, pause).await;
     drop(web);
     shut_down_and_check(pool, server).await;
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::base::intake::Intake;
+use crate::base::shared::Shared;
 use crate::base::wire::WireControl;
 
 /// How long a connection with nobody else on it waits for a slow reader before anything goes to disk: so short
@@ -26,14 +27,24 @@ pub(super) enum Company {
 ///
 /// # Cancel safety
 /// Called by the connection's loop, which ends with it; bytes are moved to disk whole or not at all.
-pub(super) async fn make_room(intake: &Arc<Intake>, company: Company, control: &WireControl) -> bool {
-    if company == Company::Alone && !intake.has_spilled() && waited(intake, ALONE, control).await {
+pub(super) async fn make_room(channel: u32, intake: &Arc<Intake>, company: Company, shared: &Shared) -> bool {
+    let (control, stalls) = (&*shared.control, &shared.stalls);
+    let mut had_spilled = intake.has_spilled();
+    if company == Company::Alone && !had_spilled && waited(intake, ALONE, control).await {
         return true;
     }
     let started = Instant::now();
+    let mut is_paused = false;
     let left = intake.limits().pause_time().saturating_sub(intake.paused());
     loop {
-        if spilled(intake).await {
+        let is_enough = spilled(intake).await;
+        // It may have no room on the disk at all.
+        if !had_spilled && intake.has_spilled() {
+            had_spilled = true;
+            stalls.spills();
+            tracing::debug!(channel, "output is not read: it goes to a temporary file");
+        }
+        if is_enough {
             intake.add_pause(started.elapsed());
             return true;
         }
@@ -41,7 +52,14 @@ pub(super) async fn make_room(intake: &Arc<Intake>, company: Company, control: &
         if left.is_zero() {
             return false;
         }
-        if waited(intake, RETRY.min(left), control).await {
+        if !std::mem::replace(&mut is_paused, true) {
+            stalls.pauses();
+            tracing::debug!(channel, most = ?left, "output is not read: the connection stands still");
+        }
+        let waiting = Instant::now();
+        let is_made = waited(intake, RETRY.min(left), control).await;
+        stalls.add_pause(waiting.elapsed());
+        if is_made {
             intake.add_pause(started.elapsed());
             return true;
         }

@@ -85,9 +85,10 @@ impl Handler {
         let intake = Arc::clone(intake);
         let alone = self.intakes.len() == 1 && self.shared.opening.load(Ordering::Relaxed) == 0;
         let company = if alone { Company::Alone } else { Company::Others };
-        if driver::make_room(&intake, company, &self.shared.control).await {
+        if driver::make_room(id.number(), &intake, company, &self.shared).await {
             return Ok(());
         }
+        self.shared.stalls.overruns();
         tracing::warn!(channel = id.number(), "output was not read: its buffers ran over, the channel ends");
         intake.end(End::Overrun);
         self.intakes.remove(&id);

@@ -19,6 +19,7 @@ mod negotiate;
 mod rekey;
 mod round_trip;
 mod shared;
+mod stalls;
 mod wire;
 
 use std::sync::Arc;
@@ -33,6 +34,7 @@ use crate::auth::agent::AgentBinding;
 use crate::base::handler::Handler;
 use crate::base::shared::Shared;
 use crate::base::wire::{CutReason, WireControl};
+use crate::session::Stalls;
 
 pub(crate) use crate::base::channel::{Channel, Gone, Request, Writer};
 pub use crate::base::close_reason::CloseReason;
@@ -257,6 +259,7 @@ impl Connection {
             sent: self.shared.control.sent(),
             rekeys: self.shared.rekeys(),
             channels_open: self.shared.channels_open(),
+            stalls: self.shared.stalls.seen(),
         }
     }
 
@@ -305,6 +308,7 @@ pub(crate) struct Counters {
     pub(crate) sent: u64,
     pub(crate) rekeys: u64,
     pub(crate) channels_open: usize,
+    pub(crate) stalls: Stalls,
 }
 
 fn refusal_code(reason: &ChannelOpenFailure) -> u32 {

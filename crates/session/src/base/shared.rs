@@ -13,6 +13,7 @@ use crate::algorithms::Negotiated;
 use crate::base::inbound::Inbound;
 use crate::base::intake::Intake;
 use crate::base::round_trip::RoundTrip;
+use crate::base::stalls::StallCounts;
 use crate::base::wire::{CutReason, WireControl};
 use crate::base::{CloseReason, Gone};
 use crate::options::{BufferLimits, TransportOptions};
@@ -43,6 +44,7 @@ pub(crate) struct Shared {
     /// Channels that were asked for and not answered yet.
     pub(super) opening: AtomicUsize,
     pub(super) inbound: Inbound,
+    pub(super) stalls: StallCounts,
     pub(super) round_trip: RoundTrip,
 }
 
@@ -79,6 +81,7 @@ impl Shared {
             channels_open: AtomicUsize::new(0),
             opening: AtomicUsize::new(0),
             inbound: Inbound::default(),
+            stalls: StallCounts::default(),
             round_trip: RoundTrip::new(),
         })
     }

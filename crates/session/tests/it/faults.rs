@@ -207,6 +207,8 @@ async fn a_reader_that_sleeps_loses_nothing_and_stops_nobody() {
         assert_eq!(u32::from_be_bytes(four.try_into().unwrap()) as usize, at);
     }
     assert_eq!(child.wait().await.unwrap().code(), Some(0));
+    let stalls = session.stats().stalls;
+    assert!(stalls.spills >= 1 && stalls.overruns == 0, "{stalls:?}");
     drop((child, stdout));
     close_and_check(session, server).await;
 }
