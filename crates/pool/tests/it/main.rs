@@ -18,6 +18,7 @@ mod health;
 mod jump_hosts;
 mod lanes;
 mod limits;
+mod logins;
 mod sharing;
 #[cfg(unix)]
 mod shortage;
