@@ -59,6 +59,11 @@ impl Hosts {
         self.hosts.len() > before
     }
 
+    /// Forgets those that no name means any more and that nothing is left of.
+    pub(crate) fn forget_unnamed(&mut self) {
+        self.hosts.retain(|_, host| !host.is_forgotten());
+    }
+
     /// Somebody gets what is asked for.
     pub(crate) fn wanted(&mut self, id: HostId) {
         if let Some(of) = self.hosts.get_mut(&id) {
@@ -277,14 +282,16 @@ impl Hosts {
         while let Some(id) = self.touched.pop_first() {
             let Some(host) = self.hosts.get_mut(&id) else { continue };
             let status = host.status_now(failures(id), self.attempts);
-            if status == host.status {
-                continue;
+            if status != host.status {
+                tracing::debug!(host = host.known.name, %status, "changed");
+                host.status = status.clone();
+                let (id, name, at) = (ConnectionId(id.0), host.known.name.clone(), SystemTime::now());
+                // Nobody need watch.
+                let _ = self.changes.send(Change { id, name, status, at });
             }
-            tracing::debug!(host = host.known.name, %status, "changed");
-            host.status = status.clone();
-            let name = host.known.name.clone();
-            // Nobody need watch.
-            let _ = self.changes.send(Change { id: ConnectionId(id.0), name, status, at: SystemTime::now() });
+            if host.is_forgotten() {
+                self.hosts.remove(&id);
+            }
         }
     }
 

@@ -74,6 +74,8 @@ pub(crate) enum Message {
         answer: oneshot::Sender<usize>,
     },
     NetworkChanged,
+    /// A name means another host.
+    Replaced,
 }
 
 /// Where a place goes, or the reason why there is none.

@@ -74,9 +74,12 @@ impl Pool {
     }
 
     /// Gives a host a name of its own, and says how it is reached and logged in to. What had the name before is another host
-    /// from now on; its connections are kept as long as they are used.
+    /// from now on; its connections are kept as long as they are used, and it is forgotten when nothing is left of it.
     pub fn register(&self, name: &str, setup: HostSetup) {
-        self.registry().register(name, setup);
+        let is_replaced = self.registry().register(name, setup);
+        if is_replaced {
+            self.inner.line.send(Message::Replaced);
+        }
     }
 
     /// A session with a host that is registered under this name, or that ssh would reach under it. There is a connection to

@@ -4,8 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-/// Names what connects a pool with one host, from the first time that somebody asks for the host until the pool's end: the
-/// connection may be lost and made again, and there may be several at once.
+/// Names what connects a pool with one host, from the first time that somebody asks for the host until the pool's end, or
+/// until its name means another host and nothing is left of it: the connection may be lost and made again, and there may be several at once.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> rustle_pool::Result<()> {

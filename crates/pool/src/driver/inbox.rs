@@ -90,6 +90,7 @@ impl Driver {
                 self.tell(Event::RetireIdle);
                 let _ = answer.send(self.retired - before);
             }
+            Message::Replaced => self.hosts.forget_unnamed(),
             Message::NetworkChanged => self.tell(Event::NetworkChanged),
         }
     }

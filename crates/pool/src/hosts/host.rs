@@ -140,6 +140,11 @@ impl Host {
         }
     }
 
+    /// Whether no name means it, nobody has anything of it, and nothing is left of it.
+    pub(super) fn is_forgotten(&self) -> bool {
+        Arc::strong_count(&self.known) == 1 && self.transports.is_empty() && self.waiting == 0
+    }
+
     /// How it stands, from what is there, who waits, and how many of so many attempts have failed.
     pub(super) fn status_now(&self, failures: u32, of: u32) -> Status {
         let mut ready = self.transports.values().filter(|link| link.session().is_some()).peekable();

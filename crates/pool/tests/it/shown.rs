@@ -1,13 +1,16 @@
 //! What a pool shows of its connections, and what is done with them by their ids.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use rustle_pool::{Connection, ErrorKind, Pool, Stats, Status};
-use rustle_session::ErrorKind as SessionErrorKind;
+use rustle_session::{
+    BoxFuture, ErrorKind as SessionErrorKind, PromptError, PromptRequest, Prompter, SecretString,
+};
 use rustle_testserver::Reply;
 
-use crate::support::{pool, pool_with, server, server_shows, setup, shut_down_and_check};
+use crate::support::{pool, pool_with, server, server_shows, setup, shut_down_and_check, way};
 
 #[tokio::test]
 async fn a_connection_shows_what_it_is() {
@@ -60,6 +63,58 @@ async fn a_connection_that_leaves_for_another_host_is_shown_as_ending() {
     let shown = pool.show(id).await.unwrap();
     assert_eq!((shown.status, shown.transports.len()), (Status::Disconnected, 0));
     assert_eq!(pool.stats().await.hosts[0].losses, 0);
+    shut_down_and_check(pool, server).await;
+}
+
+#[tokio::test]
+async fn what_a_name_meant_before_is_forgotten_when_nothing_is_left_of_it() {
+    let server = server().command("hello", Reply::stdout("hello\n")).start().await.unwrap();
+    let pool = pool(&server);
+    let before = pool.connect("web").await.unwrap();
+    let web = pool.session(before).await.unwrap();
+    pool.register("web", setup(&server));
+    let now = pool.connect("web").await.unwrap();
+    assert_ne!(before, now);
+    // It is in use.
+    assert!(web.output("hello").await.unwrap().status.success());
+    assert_eq!(pool.list().await.len(), 2);
+    drop(web);
+    pool.disconnect(before, Duration::from_secs(5)).await.unwrap();
+    assert_eq!(pool.show(before).await.unwrap_err().kind(), ErrorKind::UnknownConnection);
+    let listed = pool.list().await;
+    assert_eq!(listed.iter().map(|host| host.id).collect::<Vec<_>>(), [now]);
+    shut_down_and_check(pool, server).await;
+}
+
+/// Has nobody to ask.
+struct Nobody;
+
+impl Prompter for Nobody {
+    fn ask(&self, _: PromptRequest) -> BoxFuture<'_, Result<Vec<SecretString>, PromptError>> {
+        Box::pin(std::future::ready(Err(PromptError::Unavailable)))
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_is_registered_again_and_again_keeps_the_last_setup_alone() {
+    let server = server().start().await.unwrap();
+    let pool = pool(&server);
+    let mut setups = Vec::new();
+    for round in 0..300 {
+        let person: Arc<dyn Prompter> = Arc::new(Nobody);
+        setups.push(Arc::downgrade(&person));
+        let way = way(&server).password(SecretString::from("wonderland"));
+        pool.register("web", way.prompter(person).resolve().unwrap());
+        if round % 100 == 0 {
+            let id = pool.connect("web").await.unwrap();
+            pool.disconnect(id, Duration::ZERO).await.unwrap();
+        }
+    }
+    // The pool has heard of the last.
+    assert_eq!(pool.list().await.len(), 0);
+    assert_eq!(setups.iter().filter(|setup| setup.strong_count() > 0).count(), 1);
+    let id = pool.connect("web").await.unwrap();
+    assert_eq!(pool.show(id).await.unwrap().status, Status::Connected);
     shut_down_and_check(pool, server).await;
 }
 
