@@ -94,7 +94,7 @@ impl Policy {
             // Whoever waited longer for its begin than for its end did not wait for the login.
             let waited = begun.saturating_duration_since(since);
             let is_late = waited > self.now.saturating_duration_since(begun);
-            if is_late && (is_full || is_short) { place } else { Missing::Login }
+            if is_full && (is_late || is_short) { place } else { Missing::Login }
         } else if host.waits_to_retry(self.now) {
             // A login for which there was no file is no failure of the host's.
             let has_failed = host.failures > 0 || host.has_given_up;

@@ -51,38 +51,31 @@ fn a_machine_without_sockets_makes_no_more_of_them() {
 
 #[test]
 fn who_waited_for_a_socket_is_told_so_whatever_is_under_way_at_the_end() {
-    let limits = Limits { connections: 10, ..Limits::default() };
-    let mut world = World::new(limits);
-    let first = acquire(&mut world, Lane::Shared);
-    let connection = world.dialing()[0];
-    world.dial_succeeds(connection, Logins::Many);
-    world.opens(first);
+    let (mut world, busy) = full(3, Logins::Many);
+    (world.limits.connections, world.policy.limits.connections) = (10, 10);
     let wait = Duration::from_secs(1);
-    let second = world.acquire(HostId(2), Lane::Shared, Logins::Many, wait / 5);
+    let first = world.acquire(HostId(2), Lane::Shared, Logins::Many, wait / 5);
     world.dial_fails(world.dialing()[0], DialFailure::Shortage);
     // Its next attempt is still to come.
     world.passes(wait / 5);
-    assert_eq!(world.rejection(second), Some(Rejection::Deadline(Missing::Shortage)));
+    assert_eq!(world.rejection(first), Some(Rejection::Deadline(Missing::Shortage)));
 
-    let (third, fourth) = (HostId(3), HostId(4));
-    let third = world.acquire(third, Lane::Shared, Logins::Many, wait);
+    let second = world.acquire(HostId(3), Lane::Shared, Logins::Many, wait);
     let early = wait / 10;
     world.passes(wait - early);
-    world.ends(first);
-    world.is_closed(connection);
+    world.ends(busy[0]);
+    world.is_closed(world.closing()[0]);
     assert_eq!(world.dialing().len(), 1, "its login began in the end");
     world.passes(early);
-    assert_eq!(world.rejection(third), Some(Rejection::Deadline(Missing::Shortage)));
+    assert_eq!(world.rejection(second), Some(Rejection::Deadline(Missing::Shortage)));
     world.dial_succeeds(world.dialing()[0], Logins::Many);
-    world.passes(Duration::from_secs(1));
-    // A login that began at once, and is slow, is another reason.
-    let fourth = world.acquire(fourth, Lane::Shared, Logins::Many, wait);
-    for idle in world.closing() {
-        world.is_closed(idle);
+    // A login that is slow while there is room is another reason.
+    for waiter in &busy[1..] {
+        world.is_lost(world.place_of(*waiter).unwrap());
     }
-    assert_eq!(world.dialing().len(), 1);
+    let third = world.acquire(HostId(4), Lane::Shared, Logins::Many, wait);
     world.passes(wait);
-    assert_eq!(world.rejection(fourth), Some(Rejection::Deadline(Missing::Login)));
+    assert_eq!(world.rejection(third), Some(Rejection::Deadline(Missing::Login)));
 }
 
 /// A world of a few connections, and as many hosts from the tenth on that have one each, with the channel on it.
