@@ -24,7 +24,7 @@ mod ways;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use self::connection::Connection;
 use self::event::{Action, Closing, ConnectionId, Event, HostId, Lane, WaiterId};
@@ -43,6 +43,8 @@ pub(crate) struct Policy {
     hosts: BTreeMap<HostId, Host>,
     /// Hosts that are reached through others, which are told once and never forgotten.
     ways: BTreeMap<HostId, HostId>,
+    /// How long idle connections to some hosts are kept, which is told once and never forgotten.
+    kept: BTreeMap<HostId, Duration>,
     connections: BTreeMap<ConnectionId, Connection>,
     claims: BTreeMap<WaiterId, Claim>,
     /// Hosts that somebody waits for, by the turn of the one who has waited longest.
@@ -115,6 +117,7 @@ impl Policy {
             random: Random::new(seed),
             hosts: BTreeMap::new(),
             ways: BTreeMap::new(),
+            kept: BTreeMap::new(),
             connections: BTreeMap::new(),
             claims: BTreeMap::new(),
             queue: BTreeSet::new(),
@@ -162,6 +165,9 @@ impl Policy {
                 self.acquire(waiter, host, lane, logins, deadline, out);
             }
             Event::Behind { host, jump } => self.goes_behind(host, jump),
+            Event::Keeps { host, time } => {
+                self.kept.insert(host, time);
+            }
             Event::Cancel { waiter } => self.cancel(waiter),
             Event::Opened { waiter, connection } => self.opened(waiter, connection),
             Event::Refused { waiter, connection, refusal } => self.refused(waiter, connection, refusal, out),

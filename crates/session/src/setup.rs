@@ -65,6 +65,7 @@ pub struct HostSetup {
     identity: Arc<HostIdentity>,
     forwards: Arc<[HostForward]>,
     exits_on_forward_failure: bool,
+    kept_idle: Option<Duration>,
     /// The host on the way, by its name.
     jump: Option<Arc<(String, HostSetup)>>,
 }
@@ -401,6 +402,7 @@ impl HostSetupBuilder {
             identity: Arc::new(identity),
             forwards: forwards::of(&settings).into(),
             exits_on_forward_failure: settings.exit_on_forward_failure(),
+            kept_idle: settings::kept_idle(&settings),
             jump: jump.map(Arc::new),
         })
     }

@@ -77,7 +77,7 @@ const NO_FORWARD_OPTION: &str =
 const NO_SOCKET_OPTION: &str =
     "sockets of forwardings are their owner's alone, and no file in their way is removed";
 const NO_SHARING: &str = "connections of other ssh processes are not shared yet; this one is made anew";
-const NO_MASTER: &str = "has a meaning only together with ControlPath, whose connections are not shared yet";
+const NO_MASTER: &str = "a single connection is nobody else's; a pool shares its own, and keeps them as both keywords say together";
 const NO_X11: &str = "X11 is not forwarded";
 const NO_GSSAPI: &str = "GSSAPI authentication is not offered; the other methods are tried";
 const NO_HOSTBASED: &str = "host-based authentication is not offered; the other methods are tried";
@@ -104,9 +104,9 @@ keywords! {
     Compression, "Compression", "1.2.2", Acted, ["no"];
     ConnectTimeout, "ConnectTimeout", "3.7", Acted, [];
     ConnectionAttempts, "ConnectionAttempts", "1.2.2", Acted, ["1"];
-    ControlMaster, "ControlMaster", "3.9", Ignored(NO_MASTER), ["no", "false"];
+    ControlMaster, "ControlMaster", "3.9", Pooled(NO_MASTER), ["no", "false"];
     ControlPath, "ControlPath", "3.9", Declined(NO_SHARING), ["none"];
-    ControlPersist, "ControlPersist", "5.6", Ignored(NO_MASTER), ["no", "false"];
+    ControlPersist, "ControlPersist", "5.6", Pooled(NO_MASTER), ["no", "false"];
     DynamicForward, "DynamicForward", "2.9.9", Pooled(NO_FORWARD), [];
     EnableEscapeCommandline, "EnableEscapeCommandline", "9.2", Ignored(NO_SHELL), ["no", "false"];
     EnableSshKeysign, "EnableSSHKeysign", "3.6", Ignored(NO_HOSTBASED), ["no", "false"];

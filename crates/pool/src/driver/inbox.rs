@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::Driver;
 use super::actions::Waiter;
 use crate::line::{Answer, Message, shut_down};
+use crate::options::FOR_EVER;
 use crate::policy::event::{Event, HostId, Lane, Refusal, WaiterId};
 use crate::registry::Known;
 
@@ -97,9 +98,13 @@ impl Driver {
 
     /// Knows of the host, and of those on the way to it.
     fn meet(&mut self, known: &Arc<Known>) {
-        if self.hosts.meet(known)
-            && let Some(jump) = &known.jump
-        {
+        if !self.hosts.meet(known) {
+            return;
+        }
+        if let Some(time) = known.setup.kept_idle() {
+            self.tell(Event::Keeps { host: known.id, time: time.min(FOR_EVER) });
+        }
+        if let Some(jump) = &known.jump {
             self.meet(jump);
             self.tell(Event::Behind { host: known.id, jump: jump.id });
         }

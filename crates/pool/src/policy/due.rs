@@ -38,7 +38,8 @@ impl Policy {
     pub(super) fn watch_idle(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         if connection.begin_watch() {
-            self.timers.set(connection.idle_since() + self.limits.persist, Timer::Idle(id));
+            let kept = self.kept.get(&connection.host).copied().unwrap_or(self.limits.persist);
+            self.timers.set(connection.idle_since() + kept, Timer::Idle(id));
         }
     }
 
@@ -48,7 +49,8 @@ impl Policy {
         if !connection.is_idle() {
             return;
         }
-        if connection.idle_since() + self.limits.persist <= self.now {
+        let kept = self.kept.get(&connection.host).copied().unwrap_or(self.limits.persist);
+        if connection.idle_since() + kept <= self.now {
             self.close(id, Closing::Idle, out);
         } else {
             self.watch_idle(id);

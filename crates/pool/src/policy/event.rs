@@ -58,6 +58,8 @@ pub(crate) enum Event {
     Acquire { waiter: WaiterId, host: HostId, lane: Lane, logins: Logins, deadline: Instant },
     /// The host is reached through another one.
     Behind { host: HostId, jump: HostId },
+    /// An idle connection to the host is kept for so long.
+    Keeps { host: HostId, time: Duration },
     /// Nobody waits for it any more. A place that was granted stays taken until it is told that it is free.
     Cancel { waiter: WaiterId },
     /// The server confirmed the channel.

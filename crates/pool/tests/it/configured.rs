@@ -1,14 +1,14 @@
-//! The forwards of a host's configuration begin with its connection, as with ssh.
+//! What a host's configuration says of its connections: forwards that begin with them, and how long they are kept.
 
 use std::time::Duration;
 
-use rustle_pool::{ConfiguredForward, Connection, ErrorKind, Pool, PoolBuilder};
+use rustle_pool::{ConfiguredForward, Connection, ErrorKind, Pool, PoolBuilder, Status};
 use rustle_session::{ErrorKind as SessionErrorKind, HostSetupBuilder, SecretString};
 use rustle_testserver::{Builder, Target, TestServer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::support::{server, server_shows, shut_down_and_check, way};
+use crate::support::{changes_until, in_fast_motion, server, server_shows, shut_down_and_check, way};
 
 fn targets() -> Builder {
     server().forward_target("echo", None, Target::echo()).tcpip_forward_scripted()
@@ -171,5 +171,42 @@ async fn a_proxy_at_the_server_leads_to_where_it_may_alone() {
         client.read_exact(&mut answer).await.unwrap();
         assert_eq!(answer[..4], [5, 0, 5, code]);
     }
+    shut_down_and_check(pool, server).await;
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_kept_for_as_long_as_the_configuration_says() {
+    let server = targets().start().await.unwrap();
+    let shared = "ControlMaster=auto".to_owned();
+    let persist = |time: &str| format!("ControlPersist={time}");
+    let pool = Pool::builder().only_registered().persist(Duration::from_secs(60)).build().unwrap();
+    for (name, options) in [
+        ("short", vec![shared.clone(), persist("10")]),
+        // Without a master it means nothing, nor does that nothing is left behind.
+        ("usual", vec![persist("10")]),
+        ("none", vec![shared.clone(), persist("no")]),
+        ("for-ever", vec![shared, persist("yes")]),
+    ] {
+        pool.register(name, with(&server, &options).resolve().unwrap());
+        pool.connect(name).await.unwrap();
+    }
+    assert_eq!(server.record().connections_accepted(), 4);
+    let alive = async || {
+        let all = pool.list().await.into_iter();
+        all.filter(|host| host.status == Status::Connected).map(|host| host.name).collect::<Vec<_>>()
+    };
+    let mut events = pool.events();
+    in_fast_motion(async {
+        changes_until(&mut events, |status| *status == Status::Disconnected).await;
+        assert_eq!(alive().await, ["usual", "none", "for-ever"]);
+        for _ in 0..2 {
+            changes_until(&mut events, |status| *status == Status::Disconnected).await;
+        }
+        assert_eq!(alive().await, ["for-ever"]);
+        // Longer than the pool itself would keep it.
+        tokio::time::sleep(Duration::from_secs(100)).await;
+        assert_eq!(alive().await, ["for-ever"]);
+    })
+    .await;
     shut_down_and_check(pool, server).await;
 }

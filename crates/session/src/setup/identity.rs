@@ -3,6 +3,7 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::auth::{AgentSource, Prompter};
 use crate::error::Result;
@@ -44,6 +45,7 @@ pub struct HostIdentity {
 /// What is no matter of the connection.
 const OF_NO_MATTER: &[&str] = &[
     "clearallforwardings",
+    "controlpath",
     "dynamicforward",
     "exitonforwardfailure",
     "gatewayports",
@@ -54,12 +56,11 @@ const OF_NO_MATTER: &[&str] = &[
 
 impl HostIdentity {
     pub(super) fn new(builder: &HostSetupBuilder, settings: &[HostSetting]) -> Self {
+        let matters = |one: &&HostSetting| !OF_NO_MATTER.contains(&one.name());
         // A command or a file may go by the name that was typed (`%n`, and `%k` where there is no HostKeyAlias).
-        let goes_by_name =
-            settings.iter().any(|one| one.value().contains("%n") || one.value().contains("%k"));
-        let matters = |one: &&HostSetting| {
-            (goes_by_name || one.name() != "host") && !OF_NO_MATTER.contains(&one.name())
-        };
+        let goes_by_name = |one: &HostSetting| one.value().contains("%n") || one.value().contains("%k");
+        let goes_by_name = settings.iter().filter(matters).any(goes_by_name);
+        let matters = |one: &&HostSetting| matters(one) && (goes_by_name || one.name() != "host");
         let lines = settings.iter().filter(matters).map(|one| format!("{} {}\n", one.name(), one.value()));
         let buffers = format!("buffers {:?}\n", builder.buffers);
         Self {
@@ -123,6 +124,26 @@ impl HostSetup {
         self.jump.as_deref().map(|(name, setup)| (name.as_str(), setup))
     }
 
+    /// How long a connection that others share is kept when nobody uses it (`ControlPersist`, where there is a `ControlMaster`);
+    /// [`Duration::MAX`] until it is told to end, and `None` where the configuration does not say. A pool does so; a single
+    /// session lasts as long as somebody has it.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use rustle_session::HostSetup;
+    ///
+    /// let builder = HostSetup::builder("web-1").without_config_files().option("ControlPersist=30s");
+    /// assert_eq!(builder.resolve()?.kept_idle(), None);
+    /// let shared = builder.option("ControlMaster=auto").resolve()?;
+    /// assert_eq!(shared.kept_idle(), Some(Duration::from_secs(30)));
+    /// # Ok::<(), rustle_session::Error>(())
+    /// ```
+    #[must_use]
+    pub fn kept_idle(&self) -> Option<Duration> {
+        self.kept_idle
+    }
+
     /// As [`connect`](Self::connect), over a channel of a session with the [jump host](Self::jump_host) that is there already:
     /// see [`Connector::connect_through`](crate::Connector::connect_through).
     ///
@@ -163,6 +184,17 @@ mod tests {
             let [one, other] =
                 identities(&format!("Host b\n  {line}\nHost *\n  HostName a.example\n"), ["a", "b"]);
             assert_ne!(one, other, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_matter_of_the_connection_keeps_nobody_from_sharing_it() {
+        for line in
+            ["LocalForward 8080 db:80", "RequestTTY force", "ControlPath /tmp/%n", "ExitOnForwardFailure no"]
+        {
+            let config = format!("Host b\n  {line}\nHost *\n  HostName a.example\n");
+            let [one, other] = identities(&config, ["a", "b"]);
+            assert_eq!(one, other, "{line}");
         }
     }
 

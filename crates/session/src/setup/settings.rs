@@ -40,6 +40,19 @@ pub(super) fn transport(
     builder.build()
 }
 
+/// How long a shared connection is kept that nobody uses. `ControlPersist no` is about what is left behind by a program that
+/// ends: it asks nothing of one that goes on.
+pub(super) fn kept_idle(settings: &Settings) -> Option<Duration> {
+    if settings.control_master() == config::ControlMaster::No {
+        return None;
+    }
+    match settings.control_persist() {
+        config::ControlPersist::Yes => Some(Duration::MAX),
+        config::ControlPersist::For(time) => Some(time),
+        _ => None,
+    }
+}
+
 /// The socket. Its deadline is the transport's, which is never longer.
 ///
 /// # Errors

@@ -18,6 +18,7 @@ fn input(event: &Event) -> (&'static str, Vec<String>) {
     let (name, kinds) = match event {
         Event::Acquire { lane, logins, .. } => ("Acquire", vec![format!("{lane:?}"), format!("{logins:?}")]),
         Event::Behind { .. } => ("Behind", vec![]),
+        Event::Keeps { .. } => ("Keeps", vec![]),
         Event::Cancel { .. } => ("Cancel", vec![]),
         Event::Opened { .. } => ("Opened", vec![]),
         Event::Refused { refusal, .. } => ("Refused", vec![format!("{refusal:?}")]),

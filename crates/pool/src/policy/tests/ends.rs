@@ -176,3 +176,19 @@ fn whoever_goes_away_between_any_two_events_leaves_nothing_and_takes_nothing_fro
     }
     assert!(cancelled > 20, "{cancelled} are hardly each of them at each moment");
 }
+
+#[test]
+fn an_idle_connection_to_a_host_that_says_how_long_is_kept_for_that() {
+    let limits = Limits { persist: Duration::from_secs(60), ..Limits::default() };
+    for seconds in [10, 600] {
+        let mut world = World::new(limits.clone());
+        world.tell(Event::Keeps { host: HOST, time: Duration::from_secs(seconds) });
+        let waiter = acquire(&mut world, Lane::Shared);
+        let connection = world.connects(waiter);
+        world.ends(waiter);
+        world.passes(Duration::from_secs(seconds - 1));
+        assert!(world.closing().is_empty());
+        world.passes(Duration::from_secs(1));
+        assert_eq!(world.closed.get(&connection), Some(&Closing::Idle));
+    }
+}

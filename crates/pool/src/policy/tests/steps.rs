@@ -18,6 +18,7 @@ pub(super) enum Step {
     },
     /// One of those that may be behind another is from now on.
     GoesBehind(u8),
+    Keeps(u8),
     Cancel(u8),
     DialSucceeds {
         which: u8,
@@ -65,11 +66,14 @@ pub(super) enum Step {
 
 pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
     let which = any::<u8>;
+    // Now and then it is over at once.
+    let patience = prop_oneof![30 => 0..5_000_u64, 1 => Just(0)];
     let one = prop_oneof![
-        16 => (0..3_u64, 0..7_u8, 0..3_u8, 0..5_000_u64)
+        16 => (0..3_u64, 0..7_u8, 0..3_u8, patience)
             .prop_map(|(host, lane, logins, patience)| Step::Acquire { host, lane, logins, patience }),
         4 => which().prop_map(Step::GoesBehind),
-        4 => which().prop_map(Step::Cancel),
+        2 => which().prop_map(Step::Keeps),
+        6 => which().prop_map(Step::Cancel),
         10 => (which(), 0..3_u8).prop_map(|(which, logins)| Step::DialSucceeds { which, logins }),
         4 => (which(), 0..5_u8).prop_map(|(which, failure)| Step::DialFails { which, failure }),
         12 => which().prop_map(Step::Opens),
@@ -111,6 +115,10 @@ impl World {
                 let ways = [(2, 3), (0, 3), (3, 4), (4, 2)];
                 let (host, jump) = ways[usize::from(which) % ways.len()];
                 self.tell(Event::Behind { host: HostId(host), jump: HostId(jump) });
+            }
+            Step::Keeps(which) => {
+                let (host, time) = (HostId(u64::from(which % 4)), Duration::from_secs(u64::from(which)));
+                self.tell(Event::Keeps { host, time });
             }
             Step::Cancel(which) => {
                 let all = self.in_fate(|fate| match fate {
