@@ -21,11 +21,18 @@ fn hosts(server: &TestServer, count: usize) -> (Pool, Vec<String>) {
     (pool, names)
 }
 
+/// A login takes a machine's time, which in fast motion is long.
+async fn connect_all(pool: &Pool, names: &[String]) {
+    let connected: Vec<_> = pool.connect_all(names).collect().await;
+    assert!(connected.iter().all(|(_, outcome)| outcome.is_ok()), "{connected:?}");
+}
+
 #[tokio::test]
 async fn each_host_has_one_result() {
     let server = server().command("hello", Reply::stdout("hello\n")).start().await.unwrap();
     let (pool, mut names) = hosts(&server, 20);
-    names.insert(7, "nobody".to_owned());
+    // One is not known, and one is named twice.
+    names.extend(["nobody".to_owned(), "web-3".to_owned()]);
     let mut results = pool.on(names.clone()).at_once(5).output("hello");
     let mut seen = Vec::new();
     while let Some(result) = results.next().await {
@@ -70,7 +77,7 @@ async fn so_many_are_worked_on_at_once_and_no_more() {
 async fn after_a_failure_nothing_new_begins_where_that_is_wanted() {
     let server = server().command("fail", Reply::stdout("").exit(3)).start().await.unwrap();
     let (pool, names) = hosts(&server, 6);
-    let mut results = pool.on(names).at_once(1).on_failure(OnFailure::BeginNoMore).output("fail");
+    let mut results = pool.on(names).at_once(0).on_failure(OnFailure::BeginNoMore).output("fail");
     let first = results.next().await.unwrap();
     assert_eq!(first.outcome.unwrap().status.code(), Some(3), "what it gave is told as it is");
     let mut others = 0;
@@ -132,10 +139,11 @@ async fn after_a_failure_all_ends_where_that_is_wanted() {
 async fn one_that_takes_too_long_is_told_and_the_others_go_on() {
     let server = server().command("hello", Reply::stdout("hello\n")).start().await.unwrap();
     let (pool, names) = hosts(&server, 3);
+    connect_all(&pool, &names).await;
     let turn = Arc::new(AtomicUsize::new(0));
     let mut outcomes = Vec::new();
     in_fast_motion(async {
-        let mut results = pool.on(names).timeout(Duration::from_secs(30)).each(move |_host, session| {
+        let mut results = pool.on(names).timeout(Duration::from_secs(100)).each(move |_host, session| {
             let line = if turn.fetch_add(1, Ordering::Relaxed) == 0 { "sleep 1000" } else { "hello" };
             async move { session.output(line).await.map_err(Error::from) }
         });
@@ -146,10 +154,38 @@ async fn one_that_takes_too_long_is_told_and_the_others_go_on() {
     .await;
     let late = outcomes.pop().unwrap().unwrap_err();
     assert_eq!((late.kind(), late.code()), (ErrorKind::TimedOut, "POOL_TIMED_OUT"));
-    assert!(late.to_string().ends_with("not done within 30 s"), "{late}");
+    assert!(late.to_string().ends_with("not done within 100 s"), "{late}");
     assert!(outcomes.iter().all(Result::is_ok));
     server_shows(&server, "no process left", |record| record.processes_running() == 0).await;
     shut_down_and_check(pool, server).await;
+}
+
+#[tokio::test]
+async fn the_time_of_a_host_begins_with_its_connection_and_not_before() {
+    let server = server().command("hello", Reply::stdout("hello\n")).start().await.unwrap();
+    let (pool, names) = hosts(&server, 3);
+    connect_all(&pool, &names).await;
+    // Together they take longer than each may.
+    let most = Duration::from_secs(100);
+    let results = pool.on(names.clone()).at_once(1).timeout(most).output("sleep 50");
+    let results: Vec<_> = in_fast_motion(results.collect()).await;
+    assert!(results.len() == 3 && results.iter().all(|one| one.outcome.is_ok()), "{results:?}");
+    assert!(results.iter().all(|one| one.duration < most), "{results:?}");
+
+    pool.retire_idle().await;
+    server_shows(&server, "no connection", |record| record.connections_open() == 0).await;
+    server.pause_listening().await.unwrap();
+    let results = pool.on(names.clone()).timeout(Duration::from_millis(500)).output("hello");
+    let results: Vec<_> = in_fast_motion(results.collect()).await;
+    assert!(results.len() == 3 && results.iter().all(|one| is_late(&one.outcome)), "{results:?}");
+    server.resume_listening().await.unwrap();
+    let results: Vec<_> = pool.on(names).output("hello").collect().await;
+    assert!(results.iter().all(|one| one.outcome.is_ok()), "{results:?}");
+    shut_down_and_check(pool, server).await;
+}
+
+fn is_late<T>(outcome: &Result<T, Error>) -> bool {
+    outcome.as_ref().is_err_and(|error| error.kind() == ErrorKind::TimedOut)
 }
 
 #[tokio::test]
