@@ -141,7 +141,7 @@ async fn a_server_that_never_answers_keeps_no_pool_that_nobody_has() {
     drop((web, pool));
     let begun = tokio::time::Instant::now();
     Box::pin(in_fast_motion(async { while events.next().await.is_some() {} })).await;
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(25), "{:?}", begun.elapsed());
     server_shows(&server, "no connection", |record| record.connections_open() == 0).await;
     server.stop().await.unwrap();
 }
