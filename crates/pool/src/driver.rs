@@ -122,6 +122,9 @@ impl Driver {
                 }
             }
             self.hosts.tell_changes(|host| self.policy.failures(host));
+            for host in self.hosts.take_forgotten() {
+                self.policy.forget_host(host);
+            }
         }
         // What is told from here on finds nobody: those who wait get no answer, which is one.
         self.waiters.clear();

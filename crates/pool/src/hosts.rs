@@ -26,6 +26,8 @@ pub(crate) struct Hosts {
     transports: HashMap<TransportId, HostId>,
     /// Of which it may stand otherwise than was last told.
     touched: BTreeSet<HostId>,
+    /// Those that nothing is left of, and of which that was not told yet.
+    forgotten: Vec<HostId>,
     changes: broadcast::Sender<Change>,
     /// How many attempts there are.
     attempts: u32,
@@ -49,7 +51,7 @@ pub(crate) struct Loss {
 impl Hosts {
     pub(crate) fn new(changes: broadcast::Sender<Change>, attempts: u32) -> Self {
         let (hosts, transports) = (BTreeMap::new(), HashMap::new());
-        Self { hosts, transports, touched: BTreeSet::new(), changes, attempts }
+        Self { hosts, transports, touched: BTreeSet::new(), forgotten: Vec::new(), changes, attempts }
     }
 
     /// Somebody asks for it. Whether nobody did before.
@@ -61,7 +63,13 @@ impl Hosts {
 
     /// Forgets those that no name means any more and that nothing is left of.
     pub(crate) fn forget_unnamed(&mut self) {
-        self.hosts.retain(|_, host| !host.is_forgotten());
+        let forgotten = self.hosts.extract_if(.., |_, host| host.is_forgotten());
+        self.forgotten.extend(forgotten.map(|(id, _)| id));
+    }
+
+    /// Those that nothing is left of since this was asked.
+    pub(crate) fn take_forgotten(&mut self) -> Vec<HostId> {
+        std::mem::take(&mut self.forgotten)
     }
 
     /// Somebody gets what is asked for.
@@ -291,6 +299,7 @@ impl Hosts {
             }
             if host.is_forgotten() {
                 self.hosts.remove(&id);
+                self.forgotten.push(id);
             }
         }
     }

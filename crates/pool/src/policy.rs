@@ -41,9 +41,9 @@ pub(crate) struct Policy {
     now: Instant,
     random: Random,
     hosts: BTreeMap<HostId, Host>,
-    /// Hosts that are reached through others, which are told once and never forgotten.
+    /// Hosts that are reached through others, as long as anybody may ask for them.
     ways: BTreeMap<HostId, HostId>,
-    /// How long idle connections to some hosts are kept, which is told once and never forgotten.
+    /// How long idle connections to some hosts are kept, likewise.
     kept: BTreeMap<HostId, Duration>,
     connections: BTreeMap<ConnectionId, Connection>,
     claims: BTreeMap<WaiterId, Claim>,

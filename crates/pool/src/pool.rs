@@ -74,10 +74,14 @@ impl Pool {
     }
 
     /// Gives a host a name of its own, and says how it is reached and logged in to. What had the name before is another host
-    /// from now on; its connections are kept as long as they are used, and it is forgotten when nothing is left of it.
+    /// from now on; its connections are kept as long as they are used, and it is forgotten when nothing is left of it. The
+    /// forwards of its configuration end.
     pub fn register(&self, name: &str, setup: HostSetup) {
         let is_replaced = self.registry().register(name, setup);
         if is_replaced {
+            if let Some(configured) = &self.inner.configured {
+                configured.end_of(name);
+            }
             self.inner.line.send(Message::Replaced);
         }
     }

@@ -67,6 +67,11 @@ impl Configured {
         self.names().retain(|_, of_name| of_name.host != host);
     }
 
+    /// Ends those of a name, which means another host.
+    pub(crate) fn end_of(&self, name: &str) {
+        self.names().remove(name);
+    }
+
     /// How it stands with those to a host.
     pub(crate) fn shown(&self, host: HostId) -> Vec<ConfiguredForward> {
         let names = self.names();

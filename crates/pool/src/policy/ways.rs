@@ -24,6 +24,12 @@ impl Policy {
         }
     }
 
+    /// Nobody asks for the host any more, and there is no connection to it.
+    pub(crate) fn forget_host(&mut self, host: HostId) {
+        self.ways.remove(&host);
+        self.kept.remove(&host);
+    }
+
     /// The hosts on the way to one, the nearest to it first.
     pub(super) fn way(&self, host: HostId) -> impl Iterator<Item = HostId> {
         std::iter::successors(self.ways.get(&host).copied(), |next| self.ways.get(next).copied())

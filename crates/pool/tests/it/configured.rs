@@ -95,6 +95,20 @@ async fn all_begin_with_the_first_connection_and_end_with_a_disconnect() {
 }
 
 #[tokio::test]
+async fn they_end_when_the_name_means_another_host() {
+    let server = targets().start().await.unwrap();
+    let port = free_port().await;
+    let pool = pool_of(&server, Pool::builder(), &[format!("LocalForward={port} echo:80")]);
+    pool.connect("web").await.unwrap();
+    echoes(port).await;
+    pool.register("web", with(&server, &[]).resolve().unwrap());
+    while TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    shut_down_and_check(pool, server).await;
+}
+
+#[tokio::test]
 async fn one_that_cannot_be_made_is_shown_and_keeps_nobody_from_the_host() {
     let server = targets().start().await.unwrap();
     let taken = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();

@@ -192,3 +192,28 @@ fn an_idle_connection_to_a_host_that_says_how_long_is_kept_for_that() {
         assert_eq!(world.closed.get(&connection), Some(&Closing::Idle));
     }
 }
+
+#[test]
+fn a_confirmation_on_a_connection_that_is_gone_counts_for_no_other() {
+    let mut world = World::new(Limits::default());
+    let waiter = acquire(&mut world, Lane::Shared);
+    let mut gone = Vec::new();
+    for _ in 0..2 {
+        if world.dialing().is_empty() {
+            world.waits_for_login();
+        }
+        let connection = world.dialing()[0];
+        world.dial_succeeds(connection, Logins::Many);
+        assert_eq!(world.place_of(waiter), Some(connection));
+        // That of the one before comes late, and was not of this one.
+        for connection in gone.drain(..) {
+            world.tell(Event::Opened { waiter, connection });
+        }
+        // Nothing was begun, so that the one who waits has its turn again.
+        world.is_lost(connection);
+        assert_eq!(world.waiters[&waiter].state, Fate::Waiting);
+        gone.push(connection);
+    }
+    world.waits_for_login();
+    assert_eq!(world.connects(waiter), world.place_of(waiter).unwrap());
+}

@@ -103,3 +103,12 @@ fn what_was_missing_on_the_way_is_told() {
     assert_eq!(world.rejection(waiter), Some(Rejection::TooFar(2)));
     assert!(world.connections.is_empty());
 }
+
+#[test]
+fn what_is_said_of_a_host_is_forgotten_with_it() {
+    let mut world = World::new(Limits::default());
+    world.tell(Event::Behind { host: HostId(1), jump: JUMP });
+    world.tell(Event::Keeps { host: HostId(1), time: Duration::from_secs(1) });
+    world.policy.forget_host(HostId(1));
+    assert!(world.policy.ways.is_empty() && world.policy.kept.is_empty());
+}
