@@ -46,14 +46,15 @@ macro_rules! refuse_channels {
 /// One connection's callbacks.
 pub(crate) struct Handler {
     shared: Arc<Shared>,
-    questions: mpsc::Sender<HostKeyQuestion>,
+    /// Where to ask, once: the base asks about the host key in the first exchange alone.
+    questions: Option<mpsc::Sender<HostKeyQuestion>>,
     intakes: HashMap<ChannelId, Arc<Intake>>,
     proof: HostProof,
 }
 
 impl Handler {
     pub(super) fn new(shared: Arc<Shared>, questions: mpsc::Sender<HostKeyQuestion>) -> Self {
-        Self { shared, questions, intakes: HashMap::new(), proof: HostProof::Key }
+        Self { shared, questions: Some(questions), intakes: HashMap::new(), proof: HostProof::Key }
     }
 
     /// Counts a message for its channel and, over the limits, makes room or ends the channel.
@@ -112,10 +113,10 @@ impl client::Handler for Handler {
         // Whoever connects has the trust store and the person; no answer is a no.
         let (answer, answered) = oneshot::channel();
         let question = HostKeyQuestion { wire: wire.map_err(russh::Error::from)?, answer };
-        if self.questions.send(question).await.is_err() {
-            return Ok(false);
+        match self.questions.take() {
+            Some(questions) if questions.send(question).await.is_ok() => Ok(answered.await.unwrap_or(false)),
+            _ => Ok(false),
         }
-        Ok(answered.await.unwrap_or(false))
     }
 
     async fn kex_done(
@@ -156,6 +157,7 @@ impl client::Handler for Handler {
         Ok(())
     }
 
+    // Boxed: each connection's task has room for the largest callback, twice over.
     async fn server_channel_open_forwarded_tcpip(
         &mut self,
         channel: Channel<Msg>,
@@ -169,7 +171,7 @@ impl client::Handler for Handler {
         let at = u16::try_from(port).ok().map(|port| Place::Tcpip { address: address.to_owned(), port });
         let channel =
             ForwardedChannel::new(channel, reply).with_originator(originator_address, originator_port);
-        self.shared.inbound.forwarded(at, channel, "forwarded-tcpip").await;
+        Box::pin(self.shared.inbound.forwarded(at, channel, "forwarded-tcpip")).await;
         Ok(())
     }
 
@@ -182,7 +184,7 @@ impl client::Handler for Handler {
     ) -> Result<(), Self::Error> {
         let at = Place::Streamlocal { path: path.to_owned() };
         let channel = ForwardedChannel::new(channel, reply);
-        self.shared.inbound.forwarded(Some(at), channel, "forwarded-streamlocal@openssh.com").await;
+        Box::pin(self.shared.inbound.forwarded(Some(at), channel, "forwarded-streamlocal@openssh.com")).await;
         Ok(())
     }
 

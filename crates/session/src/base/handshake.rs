@@ -94,7 +94,10 @@ where
         .await;
     verdict?;
     match finished {
-        Ok(Ok(handle)) => Ok(Transport { handle, shared, cut }),
+        Ok(Ok(handle)) => {
+            control.known(identification_line(&control.preface()).unwrap_or_default());
+            Ok(Transport { handle, shared, cut })
+        }
         Ok(Err(error)) => Err(explain(&error, &control.preface(), &shared)),
         Err(_) => Err(silent(&control.preface(), options.connect_timeout())),
     }
@@ -184,8 +187,11 @@ fn explain_stranger(preface: &[u8], reason: &CloseReason) -> Error {
 
 /// The identification line among the first lines of the peer.
 pub(super) fn identification(preface: &[u8]) -> Option<String> {
-    preface
-        .split(|&byte| byte == b'\n')
-        .find(|line| line.starts_with(b"SSH-"))
+    identification_line(preface)
         .map(|line| sanitised(&String::from_utf8_lossy(line)).chars().take(80).collect())
+}
+
+/// Among lines of other kinds, which may come before it.
+fn identification_line(preface: &[u8]) -> Option<&[u8]> {
+    preface.split(|&byte| byte == b'\n').find(|line| line.starts_with(b"SSH-"))
 }

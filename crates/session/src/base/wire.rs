@@ -68,6 +68,8 @@ struct ControlState {
     held_bytes: usize,
     wakers: VecDeque<Waker>,
     preface: Vec<u8>,
+    /// Whether the peer is known for what it is: what it says from then on is not kept.
+    is_known: bool,
 }
 
 /// Why this side ended the stream.
@@ -139,6 +141,20 @@ impl WireControl {
     /// The first bytes the peer sent, at most a kibibyte.
     pub(crate) fn preface(&self) -> Vec<u8> {
         self.state().preface.clone()
+    }
+
+    /// The peer is an SSH server: of what it said first, so much is kept as an idle connection has a use for.
+    ///
+    /// The base begins in the task that connects and goes on in one of its own. Whose waker is kept, whose memory is kept: the
+    /// wakers are woken, and who still uses the stream comes again.
+    pub(crate) fn known(&self, preface: &[u8]) {
+        let wakers = {
+            let mut state = self.state();
+            state.is_known = true;
+            state.preface = preface.to_vec();
+            std::mem::take(&mut state.wakers)
+        };
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     /// Asks for an alarm once either direction has carried this many more bytes.
@@ -321,7 +337,7 @@ impl Wire {
                 self.control.alarm.notify_one();
             }
             let mut state = self.control.state();
-            let room = PREFACE_LIMIT - state.preface.len();
+            let room = if state.is_known { 0 } else { PREFACE_LIMIT - state.preface.len() };
             if room > 0 {
                 let start = self.incoming.len() - read;
                 state.preface.extend_from_slice(&self.incoming[start..start + read.min(room)]);
