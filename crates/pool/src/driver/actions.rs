@@ -95,8 +95,9 @@ impl Driver {
                     }
                 }
             };
-            // What asks a person, and what judges host keys, is the caller's code.
-            let dialing = AssertUnwindSafe(dialing).catch_unwind();
+            // What asks a person, and what judges host keys, is the caller's code. Boxed: who is still to wake this task keeps
+            // its memory, and the base has such a one for as long as the connection is there.
+            let dialing = Box::pin(AssertUnwindSafe(dialing).catch_unwind());
             tokio::select! {
                 dialed = dialing => Done::Dialed(connection, dialed.unwrap_or_else(|_panic| Err(panicked()))),
                 () = given_up.cancelled() => Done::Abandoned(connection),
