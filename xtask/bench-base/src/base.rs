@@ -17,8 +17,10 @@ use tokio::runtime;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use crate::memory::rest_and_print;
 use crate::work::{Call, Problem, Server, Work, null, shares};
 
+mod memory;
 mod work;
 
 /// More than any row's output: the server never waits for more.
@@ -37,7 +39,7 @@ async fn run(call: Call) -> Result<(), Problem> {
     let Call { server, work } = call;
     let key = Arc::new(load_secret_key(&server.key, None)?);
     match work {
-        Work::Connect { count, at_once } => connect_all(&server, &key, count, at_once).await,
+        Work::Connect { count, at_once, rest } => connect_all(&server, &key, count, at_once, rest).await,
         Work::Exec { report: true, .. } => Err("the base knows no process groups".into()),
         Work::Exec { count, at_once, report: false } => {
             exec_all(log_in(&server, key).await?, count, at_once).await
@@ -52,6 +54,7 @@ async fn connect_all(
     key: &Arc<PrivateKey>,
     count: usize,
     at_once: usize,
+    rest: Option<u64>,
 ) -> Result<(), Problem> {
     let places = Arc::new(Semaphore::new(at_once));
     let mut logins = JoinSet::new();
@@ -63,6 +66,9 @@ async fn connect_all(
         });
     }
     let sessions = logins.join_all().await.into_iter().collect::<Result<Vec<_>, _>>()?;
+    if let Some(seconds) = rest {
+        rest_and_print(seconds).await?;
+    }
     let mut goodbyes = JoinSet::new();
     for session in sessions {
         goodbyes.spawn(close(session));

@@ -12,8 +12,10 @@ use rustle_session::{Connector, Credentials, PinnedHostKey, Reporting, SecretSli
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use crate::memory::rest_and_print;
 use crate::work::{Call, Problem, Server, Work, null, shares};
 
+mod memory;
 mod work;
 
 /// Longer than any goodbye takes here, so that none is cut short.
@@ -24,7 +26,7 @@ async fn main() -> Result<(), Problem> {
     let Call { server, work } = Call::parse();
     let login = Login::new(&server)?;
     match work {
-        Work::Connect { count, at_once } => connect_all(&login, count, at_once).await,
+        Work::Connect { count, at_once, rest } => connect_all(&login, count, at_once, rest).await,
         Work::Exec { count, at_once, report } => {
             let reporting = if report { Reporting::ProcessGroup } else { Reporting::Nothing };
             exec_all(login.log_in().await?, count, at_once, reporting).await
@@ -34,7 +36,7 @@ async fn main() -> Result<(), Problem> {
     }
 }
 
-async fn connect_all(login: &Login, count: usize, at_once: usize) -> Result<(), Problem> {
+async fn connect_all(login: &Login, count: usize, at_once: usize, rest: Option<u64>) -> Result<(), Problem> {
     let places = Arc::new(Semaphore::new(at_once));
     let mut logins = JoinSet::new();
     for _ in 0..count {
@@ -45,6 +47,9 @@ async fn connect_all(login: &Login, count: usize, at_once: usize) -> Result<(), 
         });
     }
     let sessions = logins.join_all().await.into_iter().collect::<Result<Vec<_>, _>>()?;
+    if let Some(seconds) = rest {
+        rest_and_print(seconds).await?;
+    }
     let mut goodbyes = JoinSet::new();
     for session in sessions {
         goodbyes.spawn(async move { session.close(GRACE).await });

@@ -36,7 +36,13 @@ pub(crate) struct Server {
 #[derive(Subcommand)]
 pub(crate) enum Work {
     /// Log in so often, so many at a time, and hold all connections until the last one stands.
-    Connect { count: usize, at_once: usize },
+    Connect {
+        count: usize,
+        at_once: usize,
+        /// Hold them for so many seconds more, and print the memory that this process takes then, in KiB.
+        #[arg(long, value_name = "SECONDS")]
+        rest: Option<u64>,
+    },
     /// Run `true` so often over one connection, so many at a time.
     Exec {
         count: usize,

@@ -26,6 +26,7 @@ mod programs;
 mod ratio;
 mod rows;
 mod server;
+mod tunnel;
 
 /// What to measure, and how often.
 #[derive(Args)]
@@ -55,6 +56,10 @@ enum Row {
     Sftp,
     /// The same at 100 ms and 1 Gb/s, and at 50 ms.
     Far,
+    /// Many connections through the pool, and commands on them.
+    Pool,
+    /// 1 GiB and small messages through a forwarded port.
+    Forward,
 }
 
 /// Measures the selected rows and prints the table.
@@ -70,9 +75,10 @@ pub(crate) fn run(selection: &Selection) -> Result<Outcome, Failure> {
     let server = Server::start(&sshd)?;
     let programs = Programs::new(&server, &target);
 
+    let is_selected = |row: &Row| selection.rows.is_empty() || selection.rows.contains(row);
     let mut text = format!("{machine}\n\n{}", rows::HEADING);
     for row in Row::value_variants() {
-        if selection.rows.is_empty() || selection.rows.contains(row) {
+        if is_selected(row) {
             for duel in row.prepare(&server, &programs)? {
                 if !duel.title().contains(&selection.matching) {
                     continue;
@@ -82,6 +88,12 @@ pub(crate) fn run(selection: &Selection) -> Result<Outcome, Failure> {
                 println!("{line}");
                 writeln!(text, "{line}").map_err(|error| Failure::new(error.to_string()))?;
             }
+        }
+    }
+    for row in Row::value_variants().iter().filter(|row| is_selected(row) && selection.matching.is_empty()) {
+        for fact in row.facts(&server, &programs)? {
+            println!("{fact}");
+            writeln!(text, "\n{fact}").map_err(|error| Failure::new(error.to_string()))?;
         }
     }
     println!("\n{} pairs each, load before {}\n\n{text}", selection.pairs, machine.load());
@@ -97,6 +109,17 @@ impl Row {
             Self::TestServer => rows::test_server(server, programs),
             Self::Sftp => rows::sftp(server, programs),
             Self::Far => rows::far(server, programs),
+            Self::Pool => rows::pool(programs),
+            Self::Forward => rows::forward(programs),
+        }
+    }
+
+    /// What is measured and is no race.
+    fn facts(self, server: &Server, programs: &Programs<'_>) -> Result<Vec<String>, Failure> {
+        match self {
+            Self::Pool => rows::pool_facts(server, programs),
+            Self::Forward => rows::forward_facts(programs),
+            _ => Ok(Vec::new()),
         }
     }
 }

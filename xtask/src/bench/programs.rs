@@ -48,6 +48,34 @@ impl<'a> Programs<'a> {
         self.alike("bench-ours", work)
     }
 
+    /// The one on our pool.
+    pub(super) fn pool(&self, work: &[&str]) -> Command {
+        let mut command = self.quiet(self.folder.join("bench-pool"));
+        command.arg("--config").arg(&self.config).args(["--host", HOST]).args(work);
+        command
+    }
+
+    /// So many connections by asyncssh, under this Python.
+    pub(super) fn asyncssh(&self, python: &Path, count: u32) -> Command {
+        let mut command = self.quiet(python);
+        command.arg("-c").arg(include_str!("asyncssh_connect.py")).arg(count.to_string());
+        command.arg(self.server.port().to_string()).arg(self.server.user()).arg(self.server.key());
+        command.arg(self.server.known_hosts());
+        command
+    }
+
+    /// The one on our pool, forwarding this port here to that one at the server's side until it is killed.
+    pub(super) fn pool_forward(&self, from: u16, to: u16) -> Command {
+        self.pool(&["forward", &from.to_string(), &to.to_string()])
+    }
+
+    /// OpenSSH's, doing the same.
+    pub(super) fn ssh_forward(&self, from: u16, to: u16) -> Command {
+        let mut command = self.quiet("ssh");
+        command.arg("-F").arg(&self.config).args(["-N", "-L", &format!("{from}:127.0.0.1:{to}"), HOST]);
+        command
+    }
+
     /// The shipped binary, running this on the server.
     pub(super) fn shipped(&self, line: &str) -> Command {
         let mut command = self.quiet(self.folder.join("rustle-connect"));

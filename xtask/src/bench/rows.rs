@@ -1,6 +1,8 @@
 //! The rows of the table: which work, which sides, which goal.
 
 mod files;
+mod forward;
+mod pool;
 
 use std::fmt;
 use std::io;
@@ -18,6 +20,8 @@ use crate::outcome::Failure;
 use crate::shell;
 
 pub(super) use self::files::{far, sftp};
+pub(super) use self::forward::{forward, forward_facts};
+pub(super) use self::pool::{pool, pool_facts};
 
 /// The head of the table, in Markdown.
 pub(super) const HEADING: &str = "\

@@ -84,6 +84,11 @@ impl Server {
         self.folder.join("ssh_config")
     }
 
+    /// Its key, as clients keep it.
+    pub(super) fn known_hosts(&self) -> PathBuf {
+        self.folder.join("known_hosts")
+    }
+
     /// Where `ssh` may put its control socket.
     pub(super) fn control_socket(&self) -> PathBuf {
         self.folder.join("control")
@@ -141,7 +146,7 @@ fn sshd_config(folder: &Path, port: u16) -> String {
         "Port {port}\nListenAddress 127.0.0.1\nHostKey \"{folder}/host_key\"\nPidFile none\n\
          AuthorizedKeysFile \"{folder}/key.pub\"\nStrictModes no\nUsePAM no\nPermitRootLogin prohibit-password\n\
          PasswordAuthentication no\nKbdInteractiveAuthentication no\nPrintMotd no\nPrintLastLog no\nUseDNS no\n\
-         Ciphers aes256-gcm@openssh.com\nMaxStartups 500\nMaxSessions 50\nSetEnv \"HOME={folder}\"\n\
+         Ciphers aes256-gcm@openssh.com\nMaxStartups 2000\nMaxSessions 10\nSetEnv \"HOME={folder}\"\n\
          Subsystem sftp internal-sftp\n"
     )
 }
@@ -171,7 +176,8 @@ fn ticks_of(stat: &str) -> Option<u64> {
     (times.len() == 4).then(|| times.iter().sum())
 }
 
-fn free_port() -> io::Result<u16> {
+/// One that nobody listens at now.
+pub(super) fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 

@@ -19,7 +19,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("xtask", &[]),
     ("rustle-fuzz", &["rustle-session", "rustle-sftp-proto", "rustle-ssh-config", "rustle-trust"]),
-    ("bench-base", &["rustle-session"]),
+    ("bench-base", &["rustle-pool", "rustle-session"]),
     (
         "rustle-tests",
         &[

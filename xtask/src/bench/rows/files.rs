@@ -27,7 +27,7 @@ const BYTES_OF_SFTP: u64 = BYTES / 16;
 const MEMORY: u64 = BYTES / 2 * 3;
 const OWN_CHOICE: &str = "the same, with its own choice of connections";
 const FEW: u32 = 3;
-const GIGABIT: f64 = 125e6;
+pub(super) const GIGABIT: f64 = 125e6;
 
 /// One large file over one connection and over as many as the program chooses, and many small files, to and from a file
 /// system in memory where there is one; both sides write over what their last run left.
