@@ -248,6 +248,11 @@ impl Engine {
         self.shared.has_ended()
     }
 
+    /// Whether it is over, and another one may go on: see [`Failure::is_a_loss`].
+    pub(crate) fn is_lost(&self) -> bool {
+        self.shared.failure.get().is_some_and(Failure::is_a_loss)
+    }
+
     /// The same channel, which is not kept open for it.
     pub(crate) fn downgrade(&self) -> WeakEngine {
         WeakEngine { queue: self.queue.downgrade(), shared: Arc::clone(&self.shared) }

@@ -178,6 +178,21 @@ impl Meter {
         Self::default()
     }
 
+    /// Nothing of it is whole any more, as far as is known, and it is not known what there is.
+    pub(crate) fn begin_again(&self) {
+        let counters = &self.counters;
+        counters.knows_files.store(false, Ordering::Release);
+        for count in [&counters.bytes, &counters.files, &counters.expected_bytes, &counters.expected_files] {
+            count.store(0, Ordering::Relaxed);
+        }
+        counters.lacks_lengths.store(false, Ordering::Relaxed);
+    }
+
+    /// How many are whole.
+    pub(crate) fn files(&self) -> u64 {
+        self.counters.files.load(Ordering::Relaxed)
+    }
+
     /// One more file will be moved; `None` where nobody knows how long it is.
     pub(crate) fn expect(&self, length: Option<u64>) {
         self.counters.expected_files.fetch_add(1, Ordering::Relaxed);

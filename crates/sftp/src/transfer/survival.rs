@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::options::SftpBuilder;
 use crate::sftp::Sftp;
 use crate::transfer::lane::Lane;
-use crate::transfer::options::Options;
+use crate::transfer::options::{Options, Scope};
 use crate::transfer::resume::Both;
 use crate::transfer::stripe::{Reopened, Same, is_alike};
 use crate::transfer::verify::{Here, Remote};
@@ -38,7 +38,9 @@ impl Survival {
     /// `None` where nobody makes another connection for the session.
     pub(crate) fn of(sftp: &Sftp, local: Option<PathBuf>, options: &Options) -> Option<Self> {
         let session = sftp.session().filter(|session| session.has_places())?.clone();
-        let most = options.survive.unwrap_or(LOSSES);
+        // A tree ends with its own channel, unless it is begun again.
+        let unless_set = if options.scope == Scope::Alone { LOSSES } else { 0 };
+        let most = options.survive.unwrap_or(unless_set);
         let survival = Self { session, options: sftp.options().clone(), local, most, times: 0, file: None };
         (most > 0).then_some(survival)
     }
@@ -149,7 +151,7 @@ impl Survival {
 }
 
 /// Whether the new connection is lost as well, and not refused.
-fn is_lost(error: &Error) -> bool {
+pub(crate) fn is_lost(error: &Error) -> bool {
     let below =
         std::error::Error::source(error).and_then(|below| below.downcast_ref::<rustle_session::Error>());
     let is_refused = below.is_some_and(|below| below.kind() != rustle_session::ErrorKind::Disconnected);

@@ -2,6 +2,7 @@
 
 mod account;
 mod already;
+mod attempts;
 mod certain;
 mod compare;
 mod comparing;
@@ -22,16 +23,16 @@ mod targets;
 use std::future::{Future, IntoFuture};
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use futures_util::future::{Either, select};
 use rustle_session::Session;
 
-use self::account::{Account, Listener};
+use self::account::Listener;
 pub use self::account::{Outcome, TreeEvent};
+use self::attempts::Attempts;
 pub use self::report::{Failure, Skipped, TreeSummary};
 use self::room::Room;
 pub use self::rules::Compare;
@@ -39,9 +40,7 @@ use self::rules::Rules;
 pub use self::sync::TreeSync;
 use crate::error::Result;
 use crate::files::Far;
-use crate::path::checked;
 use crate::sftp::Sftp;
-use crate::transfer::hashes::Hashes;
 use crate::transfer::options::{Options, Scope};
 use crate::transfer::progress::{Meter, Progress, Watcher, watched};
 use crate::transfer::rate::Limit;
@@ -115,7 +114,7 @@ pub enum LinkPolicy {
     Copy,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Way {
     Get { remote: Bytes, local: PathBuf },
     Put { local: PathBuf, remote: Bytes },
@@ -282,6 +281,25 @@ impl TreeTransfer {
         self
     }
 
+    /// Begins again over another connection when the first one is lost, so many times at most: with a session whose channels
+    /// somebody else places, such as a pool's. What is done by then is found as by [`resume`](Self::resume), which this asks
+    /// for: where the server can say a SHA-256, none of it is moved again. The [`TreeSummary`] is that of the last
+    /// attempt, and what an earlier one had moved counts as unchanged there and is told again. Unless this is set, and
+    /// with any other session, the loss ends the transfer.
+    ///
+    /// ```no_run
+    /// # async fn example(sftp: rustle_sftp::Sftp) -> rustle_sftp::Result<()> {
+    /// let summary = sftp.put_dir("site", "/srv/www").atomic().survive(5).await?;
+    /// println!("{} connections were lost on the way", summary.losses);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn survive(mut self, losses: u32) -> Self {
+        self.options.survive = Some(losses);
+        self.options.resume = true;
+        self
+    }
+
     /// What is done with symbolic links. [`LinkPolicy::Skip`] unless set. The directory itself may be named by a link, which
     /// is followed.
     pub fn links(mut self, policy: LinkPolicy) -> Self {
@@ -327,37 +345,10 @@ impl TreeTransfer {
     }
 
     async fn by_sftp(self, sftp: &Sftp) -> Result<TreeSummary> {
-        let Self { far: _, way, mut options, links, keep_out, rules, watcher, listener } = self;
-        let (hashes, questions) = Hashes::new();
-        options.hashes = Some(hashes);
-        let begun = Instant::now();
-        let meter = Meter::new();
-        let work = async {
-            let limits = sftp.engine().limits().await?;
-            let room = Room::new(limits, &options);
-            let room = match &rules {
-                Some(rules) if rules.opens_to_compare(sftp) => room.comparing(),
-                _ => room,
-            };
-            let tree = Tree { sftp, options: &options, links, keep_out, rules, meter: &meter, room };
-            let account = Account::new(listener);
-            match way {
-                Way::Get { remote, local } => {
-                    Box::pin(get::get(&tree, checked("get", remote)?, local, account)).await
-                }
-                Way::Put { local, remote } => {
-                    Box::pin(put::put(&tree, local, checked("put", remote)?, account)).await
-                }
-            }
-        };
-        let answering = pin!(questions.answer());
-        let work = async {
-            match select(pin!(work), answering).await {
-                Either::Left((moved, _)) => moved,
-                Either::Right((never, _)) => match never {},
-            }
-        };
-        let mut summary = watched(&meter, watcher, work).await?;
+        let Self { far: _, way, options, links, keep_out, rules, watcher, listener } = self;
+        let (begun, meter) = (Instant::now(), Meter::new());
+        let attempts = Attempts { way, options, links, keep_out, rules, listener };
+        let mut summary = watched(&meter, watcher, attempts.all(sftp, &meter)).await?;
         summary.duration = begun.elapsed();
         Ok(summary)
     }

@@ -1,6 +1,7 @@
 //! What is counted of a tree while it is transferred, and told of each thing in it.
 
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustle_sftp_proto::FileKind;
 
@@ -95,13 +96,25 @@ impl<'a> TreeEvent<'a> {
 }
 
 /// Who is told of each thing.
+#[derive(Clone)]
 pub(super) struct Listener {
-    tell: Box<dyn FnMut(&TreeEvent<'_>) + Send>,
+    told: Arc<Mutex<dyn Told>>,
+}
+
+/// What is called with each event.
+trait Told: Send {
+    fn tell(&mut self, event: &TreeEvent<'_>);
+}
+
+impl<F: FnMut(&TreeEvent<'_>) + Send> Told for F {
+    fn tell(&mut self, event: &TreeEvent<'_>) {
+        self(event);
+    }
 }
 
 impl Listener {
     pub(super) fn new(tell: impl FnMut(&TreeEvent<'_>) + Send + 'static) -> Self {
-        Self { tell: Box::new(tell) }
+        Self { told: Arc::new(Mutex::new(tell)) }
     }
 }
 
@@ -191,8 +204,9 @@ impl Account {
     }
 
     fn tell(&mut self, source: &[u8], destination: Option<&[u8]>, outcome: Outcome<'_>) {
-        if let Some(listener) = &mut self.listener {
-            (listener.tell)(&TreeEvent { source, destination, outcome });
+        if let Some(listener) = &self.listener {
+            let mut told = listener.told.lock().unwrap_or_else(PoisonError::into_inner);
+            told.tell(&TreeEvent { source, destination, outcome });
         }
     }
 }

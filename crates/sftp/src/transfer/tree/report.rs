@@ -68,6 +68,9 @@ pub struct TreeSummary {
     /// Files that were moved because the server had no way to say what it has, where
     /// [`Compare::Checksum`](crate::Compare::Checksum) was asked for.
     pub uncompared: u64,
+    /// How often the connection was lost and the tree began again over another, or a large file of it went on; see
+    /// [`survive`](crate::TreeTransfer::survive).
+    pub losses: u32,
     /// How long it took, from the call to the end.
     pub duration: Duration,
     /// Bytes of what is listed.
@@ -128,6 +131,7 @@ impl TreeSummary {
 
     /// A file was moved by itself.
     pub(super) fn count(&mut self, moved: &Summary) {
+        self.losses += moved.losses;
         let from = moved.resumed.from();
         match &moved.resumed {
             Resumed::From { proof, .. } => {
