@@ -8,7 +8,7 @@ use rustle_testserver::{Call, Exit, Reply, Signal, TestServer};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::sync::Notify;
 
-use crate::host::{Host, snapshot, wait};
+use crate::host::{Host, snapshot, spawned, wait};
 
 const MANY: Duration = Duration::from_secs(20);
 
@@ -46,7 +46,7 @@ async fn files_as_standard_streams_are_read_and_written_whole() {
     let password = host.path("password");
     let mut command = host.command(&["exec", "--password-file", &password, "--raw", "web", "--", "cat"]);
     command.stdin(std::fs::File::open(&from).unwrap()).stdout(std::fs::File::create(&to).unwrap());
-    let ran = wait(command.stderr(Stdio::piped()).spawn().unwrap()).await;
+    let ran = wait(spawned(command.stderr(Stdio::piped()))).await;
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
     assert!(std::fs::read(&to).unwrap() == data);
     host.server.stop().await.unwrap();
@@ -69,8 +69,7 @@ async fn without_input_the_command_sees_its_end_at_once() {
     let mut command =
         host.command(&["exec", "-n", "--password-file", &password, "--raw", "web", "--", "wc -c"]);
     // Held open and never written to.
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = spawned(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()));
     let held = child.stdin.take();
     let ran = wait(child).await;
     drop(held);
@@ -84,7 +83,7 @@ async fn the_command_ends_when_nobody_reads_its_output_any_more() {
     let password = host.path("password");
     let mut command =
         host.command(&["exec", "-n", "--password-file", &password, "--raw", "web", "--", "yes"]);
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = spawned(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     assert_eq!(lines.next_line().await.unwrap().as_deref(), Some("y"));
     drop(lines);
@@ -115,7 +114,7 @@ async fn a_command_that_says_nothing_more_may_finish_without_a_reader() {
     let password = host.path("password");
     let mut command =
         host.command(&["exec", "-n", "--password-file", &password, "--raw", "web", "--", "work"]);
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = spawned(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     assert_eq!(lines.next_line().await.unwrap().as_deref(), Some("first"));
     drop(lines);

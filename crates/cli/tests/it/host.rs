@@ -169,7 +169,7 @@ pub(crate) async fn finish(mut command: Command, input: &[u8]) -> Ran {
 }
 
 /// Starts it. Wine now and then says that it could not, for an error of its own that is gone the next time.
-fn spawned(command: &mut Command) -> Child {
+pub(crate) fn spawned(command: &mut Command) -> Child {
     const INTERNAL_ERROR: i32 = 1359;
     for _ in 0..5 {
         match command.spawn() {

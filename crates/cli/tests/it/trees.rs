@@ -142,8 +142,9 @@ async fn a_reader_that_goes_away_in_the_middle_leaves_no_temporary_file() {
     let password = host.path("password");
     let options = ["-r", "--atomic", "--format", "json", "--password-file", &password];
     let mut command = host.command(&[&["get"][..], &options, &["web:/many/.", &host.path("here")]].concat());
-    let mut child =
-        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut child = crate::host::spawned(
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()),
+    );
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).await.unwrap();
     assert!(line.starts_with('{'), "{line}");

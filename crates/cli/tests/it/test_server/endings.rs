@@ -76,7 +76,8 @@ async fn on_windows_it_does_not_start_where_it_would_outlive_its_parent() {
     use std::process::Stdio;
 
     let mut command = program(&["test-server"]);
-    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let child =
+        crate::host::spawned(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()));
     let ran = crate::host::wait(child).await;
     assert_eq!((ran.code, ran.stdout()), (Some(255), ""));
     assert!(ran.stderr.contains("with --keep"), "{}", ran.stderr);

@@ -11,7 +11,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::Child;
 
-use crate::host::{Ran, program, wait};
+use crate::host::{Ran, program, spawned, wait};
 
 /// Nothing here takes so long.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
@@ -51,12 +51,9 @@ impl Served {
     }
 
     async fn start_in(directory: TempDir, arguments: &[&str]) -> Self {
-        let mut child = program(&[&["test-server"], arguments].concat())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = program(&[&["test-server"], arguments].concat());
+        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = spawned(piped);
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let line = tokio::time::timeout(LIMIT, lines.next_line()).await.expect("it hangs").unwrap();
         let Some(line) = line else {
