@@ -258,7 +258,8 @@ impl TransportOptionsBuilder {
 ///
 /// Up to [`memory`](Self::memory) stays in memory, then up to [`disk`](Self::disk) per stream in an unlinked
 /// temporary file; past that the connection waits for the reader, for at most [`pause`](Self::pause) in all until
-/// it has caught up, and then the channel that is not read ends with [`ErrorKind::Overrun`]. The connection
+/// it has caught up, and then the channel that is not read ends with [`ErrorKind::Overrun`]: what was kept is thrown away,
+/// the server is told that the channel is closed, and whoever comes to read gets the error alone. The connection
 /// and its other channels live on. A channel that is alone on its connection is waited for up to 200 ms before
 /// its output goes to disk. A reader that keeps up costs none of this.
 ///

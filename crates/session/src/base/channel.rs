@@ -128,8 +128,8 @@ impl Channel {
     /// Sent whole or not at all.
     pub(crate) async fn close(&self) -> Result<(), Gone> {
         let sent = self.writer.close().await.map_err(|_| Gone);
-        self.intake.end(End::Released);
         self.shared.forget(self.writer.id());
+        drop(self.intake.end(End::Released));
         sent
     }
 

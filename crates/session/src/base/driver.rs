@@ -1,11 +1,11 @@
-//! The one thing under the base that may block: moving unread output to disk.
+//! What under the base may block: moving unread output to disk, and throwing it away.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::base::intake::Intake;
+use crate::base::intake::{Intake, Unread};
 use crate::base::shared::Shared;
 use crate::base::wire::WireControl;
 
@@ -78,6 +78,12 @@ async fn spilled(intake: &Arc<Intake>) -> bool {
         }
         Err(_) => false,
     }
+}
+
+/// Throws away what nobody will read; the end of a large file takes its time.
+pub(super) async fn throw_away(unread: Unread) {
+    // Owner: the connection's loop, which waits for it here. Ends: once two files are closed. Not begun, it is dropped as well.
+    let _ = tokio::task::spawn_blocking(move || drop(unread)).await;
 }
 
 /// Waits for the reader; whether there is room, or nothing left to make room for.

@@ -91,10 +91,12 @@ impl Handler {
         }
         self.shared.stalls.overruns();
         tracing::warn!(channel = id.number(), "output was not read: its buffers ran over, the channel ends");
-        intake.end(End::Overrun);
         self.intakes.remove(&id);
         self.shared.forget(id);
-        session.close(id)
+        let closed = session.close(id);
+        // Last: whoever gets its place finds it free.
+        driver::throw_away(intake.end(End::Overrun)).await;
+        closed
     }
 }
 

@@ -4,7 +4,8 @@
 //! also serves every other channel and answers keepalives. So its queue per channel never fills, and this
 //! account of it decides: up to [`BufferLimits::memory`] bytes stay in memory, then up to
 //! [`BufferLimits::disk`] in an unlinked temporary file, then the loop waits at most
-//! [`BufferLimits::pause`], and then this channel ends with an error while the others live on.
+//! [`BufferLimits::pause`], and then this channel ends with an error while the others live on. What was kept of it is
+//! thrown away then, and its place is free, whoever still has it.
 //!
 //! A reader that keeps up takes messages straight from the base's queue: no task and no copy in between.
 
@@ -25,6 +26,7 @@ use bytes::Bytes;
 use russh::ChannelReadHalf;
 use tokio::sync::Notify;
 
+pub(super) use crate::base::intake::arrival::Unread;
 use crate::base::intake::spill::Spill;
 use crate::base::intake::waiters::{News, Wakers};
 use crate::options::BufferLimits;
@@ -275,11 +277,11 @@ impl Intake {
         let _ = self.orphaned.set(hook);
     }
 
-    /// What to do when the peer has closed the channel, read or not. Set once; runs inside the loop, or at once where that is
-    /// over, and perhaps both.
+    /// What to do when either side has closed the channel, read or not. Set once; runs inside the loop or by whoever closes it,
+    /// or at once where that is over, and perhaps more than once.
     pub(crate) fn when_closed(&self, hook: Box<dyn Fn() + Send + Sync>) {
         let _ = self.closed.set(hook);
-        if self.is_closed_by_peer() {
+        if self.is_closed_by_peer() || matches!(self.end_seen(), Some(End::Released | End::Overrun)) {
             self.tell_closed();
         }
     }

@@ -15,8 +15,8 @@ use crate::ending::Ending;
 use crate::error::Result;
 use crate::session::{Place, Session};
 
-/// An open channel and how to end it; dropped, it hands the ending to the connection's task. Its place is free when the
-/// server has closed it, whoever still reads what came before.
+/// An open channel and how to end it; dropped, it hands the ending to the connection's task. Its place is free when
+/// either side has closed it, whoever still reads what came before.
 pub(crate) struct Lease {
     channel: Arc<Channel>,
     ending: Ending,

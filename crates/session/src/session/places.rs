@@ -39,8 +39,9 @@ pub trait Places: Send + Sync {
 }
 
 /// A place for one channel. It is dropped when no channel is in it any more, at the server neither, as far as can be known:
-/// when the server has closed it, though somebody may still read what it sent before. That may be inside the connection's own
-/// loop, so that dropping it must not wait for anything.
+/// when the server has closed it, though somebody may still read what it sent before, or when this side has, because its output
+/// ran over or its reader went away. That may be inside the connection's own loop, so that dropping it must not wait for
+/// anything.
 pub trait Place: Send + Sync {
     /// The connection that it is on.
     fn session(&self) -> &Session;

@@ -3,11 +3,14 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rustle_session::{BoxFuture, ChannelUse, Error, ErrorKind, OpenedAhead, Place, Places, Result, Session};
+use rustle_session::{
+    BoxFuture, BufferLimits, ChannelUse, Error, ErrorKind, OpenedAhead, Place, Places, Result, Session,
+    TransportOptions,
+};
 use rustle_testserver::{Fault, Reply};
 use tokio::sync::watch;
 
-use crate::support::{close_and_check, drop_when_struck, login, server, server_shows};
+use crate::support::{close_and_check, drop_when_struck, login, login_with, server, server_shows};
 
 /// Gives places on sessions in turn, and writes down what happens.
 #[derive(Clone)]
@@ -141,6 +144,30 @@ async fn a_place_is_free_when_the_server_has_closed_the_channel_whoever_still_ha
     assert_eq!(chooser.numbers(), (1, 3), "none was given back twice");
     drop((running, handle));
     chooser.all_free().await;
+    close_and_check(session, server).await;
+}
+
+#[tokio::test]
+async fn a_place_is_free_when_this_side_has_closed_the_channel_whoever_still_has_it() {
+    let server = server().start().await.unwrap();
+    let buffers = BufferLimits::default().memory(64 * 1024).disk(0).pause(Duration::from_millis(100));
+    let session = login_with(&server, TransportOptions::builder().buffers(buffers).build().unwrap()).await;
+    let chooser = Chooser::new(&[&session]);
+    let handle = chooser.handle();
+    // Its output is not read and runs over.
+    let mut flood = handle.line("yes").spawn().await.unwrap();
+    let unread = flood.take_stdout().unwrap();
+    chooser.all_free().await;
+    server_shows(&server, "no channel left", |record| record.channels_open() == 0).await;
+    // Its reader went away, and it is ended for that.
+    let mut cut_off = handle.line("yes").spawn().await.unwrap();
+    drop(cut_off.take_stdout());
+    chooser.all_free().await;
+    assert!(handle.output("true").await.unwrap().status.success());
+    assert_eq!(flood.wait().await.unwrap_err().kind(), ErrorKind::Overrun);
+    drop((flood, unread, cut_off));
+    assert_eq!(chooser.numbers(), (0, 3), "none was given back twice");
+    drop((handle, chooser));
     close_and_check(session, server).await;
 }
 

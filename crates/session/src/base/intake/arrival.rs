@@ -5,8 +5,16 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::base::intake::waiters::News;
-use crate::base::intake::{End, Intake, State, Stream, cost};
+use crate::base::intake::{End, Fifo, Intake, State, Stream, cost};
 use crate::options::BufferLimits;
+
+/// What nobody will read any more: bytes in memory, and files that are gone once they are closed.
+#[derive(Default)]
+#[must_use]
+pub(crate) struct Unread {
+    _out: Fifo,
+    _err: Fifo,
+}
 
 impl Intake {
     /// Counts a message that the loop has queued. `false`: over the memory limit, call [`Intake::spill`].
@@ -106,15 +114,25 @@ impl Intake {
         &self.limits
     }
 
-    /// Ends the channel from this side; later messages of it are dropped by the base.
-    pub(crate) fn end(&self, end: End) {
-        {
+    /// Ends the channel from this side; later messages of it are dropped by the base. Gives what was kept for a reader who let
+    /// it run over, and who is told of that alone: it is to be dropped where that may take its time.
+    pub(crate) fn end(&self, end: End) -> Unread {
+        let unread = {
             let mut state = self.state();
-            state.end.get_or_insert(end);
+            let end = *state.end.get_or_insert(end);
             state.queue = None;
             self.ended.store(true, Ordering::Release);
-        }
+            match end {
+                End::Overrun => {
+                    self.queued.store(0, Ordering::Release);
+                    Unread { _out: std::mem::take(&mut state.out), _err: std::mem::take(&mut state.err) }
+                }
+                End::Closed | End::Released | End::Lost => Unread::default(),
+            }
+        };
         self.wakers.tell(News::ALL);
         self.room.notify_one();
+        self.tell_closed();
+        unread
     }
 }

@@ -1,12 +1,13 @@
 //! The account by itself, message by message.
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Waker};
 
 use bytes::Bytes;
 use russh::ChannelMsg;
 
-use super::{Intake, Stream, cost};
+use super::{End, Intake, Stream, cost};
 use crate::options::BufferLimits;
 
 fn errors(bytes: &'static [u8]) -> ChannelMsg {
@@ -63,6 +64,41 @@ fn errors_go_to_disk_last_and_are_seen_there_too() {
     assert_eq!(intake.peek_errors(8), b"reportxx");
     intake.keep_errors(100);
     assert_eq!(intake.peek_errors(8), b"reportxx");
+}
+
+#[test]
+fn what_ran_over_is_given_back_at_once_and_what_was_closed_otherwise_is_not() {
+    for (end, is_kept) in [(End::Overrun, false), (End::Released, true), (End::Closed, true)] {
+        let intake = Intake::new(BufferLimits::default().memory(1024));
+        let told = Arc::new(AtomicUsize::new(0));
+        let tell = Arc::clone(&told);
+        intake.when_closed(Box::new(move || {
+            tell.fetch_add(1, Ordering::Relaxed);
+        }));
+        let data = |bytes: usize| ChannelMsg::Data { data: Bytes::from(vec![0; bytes]) };
+        intake.arrived(4096);
+        intake.sort(&mut intake.state(), data(4096));
+        assert!(intake.spill().unwrap());
+        intake.arrived(10);
+        intake.sort(&mut intake.state(), data(10));
+        if end == End::Closed {
+            intake.sort(&mut intake.state(), ChannelMsg::Close);
+        }
+        drop(intake.end(if end == End::Closed { End::Overrun } else { end }));
+        assert_eq!(intake.end_seen(), Some(end));
+        assert_eq!(intake.has_spilled(), is_kept, "{end:?}");
+        assert_eq!(intake.state().out.memory.is_empty(), !is_kept, "{end:?}");
+        assert_eq!(intake.queued.load(Ordering::Acquire) == 0, !is_kept, "{end:?}");
+        assert_eq!(told.load(Ordering::Relaxed), 1, "{end:?}");
+        // Who comes later for its place is told as well.
+        let late = Intake::new(BufferLimits::default());
+        drop(late.end(end));
+        let tell = Arc::clone(&told);
+        late.when_closed(Box::new(move || {
+            tell.fetch_add(1, Ordering::Relaxed);
+        }));
+        assert_eq!(told.load(Ordering::Relaxed), if end == End::Closed { 1 } else { 2 });
+    }
 }
 
 #[test]
