@@ -50,7 +50,9 @@ pub(crate) struct Tasks {
 /// Places at the server that are about to come free.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Slots {
-    /// Of dropped channels whose processes are being ended.
+    /// Of dropped channels whose processes may have to be ended from a channel beside them, which takes one place more.
+    kills: usize,
+    /// Of other dropped channels.
     endings: usize,
     /// Of sessions that nobody waits for any more, and that may be open already.
     opens: usize,
@@ -60,20 +62,51 @@ struct Slots {
 /// like one that has nothing to do. It no longer counts when the work is done, or given up with the connection.
 struct Leaving {
     slots: Arc<watch::Sender<Slots>>,
-    of: fn(&mut Slots) -> &mut usize,
+    kind: Kind,
+}
+
+/// What a place that is about to come free is counted as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Kill,
+    Ending,
+    Open,
+}
+
+impl Kind {
+    /// That of an ending; a forward has no session's place.
+    fn of(ending: &Ending) -> Option<Self> {
+        match ending {
+            Ending::Process(Some(_)) => Some(Self::Kill),
+            Ending::Process(None) | Ending::HangUp | Ending::EndOfInput | Ending::Close => Some(Self::Ending),
+            Ending::Ended => None,
+        }
+    }
+}
+
+impl Slots {
+    fn count(&mut self, kind: Kind) -> &mut usize {
+        match kind {
+            Kind::Kill => &mut self.kills,
+            Kind::Ending => &mut self.endings,
+            Kind::Open => &mut self.opens,
+        }
+    }
 }
 
 impl Leaving {
-    fn new(slots: &Arc<watch::Sender<Slots>>, of: fn(&mut Slots) -> &mut usize) -> Self {
-        slots.send_modify(|slots| *of(slots) += 1);
-        Self { slots: Arc::clone(slots), of }
+    fn new(slots: &Arc<watch::Sender<Slots>>, kind: Kind) -> Self {
+        slots.send_modify(|slots| *slots.count(kind) += 1);
+        Self { slots: Arc::clone(slots), kind }
     }
 }
 
 impl Drop for Leaving {
     fn drop(&mut self) {
-        let of = self.of;
-        self.slots.send_modify(|slots| *of(slots) = of(slots).saturating_sub(1));
+        self.slots.send_modify(|slots| {
+            let count = slots.count(self.kind);
+            *count = count.saturating_sub(1);
+        });
     }
 }
 
@@ -85,14 +118,13 @@ impl Tasks {
 
     /// Hands work over; once the connection is gone there is nothing left to do.
     pub(crate) fn send(&self, task: Task) {
-        let leaving = match &task {
-            Task::End(..) => Some(Leaving::new(&self.slots, |slots| &mut slots.endings)),
-            Task::AbandonedOpen(Open::Session, ..) => {
-                Some(Leaving::new(&self.slots, |slots| &mut slots.opens))
-            }
+        let kind = match &task {
+            Task::End(_, ending, _) => Kind::of(ending),
+            Task::AbandonedOpen(Open::Session, ..) => Some(Kind::Open),
             // A forward takes no session's place, and may wait for its target for long.
             Task::AbandonedOpen(..) | Task::Eof(_) | Task::Serve(_) | Task::Close(_) => None,
         };
+        let leaving = kind.map(|kind| Leaving::new(&self.slots, kind));
         let _ = self.sender.send((task, leaving));
     }
 
@@ -101,13 +133,14 @@ impl Tasks {
         *self.slots.borrow() != Slots::default()
     }
 
-    /// Resolves when at most `most` dropped channels are still being ended, or the connection is gone.
+    /// Resolves when at most `most` dropped channels are still being ended that may need a place more for that, or the
+    /// connection is gone. Whether the server closes any other channel is nothing to wait for.
     ///
     /// # Cancel safety
     /// Safe.
-    pub(crate) async fn endings_at_most(&self, most: usize) {
+    pub(crate) async fn kills_at_most(&self, most: usize) {
         let mut slots = self.slots.subscribe();
-        let _ = slots.wait_for(|slots| slots.endings <= most).await;
+        let _ = slots.wait_for(|slots| slots.kills <= most).await;
     }
 }
 
@@ -227,6 +260,8 @@ async fn sleep_until(instant: Option<Instant>) {
 
 #[cfg(test)]
 mod tests {
+    use crate::ending::ProcessGroup;
+
     use super::*;
 
     fn abandoned() -> Task {
@@ -260,14 +295,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn opening_waits_for_endings_and_not_for_opens_that_the_server_may_never_answer() {
+    async fn opening_waits_for_those_that_need_a_place_and_for_nothing_that_the_server_may_never_say() {
         let (tasks, receiver) = Tasks::new();
         tasks.send(abandoned());
-        tasks.endings_at_most(0).await;
-        let ending = Leaving::new(&tasks.slots, |slots| &mut slots.endings);
-        assert!(futures_util::poll!(std::pin::pin!(tasks.endings_at_most(0))).is_pending());
-        drop(ending);
-        tasks.endings_at_most(0).await;
+        tasks.kills_at_most(0).await;
+        for ending in [Ending::Process(None), Ending::HangUp, Ending::EndOfInput, Ending::Close] {
+            let leaving = Leaving::new(&tasks.slots, Kind::of(&ending).unwrap());
+            assert_eq!(tasks.slots.borrow().endings, 1, "a refusal may be over when it is gone");
+            tasks.kills_at_most(0).await;
+            drop(leaving);
+        }
+        assert_eq!(Kind::of(&Ending::Ended), None, "a forward has no session's place");
+        let group = Arc::new(ProcessGroup::new().unwrap());
+        let leaving = Leaving::new(&tasks.slots, Kind::of(&Ending::Process(Some(group))).unwrap());
+        assert!(futures_util::poll!(std::pin::pin!(tasks.kills_at_most(0))).is_pending());
+        drop(leaving);
+        tasks.kills_at_most(0).await;
         drop(receiver);
     }
 }

@@ -10,9 +10,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::session::lease::OpenInBackground;
 use crate::session::{ChannelUse, Lease, Place, Session};
 
-/// So many dropped channels may still be ending before new ones wait for them: each holds one of the server's
-/// session slots (OpenSSH grants ten), and ending a process needs one more.
-const ENDINGS_AHEAD: usize = 2;
+/// So many dropped commands may still be ending by `kill` before new sessions wait for them: each holds one of the server's
+/// session slots (OpenSSH grants ten), and `kill` needs one more, which new ones must not take.
+const KILLS_AHEAD: usize = 2;
 
 /// A refused channel is asked for again this long after, while slots are about to come free, and then after twice the
 /// time of before, up to a limit.
@@ -48,8 +48,8 @@ impl Session {
         }
     }
 
-    /// Opens a channel on this connection; while dropped ones are still ending, waits for the slots they free. Its place is
-    /// the lease's then, or that of an open that is given up, until the server has answered.
+    /// Opens a channel on this connection. Where the server has no slot for it and dropped ones are still ending, waits for
+    /// those that they free. Its place is the lease's then, or that of an open that is given up, until the server has answered.
     async fn open_here(
         &self,
         open: Open,
@@ -60,7 +60,9 @@ impl Session {
         let opening = async {
             let mut pause = RETRY_AFTER;
             loop {
-                self.inner.tasks.endings_at_most(ENDINGS_AHEAD).await;
+                if matches!(open, Open::Session) {
+                    self.inner.tasks.kills_at_most(KILLS_AHEAD).await;
+                }
                 // Asked before: what comes free while the server answers came too late for this answer.
                 let frees_places = self.inner.tasks.frees_places();
                 let (opened, kept) = self.attempt(&open, place.take()).await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rustle_session::BufferLimits;
 #[cfg(unix)]
 use rustle_session::Reporting;
-use rustle_session::{Ended, ErrorKind, Interruption, TransportOptions};
+use rustle_session::{Ended, ErrorKind, Interruption, TransportOptions, Until};
 use rustle_testserver::{Exit, Fault, Phase, Reply};
 use tokio::io::AsyncReadExt;
 
@@ -184,6 +184,20 @@ async fn dropped_channels_free_their_slots_for_the_next() {
     }
     let next = tokio::time::timeout(Duration::from_secs(1), session.output("true")).await;
     assert!(next.expect("within a second").unwrap().status.success());
+    close_and_check(session, server).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn channels_that_the_server_does_not_close_hold_up_no_other() {
+    let server = server().fault(Fault::omit_close().times(4)).start().await.unwrap();
+    let session = login_in_memory(&server, TransportOptions::default()).await;
+    for _ in 0..4 {
+        let mut child = session.line("true").until(Until::ExitStatus).spawn().await.unwrap();
+        assert!(child.wait().await.unwrap().success());
+    }
+    let asked = tokio::time::Instant::now();
+    assert!(session.output("true").await.unwrap().status.success());
+    assert!(asked.elapsed() < Duration::from_millis(100), "{:?}", asked.elapsed());
     close_and_check(session, server).await;
 }
 
