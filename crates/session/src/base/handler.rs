@@ -276,7 +276,8 @@ impl client::Handler for Handler {
     }
 
     async fn channel_close(&mut self, id: ChannelId, _: &mut client::Session) -> Result<(), Self::Error> {
-        if let Some(intake) = self.intakes.remove(&id) {
+        // Nothing may have come for it before, not even an end of its data.
+        if let Some(intake) = self.intakes.remove(&id).or_else(|| self.shared.intake_if_open(id)) {
             intake.arrived(0);
             intake.mark_closed_by_peer();
         }

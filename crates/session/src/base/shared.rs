@@ -222,8 +222,12 @@ impl Shared {
 
     /// The account of a channel for its opener; made here by whoever comes first, the loop or the opener.
     pub(super) fn intake(&self, id: ChannelId) -> Arc<Intake> {
-        // The peer may have closed it before its opener knew of it; what came until then waits in the base's queue.
-        self.intake_if_open(id).unwrap_or_else(|| Intake::new(self.limits))
+        self.intake_if_open(id).unwrap_or_else(|| {
+            // The peer has closed it before its opener knew of it; what came until then waits in the base's queue.
+            let closed = Intake::new(self.limits);
+            closed.mark_closed_by_peer();
+            closed
+        })
     }
 
     /// The account of a channel for the loop; `None` where the channel was closed.
@@ -289,4 +293,24 @@ impl Shared {
 /// A server's text without what could move a terminal's cursor or fill its screen.
 pub(in crate::base) fn sanitised(text: &str) -> String {
     text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).take(TEXT_LIMIT / 4).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use ssh_key::encoding::Decode;
+
+    use super::*;
+
+    #[test]
+    fn a_channel_that_was_closed_before_its_opener_knew_of_it_is_known_to_be_closed() {
+        let shared = Shared::new(WireControl::new(), &TransportOptions::default());
+        let [early, open] =
+            [7u32, 8].map(|number| ChannelId::decode(&mut &number.to_be_bytes()[..]).unwrap());
+        assert!(shared.intake_if_open(early).is_some());
+        shared.forget(early);
+        assert!(shared.intake_if_open(early).is_none());
+        assert!(shared.intake(early).is_closed_by_peer());
+        assert!(!shared.intake(open).is_closed_by_peer());
+        assert_eq!(shared.channels_open(), 1);
+    }
 }

@@ -7,7 +7,7 @@ use rustle_session::{
     BoxFuture, BufferLimits, ChannelUse, Error, ErrorKind, OpenedAhead, Place, Places, Result, Session,
     TransportOptions,
 };
-use rustle_testserver::{Fault, Reply};
+use rustle_testserver::{Fault, RawPeer, RawSession, Reply, TestServer, message};
 use tokio::sync::watch;
 
 use crate::support::{close_and_check, drop_when_struck, login, login_with, server, server_shows};
@@ -145,6 +145,54 @@ async fn a_place_is_free_when_the_server_has_closed_the_channel_whoever_still_ha
     drop((running, handle));
     chooser.all_free().await;
     close_and_check(session, server).await;
+}
+
+#[tokio::test]
+async fn a_place_is_free_when_the_server_has_closed_the_channel_without_another_word() {
+    // The first is closed with its confirmation, before anybody here knows of it, and the next when the server is asked for a
+    // sign of life.
+    let script = |mut peer: RawSession| async move {
+        peer.accept_login().await.expect("a login");
+        let (mut is_first, mut open) = (true, None);
+        while let Some(payload) = peer.next().await {
+            let (confirmed, closed) = match payload[0] {
+                message::CHANNEL_OPEN => {
+                    // Behind the type's name stands the client's number.
+                    let name = u32::from_be_bytes(payload[1..5].try_into().unwrap()) as usize;
+                    let number = payload.slice(5 + name..9 + name);
+                    if is_first { (Some(number.clone()), Some(number)) } else { (Some(number), None) }
+                }
+                message::GLOBAL_REQUEST => (None, open.take()),
+                _ => continue,
+            };
+            if let Some(number) = &confirmed {
+                let begin = [&[message::CHANNEL_OPEN_CONFIRMATION][..], &number[..], &number[..]].concat();
+                peer.send([&begin[..], &[0, 16, 0, 0, 0, 0, 128, 0]].concat()).await.unwrap();
+            } else {
+                peer.send(vec![message::REQUEST_FAILURE]).await.unwrap();
+            }
+            if let Some(number) = &closed {
+                peer.send([&[message::CHANNEL_CLOSE][..], &number[..]].concat()).await.unwrap();
+            }
+            if confirmed.is_some() && !std::mem::replace(&mut is_first, false) {
+                open = confirmed;
+            }
+        }
+    };
+    let server = TestServer::builder().raw_peer(RawPeer::new().script(script)).start().await.unwrap();
+    let session = login(&server).await;
+    let chooser = Chooser::new(&[&session]);
+    let handle = chooser.handle();
+    let at_once = handle.direct_tcpip("db", 5432).await.unwrap();
+    chooser.all_free().await;
+    let later = handle.direct_tcpip("db", 5432).await.unwrap();
+    assert_eq!(chooser.numbers(), (1, 2));
+    session.ping().await.unwrap();
+    chooser.all_free().await;
+    drop((at_once, later, handle, chooser));
+    session.close(Duration::from_secs(5)).await;
+    drop(session);
+    server.stop().await.unwrap();
 }
 
 #[tokio::test]
