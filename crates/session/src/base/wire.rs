@@ -35,6 +35,10 @@ const READ_AHEAD_LIMIT: usize = 129 * 1024 * 1024;
 /// of the `recv` calls of a bulk flow.
 const READ_CHUNK: usize = 128 * 1024;
 
+/// As much is read at once until more was there. Each message of a login fits, and memory that a login has touched is the
+/// process's from then on.
+const FIRST_CHUNK: usize = 8 * 1024;
+
 /// Below this much in one burst the read buffer is given back, so that an idle connection holds none.
 const KEEP_BUFFER_ABOVE: usize = 16 * 1024;
 
@@ -207,6 +211,8 @@ pub(crate) struct Wire {
     io: Box<dyn Io>,
     control: Arc<WireControl>,
     incoming: BytesMut,
+    /// How much is read at once: more, as long as it is all there.
+    chunk: usize,
     burst: usize,
     outgoing: BytesMut,
     /// What was said ahead of the base, which says it again.
@@ -222,6 +228,7 @@ impl Wire {
             io,
             control,
             incoming: BytesMut::new(),
+            chunk: FIRST_CHUNK,
             burst: 0,
             outgoing: BytesMut::new(),
             greeted: BytesMut::new(),
@@ -324,13 +331,16 @@ impl Wire {
 
     /// Reads ahead into `incoming`; `Ready(Ok(0))` is the end of the stream.
     fn fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        self.incoming.reserve(READ_CHUNK);
+        self.incoming.reserve(self.chunk);
         let read = std::task::ready!(tokio_util::io::poll_read_buf(
             Pin::new(&mut *self.io),
             cx,
             &mut self.incoming
         ))?;
         if read > 0 {
+            if read >= self.chunk {
+                self.chunk = READ_CHUNK;
+            }
             let total = self.control.received.fetch_add(read as u64, Ordering::Relaxed) + read as u64;
             if total >= self.control.alarm_received.load(Ordering::Relaxed) {
                 self.control.alarm_received.store(u64::MAX, Ordering::Relaxed);
@@ -368,6 +378,7 @@ impl AsyncRead for Wire {
                 Poll::Pending => {
                     if this.burst < KEEP_BUFFER_ABOVE {
                         this.incoming = BytesMut::new();
+                        this.chunk = FIRST_CHUNK;
                     }
                     this.burst = 0;
                     return Poll::Pending;

@@ -70,6 +70,33 @@ async fn two_peers_that_only_write_do_not_wait_for_each_other() {
 }
 
 #[tokio::test]
+async fn little_is_read_into_little_memory_much_into_much_and_none_is_kept_for_nothing() {
+    let (mut wire, _control, mut far) = wire(1 << 20, Duration::from_secs(30));
+    let mut some = vec![0; 1000];
+    far.write_all(&some).await.unwrap();
+    // One byte short of all, so that what is left keeps its memory.
+    wire.read_exact(&mut some[1..]).await.unwrap();
+    assert!(wire.incoming.capacity() <= FIRST_CHUNK, "{}", wire.incoming.capacity());
+    wire.read_exact(&mut some[..1]).await.unwrap();
+
+    let mut bulk = vec![0; FIRST_CHUNK + READ_CHUNK];
+    far.write_all(&bulk).await.unwrap();
+    wire.read_exact(&mut bulk[..FIRST_CHUNK + 1]).await.unwrap();
+    assert!(wire.incoming.len() > FIRST_CHUNK, "{} at once", wire.incoming.len());
+    wire.read_exact(&mut bulk[..READ_CHUNK - 1]).await.unwrap();
+
+    // It stays for as long as much comes, and goes with the first pause after little.
+    for bytes in [READ_CHUNK, 1] {
+        assert!(futures_util::poll!(std::pin::pin!(wire.read_u8())).is_pending());
+        assert!(wire.incoming.capacity() >= READ_CHUNK, "before {bytes}");
+        far.write_all(&bulk[..bytes]).await.unwrap();
+        wire.read_exact(&mut bulk[..bytes]).await.unwrap();
+    }
+    assert!(futures_util::poll!(std::pin::pin!(wire.read_u8())).is_pending());
+    assert_eq!((wire.incoming.capacity(), wire.chunk), (0, FIRST_CHUNK));
+}
+
+#[tokio::test]
 async fn a_cut_wakes_a_waiting_reader() {
     let (mut wire, control, _far) = wire(1024, Duration::from_secs(30));
     let mut buf = [0; 1];
