@@ -43,9 +43,12 @@ pub(crate) enum Task {
 /// Where a connection's left-over work goes; it may be sent from `Drop`.
 #[derive(Clone)]
 pub(crate) struct Tasks {
-    sender: mpsc::UnboundedSender<(Task, Option<Leaving>)>,
+    sender: mpsc::UnboundedSender<Work>,
     slots: Arc<watch::Sender<Slots>>,
 }
+
+/// Boxed: the queue has room for 32 of them from its beginning, and on most connections there is never one.
+type Work = Box<(Task, Option<Leaving>)>;
 
 /// Places at the server that are about to come free.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -111,7 +114,7 @@ impl Drop for Leaving {
 }
 
 impl Tasks {
-    fn new() -> (Self, mpsc::UnboundedReceiver<(Task, Option<Leaving>)>) {
+    fn new() -> (Self, mpsc::UnboundedReceiver<Work>) {
         let (sender, receiver) = mpsc::unbounded_channel();
         (Self { sender, slots: Arc::default() }, receiver)
     }
@@ -125,7 +128,7 @@ impl Tasks {
             Task::AbandonedOpen(..) | Task::Eof(_) | Task::Serve(_) | Task::Close(_) => None,
         };
         let leaving = kind.map(|kind| Leaving::new(&self.slots, kind));
-        let _ = self.sender.send((task, leaving));
+        let _ = self.sender.send(Box::new((task, leaving)));
     }
 
     /// Whether places of channels that were dropped are still to come free.
@@ -171,7 +174,7 @@ pub(crate) fn start(connection: Arc<Connection>, below: Option<Below>, listener:
 async fn drive(
     connection: Arc<Connection>,
     orphans: Orphans,
-    mut tasks: mpsc::UnboundedReceiver<(Task, Option<Leaving>)>,
+    mut tasks: mpsc::UnboundedReceiver<Work>,
     mut listener: Option<Listener>,
 ) {
     let mut work = FuturesUnordered::<BoxFuture<'static, ()>>::new();
@@ -205,7 +208,7 @@ async fn drive(
             task = tasks.recv(), if !handles_gone => {
                 // Said once: asked again, an empty queue that nobody can fill answers at once and for ever.
                 handles_gone = task.is_none();
-                let (task, leaving) = task.unwrap_or((Task::Close(GRACE_OF_DROP), None));
+                let (task, leaving) = task.map_or((Task::Close(GRACE_OF_DROP), None), |work| *work);
                 match task {
                     Task::Close(grace) => {
                         closing.cancel();
@@ -275,7 +278,7 @@ mod tests {
         tasks.send(abandoned());
         tasks.send(abandoned());
         assert_eq!(tasks.slots.borrow().opens, 2, "nobody has looked at the queue yet");
-        let (work, leaving) = receiver.try_recv().unwrap();
+        let (work, leaving) = *receiver.try_recv().unwrap();
         drop(work);
         assert_eq!(tasks.slots.borrow().opens, 2, "taken up is not done");
         drop(leaving);
