@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use crate::algorithms::{Algorithms, Negotiated};
+use crate::apart::apart;
 use crate::auth::deadline::{Limits, NetworkClock};
 use crate::auth::{self, Credentials};
 use crate::base::{HostKeyQuestion, Transport, handshake};
@@ -255,9 +256,8 @@ impl Connector {
                 )),
             }
         };
-        let transport = handshake(io, &algorithms, &self.transport, timings.connect, &clock, check)
-            .await
-            .map_err(|error| error.at(self.place()))?;
+        let shaken = handshake(io, &algorithms, &self.transport, timings.connect, &clock, check);
+        let transport = apart(shaken).await.map_err(|error| error.at(self.place()))?;
         timings.handshake = started.elapsed();
         let user = match self.target.user() {
             Some(user) => user.to_owned(),
@@ -354,7 +354,8 @@ impl Unauthenticated {
         let target = self.target();
         let started = Instant::now();
         let limits = Limits { network: self.left, person: self.options.person_timeout() };
-        let result = auth::authenticate(&mut self.transport, &self.user, credentials, &target, limits).await;
+        let result =
+            apart(auth::authenticate(&mut self.transport, &self.user, credentials, &target, limits)).await;
         match result {
             Ok(success) => {
                 tracing::debug!(target, method = success.method, "authenticated");

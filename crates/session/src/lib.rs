@@ -19,6 +19,7 @@
 //! crate; no type of it is in this crate's interface.
 
 mod algorithms;
+mod apart;
 mod auth;
 mod backend;
 mod base;

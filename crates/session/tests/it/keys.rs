@@ -10,10 +10,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
 
 use rustle_session::{ErrorKind, SecretSlice, SecretString};
 use rustle_testserver::{Algorithms, AuthOutcome, Method, RawPeer, TestServer, User};
 use tempfile::TempDir;
+use tokio::sync::Notify;
 
 use super::auth::{bare, connect};
 
@@ -144,21 +147,56 @@ async fn a_key_that_could_not_sign_leaves_the_connection_good() {
     again.authenticate(&opened).await.unwrap();
 }
 
-#[tokio::test]
-async fn an_rsa_key_lets_in_where_the_server_does_not_say_which_signatures_it_takes() {
-    let directory = TempDir::new().unwrap();
-    let arguments = ["-t", "rsa", "-b", "2048", "-N", ""];
-    let Some(path) = generate(&directory, "old", &arguments) else { return };
+/// A key whose signature may be of several kinds, and a server for it that does not say which it takes.
+async fn rsa_and_a_server_of_few_words(directory: &TempDir) -> Option<(PathBuf, TestServer)> {
+    let path = generate(directory, "old", &["-t", "rsa", "-b", "2048", "-N", ""])?;
     let server = TestServer::builder()
         .user(User::new("deploy").public_key(public_line(&path)))
         .raw_peer(RawPeer::new())
-        .algorithms(Algorithms::new().without_ext_info().without_strict_kex())
-        .start()
-        .await
-        .unwrap();
+        .algorithms(Algorithms::new().without_ext_info().without_strict_kex());
+    Some((path, server.start().await.unwrap()))
+}
+
+#[tokio::test]
+async fn an_rsa_key_lets_in_where_the_server_does_not_say_which_signatures_it_takes() {
+    let directory = TempDir::new().unwrap();
+    let Some((path, server)) = rsa_and_a_server_of_few_words(&directory).await else { return };
     let session = connect(&server, "deploy").await.authenticate(&bare().key_file(&path)).await;
     let session = session.unwrap_or_else(|rejected| panic!("{}", rejected.error()));
     assert_eq!(session.method(), "publickey");
     server.assert_logged_in("deploy", Method::PublicKey);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_keeps_nothing_of_the_task_that_logged_in() {
+    #[derive(Default)]
+    struct Task(Notify);
+
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {
+            self.0.notify_one();
+        }
+    }
+
+    let directory = TempDir::new().unwrap();
+    // What the server was asked there stays unanswered for as long as the connection is there.
+    let Some((path, server)) = rsa_and_a_server_of_few_words(&directory).await else { return };
+    let connected = connect(&server, "deploy").await;
+    let credentials = bare().key_file(&path);
+    let mut login = Box::pin(connected.authenticate(&credentials));
+    let task = Arc::new(Task::default());
+    let waker = Waker::from(Arc::clone(&task));
+    let session = loop {
+        if let Poll::Ready(session) = login.as_mut().poll(&mut Context::from_waker(&waker)) {
+            break session.unwrap_or_else(|rejected| panic!("{}", rejected.error()));
+        }
+        task.0.notified().await;
+    };
+    drop(login);
+    drop(waker);
+    assert_eq!(Arc::strong_count(&task), 1);
+    assert!(session.is_open());
+    drop(session);
     server.stop().await.unwrap();
 }

@@ -71,47 +71,32 @@ impl Wakers {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
     use super::*;
-
-    #[derive(Default)]
-    struct Count(AtomicUsize);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    fn waiter() -> (Arc<Count>, Waker) {
-        let count = Arc::new(Count::default());
-        (Arc::clone(&count), Waker::from(count))
-    }
+    use crate::apart::counted;
 
     #[test]
     fn only_those_are_woken_whom_it_concerns_and_once() {
         let wakers = Wakers::default();
-        let ((reader, reads), (other, waits)) = (waiter(), waiter());
+        let ((reader, reads), (other, waits)) = (counted::waker(), counted::waker());
         wakers.register(News::OUT, &reads);
         wakers.register(News::EXIT, &waits);
         wakers.tell(News::OUT.and(News::ERR));
         wakers.tell(News::OUT);
-        assert_eq!((reader.0.load(Ordering::Relaxed), other.0.load(Ordering::Relaxed)), (1, 0));
+        assert_eq!((reader.wakes(), other.wakes()), (1, 0));
         wakers.tell(News::ALL);
-        assert_eq!((reader.0.load(Ordering::Relaxed), other.0.load(Ordering::Relaxed)), (1, 1));
+        assert_eq!((reader.wakes(), other.wakes()), (1, 1));
     }
 
     #[test]
     fn a_task_that_waits_for_several_things_is_woken_for_each_of_them() {
         for news in [News::OUT, News::EXIT] {
             let wakers = Wakers::default();
-            let (count, waker) = waiter();
+            let (count, waker) = counted::waker();
             wakers.register(News::OUT, &waker);
             wakers.register(News::EXIT, &waker);
             wakers.tell(news);
             wakers.tell(news);
-            assert_eq!(count.0.load(Ordering::Relaxed), 1);
+            assert_eq!(count.wakes(), 1);
         }
     }
 }

@@ -3,6 +3,7 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
+use crate::apart::counted;
 
 fn wire(capacity: usize, deadline: Duration) -> (Wire, Arc<WireControl>, tokio::io::DuplexStream) {
     let (near, far) = tokio::io::duplex(capacity);
@@ -152,15 +153,8 @@ async fn a_greeting_goes_out_at_once_and_its_answer_is_timed() {
 
 #[tokio::test]
 async fn of_a_peer_that_is_known_no_more_is_kept_and_nobody_who_is_not_there_any_more() {
-    struct Nobody;
-
-    impl std::task::Wake for Nobody {
-        fn wake(self: Arc<Self>) {}
-    }
-
     let (mut wire, control, mut peer) = wire(1024, Duration::from_secs(3));
-    let nobody = Arc::new(Nobody);
-    let waker = Waker::from(Arc::clone(&nobody));
+    let (nobody, waker) = counted::waker();
     let mut cx = Context::from_waker(&waker);
     {
         let mut greeting = std::pin::pin!(wire.greet("SSH-2.0-ours"));
@@ -169,10 +163,10 @@ async fn of_a_peer_that_is_known_no_more_is_kept_and_nobody_who_is_not_there_any
         assert!(greeting.as_mut().poll(&mut cx).is_ready());
     }
     drop(waker);
-    assert!(Arc::strong_count(&nobody) > 1);
+    assert!(nobody.is_kept());
     assert_eq!(control.preface(), b"SSH-2.0-theirs\r\nand more");
     control.known(b"SSH-2.0-theirs\r");
-    assert_eq!(Arc::strong_count(&nobody), 1);
+    assert!(!nobody.is_kept());
     peer.write_all(b"even more").await.unwrap();
     let mut said = [0; 33];
     wire.read_exact(&mut said).await.unwrap();
