@@ -13,6 +13,10 @@ use crate::base::intake::waiters::News;
 use crate::base::intake::{End, Exit, Intake, MESSAGE_COST, State};
 use crate::base::shared;
 
+/// So many answers may wait for those who asked: more than there are requests for one command. What comes past it answers
+/// nothing that was asked, and would take memory for as long as the channel is there.
+pub(super) const REPLIES_KEPT: usize = 16 * 1024;
+
 impl Intake {
     /// Sorts all that the base has queued, tells whom it concerns, and has the base wake all waiters for the next
     /// message. `true` when at least one was there.
@@ -89,14 +93,8 @@ impl Intake {
                 });
                 News::EXIT
             }
-            ChannelMsg::Success => {
-                state.replies.push_back(true);
-                News::REPLY
-            }
-            ChannelMsg::Failure => {
-                state.replies.push_back(false);
-                News::REPLY
-            }
+            ChannelMsg::Success => state.replied(true),
+            ChannelMsg::Failure => state.replied(false),
             ChannelMsg::Close => {
                 state.end = Some(End::Closed);
                 state.queue = None;
@@ -108,5 +106,15 @@ impl Intake {
         };
         self.queued.fetch_sub(MESSAGE_COST, Ordering::AcqRel);
         news
+    }
+}
+
+impl State {
+    /// Files the answer to a request.
+    fn replied(&mut self, agreed: bool) -> News {
+        if self.replies.len() < REPLIES_KEPT {
+            self.replies.push_back(agreed);
+        }
+        News::REPLY
     }
 }

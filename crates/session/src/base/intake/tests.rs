@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use russh::ChannelMsg;
 
+use super::sorting::REPLIES_KEPT;
 use super::{End, Intake, Stream, cost};
 use crate::options::BufferLimits;
 
@@ -25,6 +26,20 @@ fn an_empty_message_is_no_end_of_a_stream() {
     assert!(intake.poll_data(Stream::Out, &mut cx).is_pending());
     assert!(intake.poll_data(Stream::Err, &mut cx).is_pending());
     assert_eq!(intake.queued.load(Ordering::Acquire), 0, "what they cost is given back");
+}
+
+#[test]
+fn answers_that_nobody_asked_for_take_no_more_than_so_much_memory() {
+    let intake = Intake::new(BufferLimits::default());
+    let mut cx = Context::from_waker(Waker::noop());
+    for at in 0..REPLIES_KEPT * 2 {
+        intake.arrived(0);
+        let message = if at == 0 { ChannelMsg::Failure } else { ChannelMsg::Success };
+        intake.sort(&mut intake.state(), message);
+    }
+    assert_eq!(intake.state().replies.len(), REPLIES_KEPT);
+    assert_eq!(intake.queued.load(Ordering::Acquire), 0);
+    assert_eq!(intake.poll_reply(&mut cx), Poll::Ready(Some(false)), "in their order");
 }
 
 #[test]
