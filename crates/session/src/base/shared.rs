@@ -38,7 +38,7 @@ pub(crate) struct Shared {
     state: Mutex<SharedState>,
     refused: Notify,
     rekeys: watch::Sender<u64>,
-    /// The host keys that the server announced, in wire form.
+    /// The host keys that the server announced, in wire form, until they are taken: then an empty list.
     announced: watch::Sender<Option<Vec<Vec<u8>>>>,
     channels_open: AtomicUsize,
     /// Channels that were asked for and not answered yet.
@@ -193,14 +193,13 @@ impl Shared {
         });
     }
 
-    /// The host keys that the server announces, once it does.
+    /// The host keys that the server announces, once it does, for the one who hears it first: an idle connection has no use
+    /// for them.
     pub(super) async fn announced(&self) -> Vec<Vec<u8>> {
         let mut announced = self.announced.subscribe();
-        match announced.wait_for(Option::is_some).await.ok().and_then(|keys| keys.clone()) {
-            Some(keys) => keys,
-            // Its sender is in `self`, and so always there.
-            None => std::future::pending().await,
-        }
+        // Its sender is in `self`, and so always there.
+        drop(announced.wait_for(Option::is_some).await);
+        self.announced.send_replace(Some(Vec::new())).unwrap_or_default()
     }
 
     pub(super) fn rekeys(&self) -> u64 {
@@ -300,6 +299,16 @@ mod tests {
     use ssh_key::encoding::Decode;
 
     use super::*;
+
+    #[tokio::test]
+    async fn the_keys_that_a_server_announces_are_heard_once_and_not_kept() {
+        let shared = Shared::new(WireControl::new(), &TransportOptions::default());
+        shared.announce(vec![vec![1; 32], vec![2; 32]]);
+        shared.announce(vec![vec![3; 32]]);
+        assert_eq!(shared.announced().await, [vec![1; 32], vec![2; 32]]);
+        shared.announce(vec![vec![4; 32]]);
+        assert_eq!(*shared.announced.borrow(), Some(Vec::new()));
+    }
 
     #[test]
     fn a_channel_that_was_closed_before_its_opener_knew_of_it_is_known_to_be_closed() {
