@@ -36,7 +36,7 @@ macro_rules! refuse_channels {
                 reply: ChannelOpenHandle,
                 _: &mut client::Session,
             ) -> Result<(), Self::Error> {
-                self.shared.inbound.refuse(reply, $kind).await;
+                Box::pin(self.shared.inbound.refuse(reply, $kind)).await;
                 Ok(())
             }
         )*
@@ -86,7 +86,8 @@ impl Handler {
         let intake = Arc::clone(intake);
         let alone = self.intakes.len() == 1 && self.shared.opening.load(Ordering::Relaxed) == 0;
         let company = if alone { Company::Alone } else { Company::Others };
-        if driver::make_room(id.number(), &intake, company, &self.shared).await {
+        // Boxed, as all that is seldom waited for here: each connection's task has room for the largest callback, twice over.
+        if Box::pin(driver::make_room(id.number(), &intake, company, &self.shared)).await {
             return Ok(());
         }
         self.shared.stalls.overruns();
@@ -95,7 +96,7 @@ impl Handler {
         self.shared.forget(id);
         let closed = session.close(id);
         // Last: whoever gets its place finds it free.
-        driver::throw_away(intake.end(End::Overrun)).await;
+        Box::pin(driver::throw_away(intake.end(End::Overrun))).await;
         closed
     }
 }
@@ -155,11 +156,10 @@ impl client::Handler for Handler {
         reply: ChannelOpenHandle,
         _: &mut client::Session,
     ) -> Result<(), Self::Error> {
-        Inbound::agent(&self.shared, channel, reply).await;
+        Box::pin(Inbound::agent(&self.shared, channel, reply)).await;
         Ok(())
     }
 
-    // Boxed: each connection's task has room for the largest callback, twice over.
     async fn server_channel_open_forwarded_tcpip(
         &mut self,
         channel: Channel<Msg>,
