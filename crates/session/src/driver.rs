@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -157,13 +158,14 @@ pub(crate) struct Listener {
 
 /// Starts the connection's task. It lets go of what is below the connection when that is gone, however it ended.
 pub(crate) fn start(connection: Arc<Connection>, below: Option<Below>, listener: Option<Listener>) -> Tasks {
-    let (tasks, receiver) = Tasks::new();
+    let (tasks, mut receiver) = Tasks::new();
     let orphans = Orphans::new(Arc::clone(&connection));
     // Owner: the connection; the sessions, channels and children on it hold the other end. Ends: when the
     // connection is gone, at the latest `GRACE_OF_DROP` and `GOODBYE` after the last of them was dropped. Waited for: by
     // `Session::close`, through the connection being gone.
     tokio::spawn(async move {
-        drive(connection, orphans, receiver, listener).await;
+        drive(connection, orphans, &mut receiver, listener).await;
+        end_queue(receiver);
         if let Some(below) = below {
             below.let_go();
         }
@@ -171,10 +173,16 @@ pub(crate) fn start(connection: Arc<Connection>, below: Option<Below>, listener:
     tasks
 }
 
+/// Takes nothing more. Handles of a connection that is gone keep the queue's other end, and with it whoever would be woken by
+/// it: that is nobody from here on, and not a task that has ended, with its memory.
+fn end_queue<T>(mut queue: mpsc::UnboundedReceiver<T>) {
+    drop(queue.recv().now_or_never());
+}
+
 async fn drive(
     connection: Arc<Connection>,
     orphans: Orphans,
-    mut tasks: mpsc::UnboundedReceiver<Work>,
+    tasks: &mut mpsc::UnboundedReceiver<Work>,
     mut listener: Option<Listener>,
 ) {
     let mut work = FuturesUnordered::<BoxFuture<'static, ()>>::new();
@@ -263,9 +271,28 @@ async fn sleep_until(instant: Option<Instant>) {
 
 #[cfg(test)]
 mod tests {
-    use crate::ending::ProcessGroup;
+    use std::task::Context;
 
     use super::*;
+    use crate::apart::counted;
+    use crate::ending::ProcessGroup;
+
+    #[test]
+    fn a_queue_that_has_ended_keeps_nobody_who_read_from_it() {
+        for is_woken in [false, true] {
+            let (sender, mut queue) = mpsc::unbounded_channel();
+            let (task, waker) = counted::waker();
+            assert!(queue.poll_recv(&mut Context::from_waker(&waker)).is_pending());
+            drop(waker);
+            assert!(task.is_kept());
+            if is_woken {
+                sender.send(()).unwrap();
+            }
+            end_queue(queue);
+            assert!(!task.is_kept());
+            assert!(sender.is_closed());
+        }
+    }
 
     fn abandoned() -> Task {
         Task::AbandonedOpen(Open::Session, Box::pin(std::future::pending()), None)
