@@ -20,6 +20,7 @@ pub(super) fn preferred(algorithms: &Algorithms) -> Result<Preferred> {
     let (certificates, plain): (Vec<_>, Vec<_>) =
         algorithms.host_keys().iter().copied().partition(|name| is_certificate(name));
     let mut methods = translated(algorithms.kex(), |name| kex::Name::try_from(name).ok())?;
+    methods.reserve_exact(2);
     // Announcements that travel in the method list: RFC 8308 §2.1, and OpenSSH PROTOCOL §1.10. Without the
     // second a connection is open to Terrapin (CVE-2023-48795), so it is no one's choice to leave out.
     methods.push(kex::EXTENSION_SUPPORT_AS_CLIENT);
@@ -143,20 +144,20 @@ fn shown(names: &[String]) -> String {
     text
 }
 
+/// With no room to spare: a connection has these lists as long as it is there.
 fn translated<T>(names: &[&'static str], base: impl Fn(&str) -> Option<T>) -> Result<Vec<T>> {
-    names
-        .iter()
-        .map(|name| {
-            base(name).ok_or_else(|| {
-                Error::new(
-                    ErrorKind::Configuration,
-                    "choose algorithms",
-                    format!("this build does not have `{name}`"),
-                )
-                .with_hint("leave it out of the list")
-            })
-        })
-        .collect()
+    let mut translated = Vec::with_capacity(names.len());
+    for name in names {
+        translated.push(base(name).ok_or_else(|| {
+            Error::new(
+                ErrorKind::Configuration,
+                "choose algorithms",
+                format!("this build does not have `{name}`"),
+            )
+            .with_hint("leave it out of the list")
+        })?);
+    }
+    Ok(translated)
 }
 
 /// The algorithm of a plain or certificate name; the base takes a certificate by its plain name.
@@ -227,6 +228,14 @@ mod tests {
         assert_eq!(rekey_limit("chacha20-poly1305@openssh.com"), GIB + GIB / 4);
         assert_eq!(rekey_limit("3des-cbc"), GIB + GIB / 4);
         assert_eq!(rekey_limit("something-new"), GIB + GIB / 4);
+    }
+
+    #[test]
+    fn the_lists_of_a_connection_have_no_room_to_spare() {
+        let preferred = preferred(&everything()).unwrap();
+        let Cow::Owned(methods) = preferred.kex else { panic!("there is no such list in the base") };
+        let Cow::Owned(keys) = preferred.key else { panic!("there is no such list in the base") };
+        assert_eq!((methods.capacity(), keys.capacity()), (methods.len(), keys.len()));
     }
 
     fn names(list: &[&str]) -> Vec<String> {
