@@ -68,9 +68,10 @@ where
     };
     let (ask, mut asked) = mpsc::channel(1);
     let config = config(algorithms, options, greeted.max(connect))?;
-    // Boxed: the base's handshake alone is many kilobytes of future, in everybody's stack otherwise.
-    let mut connecting =
-        Box::pin(client::connect_stream(config, wire, Handler::new(Arc::clone(&shared), ask)));
+    // Boxed: the base's handshake alone is many kilobytes of future, in everybody's stack otherwise. So is the stream, for which
+    // the base has room in several places of its task.
+    let (stream, handler) = (Box::new(wire), Handler::new(Arc::clone(&shared), ask));
+    let mut connecting = Box::pin(client::connect_stream(config, stream, handler));
 
     let mut verdict = Ok(());
     let finished = clock
