@@ -208,8 +208,9 @@ impl Pool {
     /// client comes; when the connection is lost, that of the next client is another.
     ///
     /// Where it is the server that listens ([`Forward::remote`]), there is a connection from now on: it is made again when it is
-    /// lost, and the server is asked again, at once or after a wait that doubles from 250 ms to 30 s where it refused or where the
-    /// connection did not last for 10 s. After a login that was refused for good nothing is tried any more.
+    /// lost, and the server is asked again, at once or after a wait that doubles from 250 ms to 30 s where it refused, where it did
+    /// not answer in time (30 s; a connection that gives no sign of life then is ended) or where the connection did not last for
+    /// 10 s. After a login that was refused for good nothing is tried any more.
     /// [`ForwardHandle::bound`] tells when the server listens, or why it does not.
     ///
     /// ```

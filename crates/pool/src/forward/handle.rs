@@ -67,8 +67,8 @@ impl ForwardHandle {
     /// Waits until clients are let in.
     ///
     /// # Errors
-    /// Why the server does not listen, as soon as it has refused or could not be reached. It is asked again all the same, unless
-    /// the error is one of a login that was refused for good.
+    /// Why the server does not listen, as soon as it has refused, did not answer in time or could not be reached. It is asked again
+    /// all the same, unless the error is one of a login that was refused for good.
     ///
     /// # Cancel safety
     /// Safe.

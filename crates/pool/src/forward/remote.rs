@@ -20,9 +20,11 @@ use crate::forward::near::Near;
 use crate::forward::socks::{Reply, Wanted};
 use crate::forward::stats::Client;
 use crate::forward::target::{ForwardTarget, Place};
+use crate::line::Message;
 use crate::policy::event::Lane;
 
-/// The first wait after a server refused to listen, or after what it listened on was lost soon; it doubles each time.
+/// The first wait after a server refused to listen or did not answer, or after what it listened on was lost soon; it doubles
+/// each time.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 
 /// The longest such wait: a port that is taken by a connection that is gone comes free within the server's own time for those.
@@ -98,6 +100,11 @@ impl Wish {
                 }
                 Err(error) => error,
             };
+            if error.kind() == SessionErrorKind::ChannelTimeout {
+                // A server answers such questions in turn (RFC 4254 section 4), so that behind one without an answer none is
+                // heard. A connection that gives no sign of life is ended by this, and the next question goes over another.
+                let _ = job.line.ask(|answer| Message::Check { host: job.host.id, answer }).await;
+            }
             let is_over = !may_be_had_later(error.kind());
             tracing::debug!(host = job.host.name, bind = %self.bind, %error, is_over, "the server does not listen");
             let error = Error::of_session(error);
@@ -240,9 +247,10 @@ impl Job {
     }
 }
 
-/// Whether it is worth to ask again: not where a login was refused.
+/// Whether it is worth to ask again: not where a login was refused. A port that is taken comes free, and no answer is none for
+/// good.
 fn may_be_had_later(kind: SessionErrorKind) -> bool {
-    kind.is_retryable() || kind == SessionErrorKind::RequestRefused
+    kind.is_retryable() || matches!(kind, SessionErrorKind::RequestRefused | SessionErrorKind::ChannelTimeout)
 }
 
 fn not_permitted(host: &str, port: u16) -> Error {

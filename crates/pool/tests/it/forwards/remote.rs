@@ -1,16 +1,21 @@
 //! Ports and sockets at the server that lead to where this machine can reach.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rustle_pool::{ErrorKind, Forward, ForwardBind, ForwardHandle, Pool};
 use rustle_session::{ErrorKind as SessionErrorKind, SecretString};
-use rustle_testserver::{Cut, ForwardPlace, ForwardState, HostKeyKind, Record, TestServer};
+use rustle_testserver::{
+    Cut, ForwardPlace, ForwardState, HostKeyKind, RawPeer, RawSession, Record, TestServer, message,
+};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 
 use super::{echoes, is_balanced, rest, until};
-use crate::support::{pool, pool_with, server, server_shows, shut_down_and_check, way};
+use crate::support::{in_fast_motion, pool, pool_with, server, server_shows, shut_down_and_check, way};
 
 /// Somebody here who echoes all that comes until its end, and then ends.
 async fn echo() -> SocketAddr {
@@ -119,8 +124,40 @@ async fn after_a_refusal_for_good_nothing_is_tried_again() {
     let forward = pool.forward("web", remote(8080, echo().await)).await.unwrap();
     let error = forward.bound().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Session(SessionErrorKind::AuthenticationFailed), "{error}");
-    crate::support::in_fast_motion(tokio::time::sleep(Duration::from_secs(300))).await;
+    in_fast_motion(tokio::time::sleep(Duration::from_secs(300))).await;
     assert_eq!((server.record().connections_accepted(), forward.stats().asked_again), (1, 0));
+    forward.close().await;
+    shut_down_and_check(pool, server).await;
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_answer_is_asked_again_over_another_connection() {
+    let (connections, asked) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
+    let first_asked = Arc::clone(&asked);
+    // Over its first connection it answers nothing, over others it grants whatever is asked for.
+    let peer = RawPeer::new().script(move |mut peer: RawSession| {
+        let is_first = connections.fetch_add(1, Ordering::Relaxed) == 0;
+        let asked = Arc::clone(&asked);
+        async move {
+            peer.accept_login().await.expect("a login");
+            while let Some(payload) = peer.next().await {
+                match payload.first() {
+                    Some(&message::GLOBAL_REQUEST) if is_first => asked.add_permits(1),
+                    Some(&message::GLOBAL_REQUEST) => drop(peer.send(vec![message::REQUEST_SUCCESS]).await),
+                    _ => {}
+                }
+            }
+        }
+    });
+    let server = TestServer::builder().raw_peer(peer).start().await.unwrap();
+    let pool = pool(&server);
+    let forward = pool.forward("web", remote(8080, echo().await)).await.unwrap();
+    drop(first_asked.acquire().await.unwrap());
+    let error = in_fast_motion(forward.bound()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Session(SessionErrorKind::ChannelTimeout), "{error}");
+    let stats = until(&forward, "it listens", |_| forward.is_bound()).await;
+    assert!(stats.asked_again >= 1, "{stats:?}");
+    assert_eq!((forward.port(), server.record().connections_accepted()), (Some(8080), 2));
     forward.close().await;
     shut_down_and_check(pool, server).await;
 }
