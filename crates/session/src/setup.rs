@@ -369,8 +369,7 @@ impl HostSetupBuilder {
             Target::new(settings.hostname())?.with_user(settings.user())?.with_port(settings.port())?;
         let transport = settings::transport(&settings, self.connect_timeout, self.buffers)?;
         let algorithms = settings::algorithms(&settings, &mut warnings)?;
-        let identity =
-            HostIdentity::new(self, &configuration::told(&settings, &algorithms, self.connect_timeout));
+        let told = configuration::told(&settings, &algorithms, self.connect_timeout);
         let connector = Connector::new(target).transport(transport).algorithms(algorithms);
         let prompter = self.host_key_prompter.clone();
         let trust = ConfiguredTrust::new(&settings, prompter, self.resolver.clone(), &mut warnings)?;
@@ -387,6 +386,7 @@ impl HostSetupBuilder {
             credentials = credentials.prompter(Arc::clone(prompter));
         }
         let (mut connector, jump) = jump::way(connector, self, &settings, source, trail, &mut warnings)?;
+        let identity = HostIdentity::new(self, &told, jump.as_ref().map(|(_, hop)| &hop.identity));
         if connector.dials() {
             connector = connector.dial(settings::dial(&settings)?);
         }

@@ -29,22 +29,27 @@ impl Way {
 
     /// A pool with twenty names behind the bastion (`near-0`), and as many behind both (`far-0`).
     fn pool(&self, builder: PoolBuilder) -> Pool {
+        let pool = builder.only_registered().build().unwrap();
+        for name in (0..20).flat_map(|n| [format!("near-{n}"), format!("far-{n}")]) {
+            pool.register(&name, self.setup(&name, &self.bastion));
+        }
+        pool
+    }
+
+    /// A name by a configuration that knows this server as the bastion.
+    fn setup(&self, name: &str, bastion: &TestServer) -> HostSetup {
         let file = tempfile::NamedTempFile::new().unwrap();
         let place = |server: &TestServer| format!("  HostName 127.0.0.1\n  Port {}\n", server.port());
         let config = format!(
             "Host bastion\n{}Host inner\n{}  ProxyJump bastion\nHost near-*\n{web}  ProxyJump bastion\n\
              Host far-*\n{web}  ProxyJump inner\nHost *\n  User alice\n  StrictHostKeyChecking no\n  \
              UserKnownHostsFile /dev/null\n  PubkeyAuthentication no\n  IdentityAgent none\n",
-            place(&self.bastion),
+            place(bastion),
             place(&self.inner),
             web = place(&self.web),
         );
         std::fs::write(file.path(), config).unwrap();
-        let pool = builder.only_registered().build().unwrap();
-        for name in (0..20).flat_map(|n| [format!("near-{n}"), format!("far-{n}")]) {
-            pool.register(&name, HostSetup::builder(&name).config_file(file.path()).resolve().unwrap());
-        }
-        pool
+        HostSetup::builder(name).config_file(file.path()).resolve().unwrap()
     }
 
     /// How many connections each has taken in: the bastion, the one behind it, the last.
@@ -113,6 +118,20 @@ async fn hosts_take_turns_where_few_connections_are_allowed_and_the_way_stays() 
     let [bastion, inner, web] = way.accepted();
     assert!((bastion, inner) == (1, 1) && web >= 20, "{bastion} {inner} {web}");
     way.shut_down_and_check(pool).await;
+}
+
+#[tokio::test]
+async fn a_name_of_a_host_on_the_way_that_means_two_hosts_is_two_ways() {
+    let way = Way::new().await;
+    let other = server().start().await.unwrap();
+    let pool = Pool::builder().only_registered().build().unwrap();
+    pool.register("far-0", way.setup("far-0", &way.bastion));
+    pool.register("far-1", way.setup("far-1", &other));
+    greet(&pool, all("far").take(2)).await;
+    // The last host on both ways has the same name and the same address.
+    assert_eq!((way.accepted(), other.record().connections_accepted()), ([1, 2, 2], 1));
+    way.shut_down_and_check(pool).await;
+    other.stop().await.unwrap();
 }
 
 #[tokio::test]

@@ -16,7 +16,8 @@ use crate::setup::{HostSetup, HostSetupBuilder};
 
 /// Whatever two setups with the same identity reach is the same host, trusted and logged in to in the same way: they may share
 /// a connection. All that the configuration says of the host is part of it, but for what is no matter of the connection: its
-/// forwards and terminals.
+/// forwards and terminals. Of the hosts on the way to it ([`HostSetup::jump_host`]) it is their own identities, whatever they are
+/// called: two files may mean other hosts by the same name.
 ///
 /// ```
 /// use rustle_session::HostSetup;
@@ -40,6 +41,8 @@ pub struct HostIdentity {
     proxy_errors: Option<ErrorLines>,
     /// A password is compared with none: whoever has one shares with its own clones.
     password: Option<Arc<()>>,
+    /// What the host on the way to it is, which has the one before it in turn.
+    jump: Option<Arc<Self>>,
 }
 
 /// What is no matter of the connection.
@@ -55,12 +58,24 @@ const OF_NO_MATTER: &[&str] = &[
 ];
 
 impl HostIdentity {
-    pub(super) fn new(builder: &HostSetupBuilder, settings: &[HostSetting]) -> Self {
+    pub(super) fn new(
+        builder: &HostSetupBuilder,
+        settings: &[HostSetting],
+        jump: Option<&Arc<HostIdentity>>,
+    ) -> Self {
         let matters = |one: &&HostSetting| !OF_NO_MATTER.contains(&one.name());
-        // A command or a file may go by the name that was typed (`%n`, and `%k` where there is no HostKeyAlias).
-        let goes_by_name = |one: &HostSetting| one.value().contains("%n") || one.value().contains("%k");
-        let goes_by_name = settings.iter().filter(matters).any(goes_by_name);
-        let matters = |one: &&HostSetting| matters(one) && (goes_by_name || one.name() != "host");
+        let goes_by = |tokens: [&str; 2]| {
+            let has_one = |one: &HostSetting| tokens.iter().any(|token| one.value().contains(*token));
+            settings.iter().filter(matters).any(has_one)
+        };
+        // A command or a file may go by the name that was typed (`%n`, and `%k` where there is no HostKeyAlias), or by what the
+        // host on the way is called (`%j`, of which `%C` is made too).
+        let (goes_by_name, goes_by_way) = (goes_by(["%n", "%k"]), goes_by(["%j", "%C"]));
+        let matters = |one: &&HostSetting| match one.name() {
+            "host" => goes_by_name,
+            "proxyjump" => goes_by_way || jump.is_none(),
+            _ => matters(one),
+        };
         let lines = settings.iter().filter(matters).map(|one| format!("{} {}\n", one.name(), one.value()));
         let buffers = format!("buffers {:?}\n", builder.buffers);
         Self {
@@ -71,6 +86,7 @@ impl HostIdentity {
             host_key_prompter: builder.host_key_prompter.clone(),
             proxy_errors: builder.proxy_errors.clone(),
             password: builder.password.as_ref().map(|_| Arc::default()),
+            jump: jump.cloned(),
         }
     }
 }
@@ -84,6 +100,7 @@ impl PartialEq for HostIdentity {
             && is_same(self.host_key_prompter.as_ref(), other.host_key_prompter.as_ref())
             && is_same(self.proxy_errors.as_ref(), other.proxy_errors.as_ref())
             && is_same(self.password.as_ref(), other.password.as_ref())
+            && self.jump == other.jump
     }
 }
 
@@ -161,7 +178,7 @@ impl HostSetup {
 mod tests {
     use super::*;
 
-    fn identities(config: &str, names: [&str; 2]) -> [HostIdentity; 2] {
+    fn identities<const N: usize>(config: &str, names: [&str; N]) -> [HostIdentity; N] {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), config).unwrap();
         names.map(|name| {
@@ -185,6 +202,44 @@ mod tests {
                 identities(&format!("Host b\n  {line}\nHost *\n  HostName a.example\n"), ["a", "b"]);
             assert_ne!(one, other, "{line}");
         }
+    }
+
+    #[test]
+    fn a_way_is_by_what_its_hosts_are_and_not_by_their_names() {
+        let config = |line: &str| {
+            let defaults =
+                "Host inner\n  HostName 10.0.0.9\n  ProxyJump bastion\nHost bastion\n  HostName b.example\n";
+            format!("Host web\n  ProxyJump inner\n{line}\n{defaults}")
+        };
+        let [plain] = identities(&config(""), ["web"]);
+        for line in [
+            "Host inner\n  HostName 10.0.0.8",
+            "Host inner\n  Port 2200",
+            "Host inner\n  User ops",
+            "Host inner\n  IdentityFile inner",
+            "Host inner\n  UserKnownHostsFile inner",
+            "Host inner\n  Ciphers aes128-ctr",
+            "Host inner\n  ProxyJump other",
+            "Host bastion\n  HostName a.example",
+            "Host bastion\n  User ops",
+        ] {
+            let [other] = identities(&config(line), ["web"]);
+            assert_ne!(plain, other, "{line}");
+        }
+        let [again] = identities(&config("Host inner\n  LocalForward 8080 db:80"), ["web"]);
+        assert_eq!(plain, again);
+    }
+
+    #[test]
+    fn two_names_of_the_host_on_the_way_are_one_way_unless_something_goes_by_them() {
+        let ways =
+            "Host a\n  ProxyJump one\nHost b\n  ProxyJump two\nHost one two\n  HostName bastion.example\n";
+        let targets = "Host a b\n  HostName a.example\n";
+        let [one, other] = identities(&format!("{ways}{targets}"), ["a", "b"]);
+        assert_eq!(one, other);
+        let files = "Host *\n  UserKnownHostsFile /keys/%j\n";
+        let [one, other] = identities(&format!("{ways}{targets}{files}"), ["a", "b"]);
+        assert_ne!(one, other);
     }
 
     #[test]
