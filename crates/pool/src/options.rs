@@ -1,8 +1,10 @@
 //! What a pool stays within, and how its hosts are reached.
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use rustle_session::{HostSetup, HostSetupBuilder};
 use tokio::sync::broadcast;
 
 use crate::driver;
@@ -36,6 +38,7 @@ pub struct PoolBuilder {
     care: Care,
     patience: Duration,
     names: Names,
+    files: ConfigFiles,
     configured: ConfiguredForwards,
 }
 
@@ -65,6 +68,27 @@ pub(crate) enum Names {
     Registered,
 }
 
+/// Which files say what a name means that nobody registered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ConfigFiles {
+    /// The user's and the system's.
+    Usual,
+    This(PathBuf),
+    None,
+}
+
+impl ConfigFiles {
+    /// What a name means by them.
+    pub(crate) fn setup(&self, name: &str) -> HostSetupBuilder {
+        let builder = HostSetup::builder(name).makes_forwards();
+        match self {
+            Self::Usual => builder,
+            Self::This(path) => builder.config_file(path),
+            Self::None => builder.without_config_files(),
+        }
+    }
+}
+
 /// Whether the forwards of the configuration are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ConfiguredForwards {
@@ -83,6 +107,7 @@ impl PoolBuilder {
             care,
             patience: PATIENCE,
             names: Names::Any,
+            files: ConfigFiles::Usual,
             configured: ConfiguredForwards::Made,
         }
     }
@@ -185,6 +210,42 @@ impl PoolBuilder {
         self
     }
 
+    /// Reads this configuration file and no other for names that nobody registered, as ssh's `-F`. Without it the usual ones are
+    /// read, the user's (`~/.ssh/config`) and the system's. It has to be there whenever such a name is asked for: it is read
+    /// each time, so that a name means what the file says then. What is [registered](Pool::register) was resolved before, by the
+    /// files of its own [`HostSetupBuilder`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> rustle_pool::Result<()> {
+    /// use rustle_pool::{ErrorKind, Pool};
+    /// use rustle_session::ErrorKind as SessionErrorKind;
+    ///
+    /// let pool = Pool::builder().config_file("deploy/no_such_file").build()?;
+    /// let error = pool.get("web-1").await.unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Session(SessionErrorKind::Configuration));
+    /// # Ok(()) }
+    /// ```
+    pub fn config_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.files = ConfigFiles::This(path.into());
+        self
+    }
+
+    /// Reads no configuration file for names that nobody registered: each is `host`, `user@host` or `ssh://user@host:port`, and
+    /// all else is ssh's default.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> rustle_pool::Result<()> {
+    /// use rustle_pool::Pool;
+    ///
+    /// let pool = Pool::builder().without_config_files().build()?;
+    /// assert!(pool.list().await.is_empty());
+    /// # Ok(()) }
+    /// ```
+    pub fn without_config_files(mut self) -> Self {
+        self.files = ConfigFiles::None;
+        self
+    }
+
     /// Makes no forwards of the configuration (`LocalForward`, `RemoteForward`, `DynamicForward`): for a program that runs beside
     /// an `ssh` which has their ports already, or that has nothing to do with them. Without it they begin with the first
     /// connection that is asked for by a name, as with ssh.
@@ -215,6 +276,21 @@ impl PoolBuilder {
         let (changes, _nobody_yet) = broadcast::channel(events::KEPT);
         let line = driver::start(self.limits, self.care, changes.clone());
         let configured = (self.configured == ConfiguredForwards::Made).then(Configured::default);
-        Ok(Pool::new(line, changes.downgrade(), self.patience, self.names, configured))
+        Ok(Pool::new(line, changes.downgrade(), self.patience, self.names, self.files, configured))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_looked_up_in_the_files_that_were_given() {
+        let files = |builder: PoolBuilder| format!("{:?}", builder.files.setup("web"));
+        assert!(files(PoolBuilder::new()).contains("files: Usual"), "{}", files(PoolBuilder::new()));
+        let given = files(PoolBuilder::new().config_file("deploy/ssh_config"));
+        assert!(given.contains(r#"files: These(["deploy/ssh_config"])"#), "{given}");
+        let none = files(PoolBuilder::new().config_file("deploy/ssh_config").without_config_files());
+        assert!(none.contains("files: These([])"), "{none}");
     }
 }

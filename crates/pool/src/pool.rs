@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::events::{Change, Events};
 use crate::forward::{Configured, Forwards};
 use crate::line::{Line, Message, OfHost};
-use crate::options::{FOR_EVER, Names, PoolBuilder};
+use crate::options::{ConfigFiles, FOR_EVER, Names, PoolBuilder};
 use crate::policy::event::{HostId, Lane};
 use crate::registry::{Known, Registry};
 use crate::show::{Connection, ConnectionId, Stats};
@@ -50,6 +50,7 @@ struct Inner {
     registry: Mutex<Registry>,
     patience: Duration,
     names: Names,
+    files: ConfigFiles,
     forwards: Forwards,
     configured: Option<Configured>,
 }
@@ -65,11 +66,12 @@ impl Pool {
         changes: broadcast::WeakSender<Change>,
         patience: Duration,
         names: Names,
+        files: ConfigFiles,
         configured: Option<Configured>,
     ) -> Self {
         let forwards = Forwards::default();
         let registry = Mutex::default();
-        let inner = Inner { line, changes, registry, patience, names, forwards, configured };
+        let inner = Inner { line, changes, registry, patience, names, files, forwards, configured };
         Self { inner: Arc::new(inner) }
     }
 
@@ -86,8 +88,9 @@ impl Pool {
         }
     }
 
-    /// A session with a host that is registered under this name, or that ssh would reach under it. There is a connection to
-    /// it then; each channel of the session is opened on whichever connection has a place.
+    /// A session with a host that is registered under this name, or that ssh would reach under it by the
+    /// [configuration](PoolBuilder::config_file). There is a connection to it then; each channel of the session is opened on
+    /// whichever connection has a place.
     ///
     /// The forwards that the configuration has for the name begin with the first connection, as with ssh, and last until
     /// [`disconnect`](Self::disconnect) or the pool's end. One that cannot be made is logged and [shown](Self::show).
@@ -285,7 +288,7 @@ impl Pool {
                 "register it, or look for a mistake in its name",
             ));
         }
-        let setup = HostSetup::builder(name).makes_forwards().load().await.map_err(Error::of_session)?;
+        let setup = self.inner.files.setup(name).load().await.map_err(Error::of_session)?;
         let known = self.registry().found(name, setup.clone());
         Ok((known, setup))
     }

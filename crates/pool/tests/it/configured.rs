@@ -4,14 +4,22 @@ use std::time::Duration;
 
 use rustle_pool::{ConfiguredForward, Connection, ErrorKind, Pool, PoolBuilder, Status};
 use rustle_session::{ErrorKind as SessionErrorKind, HostSetupBuilder, SecretString};
-use rustle_testserver::{Builder, Target, TestServer};
+use rustle_testserver::{Builder, Target, TestServer, User};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::support::{changes_until, in_fast_motion, server, server_shows, shut_down_and_check, way};
+use crate::support::{
+    ASKS_NOTHING, changes_until, in_fast_motion, place, server, server_shows, shut_down_and_check, way,
+};
 
 fn targets() -> Builder {
     server().forward_target("echo", None, Target::echo()).tcpip_forward_scripted()
+}
+
+/// The same, for whoever comes: a configuration file holds no password.
+fn open_targets() -> Builder {
+    let server = TestServer::builder().user(User::new("alice").none()).builtins();
+    server.forward_target("echo", None, Target::echo())
 }
 
 /// A port that was free a moment ago.
@@ -106,6 +114,23 @@ async fn they_end_when_the_name_means_another_host() {
         tokio::task::yield_now().await;
     }
     shut_down_and_check(pool, server).await;
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_registered_means_what_the_file_says_that_the_pool_was_given() {
+    let [first, second] = [open_targets().start().await.unwrap(), open_targets().start().await.unwrap()];
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let pool = Pool::builder().config_file(file.path()).build().unwrap();
+    for server in [&first, &second] {
+        std::fs::write(file.path(), format!("Host web\n{}{ASKS_NOTHING}", place(server))).unwrap();
+        pool.get("web").await.unwrap();
+    }
+    assert_eq!([&first, &second].map(|server| server.record().connections_accepted()), [1, 1]);
+    file.close().unwrap();
+    let error = pool.get("web").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Session(SessionErrorKind::Configuration), "{error}");
+    shut_down_and_check(pool, first).await;
+    second.stop().await.unwrap();
 }
 
 #[tokio::test]

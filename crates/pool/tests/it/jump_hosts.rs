@@ -7,7 +7,7 @@ use rustle_session::{ErrorKind as SessionErrorKind, HostSetup};
 use rustle_testserver::{Builder, Cut, Reply, TestServer, User};
 use tokio::task::JoinSet;
 
-use crate::support::server_shows;
+use crate::support::{ASKS_NOTHING, place, server_shows};
 
 fn server() -> Builder {
     let server = TestServer::builder().user(User::new("alice").none()).direct_tcpip();
@@ -39,11 +39,9 @@ impl Way {
     /// A name by a configuration that knows this server as the bastion.
     fn setup(&self, name: &str, bastion: &TestServer) -> HostSetup {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let place = |server: &TestServer| format!("  HostName 127.0.0.1\n  Port {}\n", server.port());
         let config = format!(
             "Host bastion\n{}Host inner\n{}  ProxyJump bastion\nHost near-*\n{web}  ProxyJump bastion\n\
-             Host far-*\n{web}  ProxyJump inner\nHost *\n  User alice\n  StrictHostKeyChecking no\n  \
-             UserKnownHostsFile /dev/null\n  PubkeyAuthentication no\n  IdentityAgent none\n",
+             Host far-*\n{web}  ProxyJump inner\n{ASKS_NOTHING}",
             place(bastion),
             place(&self.inner),
             web = place(&self.web),

@@ -27,6 +27,15 @@ pub(crate) fn way_to(port: u16) -> HostSetupBuilder {
         .option("PubkeyAuthentication=no")
 }
 
+/// How a configuration file lets everybody in whom a server asks for nothing.
+pub(crate) const ASKS_NOTHING: &str = "Host *\n  User alice\n  StrictHostKeyChecking no\n  UserKnownHostsFile /dev/null\n  \
+                                       PubkeyAuthentication no\n  IdentityAgent none\n";
+
+/// Where a configuration file says that a server is.
+pub(crate) fn place(server: &TestServer) -> String {
+    format!("  HostName 127.0.0.1\n  Port {}\n", server.port())
+}
+
 pub(crate) fn setup(server: &TestServer) -> HostSetup {
     way(server).password(SecretString::from("wonderland")).resolve().unwrap()
 }
