@@ -77,13 +77,16 @@ impl Pool {
 
     /// Gives a host a name of its own, and says how it is reached and logged in to. What had the name before is another host
     /// from now on; its connections are kept as long as they are used, and it is forgotten when nothing is left of it. The
-    /// forwards of its configuration end.
+    /// forwards of its configuration end, before those of the other begin; a login to it that is under way brings none any more.
     pub fn register(&self, name: &str, setup: HostSetup) {
-        let is_replaced = self.registry().register(name, setup);
+        let mut registry = self.registry();
+        let is_replaced = registry.register(name, setup);
+        // Whoever looks the name up finds neither before both are done.
+        if let Some(configured) = &self.inner.configured {
+            configured.end_of(name);
+        }
+        drop(registry);
         if is_replaced {
-            if let Some(configured) = &self.inner.configured {
-                configured.end_of(name);
-            }
             self.inner.line.send(Message::Replaced);
         }
     }
@@ -93,7 +96,8 @@ impl Pool {
     /// whichever connection has a place.
     ///
     /// The forwards that the configuration has for the name begin with the first connection, as with ssh, and last until
-    /// [`disconnect`](Self::disconnect) or the pool's end. One that cannot be made is logged and [shown](Self::show).
+    /// [`disconnect`](Self::disconnect), the pool's end, or the time when the name means another host: that one's begin when those
+    /// listen no more, for which this waits. One that cannot be made is logged and [shown](Self::show).
     ///
     /// # Errors
     /// [`ErrorKind::UnknownHost`]; [`ErrorKind::Session`] when the host cannot be connected to, with
@@ -274,11 +278,10 @@ impl Pool {
         &self.inner.forwards
     }
 
-    /// What a name means, and all that is said of it.
+    /// What a name means from now on, and all that is said of it.
     pub(crate) async fn known(&self, name: &str) -> Result<(Arc<Known>, HostSetup)> {
-        if let Some(known) = self.registry().named(name) {
-            let setup = known.setup.clone();
-            return Ok((known, setup));
+        if let Some(known) = self.registered(&self.registry(), name) {
+            return Ok(known);
         }
         if self.inner.names == Names::Registered {
             let message = format!("no host is registered as {name:?}");
@@ -289,8 +292,29 @@ impl Pool {
             ));
         }
         let setup = self.inner.files.setup(name).load().await.map_err(Error::of_session)?;
-        let known = self.registry().found(name, setup.clone());
+        let mut registry = self.registry();
+        if let Some(known) = self.registered(&registry, name) {
+            // While the files were read.
+            return Ok(known);
+        }
+        let known = registry.found(name, setup.clone());
+        self.means(name, &known, &setup);
         Ok((known, setup))
+    }
+
+    fn registered(&self, registry: &Registry, name: &str) -> Option<(Arc<Known>, HostSetup)> {
+        let known = registry.named(name)?;
+        let setup = known.setup.clone();
+        self.means(name, &known, &setup);
+        Some((known, setup))
+    }
+
+    /// Has what the name meant before end, if that was another host. Told while nobody else has the registry: else it might be
+    /// what the name means no more.
+    fn means(&self, name: &str, known: &Known, setup: &HostSetup) {
+        if let Some(configured) = &self.inner.configured {
+            configured.means(name, known.id, setup);
+        }
     }
 
     /// With the forwards that the configuration has for the name.

@@ -1,11 +1,14 @@
 //! The forwards that hosts have by their configuration: they begin with the first connection that is asked for by a name, as
 //! `ssh` makes them when it connects.
+//!
+//! A name may mean another host at any time. What it brought before ends then, and what it brings now listens when that listens
+//! no more: it may be the same port.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustle_session::{ForwardPlace, ForwardSide, HostForward, HostSetup};
-use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
 
 use crate::error::Result;
 use crate::forward::{Forward, ForwardBind, ForwardHandle, ForwardTarget};
@@ -19,10 +22,23 @@ use crate::show::ConfiguredForward;
 pub(crate) struct Configured(Mutex<HashMap<String, OfName>>);
 
 /// Those of one name.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct OfName {
+    /// What it means now, where that has any.
+    meaning: Option<Meaning>,
+    /// Whoever makes them has it: of two who come at once the second finds them made.
+    turn: Arc<tokio::sync::Mutex<()>>,
+    /// Of all that were made, whatever the name meant: cancelled when one listens no more.
+    ends: Vec<CancellationToken>,
+}
+
+/// The host of a name, until it is another one's, and what was made for it.
+#[derive(Debug)]
+struct Meaning {
     host: HostId,
-    made: Arc<OnceCell<Vec<Made>>>,
+    made: Option<Vec<Made>>,
+    /// Cancelled when it is over.
+    over: CancellationToken,
 }
 
 #[derive(Debug)]
@@ -32,7 +48,23 @@ struct Made {
 }
 
 impl Configured {
-    /// Makes those of a name, unless they are made already or were tried.
+    /// The name means this host from now on. What it brought before ends, where it meant another.
+    pub(crate) fn means(&self, name: &str, host: HostId, setup: &HostSetup) {
+        let has_any = !setup.forwards().is_empty();
+        let mut names = self.names();
+        if !has_any && !names.contains_key(name) {
+            return;
+        }
+        let of_name = names.entry(name.to_owned()).or_default();
+        if !of_name.means(host) {
+            of_name.meaning = has_any.then(|| Meaning::new(host));
+        }
+        if of_name.is_over() {
+            names.remove(name);
+        }
+    }
+
+    /// Makes those of a name, unless they are made already or were tried, or the name means another host by now.
     ///
     /// # Errors
     /// Where one cannot be made, and `ExitOnForwardFailure` is set.
@@ -46,43 +78,143 @@ impl Configured {
         host: &Arc<Known>,
         setup: &HostSetup,
     ) -> Result<()> {
-        if setup.forwards().is_empty() {
-            return Ok(());
-        }
-        let made = {
-            let mut names = self.names();
-            let fresh = || OfName { host: host.id, made: Arc::default() };
-            let of_name = names.entry(name.to_owned()).or_insert_with(fresh);
-            if of_name.host != host.id {
-                // The name means another host by now.
-                *of_name = fresh();
+        let Some(turn) = self.turn(name, host.id) else { return Ok(()) };
+        let _mine = turn.lock().await;
+        let Some((over, before)) = self.unmade(name, host.id) else { return Ok(()) };
+        let making = async {
+            for end in before {
+                end.cancelled().await;
             }
-            Arc::clone(&of_name.made)
+            self.make_all(pool, name, host, setup).await
         };
-        made.get_or_try_init(|| make_all(pool, name, host, setup)).await.map(drop)
+        let made = tokio::select! {
+            biased;
+            () = over.cancelled() => return Ok(()),
+            made = making => made?,
+        };
+        self.keep(name, &over, made);
+        Ok(())
     }
 
-    /// Ends those to a host.
+    /// Ends those to a host; the next who asks for it makes them anew.
     pub(crate) fn end(&self, host: HostId) {
-        self.names().retain(|_, of_name| of_name.host != host);
+        let mut names = self.names();
+        let meanings = names.values_mut().filter_map(|of_name| of_name.meaning.as_mut());
+        for meaning in meanings.filter(|meaning| meaning.host == host) {
+            *meaning = Meaning::new(host);
+        }
     }
 
     /// Ends those of a name, which means another host.
     pub(crate) fn end_of(&self, name: &str) {
-        self.names().remove(name);
+        let mut names = self.names();
+        if let Some(of_name) = names.get_mut(name) {
+            of_name.meaning = None;
+        }
+        names.retain(|_, of_name| !of_name.is_over());
     }
 
     /// How it stands with those to a host.
     pub(crate) fn shown(&self, host: HostId) -> Vec<ConfiguredForward> {
         let names = self.names();
-        let mut of_host: Vec<_> = names.iter().filter(|(_, of_name)| of_name.host == host).collect();
+        let mut of_host: Vec<_> = names.iter().filter(|(_, of_name)| of_name.means(host)).collect();
         of_host.sort_unstable_by_key(|(name, _)| name.as_str());
-        let made = of_host.into_iter().filter_map(|(_, of_name)| of_name.made.get());
+        let made = of_host.into_iter().filter_map(|(_, of_name)| of_name.meaning.as_ref()?.made.as_ref());
         made.flatten().map(Made::show).collect()
+    }
+
+    /// What has to be had to make those of a name; `None` where it does not mean this host.
+    fn turn(&self, name: &str, host: HostId) -> Option<Arc<tokio::sync::Mutex<()>>> {
+        let names = self.names();
+        let of_name = names.get(name).filter(|of_name| of_name.means(host))?;
+        Some(Arc::clone(&of_name.turn))
+    }
+
+    /// When it is over with what is to be made, and the ends of what was made before; `None` where nothing is to be made.
+    fn unmade(&self, name: &str, host: HostId) -> Option<(CancellationToken, Vec<CancellationToken>)> {
+        let names = self.names();
+        let of_name = names.get(name).filter(|of_name| of_name.means(host))?;
+        let meaning = of_name.meaning.as_ref().filter(|meaning| meaning.made.is_none())?;
+        Some((meaning.over.clone(), of_name.ends.clone()))
+    }
+
+    async fn make_all(
+        &self,
+        pool: &Pool,
+        name: &str,
+        host: &Arc<Known>,
+        setup: &HostSetup,
+    ) -> Result<Vec<Made>> {
+        let mut all = Vec::new();
+        for forward in setup.forwards() {
+            let handle = self.make(pool, name, host, forward, setup).await;
+            if let Err(error) = &handle {
+                if setup.exits_on_forward_failure() {
+                    return Err(error.clone().of_forward(name, forward));
+                }
+                tracing::warn!(host = name, %forward, origin = forward.origin(), %error, "a forward is not made");
+            }
+            all.push(Made { what: forward.to_string(), handle });
+        }
+        Ok(all)
+    }
+
+    async fn make(
+        &self,
+        pool: &Pool,
+        name: &str,
+        host: &Arc<Known>,
+        forward: &HostForward,
+        setup: &HostSetup,
+    ) -> Result<ForwardHandle> {
+        let handle = pool.forward_to(Arc::clone(host), Forward::configured(forward)).await?;
+        // It listens; nothing has suspended since, so that whoever comes next waits for its end in any case.
+        if let Some(of_name) = self.names().get_mut(name) {
+            of_name.ends.retain(|end| !end.is_cancelled());
+            of_name.ends.push(handle.listens_no_more());
+        }
+        if setup.exits_on_forward_failure() {
+            handle.bound().await?;
+        }
+        Ok(handle)
+    }
+
+    /// Keeps what was made until it is over with what it was made for. Where it is already, they end here.
+    fn keep(&self, name: &str, over: &CancellationToken, made: Vec<Made>) {
+        let mut names = self.names();
+        let meaning = names.get_mut(name).and_then(|of_name| of_name.meaning.as_mut());
+        if let Some(meaning) = meaning.filter(|_| !over.is_cancelled()) {
+            meaning.made = Some(made);
+        }
     }
 
     fn names(&self) -> MutexGuard<'_, HashMap<String, OfName>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl OfName {
+    fn means(&self, host: HostId) -> bool {
+        self.meaning.as_ref().is_some_and(|meaning| meaning.host == host)
+    }
+
+    /// Whether nothing is left of it: nobody makes any, and nothing that was made listens.
+    fn is_over(&self) -> bool {
+        self.meaning.is_none()
+            && Arc::strong_count(&self.turn) == 1
+            && self.ends.iter().all(CancellationToken::is_cancelled)
+    }
+}
+
+impl Meaning {
+    fn new(host: HostId) -> Self {
+        Self { host, made: None, over: CancellationToken::new() }
+    }
+}
+
+impl Drop for Meaning {
+    fn drop(&mut self) {
+        self.over.cancel();
     }
 }
 
@@ -107,34 +239,6 @@ impl Made {
             }
         }
     }
-}
-
-async fn make_all(pool: &Pool, name: &str, host: &Arc<Known>, setup: &HostSetup) -> Result<Vec<Made>> {
-    let mut all = Vec::new();
-    for forward in setup.forwards() {
-        let handle = make(pool, host, forward, setup).await;
-        if let Err(error) = &handle {
-            if setup.exits_on_forward_failure() {
-                return Err(error.clone().of_forward(name, forward));
-            }
-            tracing::warn!(host = name, %forward, origin = forward.origin(), %error, "a forward is not made");
-        }
-        all.push(Made { what: forward.to_string(), handle });
-    }
-    Ok(all)
-}
-
-async fn make(
-    pool: &Pool,
-    host: &Arc<Known>,
-    forward: &HostForward,
-    setup: &HostSetup,
-) -> Result<ForwardHandle> {
-    let handle = pool.forward_to(Arc::clone(host), Forward::configured(forward)).await?;
-    if setup.exits_on_forward_failure() {
-        handle.bound().await?;
-    }
-    Ok(handle)
 }
 
 impl Forward {

@@ -8,7 +8,7 @@ use rustle_session::{Incoming, RemoteListener};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::error::{Error, ErrorKind};
@@ -49,32 +49,48 @@ impl Forwards {
         self.ending.borrow().is_some()
     }
 
-    /// Starts the task, which listens until the job is closing, and cancels what is returned when nothing is left.
-    pub(super) fn start(&self, listeners: Listeners, job: Job) -> CancellationToken {
-        let ended = CancellationToken::new();
+    /// Starts the task, which listens until the job is closing.
+    pub(super) fn start(&self, listeners: Listeners, job: Job) -> Ends {
         let driver = Driver::new(self, job);
-        let guard = ended.clone().drop_guard();
+        let (ends, listens, is_there) = Ends::new();
         // Owner: the `ForwardHandle`, and the pool. Ends: when the handle is closed or dropped, or the pool is shut down, once
         // its clients have ended or their grace is over. Waited for: by `ForwardHandle::close` and `Pool::shutdown`.
         self.tasks.spawn(async move {
-            driver.run(listeners).await;
-            drop(guard);
+            driver.run(listeners, listens).await;
+            drop(is_there);
         });
-        ended
+        ends
     }
 
     /// The same for what a server is to listen on.
-    pub(super) fn start_at_server(&self, wish: Wish, job: Job) -> CancellationToken {
-        let ended = CancellationToken::new();
+    pub(super) fn start_at_server(&self, wish: Wish, job: Job) -> Ends {
         let driver = Driver::new(self, job);
-        let guard = ended.clone().drop_guard();
+        let (ends, listens, is_there) = Ends::new();
         // Owner: the `ForwardHandle`, and the pool. Ends: as that of `start` does, once the server was told that it need not
         // listen any more. Waited for: by `ForwardHandle::close` and `Pool::shutdown`.
         self.tasks.spawn(async move {
-            driver.run_at_server(wish).await;
-            drop(guard);
+            driver.run_at_server(wish, listens).await;
+            drop(is_there);
         });
-        ended
+        ends
+    }
+}
+
+/// How far the end of a forward has come.
+#[derive(Debug)]
+pub(super) struct Ends {
+    /// Cancelled when nothing listens any more; somebody may still be connected.
+    pub(super) of_listening: CancellationToken,
+    /// Cancelled when nothing is left.
+    pub(super) of_all: CancellationToken,
+}
+
+impl Ends {
+    /// With those who tell of each when they are dropped.
+    fn new() -> (Self, DropGuard, DropGuard) {
+        let ends = Self { of_listening: CancellationToken::new(), of_all: CancellationToken::new() };
+        let (listens, is_there) = (ends.of_listening.clone().drop_guard(), ends.of_all.clone().drop_guard());
+        (ends, listens, is_there)
     }
 }
 
@@ -89,7 +105,7 @@ impl Driver {
         Self { job: Arc::new(job), ending: of.ending.subscribe(), clients: JoinSet::new() }
     }
 
-    async fn run(mut self, mut listeners: Listeners) {
+    async fn run(mut self, mut listeners: Listeners, listens: DropGuard) {
         let room = Room::new(self.job.limits.clients, self.job.limits.parked);
         let mut not_before = Instant::now();
         let by = loop {
@@ -126,10 +142,11 @@ impl Driver {
         };
         // From here on the system refuses those who come.
         drop(listeners);
+        drop(listens);
         self.see_out(by).await;
     }
 
-    async fn run_at_server(mut self, mut wish: Wish) {
+    async fn run_at_server(mut self, mut wish: Wish, listens: DropGuard) {
         let room = Room::new(self.job.limits.clients, self.job.limits.parked);
         let mut listener = None;
         let by = 'taking_in: loop {
@@ -179,6 +196,7 @@ impl Driver {
         {
             tracing::debug!(host = self.job.host.name, %error, "the server did not say that it listens no more");
         }
+        drop(listens);
         self.see_out(by).await;
     }
 

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::error::{Error, Result};
+use crate::forward::driver::Ends;
 use crate::forward::remote::Standing;
 use crate::forward::stats::{Counters, ForwardStats};
 
@@ -36,7 +37,7 @@ pub struct ForwardHandle {
     standing: Option<watch::Receiver<Standing>>,
     counters: Arc<Counters>,
     closing: DropGuard,
-    ended: CancellationToken,
+    ends: Ends,
 }
 
 impl ForwardHandle {
@@ -44,18 +45,18 @@ impl ForwardHandle {
         (addresses, path): (Vec<SocketAddr>, Option<PathBuf>),
         counters: Arc<Counters>,
         closing: DropGuard,
-        ended: CancellationToken,
+        ends: Ends,
     ) -> Self {
-        Self { addresses, path, standing: None, counters, closing, ended }
+        Self { addresses, path, standing: None, counters, closing, ends }
     }
 
     pub(super) fn at_server(
         standing: watch::Receiver<Standing>,
         counters: Arc<Counters>,
         closing: DropGuard,
-        ended: CancellationToken,
+        ends: Ends,
     ) -> Self {
-        Self { addresses: Vec::new(), path: None, standing: Some(standing), counters, closing, ended }
+        Self { addresses: Vec::new(), path: None, standing: Some(standing), counters, closing, ends }
     }
 
     /// Whether clients are let in now: at the server as long as it listens, here always.
@@ -117,7 +118,13 @@ impl ForwardHandle {
     /// Dropped, it ends all the same.
     pub async fn close(self) {
         drop(self.closing);
-        self.ended.cancelled().await;
+        self.ends.of_all.cancelled().await;
+    }
+
+    /// Cancelled when nothing listens there any more, as it is soon after this was closed or dropped; at the server when it has
+    /// said so, or when the grace is over.
+    pub(super) fn listens_no_more(&self) -> CancellationToken {
+        self.ends.of_listening.clone()
     }
 }
 

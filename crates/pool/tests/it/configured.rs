@@ -1,12 +1,17 @@
 //! What a host's configuration says of its connections: forwards that begin with them, and how long they are kept.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustle_pool::{ConfiguredForward, Connection, ErrorKind, Pool, PoolBuilder, Status};
-use rustle_session::{ErrorKind as SessionErrorKind, HostSetupBuilder, SecretString};
+use rustle_session::{
+    BoxFuture, ErrorKind as SessionErrorKind, HostSetupBuilder, PromptError, PromptRequest, Prompter,
+    SecretString,
+};
 use rustle_testserver::{Builder, Target, TestServer, User};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 
 use crate::support::{
     ASKS_NOTHING, changes_until, in_fast_motion, place, server, server_shows, shut_down_and_check, way,
@@ -114,6 +119,70 @@ async fn they_end_when_the_name_means_another_host() {
         tokio::task::yield_now().await;
     }
     shut_down_and_check(pool, server).await;
+}
+
+#[tokio::test]
+async fn those_of_another_host_begin_when_the_old_ones_listen_no_more() {
+    let [first, second] = [open_targets().start().await.unwrap(), open_targets().start().await.unwrap()];
+    let (port, file) = (free_port().await, tempfile::NamedTempFile::new().unwrap());
+    let pool = Pool::builder().config_file(file.path()).build().unwrap();
+    let web_is = |server: &TestServer| {
+        let web = format!("Host web\n{}  LocalForward {port} echo:80\n", place(server));
+        std::fs::write(file.path(), format!("{web}Host other\n{}{ASKS_NOTHING}", place(&second))).unwrap();
+    };
+    web_is(&first);
+    pool.connect("web").await.unwrap();
+    echoes(port).await;
+    // A host to which there is a connection: nothing is waited for between the old ones and the new.
+    let other = pool.connect("other").await.unwrap();
+    web_is(&second);
+    assert_eq!(pool.connect("web").await.unwrap(), other);
+    let shown = pool.show(other).await.unwrap();
+    assert_eq!(bound(&shown.forwards), [(format!("LocalForward localhost:{port} echo:80").as_str(), true)]);
+    echoes(port).await;
+    assert_eq!([&first, &second].map(|server| server.record().channels_opened_total()), [1, 1]);
+    // A disconnect ends them, and the next who asks has them again.
+    pool.disconnect(other, Duration::from_secs(5)).await.unwrap();
+    pool.connect("web").await.unwrap();
+    echoes(port).await;
+    shut_down_and_check(pool, first).await;
+    second.stop().await.unwrap();
+}
+
+/// Knows the password, and says it when told to.
+struct Slow(Arc<Semaphore>);
+
+impl Prompter for Slow {
+    fn ask(&self, request: PromptRequest) -> BoxFuture<'_, Result<Vec<SecretString>, PromptError>> {
+        let answers = request.prompts().iter().map(|_| SecretString::from("wonderland")).collect();
+        Box::pin(async move {
+            drop(self.0.acquire().await);
+            Ok(answers)
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_login_that_comes_late_brings_nothing_of_what_the_name_meant_before() {
+    let [before, now] = [targets().start().await.unwrap(), targets().start().await.unwrap()];
+    let (old, new) = (free_port().await, free_port().await);
+    let pool = Pool::builder().only_registered().build().unwrap();
+    let go = Arc::new(Semaphore::new(0));
+    let slow = way(&before).prompter(Arc::new(Slow(Arc::clone(&go)))).makes_forwards();
+    pool.register("web", slow.option(format!("LocalForward={old} echo:80")).resolve().unwrap());
+    let late = tokio::spawn({
+        let pool = pool.clone();
+        async move { pool.connect("web").await }
+    });
+    server_shows(&before, "somebody who logs in", |record| record.connections_accepted() == 1).await;
+    pool.register("web", with(&now, &[format!("LocalForward={new} echo:80")]).resolve().unwrap());
+    pool.connect("web").await.unwrap();
+    go.add_permits(1);
+    late.await.unwrap().unwrap();
+    assert!(TcpStream::connect(("127.0.0.1", old)).await.is_err(), "the name means another host");
+    echoes(new).await;
+    shut_down_and_check(pool, now).await;
+    before.stop().await.unwrap();
 }
 
 #[tokio::test]
