@@ -58,43 +58,67 @@ pub(super) struct Job {
 ///
 /// # Cancel safety
 /// Dropped, the client is hung up on and its channel is closed.
-pub(super) async fn serve(job: Arc<Job>, mut near: Near, mut client: Client) {
-    let led = tokio::select! {
-        biased;
-        () = job.closing.cancelled() => return,
-        led = job.lead(&mut near) => led,
-    };
-    let (mut far, early) = match led {
-        Ok(led) => led,
-        Err(error) => {
-            tracing::debug!(host = job.host.name, %error, "a client of a forward got nowhere");
-            job.counters.went_wrong(error);
-            return;
-        }
-    };
-    client.opened();
-    let carried = tokio::select! {
-        biased;
-        () = job.cut.cancelled() => return near.reset(),
-        carried = carry(&mut near, &mut far, &early, &job.counters) => carried,
-    };
-    match carried {
-        Ok(()) => {}
-        Err(Broken::Near(error)) => {
-            tracing::debug!(host = job.host.name, %error, "a client of a forward broke off")
-        }
-        Err(Broken::Far(error)) => {
-            near.reset();
-            job.counters.went_wrong(Error::new(
-                ErrorKind::Session(SessionErrorKind::Disconnected),
-                format!("{}: {error}", job.host.name),
-                "the next client gets another connection",
-            ));
-        }
-    }
+pub(super) async fn serve(job: Arc<Job>, mut near: Near, client: Client) {
+    let Some((far, early)) = job.led(job.lead(&mut near)).await else { return };
+    job.carry(client, near, far, &early, "the next client gets another connection").await;
 }
 
 impl Job {
+    /// What comes of leading a client to where it wants to go; `None` where it got nowhere, or where nobody is led any more.
+    ///
+    /// # Cancel safety
+    /// As what leads it.
+    pub(super) async fn led<T>(&self, leading: impl Future<Output = Result<T, Error>>) -> Option<T> {
+        let led = tokio::select! {
+            biased;
+            () = self.closing.cancelled() => return None,
+            led = leading => led,
+        };
+        match led {
+            Ok(led) => Some(led),
+            Err(error) => {
+                tracing::debug!(host = self.host.name, %error, "a client of a forward got nowhere");
+                self.counters.went_wrong(error);
+                None
+            }
+        }
+    }
+
+    /// Carries what a client that has got there says and hears, until that ends or is cut. Where the connection to the server is
+    /// lost, `then` says what becomes of the next client.
+    ///
+    /// # Cancel safety
+    /// Dropped, both sides are hung up on.
+    pub(super) async fn carry(
+        &self,
+        mut client: Client,
+        mut near: Near,
+        mut far: ForwardStream,
+        early: &[u8],
+        then: &'static str,
+    ) {
+        client.opened();
+        let carried = tokio::select! {
+            biased;
+            () = self.cut.cancelled() => return near.reset(),
+            carried = carry(&mut near, &mut far, early, &self.counters) => carried,
+        };
+        match carried {
+            Ok(()) => {}
+            Err(Broken::Near(error)) => {
+                tracing::debug!(host = self.host.name, %error, "this side of a forward broke off");
+            }
+            Err(Broken::Far(error)) => {
+                near.reset();
+                self.counters.went_wrong(Error::new(
+                    ErrorKind::Session(SessionErrorKind::Disconnected),
+                    format!("{}: {error}", self.host.name),
+                    then,
+                ));
+            }
+        }
+    }
+
     /// Leads a client to where it wants to go; gives what it has said already to whoever is there.
     async fn lead(&self, near: &mut Near) -> Result<(ForwardStream, Vec<u8>), Error> {
         match &self.way {

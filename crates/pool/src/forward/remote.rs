@@ -14,7 +14,6 @@ use tokio::time::{Instant, timeout};
 use crate::error::{Error, ErrorKind};
 use crate::forward::Way;
 use crate::forward::bind::ForwardBind;
-use crate::forward::carry::{Broken, carry};
 use crate::forward::client::{Here, Job, asked, hang_up};
 use crate::forward::near::Near;
 use crate::forward::socks::{Reply, Wanted};
@@ -166,41 +165,10 @@ pub(super) enum AtServer<'a> {
 ///
 /// # Cancel safety
 /// Dropped, both sides are hung up on.
-pub(super) async fn serve(job: Arc<Job>, incoming: Incoming, mut client: Client) {
+pub(super) async fn serve(job: Arc<Job>, incoming: Incoming, client: Client) {
     let mut far = incoming.into_stream();
-    let led = tokio::select! {
-        biased;
-        () = job.closing.cancelled() => return,
-        led = job.lead_here(&mut far) => led,
-    };
-    let mut near = match led {
-        Ok(near) => near,
-        Err(error) => {
-            tracing::debug!(host = job.host.name, %error, "a client of a forward got nowhere");
-            job.counters.went_wrong(error);
-            return;
-        }
-    };
-    client.opened();
-    let carried = tokio::select! {
-        biased;
-        () = job.cut.cancelled() => return near.reset(),
-        carried = carry(&mut near, &mut far, &[], &job.counters) => carried,
-    };
-    match carried {
-        Ok(()) => {}
-        Err(Broken::Near(error)) => {
-            tracing::debug!(host = job.host.name, %error, "the target of a forward broke off");
-        }
-        Err(Broken::Far(error)) => {
-            near.reset();
-            job.counters.went_wrong(Error::new(
-                ErrorKind::Session(SessionErrorKind::Disconnected),
-                format!("{}: {error}", job.host.name),
-                "the server is asked to listen again, for the next client",
-            ));
-        }
-    }
+    let Some(near) = job.led(job.lead_here(&mut far)).await else { return };
+    job.carry(client, near, far, &[], "the server is asked to listen again, for the next client").await;
 }
 
 impl Job {

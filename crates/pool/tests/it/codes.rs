@@ -1,50 +1,14 @@
 //! Logins by codes that are good once, which somebody types.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rustle_pool::{ErrorKind, Pool};
-use rustle_session::{
-    BoxFuture, ErrorKind as SessionErrorKind, PromptError, PromptRequest, Prompter, SecretString,
-};
+use rustle_pool::ErrorKind;
+use rustle_session::ErrorKind as SessionErrorKind;
 use rustle_testserver::{AuthOutcome, Cut, Method, OneTimeCodes, Reply, TestServer, User};
-use tokio::task::JoinSet;
 
-use crate::support::{in_fast_motion, server_shows, shut_down_and_check, way};
+use crate::support::{Person, in_fast_motion, server_shows, shut_down_and_check, twenty};
 
-/// Reads each code off a list, and crosses it out.
-#[derive(Default)]
-struct Person {
-    codes: Mutex<Vec<String>>,
-    asked: AtomicUsize,
-}
-
-impl Person {
-    fn new(codes: impl IntoIterator<Item = String>) -> Arc<Self> {
-        let mut codes: Vec<String> = codes.into_iter().collect();
-        codes.reverse();
-        Arc::new(Self { codes: Mutex::new(codes), asked: AtomicUsize::default() })
-    }
-
-    fn asked(&self) -> usize {
-        self.asked.load(Ordering::Relaxed)
-    }
-}
-
-impl Prompter for Person {
-    fn ask(&self, request: PromptRequest) -> BoxFuture<'_, Result<Vec<SecretString>, PromptError>> {
-        self.asked.fetch_add(1, Ordering::Relaxed);
-        assert_eq!(request.prompts().len(), 1);
-        let code = self.codes.lock().unwrap().pop();
-        Box::pin(async move {
-            // Long enough that all who come meanwhile have to wait for it.
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            code.map(|code| vec![SecretString::from(code)]).ok_or(PromptError::Cancelled)
-        })
-    }
-}
-
+/// Each of them is crossed out when it was typed.
 fn codes() -> Vec<String> {
     (1..=9).map(|digit| digit.to_string().repeat(6)).collect()
 }
@@ -53,28 +17,6 @@ async fn server() -> TestServer {
     let user = User::new("alice").one_time_codes(OneTimeCodes::list(codes()));
     let builder = TestServer::builder().user(user).builtins().command("hello", Reply::stdout("hello\n"));
     builder.start().await.unwrap()
-}
-
-fn pool(server: &TestServer, person: &Arc<Person>) -> Pool {
-    let prompter: Arc<dyn Prompter> = Arc::<Person>::clone(person);
-    let pool = Pool::builder().only_registered().build().unwrap();
-    pool.register("web", way(server).prompter(prompter).resolve().unwrap());
-    pool
-}
-
-/// Twenty callers at once, each with a command and a flow that would have a connection of its own elsewhere.
-async fn twenty(pool: &Pool) {
-    let mut callers = JoinSet::new();
-    for _ in 0..20 {
-        let pool = pool.clone();
-        callers.spawn(async move {
-            let web = pool.get("web").await.unwrap();
-            assert!(web.output("hello").await.unwrap().status.success());
-            let mut child = web.line("hello").spawn().await.unwrap();
-            assert!(child.wait().await.unwrap().success());
-        });
-    }
-    callers.join_all().await;
 }
 
 /// What the server said to codes, in their order.
@@ -87,8 +29,8 @@ fn verdicts(server: &TestServer) -> Vec<AuthOutcome> {
 #[tokio::test]
 async fn twenty_callers_need_one_code_and_a_reconnect_needs_another() {
     let server = server().await;
-    let person = Person::new(codes());
-    let pool = pool(&server, &person);
+    let person = Person::new(codes().into_iter());
+    let pool = person.pool(&server);
     for logins in 1..=3 {
         twenty(&pool).await;
         assert_eq!((person.asked(), server.record().connections_accepted()), (logins, logins));
@@ -103,8 +45,8 @@ async fn twenty_callers_need_one_code_and_a_reconnect_needs_another() {
 #[tokio::test]
 async fn a_connection_that_took_a_code_is_made_again_for_a_caller_alone() {
     let server = server().await;
-    let person = Person::new(codes());
-    let pool = pool(&server, &person);
+    let person = Person::new(codes().into_iter());
+    let pool = person.pool(&server);
     let web = pool.get("web").await.unwrap();
     Box::pin(in_fast_motion(async {
         // One that was there for so long and used would be replaced at once, if that asked nobody.
@@ -126,7 +68,7 @@ async fn a_connection_that_took_a_code_is_made_again_for_a_caller_alone() {
 async fn a_person_who_has_no_code_left_is_an_error_and_no_old_one_is_sent() {
     let server = server().await;
     let person = Person::new(codes().into_iter().take(1));
-    let pool = pool(&server, &person);
+    let pool = person.pool(&server);
     let web = pool.get("web").await.unwrap();
     server.cut_all(Cut::Rst);
     server_shows(&server, "no connection", |record| record.connections_open() == 0).await;

@@ -1,10 +1,15 @@
 //! What the tests share: a server, a way to log in to it, and the wait for a server-side fact.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustle_pool::{Event, Events, Pool, Status};
-use rustle_session::{AgentSource, HostSetup, HostSetupBuilder, SecretString};
+use rustle_session::{
+    AgentSource, BoxFuture, HostSetup, HostSetupBuilder, PromptError, PromptRequest, Prompter, SecretString,
+};
 use rustle_testserver::{Builder, Record, TestServer, User};
+use tokio::task::JoinSet;
 
 /// A builder with the user that [`setup`] logs in as.
 pub(crate) fn server() -> Builder {
@@ -49,6 +54,61 @@ pub(crate) fn pool_with(server: &TestServer, builder: rustle_pool::PoolBuilder) 
 
 pub(crate) fn pool(server: &TestServer) -> Pool {
     pool_with(server, Pool::builder())
+}
+
+/// Somebody who types what servers ask for, and who is counted.
+pub(crate) struct Person {
+    says: Mutex<Box<dyn Iterator<Item = String> + Send>>,
+    asked: AtomicUsize,
+}
+
+impl Person {
+    /// Says these, each to one question, and then nothing more.
+    pub(crate) fn new(says: impl Iterator<Item = String> + Send + 'static) -> Arc<Self> {
+        Arc::new(Self { says: Mutex::new(Box::new(says)), asked: AtomicUsize::default() })
+    }
+
+    pub(crate) fn asked(&self) -> usize {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    /// A pool that knows the server as `web`, and has this person to ask.
+    pub(crate) fn pool(self: &Arc<Self>, server: &TestServer) -> Pool {
+        let prompter: Arc<dyn Prompter> = Arc::<Self>::clone(self);
+        let pool = Pool::builder().only_registered().build().unwrap();
+        pool.register("web", way(server).prompter(prompter).resolve().unwrap());
+        pool
+    }
+}
+
+impl Prompter for Person {
+    fn ask(&self, request: PromptRequest) -> BoxFuture<'_, Result<Vec<SecretString>, PromptError>> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let mut says = self.says.lock().unwrap();
+        let answers = request.prompts().iter().map(|_| says.next().map(SecretString::from));
+        let said: Option<Vec<SecretString>> = answers.collect();
+        Box::pin(async move {
+            // Long enough that all who come meanwhile have to wait for it.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            said.ok_or(PromptError::Cancelled)
+        })
+    }
+}
+
+/// Twenty callers at once, each with a command `hello` and a flow that would have a connection of its own where that asks nobody
+/// anything.
+pub(crate) async fn twenty(pool: &Pool) {
+    let mut callers = JoinSet::new();
+    for _ in 0..20 {
+        let pool = pool.clone();
+        callers.spawn(async move {
+            let web = pool.get("web").await.unwrap();
+            assert!(web.output("hello").await.unwrap().status.success());
+            let mut child = web.line("hello").spawn().await.unwrap();
+            assert!(child.wait().await.unwrap().success());
+        });
+    }
+    callers.join_all().await;
 }
 
 /// Waits until the server's record shows something.

@@ -1,8 +1,10 @@
 //! How forwards end.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use rustle_pool::{ErrorKind, ForwardHandle};
+use rustle_pool::{ErrorKind, ForwardHandle, Pool};
+use rustle_testserver::TestServer;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{LIMIT, connect, echoes, is_balanced, is_reset, rest, targets, to, until};
@@ -10,8 +12,28 @@ use crate::support::{pool, server_shows, shut_down_and_check};
 
 const LONG: Duration = Duration::from_secs(600);
 
+/// A forward that somebody uses.
+struct Used {
+    server: TestServer,
+    pool: Pool,
+    forward: ForwardHandle,
+    address: SocketAddr,
+    client: TcpStream,
+}
+
+impl Used {
+    async fn with_grace(grace: Duration) -> Self {
+        let server = targets().start().await.unwrap();
+        let pool = pool(&server);
+        let forward = pool.forward("web", to("echo").grace(grace)).await.unwrap();
+        let (address, mut client) = (forward.addresses()[0], connect(&forward).await);
+        echoes(&mut client, "before").await;
+        Self { server, pool, forward, address, client }
+    }
+}
+
 /// Waits until somebody else may listen where this forward did.
-async fn is_free(address: std::net::SocketAddr) {
+async fn is_free(address: SocketAddr) {
     let begun = Instant::now();
     while TcpListener::bind(address).await.is_err() {
         assert!(begun.elapsed() < LIMIT, "{address} is still taken");
@@ -21,12 +43,7 @@ async fn is_free(address: std::net::SocketAddr) {
 
 #[tokio::test]
 async fn a_dropped_forward_frees_its_port_and_lets_those_who_are_there_finish() {
-    let server = targets().start().await.unwrap();
-    let pool = pool(&server);
-    let forward = pool.forward("web", to("echo").grace(LONG)).await.unwrap();
-    let address = forward.addresses()[0];
-    let mut client = connect(&forward).await;
-    echoes(&mut client, "before").await;
+    let Used { server, pool, forward, address, mut client } = Used::with_grace(LONG).await;
     drop(forward);
     is_free(address).await;
     echoes(&mut client, "after").await;
@@ -37,12 +54,8 @@ async fn a_dropped_forward_frees_its_port_and_lets_those_who_are_there_finish() 
 
 #[tokio::test]
 async fn a_closed_forward_has_ended_and_who_goes_on_for_too_long_is_cut() {
-    let server = targets().start().await.unwrap();
-    let pool = pool(&server);
-    let forward = pool.forward("web", to("echo").grace(Duration::from_millis(100))).await.unwrap();
-    let address = forward.addresses()[0];
-    let mut client = connect(&forward).await;
-    echoes(&mut client, "before").await;
+    let Used { server, pool, forward, address, mut client } =
+        Used::with_grace(Duration::from_millis(100)).await;
     let begun = Instant::now();
     forward.close().await;
     assert!(begun.elapsed() >= Duration::from_millis(100), "it had its grace");
@@ -66,7 +79,7 @@ async fn a_closed_forward_does_not_wait_for_those_who_are_parked() {
 }
 
 /// A pool's end with a client that is open and one that says nothing more.
-async fn ends_with_its_pool(forward: &ForwardHandle, address: std::net::SocketAddr) {
+async fn ends_with_its_pool(forward: &ForwardHandle, address: SocketAddr) {
     assert!(TcpStream::connect(address).await.is_err());
     let stats = forward.stats();
     assert!(stats.open == 0 && stats.parked == 0 && is_balanced(&stats), "{stats:?}");
@@ -74,12 +87,7 @@ async fn ends_with_its_pool(forward: &ForwardHandle, address: std::net::SocketAd
 
 #[tokio::test]
 async fn the_end_of_a_pool_is_that_of_its_forwards() {
-    let server = targets().start().await.unwrap();
-    let pool = pool(&server);
-    let forward = pool.forward("web", to("echo").grace(LONG)).await.unwrap();
-    let address = forward.addresses()[0];
-    let mut client = connect(&forward).await;
-    echoes(&mut client, "before").await;
+    let Used { server, pool, forward, address, mut client } = Used::with_grace(LONG).await;
     let finishes = async {
         is_free(address).await;
         echoes(&mut client, "while it ends").await;
@@ -97,12 +105,7 @@ async fn the_end_of_a_pool_is_that_of_its_forwards() {
 
 #[tokio::test]
 async fn the_end_of_a_pool_waits_for_no_client_for_longer_than_it_said() {
-    let server = targets().start().await.unwrap();
-    let pool = pool(&server);
-    let forward = pool.forward("web", to("echo").grace(LONG)).await.unwrap();
-    let address = forward.addresses()[0];
-    let mut client = connect(&forward).await;
-    echoes(&mut client, "before").await;
+    let Used { server, pool, forward, address, mut client } = Used::with_grace(LONG).await;
     tokio::time::timeout(LIMIT, pool.shutdown(Duration::from_millis(100))).await.unwrap();
     is_reset(&mut client).await;
     ends_with_its_pool(&forward, address).await;
