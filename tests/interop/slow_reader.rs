@@ -4,12 +4,13 @@
 use std::time::{Duration, Instant};
 
 use rustle_session::Session;
-use rustle_tests::{Bulk, Server, Tally, interop_within};
+use rustle_tests::{Bulk, Interop, Server, Tally, interop_within};
 
-struct Scale {
-    asleep: Duration,
-    bulk: Bulk,
-    alive_interval: u32,
+/// How long a reader sleeps on how much, and how often the server asks meanwhile.
+pub(crate) struct Scale {
+    pub(crate) asleep: Duration,
+    pub(crate) bulk: Bulk,
+    pub(crate) alive_interval: u32,
 }
 
 /// What CI has time for.
@@ -18,32 +19,53 @@ const SHORT: Scale = Scale { asleep: Duration::from_secs(12), bulk: Bulk::MIB_25
 /// With `RUSTLE_SOAK=1`.
 const WHOLE: Scale = Scale { asleep: Duration::from_secs(60), bulk: Bulk::GIB, alive_interval: 5 };
 
-#[test]
-fn a_reader_asleep_loses_nothing_and_holds_up_nobody() {
-    let scale = if std::env::var_os("RUSTLE_SOAK").is_some_and(|soak| soak == "1") { WHOLE } else { SHORT };
-    interop_within(scale.asleep + Duration::from_secs(120), move |interop| async move {
-        if !interop.is_pass_of_account() {
-            return;
-        }
-        let lines = format!("ClientAliveInterval {}\nClientAliveCountMax 2", scale.alive_interval);
-        let server = Server::configured(&interop, &lines);
-        let session = server.session().await;
-        let usual = time_of_a_command(&session).await;
-        let mut child = session.line(scale.bulk.line()).spawn().await.unwrap();
+impl Scale {
+    /// The whole, where there is time for it.
+    pub(crate) fn or_whole(self) -> Self {
+        if std::env::var_os("RUSTLE_SOAK").is_some_and(|soak| soak == "1") { WHOLE } else { self }
+    }
+
+    /// Runs a test of this scale.
+    pub(crate) fn interop<F: Future<Output = ()>>(self, test: impl FnOnce(Self, Interop) -> F) {
+        interop_within(self.asleep + Duration::from_secs(120), |interop| test(self, interop));
+    }
+
+    /// A server that gives up a client which does not answer.
+    pub(crate) fn server(&self, interop: &Interop) -> Server {
+        let lines = format!("ClientAliveInterval {}\nClientAliveCountMax 2", self.alive_interval);
+        Server::configured(interop, &lines)
+    }
+
+    /// Reads a first piece of a command's output, sleeps while others run commands, and reads the rest. Each of the others is held
+    /// up for so long at the most, and for what a busy machine takes anyway.
+    pub(crate) async fn sleeps(&self, session: &Session, held_up: Duration) {
+        let usual = time_of_a_command(session).await;
+        let mut child = session.line(self.bulk.line()).spawn().await.unwrap();
         let mut output = child.take_stdout().unwrap();
         let mut tally = Tally::new();
         tally.add(&output.chunk().await.unwrap().unwrap());
 
-        let slowest = commands_during(&session, scale.asleep).await;
+        let slowest = commands_during(session, self.asleep).await;
         println!("slowest command meanwhile: {slowest:?}; one before took {usual:?}");
-        // On top of two seconds, what a busy machine takes anyway.
-        assert!(slowest < Duration::from_secs(2) + usual * 10, "a command took {slowest:?} meanwhile");
+        assert!(slowest < held_up + usual * 10, "a command took {slowest:?} meanwhile");
 
         while let Some(chunk) = output.chunk().await.unwrap() {
             tally.add(&chunk);
         }
-        tally.assert_is(&scale.bulk);
+        tally.assert_is(&self.bulk);
         assert!(child.wait().await.unwrap().success());
+    }
+}
+
+#[test]
+fn a_reader_asleep_loses_nothing_and_holds_up_nobody() {
+    SHORT.or_whole().interop(|scale, interop| async move {
+        if !interop.is_pass_of_account() {
+            return;
+        }
+        let server = scale.server(&interop);
+        let session = server.session().await;
+        scale.sleeps(&session, Duration::from_secs(2)).await;
         assert!(session.output("true").await.unwrap().status.success());
         assert!(!server.sshd().log().contains("Timeout"), "the server gave the connection up");
     });
