@@ -11,6 +11,10 @@
 #[doc = include_str!("../../docs/testing-a-client.md")]
 struct TestingAClient;
 
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/many-hosts.md")]
+struct ManyHosts;
+
 #[cfg(target_os = "linux")]
 mod agent;
 mod bulk;
