@@ -150,7 +150,8 @@ impl Forward {
     }
 
     /// How long a client may wait for a connection and a channel, or for its target here, before it is hung up on; 60 s unless set, in which a
-    /// server's restart is over, and after which most programs have given up by themselves.
+    /// server's restart is over, and after which most programs have given up by themselves. A connection over which no channel is
+    /// opened in time (30 s) is asked for a sign of life, and where it gives none the client waits for another.
     pub fn park(mut self, time: Duration) -> Self {
         self.limits.park = time;
         self

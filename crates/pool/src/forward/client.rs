@@ -19,7 +19,7 @@ use crate::forward::socks::{Reply, Socks, Verdict, Wanted};
 use crate::forward::stats::{Client, Counters};
 use crate::forward::target::{ForwardTarget, Place as TargetPlace};
 use crate::forward::{Limits, Way, after};
-use crate::line::{Line, Taken};
+use crate::line::{Line, Message, Taken};
 use crate::policy::event::Lane;
 use crate::registry::Known;
 
@@ -164,7 +164,9 @@ impl Job {
                     Ok(far) => return Ok(far),
                     Err(error) => error,
                 };
-                if !may_be_had_later(error.kind()) {
+                // Nobody knows whether the target does not answer, or the server.
+                let is_unanswered = error.kind() == SessionErrorKind::ChannelTimeout;
+                if !may_be_had_later(error.kind()) && !(is_unanswered && self.lost_a_connection().await) {
                     return Err(error);
                 }
                 let reason = reason(last.take(), error);
@@ -188,6 +190,16 @@ impl Job {
                 "look whether the server can reach it, or let clients wait for longer (Forward::park)",
             )),
         }
+    }
+
+    /// Whether a connection to the host is found to be gone: each is asked for a sign of life, and one that gives none ends.
+    ///
+    /// # Cancel safety
+    /// Dropped, they are asked all the same.
+    pub(super) async fn lost_a_connection(&self) -> bool {
+        let host = self.host.id;
+        let checked = self.line.ask(|answer| Message::Check { host, answer }).await;
+        matches!(checked, Some(Err(_)))
     }
 
     async fn attempt(

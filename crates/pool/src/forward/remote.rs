@@ -19,7 +19,6 @@ use crate::forward::near::Near;
 use crate::forward::socks::{Reply, Wanted};
 use crate::forward::stats::Client;
 use crate::forward::target::{ForwardTarget, Place};
-use crate::line::Message;
 use crate::policy::event::Lane;
 
 /// The first wait after a server refused to listen or did not answer, or after what it listened on was lost soon; it doubles
@@ -101,8 +100,8 @@ impl Wish {
             };
             if error.kind() == SessionErrorKind::ChannelTimeout {
                 // A server answers such questions in turn (RFC 4254 section 4), so that behind one without an answer none is
-                // heard. A connection that gives no sign of life is ended by this, and the next question goes over another.
-                let _ = job.line.ask(|answer| Message::Check { host: job.host.id, answer }).await;
+                // heard. Where the connection is gone, the next goes over another.
+                job.lost_a_connection().await;
             }
             let is_over = !may_be_had_later(error.kind());
             tracing::debug!(host = job.host.name, bind = %self.bind, %error, is_over, "the server does not listen");

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use rustle_pool::{ErrorKind, Pool};
+use rustle_pool::{ErrorKind, ForwardStats, Pool};
 use rustle_session::{ErrorKind as SessionErrorKind, SecretString};
 use rustle_testserver::{Cut, TestServer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{connect, echoes, is_balanced, is_reset, rest, targets, to, until};
-use crate::support::{pool, pool_with, server_shows, shut_down_and_check, way};
+use crate::support::{in_fast_motion, pool, pool_with, server_shows, shut_down_and_check, way};
 
 /// As a host that is switched off.
 async fn goes_away(server: &TestServer) {
@@ -92,6 +92,30 @@ async fn a_client_waits_so_long_and_is_hung_up_on() {
     // The forward is still there.
     server.resume_listening().await.unwrap();
     echoes(&mut connect(&forward).await, "later").await;
+    forward.close().await;
+    shut_down_and_check(pool, server).await;
+}
+
+#[tokio::test]
+async fn who_comes_to_a_connection_that_is_silently_gone_gets_another() {
+    let server = targets().start().await.unwrap();
+    let pool = pool(&server);
+    let forward = pool.forward("web", to("echo").park(Duration::from_secs(600))).await.unwrap();
+    let mut first = connect(&forward).await;
+    echoes(&mut first, "before").await;
+    drop(first);
+    server_shows(&server, "no channel left", |record| record.channels_open() == 0).await;
+    server.cut_all(Cut::Silence);
+    server_shows(&server, "that it is silent", |record| record.connections_open() == 0).await;
+    let mut client = connect(&forward).await;
+    let is_unanswered = |stats: &ForwardStats| {
+        let kind = stats.last_error.as_ref().map(rustle_pool::Error::kind);
+        kind == Some(ErrorKind::Session(SessionErrorKind::ChannelTimeout))
+    };
+    in_fast_motion(until(&forward, "nobody answers", is_unanswered)).await;
+    echoes(&mut client, "after").await;
+    assert_eq!((forward.stats().accepted, forward.stats().failed), (2, 0));
+    drop(client);
     forward.close().await;
     shut_down_and_check(pool, server).await;
 }
