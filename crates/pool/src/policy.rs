@@ -13,6 +13,7 @@ mod health;
 mod host;
 pub(crate) mod limits;
 mod logins;
+mod needs;
 mod numbers;
 mod places;
 mod random;
@@ -146,12 +147,14 @@ impl Policy {
         self.now = self.now.max(now);
         self.due(out);
         self.take(event, out);
-        self.serve_touched(out);
-        self.dial(out);
-        self.due(out);
-        self.serve_touched(out);
-        while self.has_lost_room() {
+        // Who gets a place may have been the reason for a login, and a login may take what somebody hoped for.
+        loop {
             self.serve_touched(out);
+            self.dial(out);
+            self.due(out);
+            if self.touched.is_empty() && !self.has_lost_room() {
+                break;
+            }
         }
         if self.ending.is_some() && self.connections.is_empty() && !self.stopped {
             self.stopped = true;

@@ -238,7 +238,8 @@ impl Pool {
         self.inner.line.ask(|done| Message::Disconnect { host, by, done }).await.ok_or_else(Error::shut_down)
     }
 
-    /// Ends the connections that nobody uses, whatever their persist time, and says how many there were.
+    /// Ends the connections that nobody uses, whatever their persist time, and says how many there were. One that leads to where
+    /// somebody waits to get (`ProxyJump`) is in use.
     ///
     /// # Cancel safety
     /// Dropped, they end all the same.

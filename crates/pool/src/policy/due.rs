@@ -49,11 +49,22 @@ impl Policy {
         if !connection.is_idle() {
             return;
         }
-        let kept = self.kept.get(&connection.host).copied().unwrap_or(self.limits.persist);
-        if connection.idle_since() + kept <= self.now {
-            self.close(id, Closing::Idle, out);
-        } else {
+        let host = connection.host;
+        let until = connection.idle_since() + self.kept.get(&host).copied().unwrap_or(self.limits.persist);
+        if until > self.now {
             self.watch_idle(id);
+        } else if self.is_needed(id, host) {
+            self.watch_needed(id);
+        } else {
+            self.close(id, Closing::Idle, out);
+        }
+    }
+
+    /// Somebody waits whose way leads over it: it is looked at again when that may be over.
+    fn watch_needed(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        if connection.begin_watch() {
+            self.timers.set(self.now + self.limits.fair, Timer::Idle(id));
         }
     }
 

@@ -131,6 +131,7 @@ impl Policy {
 
     pub(super) fn retire_idle(&mut self, out: &mut Vec<Action>) {
         let idle = self.connections.iter().filter(|(_, connection)| connection.is_idle());
+        let idle = idle.filter(|(id, one)| !self.is_needed(**id, one.host));
         for id in idle.map(|(id, _)| *id).collect::<Vec<_>>() {
             self.close(id, Closing::Retired, out);
         }

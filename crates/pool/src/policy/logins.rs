@@ -1,7 +1,7 @@
 //! Logins: when one begins, what comes of it, and which connection makes room for it.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::connection::{Connection, State};
@@ -127,10 +127,10 @@ impl Policy {
     /// Begins as many logins as are wanted and allowed: one for each host in turn, those first for which somebody has
     /// waited longest.
     pub(super) fn dial(&mut self, out: &mut Vec<Action>) {
-        let hosts: Vec<HostId> = self.queue.iter().map(|(_, host)| *host).collect();
+        let hosts: Vec<(u64, HostId)> = self.queue.iter().copied().collect();
         loop {
             let mut is_over = true;
-            for &host in &hosts {
+            for &(_, host) in &hosts {
                 if self.dialing >= self.limits.dials {
                     return;
                 }
@@ -171,6 +171,11 @@ impl Policy {
         if self.ending.is_some() || host.waits_to_retry(self.now) {
             return false;
         }
+        self.lacks_connection(id, host)
+    }
+
+    /// Whether more logins are wanted for those who wait than are under way, now or when it is time for the next attempt.
+    pub(super) fn lacks_connection(&self, id: HostId, host: &Host) -> bool {
         if host.connections.len() >= self.most_of_host(host) {
             return false;
         }
@@ -186,26 +191,38 @@ impl Policy {
     }
 
     /// Places among all connections for hosts that have to have one: those of connections that nobody uses; or that of one
-    /// that is drained, if somebody has waited for long.
-    fn make_room(&mut self, hosts: &[HostId], out: &mut Vec<Action>) {
-        let mut wanting: Vec<NextDial> = hosts.iter().filter_map(|host| self.next_dial(*host)).collect();
+    /// that is drained, if somebody has waited for long. Nobody loses the way to somebody who has not waited for longer: of two
+    /// who take the ways from each other neither would ever arrive.
+    fn make_room(&mut self, hosts: &[(u64, HostId)], out: &mut Vec<Action>) {
+        let next = |(turn, host): &(u64, HostId)| self.next_dial(*host).map(|next| (*turn, next));
+        let mut wanting: Vec<(u64, NextDial)> = hosts.iter().filter_map(next).collect();
         // One login to a host on the way is for all behind it.
         let mut once = BTreeSet::new();
-        wanting.retain(|next| !next.is_for_others || once.insert(next.host));
+        wanting.retain(|(_, next)| !next.is_for_others || once.insert(next.host));
         // What is being closed leaves its place as it is.
         let lacking = wanting.len().saturating_sub(self.closing);
+        let needed = self.needed();
         let idle = self.connections.iter().filter(|(_, connection)| connection.is_idle());
-        // What is about to carry another is not idle.
-        let idle = idle.filter(|(id, _)| wanting.iter().all(|next| next.carrier != Some(**id)));
-        // Where somebody would have to be asked again, as late as possible.
-        let mut idle: Vec<_> =
-            idle.map(|(id, one)| (self.lets_in_once(one.host), one.idle_since(), *id)).collect();
+        // Over which nobody's way leads, or that of those who came last. Where somebody would have to be asked again, as late
+        // as possible.
+        let rank = |(id, one): (&ConnectionId, &Connection)| {
+            (needed.get(id).copied().map(Reverse), self.lets_in_once(one.host), one.idle_since(), *id)
+        };
+        let mut idle: Vec<_> = idle.map(rank).collect();
         idle.sort_unstable();
-        let evicted = idle.len().min(lacking);
-        for (.., id) in idle.into_iter().take(lacking) {
+        let mut leaving = Vec::new();
+        // Those who have waited longest get what is being closed.
+        for ((turn, _), (way_of, .., id)) in wanting.iter().skip(wanting.len() - lacking).zip(idle) {
+            if way_of.is_some_and(|Reverse(first)| first <= *turn) {
+                break;
+            }
+            leaving.push(id);
+        }
+        let is_enough = leaving.len() == lacking;
+        for id in leaving {
             self.close(id, Closing::Evicted, out);
         }
-        if evicted == lacking {
+        if is_enough {
             return;
         }
         let until = *self.blocked.get_or_insert(self.now) + self.limits.fair;
@@ -218,13 +235,20 @@ impl Policy {
         if self.closing > 0 {
             return;
         }
-        if let Some(id) = wanting.iter().find_map(|next| self.spare_for(next.host)) {
+        let spare = wanting.iter().find_map(|(turn, next)| self.spare_for(next.host, *turn, &needed));
+        if let Some(id) = spare {
             self.drain(id, None, Closing::Evicted, out);
         }
     }
 
-    /// A connection of another host, which has more than its share beside this one.
-    fn spare_for(&self, host: HostId) -> Option<ConnectionId> {
+    /// A connection of another host, which has more than its share beside this one, and over which the way of nobody leads who
+    /// has waited as long.
+    fn spare_for(
+        &self,
+        host: HostId,
+        turn: u64,
+        needed: &BTreeMap<ConnectionId, u64>,
+    ) -> Option<ConnectionId> {
         let count = |host: HostId| self.hosts.get(&host).map_or(0, |host| host.connections.len());
         let has = count(host);
         // Whoever has none takes turns even with one that has one.
@@ -232,6 +256,7 @@ impl Policy {
         let spare = self.connections.iter().filter(|(_, one)| {
             one.state == State::Ready && one.stalling() == 0 && one.carries() == 0 && has_more(one)
         });
+        let spare = spare.filter(|(id, _)| needed.get(id).is_none_or(|first| *first > turn));
         let rank = |id: ConnectionId, one: &Connection| {
             (!self.lets_in_once(one.host), count(one.host), Reverse((one.since(), id)))
         };

@@ -30,8 +30,10 @@ impl Policy {
 
     /// Whether there is a place for one more among all connections, or will be as soon as somebody wants it.
     pub(super) fn has_room(&self) -> bool {
+        let is_spare =
+            |(id, one): (&ConnectionId, &Connection)| one.is_idle() && !self.is_needed(*id, one.host);
         self.connections.len() - self.closing < self.most_connections()
-            || self.connections.values().any(Connection::is_idle)
+            || self.connections.iter().any(is_spare)
     }
 
     /// Whether there may be one more connection to the host beside those that it has.

@@ -94,18 +94,19 @@ impl Policy {
     /// rather none with a flow that may stall.
     pub(super) fn carrier_to(&self, jump: HostId) -> Option<ConnectionId> {
         let of = self.hosts.get(&jump)?;
-        let fit = |one: &&(ConnectionId, &Connection)| one.1.has_room_to_carry(self.limits.streams);
-        let all = of.connections.iter().filter_map(|id| self.connections.get(id).map(|one| (*id, one)));
-        let all: Vec<_> = all.collect();
-        let best = all
-            .iter()
-            .filter(fit)
-            .min_by_key(|(id, one)| (one.is_degraded, one.stalling(), usize::MAX - one.carries(), *id));
-        let &(id, one) = best?;
+        let (id, one) = self.best_to(jump)?;
         // Both it and what it is to carry have to have room.
         let may_grow =
             self.connections.len() + 1 < self.most_connections() && self.may_grow(of, Lane::Shared);
         (one.stalling() == 0 || !may_grow).then_some(id)
+    }
+
+    /// The same, where there can be no other.
+    pub(super) fn best_to(&self, jump: HostId) -> Option<(ConnectionId, &Connection)> {
+        let of = self.hosts.get(&jump)?;
+        let all = of.connections.iter().filter_map(|id| self.connections.get(id).map(|one| (*id, one)));
+        all.filter(|(_, one)| one.has_room_to_carry(self.limits.streams))
+            .min_by_key(|(id, one)| (one.is_degraded, one.stalling(), usize::MAX - one.carries(), *id))
     }
 
     /// A login is carried from now on.

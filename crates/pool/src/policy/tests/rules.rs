@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::world::{Fate, Heat, Stage, Wire, World};
-use crate::policy::event::{Action, ConnectionId, Event, HostId, How, Lane, WaiterId};
+use crate::policy::event::{Action, Closing, ConnectionId, Event, HostId, How, Lane, WaiterId};
 
 impl World {
     /// Tells the policy, and does what it wants.
@@ -11,10 +11,34 @@ impl World {
         self.told.push(event);
         let mut actions = Vec::new();
         self.policy.handle(self.clock, event, &mut actions);
+        let left = self.left_for_others(event, &actions);
         for action in actions {
             self.obey(action);
         }
         self.check();
+        self.the_first_keeps_the_way(&left);
+    }
+
+    /// The connections that end because others want their places.
+    fn left_for_others(&self, event: Event, actions: &[Action]) -> Vec<ConnectionId> {
+        let changes_more = |action: &Action| {
+            matches!(action, Action::Dial { .. } | Action::Grant { .. } | Action::Reject { .. })
+        };
+        // Who was the first when it was decided may have what was wanted.
+        if actions.iter().any(changes_more) {
+            return Vec::new();
+        }
+        let is_asked =
+            matches!(event, Event::Worn { .. } | Event::Disconnect { .. } | Event::Shutdown { .. });
+        let left = actions.iter().filter_map(|action| match *action {
+            Action::Close { connection, why: Closing::Evicted } => {
+                // Of what is drained nothing is left for others since then.
+                (!self.connections[&connection].is_leaving).then_some(connection)
+            }
+            Action::Drain { connection } if !is_asked => Some(connection),
+            _ => None,
+        });
+        left.collect()
     }
 
     fn obey(&mut self, action: Action) {
@@ -140,6 +164,24 @@ impl World {
                 || policy.connections.len() >= policy.most_connections();
             let next = policy.next_dial(*id);
             assert!(is_limited || next.is_none(), "{next:?} is not dialed: {policy:?}");
+        }
+    }
+
+    /// Nobody loses the way to somebody who came later: that of the first in line stays, as far as it is there.
+    fn the_first_keeps_the_way(&self, left: &[ConnectionId]) {
+        let policy = &self.policy;
+        let Some((_, first)) = policy.queue.first() else { return };
+        let is_served = !policy.lacks_connection(*first, &policy.hosts[first]);
+        if is_served || policy.connections_for(*first) > policy.most_connections() {
+            return;
+        }
+        for id in left {
+            let to = self.connections[id].host;
+            if policy.way(*first).any(|jump| jump == to) {
+                let mut way = policy.way(*first).take_while(|jump| *jump != to).chain([to]);
+                let is_there = way.any(|jump| policy.best_to(jump).is_some());
+                assert!(is_there, "{first:?} loses the way over {id:?}: {policy:?}");
+            }
         }
     }
 

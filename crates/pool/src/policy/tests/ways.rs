@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use super::world::{World, acquire};
-use crate::policy::event::{Closing, DialFailure, Event, HostId, Lane, Logins, Missing, Rejection, WaiterId};
+use super::world::{Fate, World, acquire};
+use crate::policy::event::{
+    Closing, DialFailure, Event, HostId, How, Lane, Logins, Missing, Rejection, WaiterId,
+};
 use crate::policy::limits::Limits;
 
 /// The host that others are behind.
@@ -70,6 +72,69 @@ fn what_is_about_to_carry_another_makes_no_room_for_it() {
     world.is_closed(other_s);
     world.connects(behind);
     assert_eq!(world.connections[&world.place_of(behind).unwrap()].carrier, Some(jump));
+}
+
+#[test]
+fn who_lacks_a_place_behind_a_host_keeps_the_way_there_and_makes_no_other_login() {
+    let mut world = World::new(Limits { connections: 2, ..Limits::default() });
+    let shell = acquire(&mut world, Lane::Isolated);
+    let busy = world.connects(shell);
+    let behind = acquire_behind(&mut world, 2);
+    let jump = world.dialing()[0];
+    world.dial_succeeds(jump, Logins::Many);
+    for _ in 0..20 {
+        assert!(world.dialing().is_empty() && world.closing().is_empty());
+        world.passes(Limits::default().fair);
+    }
+    // Nor does anybody hope for the place of the way.
+    let command = acquire(&mut world, Lane::Shared);
+    assert!(matches!(world.how(command), How::Folded { .. }));
+    world.ends(command);
+    world.ends(shell);
+    assert_eq!(world.closing(), [busy]);
+    world.is_closed(busy);
+    let far = world.connects(behind);
+    assert_eq!(world.connections[&far].carrier, Some(jump));
+}
+
+#[test]
+fn a_way_is_kept_for_who_waits_longer_than_what_is_idle() {
+    let limits = Limits { connections: 2, persist: Duration::from_millis(10), ..Limits::default() };
+    let mut world = World::new(limits);
+    let shell = acquire(&mut world, Lane::Isolated);
+    world.connects(shell);
+    let behind = acquire_behind(&mut world, 2);
+    let jump = world.dialing()[0];
+    world.dial_succeeds(jump, Logins::Many);
+    world.passes(Duration::from_secs(5));
+    world.tell(Event::RetireIdle);
+    assert!(world.closing().is_empty(), "it would be logged in to again at once");
+    world.cancel(behind);
+    world.passes(Limits::default().fair);
+    assert_eq!(world.closed.get(&jump), Some(&Closing::Idle));
+}
+
+#[test]
+fn of_two_whose_ways_take_all_places_the_first_arrives_and_then_the_other() {
+    let mut world = World::new(Limits { connections: 2, ..Limits::default() });
+    let [first, second] = [(1, 8), (2, 9)].map(|(host, jump)| {
+        world.tell(Event::Behind { host: HostId(host), jump: HostId(jump) });
+        world.acquire(HostId(host), Lane::Shared, Logins::Many, Duration::from_secs(60))
+    });
+    let ways = world.dialing();
+    for way in &ways {
+        world.dial_succeeds(*way, Logins::Many);
+    }
+    assert_eq!(world.closing(), [ways[1]]);
+    world.is_closed(ways[1]);
+    let arrived = world.connects(first);
+    assert_eq!(world.connections[&arrived].carrier, Some(ways[0]));
+    world.ends(first);
+    for _ in 0..3 {
+        world.everything_works();
+    }
+    assert_eq!(world.waiters[&second].state, Fate::Over);
+    assert_eq!(world.closed.len(), 3, "the second's way, and then what the first had: {:?}", world.closed);
 }
 
 #[test]
