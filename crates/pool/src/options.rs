@@ -161,7 +161,8 @@ impl PoolBuilder {
         self
     }
 
-    /// How long a connection that nobody uses is kept; 10 minutes unless set. For a host whose configuration has a
+    /// How long a connection that nobody uses is kept; 10 minutes unless set. It is closed before that when another host lacks
+    /// its place, among all connections or on the way through a jump host. For a host whose configuration has a
     /// `ControlMaster` and a `ControlPersist` of a time, or of `yes`, that counts instead.
     pub fn persist(mut self, time: Duration) -> Self {
         self.limits.persist = time.min(FOR_EVER);

@@ -5,6 +5,7 @@
 //! ignored: two ends of the same thing may cross. Time only goes forward; what is told with an earlier time than the one
 //! before it has that one's.
 
+mod carriers;
 mod connection;
 mod due;
 mod ends;

@@ -235,8 +235,17 @@ impl Connection {
         self.carried.len()
     }
 
+    pub(super) fn carried(&self) -> impl Iterator<Item = ConnectionId> {
+        self.carried.iter().copied()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.places.is_empty() && self.carried.is_empty()
+    }
+
+    /// Whether anything is on it but what it carries.
+    pub(super) fn is_used(&self) -> bool {
+        !self.places.is_empty()
     }
 
     pub(super) fn is_idle(&self) -> bool {

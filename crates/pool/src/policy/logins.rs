@@ -124,9 +124,14 @@ impl Policy {
         most.mul_f64(1.0 - self.random.fraction() / 2.0)
     }
 
-    /// Begins as many logins as are wanted and allowed: one for each host in turn, those first for which somebody has
-    /// waited longest.
+    /// Begins as many logins as are wanted and allowed, and makes room for others.
     pub(super) fn dial(&mut self, out: &mut Vec<Action>) {
+        self.begin_dials(out);
+        self.make_way(out);
+    }
+
+    /// One for each host in turn, those first for which somebody has waited longest.
+    fn begin_dials(&mut self, out: &mut Vec<Action>) {
         let hosts: Vec<(u64, HostId)> = self.queue.iter().copied().collect();
         loop {
             let mut is_over = true;

@@ -16,6 +16,15 @@ pub(super) struct NextDial {
     pub(super) is_for_others: bool,
 }
 
+/// What comes next so that there is another connection to a host.
+#[derive(Debug)]
+pub(super) enum Next {
+    Dial(NextDial),
+    /// Nothing before a place comes free on the way, for the first of each pair on a connection to the second. Any of them
+    /// will do; those nearest to the host stand first.
+    Places(Vec<(HostId, HostId)>),
+}
+
 impl Policy {
     /// The host is reached through the other. A way never changes, and leads to no host twice.
     pub(super) fn goes_behind(&mut self, host: HostId, jump: HostId) {
@@ -62,20 +71,36 @@ impl Policy {
     /// What is dialed next for those who wait for the host: the host, or the first on the way to it that there is no way to.
     /// The host itself takes no place before the way is there, so that those who wait for one never keep each other from it.
     pub(super) fn next_dial(&self, host: HostId) -> Option<NextDial> {
+        match self.next(host)? {
+            Next::Dial(next) => Some(next),
+            Next::Places(_) => None,
+        }
+    }
+
+    /// The same, or what is lacking for it on the way.
+    pub(super) fn next(&self, host: HostId) -> Option<Next> {
         if !self.wants_dial(host) || self.connections_for(host) > self.most_connections() {
             return None;
         }
-        let mut next = host;
+        let (mut next, mut lacking) = (host, Vec::new());
         loop {
             let is_for_others = next != host;
             let Some(&jump) = self.ways.get(&next) else {
-                return Some(NextDial { host: next, carrier: None, is_for_others });
+                return Some(Next::Dial(NextDial { host: next, carrier: None, is_for_others }));
             };
             if let Some(carrier) = self.carrier_to(jump) {
-                return Some(NextDial { host: next, carrier: Some(carrier), is_for_others });
+                return Some(Next::Dial(NextDial { host: next, carrier: Some(carrier), is_for_others }));
+            }
+            let of = self.hosts.get(&jump);
+            // A login that is under way has room for all.
+            if of.is_some_and(|of| self.dialing_of(of) > 0) {
+                return None;
+            }
+            if self.best_to(jump).is_none() {
+                lacking.push((next, jump));
             }
             if !self.may_dial_for_others(jump) {
-                return None;
+                return Some(Next::Places(lacking));
             }
             next = jump;
         }

@@ -29,8 +29,12 @@ impl Way {
 
     /// A pool with twenty names behind the bastion (`near-0`), and as many behind both (`far-0`).
     fn pool(&self, builder: PoolBuilder) -> Pool {
+        self.pool_of(builder, 20)
+    }
+
+    fn pool_of(&self, builder: PoolBuilder, names: usize) -> Pool {
         let pool = builder.only_registered().build().unwrap();
-        for name in (0..20).flat_map(|n| [format!("near-{n}"), format!("far-{n}")]) {
+        for name in (0..names).flat_map(|n| [format!("near-{n}"), format!("far-{n}")]) {
             pool.register(&name, self.setup(&name, &self.bastion));
         }
         pool
@@ -130,6 +134,16 @@ async fn a_name_of_a_host_on_the_way_that_means_two_hosts_is_two_ways() {
     assert_eq!((way.accepted(), other.record().connections_accepted()), ([1, 2, 2], 1));
     way.shut_down_and_check(pool).await;
     other.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn more_hosts_than_one_connection_carries_take_turns_on_it_where_there_is_one_login() {
+    let way = Way::new().await;
+    let pool = way.pool_of(Pool::builder().one_login().patience(Duration::from_secs(60)), 70);
+    greet(&pool, (0..70).map(|n| format!("near-{n}"))).await;
+    let [bastion, _, web] = way.accepted();
+    assert!(bastion == 1 && web >= 70, "{bastion} {web}");
+    way.shut_down_and_check(pool).await;
 }
 
 #[tokio::test]

@@ -165,6 +165,8 @@ impl World {
             let next = policy.next_dial(*id);
             assert!(is_limited || next.is_none(), "{next:?} is not dialed: {policy:?}");
         }
+        let idle = policy.in_the_way();
+        assert!(idle.is_empty(), "{idle:?} are idle on the way of somebody who waits: {policy:?}");
     }
 
     /// Nobody loses the way to somebody who came later: that of the first in line stays, as far as it is there.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::world::{Fate, World, acquire};
 use crate::policy::event::{
-    Closing, DialFailure, Event, HostId, How, Lane, Logins, Missing, Rejection, WaiterId,
+    Closing, ConnectionId, DialFailure, Event, HostId, How, Lane, Logins, Missing, Rejection, WaiterId,
 };
 use crate::policy::limits::Limits;
 
@@ -14,6 +14,13 @@ const JUMP: HostId = HostId(9);
 /// Somebody wants the host, which is behind the other.
 fn acquire_behind(world: &mut World, host: u64) -> WaiterId {
     world.tell(Event::Behind { host: HostId(host), jump: JUMP });
+    world.acquire(HostId(host), Lane::Shared, Logins::Many, Duration::from_secs(60))
+}
+
+/// Somebody wants the host, which is behind another that is behind that one.
+fn acquire_behind_two(world: &mut World, host: u64, inner: u64) -> WaiterId {
+    world.tell(Event::Behind { host: HostId(inner), jump: JUMP });
+    world.tell(Event::Behind { host: HostId(host), jump: HostId(inner) });
     world.acquire(HostId(host), Lane::Shared, Logins::Many, Duration::from_secs(60))
 }
 
@@ -135,6 +142,97 @@ fn of_two_whose_ways_take_all_places_the_first_arrives_and_then_the_other() {
     }
     assert_eq!(world.waiters[&second].state, Fate::Over);
     assert_eq!(world.closed.len(), 3, "the second's way, and then what the first had: {:?}", world.closed);
+}
+
+/// Hosts behind one that lets in once and carries two, which have a connection each; and with the first of them, somebody
+/// has a channel.
+fn full_way() -> (World, WaiterId, ConnectionId) {
+    let mut world = World::new(Limits { streams: 2, ..Limits::default() });
+    let waiters = [1, 2].map(|host| acquire_behind(&mut world, host));
+    world.dial_succeeds(world.dialing()[0], Logins::One);
+    for connection in world.dialing() {
+        world.dial_succeeds(connection, Logins::Many);
+    }
+    for waiter in waiters {
+        world.opens(waiter);
+    }
+    world.passes(Duration::from_secs(1));
+    let idle = world.place_of(waiters[1]).unwrap();
+    world.ends(waiters[1]);
+    (world, waiters[0], idle)
+}
+
+#[test]
+fn what_nobody_uses_leaves_the_way_to_who_has_no_other() {
+    let (mut world, busy, idle) = full_way();
+    assert!(world.closing().is_empty(), "nobody wants its place");
+    let third = acquire_behind(&mut world, 3);
+    assert_eq!(world.closing(), [idle]);
+    assert_eq!(world.closed.get(&idle), Some(&Closing::Evicted));
+    world.is_closed(idle);
+    world.connects(third);
+    // There is one way, and what is in use stays on it.
+    let fourth = acquire_behind(&mut world, 4);
+    world.passes(Limits::default().fair);
+    assert!(world.closing().is_empty() && world.dialing().is_empty());
+    // The first that nobody uses leaves, and no other: one place is lacking.
+    let first = world.place_of(busy).unwrap();
+    world.ends(busy);
+    world.ends(third);
+    assert_eq!(world.closing(), [first]);
+    world.is_closed(first);
+    world.connects(fourth);
+}
+
+#[test]
+fn as_many_leave_a_way_as_places_are_lacking_on_it() {
+    let (mut world, busy, idle) = full_way();
+    let waiters = [3, 4].map(|host| acquire_behind(&mut world, host));
+    assert_eq!(world.closing(), [idle], "the other one is in use");
+    let other = world.place_of(busy).unwrap();
+    world.ends(busy);
+    assert_eq!(world.closing(), [other, idle]);
+    for connection in world.closing() {
+        world.is_closed(connection);
+    }
+    world.everything_connects();
+    assert!(waiters.iter().all(|waiter| world.place_of(*waiter).is_some()));
+}
+
+#[test]
+fn what_nobody_uses_leaves_with_all_that_it_carries() {
+    // Two hosts behind one that lets in once and carries one alone, and another behind each of them.
+    let mut world = World::new(Limits { streams: 1, ..Limits::default() });
+    let first = acquire_behind_two(&mut world, 1, 5);
+    world.dial_succeeds(world.dialing()[0], Logins::One);
+    world.dial_succeeds(world.dialing()[0], Logins::Many);
+    world.connects(first);
+    let second = acquire_behind_two(&mut world, 2, 6);
+    assert!(world.closing().is_empty(), "somebody has a channel behind the only way");
+    world.ends(first);
+    for _ in 0..4 {
+        world.everything_works();
+    }
+    assert_eq!(world.waiters[&second].state, Fate::Over);
+    assert_eq!(world.closed.values().collect::<Vec<_>>(), [&Closing::Evicted; 2]);
+}
+
+#[test]
+fn what_nobody_uses_stays_on_the_way_where_that_of_another_leads_over_it() {
+    let mut world = World::new(Limits { connections: 3, streams: 1, ..Limits::default() });
+    let shell = acquire(&mut world, Lane::Isolated);
+    world.connects(shell);
+    let first = acquire_behind_two(&mut world, 2, 5);
+    world.dial_succeeds(world.dialing()[0], Logins::One);
+    let inner = world.dialing()[0];
+    world.dial_succeeds(inner, Logins::Many);
+    let second = acquire_behind(&mut world, 6);
+    world.passes(Limits::default().fair);
+    assert!(world.closing().is_empty(), "the one who came first lacks a place, and is on the way");
+    world.cancel(first);
+    assert_eq!(world.closing(), [inner]);
+    world.is_closed(inner);
+    world.connects(second);
 }
 
 #[test]

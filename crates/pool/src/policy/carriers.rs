@@ -1,0 +1,93 @@
+//! Places on connections that carry others: who leaves one that another needs.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Policy;
+use super::connection::{Connection, State};
+use super::event::{Action, Closing, ConnectionId, HostId};
+use super::ways::Next;
+
+impl Policy {
+    /// What nobody uses leaves the connections that carry it for those who have no other way.
+    pub(super) fn make_way(&mut self, out: &mut Vec<Action>) {
+        for id in self.in_the_way() {
+            self.close(id, Closing::Evicted, out);
+        }
+    }
+
+    /// What is to be closed so that those who wait get places on their ways, one for each host that lacks one. What is being
+    /// closed leaves its place as it is; and nobody loses the way to one who came later.
+    pub(super) fn in_the_way(&self) -> BTreeSet<ConnectionId> {
+        let needed = self.needed();
+        let mut on: BTreeMap<HostId, Vec<(Option<u64>, ConnectionId)>> = BTreeMap::new();
+        let (mut served, mut leaving) = (BTreeSet::new(), BTreeSet::new());
+        for (turn, host) in &self.queue {
+            let Some(Next::Places(lacking)) = self.next(*host) else { continue };
+            for (of, jump) in lacking {
+                // One login to a host on the way is for all behind it.
+                if served.contains(&of) {
+                    break;
+                }
+                let able = on.entry(jump).or_insert_with(|| self.able_to_leave(jump, &needed));
+                let is_later = |way_of: Option<u64>| way_of.is_none_or(|first| first > *turn);
+                if let Some((_, id)) = able.pop_if(|(way_of, _)| is_later(*way_of)) {
+                    served.insert(of);
+                    self.first_to_leave(id, &mut leaving);
+                    break;
+                }
+            }
+        }
+        leaving
+    }
+
+    /// What the connections to this host carry and nobody uses, the first to leave at the end; and the turn of the first of
+    /// those whose ways lead over it.
+    fn able_to_leave(
+        &self,
+        jump: HostId,
+        needed: &BTreeMap<ConnectionId, u64>,
+    ) -> Vec<(Option<u64>, ConnectionId)> {
+        let Some(of) = self.hosts.get(&jump) else { return Vec::new() };
+        let carriers = of.connections.iter().filter_map(|id| self.connections.get(id));
+        let carried = carriers.filter(|one| one.state == State::Ready).flat_map(|one| one.carried());
+        // What leaves already, then that over which nobody's way leads, and then what was idle for longest; where somebody would
+        // have to be asked again, as late as possible.
+        let rank = |id: ConnectionId| {
+            let one = self.connections.get(&id)?;
+            let way_of = self.with_carried(id).iter().filter_map(|on_it| needed.get(on_it)).min().copied();
+            let is_there = one.state != State::Closing;
+            Some((is_there, way_of.map(Reverse), self.lets_in_once(one.host), one.idle_since(), id))
+        };
+        let mut able: Vec<_> = carried.filter(|id| self.is_unused(*id)).filter_map(rank).collect();
+        able.sort_unstable();
+        able.into_iter().rev().map(|(_, way_of, .., id)| (way_of.map(|Reverse(first)| first), id)).collect()
+    }
+
+    /// Whether nobody uses a connection, nor what it carries; or it leaves already.
+    fn is_unused(&self, id: ConnectionId) -> bool {
+        let Some(one) = self.connections.get(&id) else { return true };
+        match one.state {
+            State::Closing => true,
+            State::Ready => !one.is_used() && one.carried().all(|on_it| self.is_unused(on_it)),
+            State::Dialing | State::Draining { .. } => false,
+        }
+    }
+
+    /// The connection itself, or what has to leave before it.
+    fn first_to_leave(&self, id: ConnectionId, leaving: &mut BTreeSet<ConnectionId>) {
+        let is_idle = |id: &ConnectionId| self.connections.get(id).is_some_and(Connection::is_idle);
+        leaving.extend(self.with_carried(id).into_iter().filter(is_idle));
+    }
+
+    /// A connection, what it carries, and what that carries.
+    fn with_carried(&self, id: ConnectionId) -> Vec<ConnectionId> {
+        let mut all = vec![id];
+        let mut seen = 0;
+        while let Some(next) = all.get(seen).copied() {
+            all.extend(self.connections.get(&next).into_iter().flat_map(Connection::carried));
+            seen += 1;
+        }
+        all
+    }
+}
