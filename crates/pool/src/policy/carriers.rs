@@ -1,4 +1,4 @@
-//! Places on connections that carry others: who leaves one that another needs.
+//! Places on connections that carry others: whether there is one more, and who leaves one that another needs.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,6 +9,38 @@ use super::event::{Action, Closing, ConnectionId, HostId};
 use super::ways::Next;
 
 impl Policy {
+    /// Whether there is a place on the way for one more connection to the host, or will be as soon as somebody wants it.
+    pub(super) fn has_way(&self, host: HostId) -> bool {
+        self.ways.get(&host).is_none_or(|jump| self.may_carry(*jump))
+    }
+
+    /// Whether a connection to the host, or another one to it, carries one more, or will.
+    fn may_carry(&self, jump: HostId) -> bool {
+        let Some(of) = self.hosts.get(&jump) else { return self.has_way(jump) };
+        let may = |one: &Connection| match one.state {
+            State::Dialing => true,
+            State::Ready => {
+                one.has_room_to_carry(self.limits.streams) || one.carried().any(|id| self.is_spare(id))
+            }
+            State::Draining { .. } | State::Closing => false,
+        };
+        of.connections.iter().filter_map(|id| self.connections.get(id)).any(may)
+            || (self.living_of(of) < self.most_of_host(of) && self.has_way(jump))
+    }
+
+    /// Looks where there was a place on the way over this host, or over those on the way to it, and is none any more: whoever
+    /// hoped for it shares what there is.
+    pub(super) fn look_at_ways(&mut self, host: HostId) {
+        for at in [host].into_iter().chain(self.way(host)).collect::<Vec<_>>() {
+            let may_carry = self.may_carry(at);
+            let Some(of) = self.hosts.get_mut(&at) else { continue };
+            if std::mem::replace(&mut of.may_carry, may_carry) && !may_carry {
+                let behind = self.behind(at);
+                self.touched.extend(behind.into_iter().filter(|host| self.hosts.contains_key(host)));
+            }
+        }
+    }
+
     /// What nobody uses leaves the connections that carry it for those who have no other way.
     pub(super) fn make_way(&mut self, out: &mut Vec<Action>) {
         for id in self.in_the_way() {
@@ -72,6 +104,14 @@ impl Policy {
             State::Ready => !one.is_used() && one.carried().all(|on_it| self.is_unused(on_it)),
             State::Dialing | State::Draining { .. } => false,
         }
+    }
+
+    /// Whether it leaves as soon as somebody wants its place, whoever that is; or leaves already.
+    fn is_spare(&self, id: ConnectionId) -> bool {
+        let is_needed = |on_it: &ConnectionId| {
+            self.connections.get(on_it).is_some_and(|one| self.is_needed(*on_it, one.host))
+        };
+        self.is_unused(id) && !self.with_carried(id).iter().any(is_needed)
     }
 
     /// The connection itself, or what has to leave before it.

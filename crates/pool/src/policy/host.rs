@@ -23,6 +23,8 @@ pub(super) struct Host {
     pub(super) refused: Option<(ConnectionId, Instant)>,
     /// Logins at once: half as many when the server has too many, one more with each that succeeds.
     pub(super) dial_window: usize,
+    /// Whether it carried one more connection to a host behind it when this was last looked at.
+    pub(super) may_carry: bool,
     /// The turn under which it stands in the queue of hosts.
     pub(super) queued: Option<u64>,
 }
@@ -48,6 +50,7 @@ impl Host {
             has_given_up: false,
             refused: None,
             dial_window,
+            may_carry: true,
             queued: None,
         }
     }

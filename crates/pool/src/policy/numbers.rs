@@ -39,7 +39,15 @@ impl Policy {
     /// Whether there may be one more connection to the host beside those that it has.
     pub(super) fn may_have_another(&self, host: HostId) -> bool {
         let Some(of) = self.hosts.get(&host) else { return false };
-        of.connections.len() < self.most_of_host(of) && self.has_room()
+        of.connections.len() < self.most_of_host(of) && self.has_room() && self.has_way(host)
+    }
+
+    /// Connections to the host that are there or being made, and not told to end.
+    pub(super) fn living_of(&self, host: &Host) -> usize {
+        let is_living = |id: &&ConnectionId| {
+            self.connections.get(id).is_some_and(|connection| connection.state != State::Closing)
+        };
+        host.connections.iter().filter(is_living).count()
     }
 
     /// On how many more connections something may be that may stall: one is left for short work.

@@ -1,6 +1,6 @@
 //! Who gets which place, in what order.
 
-use super::connection::{Connection, State};
+use super::connection::Connection;
 use super::event::{Action, ConnectionId, HostId, How, Lane, WaiterId};
 use super::host::Host;
 use super::{Held, Policy};
@@ -12,6 +12,7 @@ impl Policy {
             self.serve(host, out);
             self.warm_up(host, out);
             self.queue_up(host);
+            self.look_at_ways(host);
         }
     }
 
@@ -117,7 +118,7 @@ impl Policy {
         if let Some((id, _)) = apart {
             return Some((*id, false));
         }
-        if self.may_grow(of, lane) {
+        if self.may_grow(host, of, lane) {
             return None;
         }
         // What may stall goes where the fewest others are that may, and rather not beside short work.
@@ -128,20 +129,17 @@ impl Policy {
     }
 
     /// Whether those who wait for the host in this lane may hope for another connection.
-    pub(super) fn may_grow(&self, host: &Host, lane: Lane) -> bool {
+    pub(super) fn may_grow(&self, id: HostId, host: &Host, lane: Lane) -> bool {
         if lane.may_stall() && self.more_that_may_stall(host) == 0 {
             return false;
         }
         if self.dialing_of(host) > 0 {
             return true;
         }
-        let is_living = |id: &&ConnectionId| {
-            self.connections.get(id).is_some_and(|connection| connection.state != State::Closing)
-        };
-        let living = host.connections.iter().filter(is_living).count();
         // Once all attempts have failed, nothing is hoped for until the next.
         let is_trying = !host.has_given_up || !host.waits_to_retry(self.now);
-        self.ending.is_none() && is_trying && living < self.most_of_host(host) && self.has_room()
+        let is_allowed = self.living_of(host) < self.most_of_host(host);
+        self.ending.is_none() && is_trying && is_allowed && self.has_room() && self.has_way(id)
     }
 
     /// Where the host stands among those that are waited for; one that nothing is known of is forgotten.

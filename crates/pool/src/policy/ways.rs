@@ -30,6 +30,7 @@ impl Policy {
     pub(super) fn goes_behind(&mut self, host: HostId, jump: HostId) {
         if jump != host && !self.way(jump).any(|on_it| on_it == host) {
             self.ways.entry(host).or_insert(jump);
+            self.touched.insert(host);
         }
     }
 
@@ -122,7 +123,7 @@ impl Policy {
         let (id, one) = self.best_to(jump)?;
         // Both it and what it is to carry have to have room.
         let may_grow =
-            self.connections.len() + 1 < self.most_connections() && self.may_grow(of, Lane::Shared);
+            self.connections.len() + 1 < self.most_connections() && self.may_grow(jump, of, Lane::Shared);
         (one.stalling() == 0 || !may_grow).then_some(id)
     }
 

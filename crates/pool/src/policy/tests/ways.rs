@@ -236,6 +236,48 @@ fn what_nobody_uses_stays_on_the_way_where_that_of_another_leads_over_it() {
 }
 
 #[test]
+fn where_the_way_is_full_nobody_hopes_for_another_connection_to_the_host() {
+    let (mut world, busy, idle) = full_way();
+    let ask = |world: &mut World, host: u64, lane| {
+        world.acquire(HostId(host), lane, Logins::Many, Duration::from_secs(60))
+    };
+    let again = ask(&mut world, 2, Lane::Shared);
+    assert_eq!(world.place_of(again), Some(idle));
+    let shell = ask(&mut world, 1, Lane::Isolated);
+    assert_eq!(world.place_of(shell), world.place_of(busy));
+    assert!(matches!(world.how(shell), How::Folded { .. }));
+    // Nor is one that is worn of no use before another can be there.
+    let worn = world.place_of(busy).unwrap();
+    world.tell(Event::Worn { connection: worn });
+    let command = ask(&mut world, 1, Lane::Shared);
+    assert_eq!(world.place_of(command), Some(worn));
+}
+
+#[test]
+fn the_place_of_what_nobody_uses_is_one_to_hope_for() {
+    let (mut world, busy, idle) = full_way();
+    let shell = world.acquire(HostId(1), Lane::Isolated, Logins::Many, Duration::from_secs(60));
+    assert_eq!(world.closing(), [idle]);
+    world.is_closed(idle);
+    assert_ne!(Some(world.connects(shell)), world.place_of(busy));
+}
+
+#[test]
+fn who_hoped_for_the_last_place_on_the_way_shares_what_there_is_when_another_has_it() {
+    let mut world = World::new(Limits { streams: 2, dials: 1, ..Limits::default() });
+    let first = acquire_behind(&mut world, 1);
+    world.dial_succeeds(world.dialing()[0], Logins::One);
+    world.connects(first);
+    let elsewhere = world.acquire(HostId(7), Lane::Shared, Logins::Many, Duration::from_secs(60));
+    acquire_behind(&mut world, 2);
+    let shell = world.acquire(HostId(1), Lane::Isolated, Logins::Many, Duration::from_secs(60));
+    assert_eq!(world.place_of(shell), None, "there is a place on the way, and no other login at once");
+    world.connects(elsewhere);
+    assert_eq!(world.dialing().len(), 1);
+    assert_eq!(world.place_of(shell), world.place_of(first));
+}
+
+#[test]
 fn where_there_is_no_way_all_behind_it_are_told() {
     let mut world = World::new(Limits { attempts: 2, ..Limits::default() });
     let waiters = [1, 2].map(|host| acquire_behind(&mut world, host));
