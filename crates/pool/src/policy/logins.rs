@@ -189,7 +189,9 @@ impl Policy {
         let is_first = host.logins == Logins::Unknown && !self.has_ready(id);
         let together = if is_first { 1 } else { host.dial_window };
         let shared = host.waiting.shared.len().div_ceil(self.channels_of(id));
-        let stalling = host.waiting.stalling().min(self.more_that_may_stall(host));
+        // The last is left for short work, unless nothing that is there takes what may stall.
+        let apart = self.more_that_may_stall(host).max(usize::from(!self.has_ready(id)));
+        let stalling = host.waiting.stalling().min(apart);
         // One is enough for all of them.
         let bare = usize::from(!host.waiting.bare.is_empty() && shared + stalling == 0);
         dialing < (shared + stalling + bare).min(together)

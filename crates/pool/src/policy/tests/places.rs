@@ -28,6 +28,18 @@ fn what_may_stall_has_a_connection_of_its_own_and_leaves_one_for_short_work() {
 }
 
 #[test]
+fn what_may_stall_has_the_last_connection_where_the_others_take_nothing_new() {
+    let mut world = World::new(Limits { connections_per_host: 2, ..Limits::default() });
+    let shell = acquire(&mut world, Lane::Isolated);
+    let worn = world.connects(shell);
+    world.tell(Event::Worn { connection: worn });
+    let next = acquire(&mut world, Lane::Isolated);
+    assert_ne!(world.connects(next), worn, "it would wait for as long as the first is there");
+    let stream = acquire(&mut world, Lane::Stream);
+    assert_eq!(world.place_of(stream), world.place_of(next), "there can be no third");
+}
+
+#[test]
 fn forwarded_connections_take_no_sessions() {
     let limits = Limits { connections_per_host: 1, channels: 2, streams: 3, ..Limits::default() };
     let mut world = World::new(limits);
