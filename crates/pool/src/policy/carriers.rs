@@ -121,7 +121,7 @@ impl Policy {
     }
 
     /// A connection, what it carries, and what that carries.
-    fn with_carried(&self, id: ConnectionId) -> Vec<ConnectionId> {
+    pub(super) fn with_carried(&self, id: ConnectionId) -> Vec<ConnectionId> {
         let mut all = vec![id];
         let mut seen = 0;
         while let Some(next) = all.get(seen).copied() {

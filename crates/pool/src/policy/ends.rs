@@ -84,8 +84,32 @@ impl Policy {
                 if let Some(by) = by {
                     self.timers.set(by, Timer::Drain(id));
                 }
+                self.let_go(id, why, out);
             }
         }
+    }
+
+    /// What is carried and nobody uses ends with what carries it, which waits for nothing else.
+    fn let_go(&mut self, id: ConnectionId, why: Closing, out: &mut Vec<Action>) {
+        let is_idle = |on_it: &ConnectionId| {
+            let one = self.connections.get(on_it);
+            one.is_some_and(|one| one.is_idle() && !self.is_needed(*on_it, one.host))
+        };
+        for on_it in self.with_carried(id).into_iter().filter(is_idle).collect::<Vec<_>>() {
+            self.close(on_it, why, out);
+        }
+    }
+
+    /// Why what carries the connection is to end, if it is.
+    pub(super) fn ends_below(&self, id: ConnectionId) -> Option<Closing> {
+        let mut carrier = self.connections.get(&id)?.carrier;
+        while let Some(below) = carrier.and_then(|id| self.connections.get(&id)) {
+            if let State::Draining { why, .. } = below.state {
+                return Some(why);
+            }
+            carrier = below.carrier;
+        }
+        None
     }
 
     /// Its keys or its age are near their limit. Where there can be no other beside it, it is of use until nothing is on it.

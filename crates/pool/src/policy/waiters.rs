@@ -194,7 +194,10 @@ impl Policy {
         match connection.state {
             State::Draining { why, .. } => self.close(id, why, out),
             State::Ready if connection.is_worn => self.close(id, Closing::Worn, out),
-            State::Ready => self.watch_idle(id),
+            State::Ready => match self.ends_below(id) {
+                Some(why) if !self.is_needed(id, connection.host) => self.close(id, why, out),
+                _ => self.watch_idle(id),
+            },
             State::Dialing | State::Closing => {}
         }
     }

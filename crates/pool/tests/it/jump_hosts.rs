@@ -218,6 +218,17 @@ async fn whoever_is_not_let_in_on_the_way_is_told_where_and_it_was_asked_once() 
 }
 
 #[tokio::test]
+async fn the_end_of_a_host_on_the_way_waits_for_nothing_that_nobody_uses() {
+    let way = Way::new().await;
+    let pool = way.pool(Pool::builder());
+    greet(&pool, all("near").take(3)).await;
+    let bastion = pool.list().await.into_iter().find(|host| host.name == "bastion").unwrap().id;
+    let ended = pool.disconnect(bastion, Duration::from_secs(600));
+    tokio::time::timeout(Duration::from_secs(60), ended).await.unwrap().unwrap();
+    way.shut_down_and_check(pool).await;
+}
+
+#[tokio::test]
 async fn the_end_of_a_host_on_the_way_leaves_what_is_on_it_its_time() {
     let way = Way::new().await;
     let pool = way.pool(Pool::builder());

@@ -64,6 +64,26 @@ fn what_carries_others_is_in_use() {
 }
 
 #[test]
+fn a_way_that_is_to_end_waits_for_nothing_that_nobody_uses() {
+    let mut world = World::new(Limits::default());
+    let [first, second] = [1, 2].map(|host| acquire_behind(&mut world, host));
+    world.everything_connects();
+    world.everything_connects();
+    let [jump, used, idle] = world.in_stage(|_| true)[..] else { panic!("{:?}", world.connections) };
+    assert_eq!((world.place_of(first), world.place_of(second)), (Some(used), Some(idle)));
+    world.ends(second);
+    let by = world.now() + Duration::from_secs(60);
+    world.tell(Event::Disconnect { connection: jump, by });
+    assert_eq!(world.closing(), [idle]);
+    world.is_closed(idle);
+    assert!(world.closing().is_empty(), "what is in use has its time");
+    world.ends(first);
+    assert_eq!(world.closing(), [used]);
+    world.is_closed(used);
+    assert_eq!(world.closing(), [jump]);
+}
+
+#[test]
 fn what_is_about_to_carry_another_makes_no_room_for_it() {
     let mut world = World::new(Limits { connections: 2, ..Limits::default() });
     let waiter = world.acquire(JUMP, Lane::Shared, Logins::Many, Duration::from_secs(60));
