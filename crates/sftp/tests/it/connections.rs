@@ -11,17 +11,8 @@ use rustle_testserver::{Fault, Network, SftpFault, SftpRequest, TestServer};
 use tokio::time::timeout;
 
 use crate::here::{Here, content};
-use crate::support::{login, no_handles, serve_with};
+use crate::support::{WAYS, Way, login, no_handles, serve_with};
 
-/// The ways in which a file is moved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
-    Get,
-    PutInPlace,
-    PutAtomic,
-}
-
-const WAYS: [Way; 3] = [Way::Get, Way::PutInPlace, Way::PutAtomic];
 const LENGTH: usize = 20 << 20;
 /// Longer than any of the tests may take.
 const DEADLINE: Duration = Duration::from_secs(60);

@@ -5,9 +5,19 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use rustle_session::{Connector, Credentials, PinnedHostKey, SecretString, Session, Target};
+use rustle_session::{AgentSource, Connector, Credentials, PinnedHostKey, SecretString, Session, Target};
 use rustle_sftp::Sftp;
 use rustle_testserver::{Builder, TestServer, User};
+
+/// The ways in which a file is moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    Get,
+    PutInPlace,
+    PutAtomic,
+}
+
+pub(crate) const WAYS: [Way; 3] = [Way::Get, Way::PutInPlace, Way::PutAtomic];
 
 /// A server with these files and the user that [`login`] logs in as.
 pub(crate) async fn serve(files: rustle_testserver::Sftp) -> TestServer {
@@ -18,15 +28,20 @@ pub(crate) async fn serve_with(builder: Builder) -> TestServer {
     builder.user(User::new("alice").password("wonderland")).start().await.unwrap()
 }
 
-/// Logs in over an in-memory stream: neither sockets nor real time.
-pub(crate) async fn login(server: &TestServer) -> Session {
+/// How the user of [`serve`] logs in at the server with this port and the fingerprint of this key.
+pub(crate) fn way_to(port: u16, key: &str) -> (Connector, Credentials) {
     let target = Target::new("127.0.0.1").and_then(|target| target.with_user("alice")).unwrap();
-    let connector = Connector::new(target.with_port(server.port()).unwrap())
-        .host_trust(PinnedHostKey::new(&server.host_key_fingerprint()).unwrap());
+    let connector = Connector::new(target.with_port(port).unwrap());
     let credentials = Credentials::new()
         .password(SecretString::from("wonderland"))
         .without_default_keys()
-        .agent(rustle_session::AgentSource::None);
+        .agent(AgentSource::None);
+    (connector.host_trust(PinnedHostKey::new(key).unwrap()), credentials)
+}
+
+/// Logs in over an in-memory stream: neither sockets nor real time.
+pub(crate) async fn login(server: &TestServer) -> Session {
+    let (connector, credentials) = way_to(server.port(), &server.host_key_fingerprint());
     connector.connect_over(server.duplex()).await.unwrap().authenticate(&credentials).await.unwrap()
 }
 

@@ -7,7 +7,6 @@ use std::process::{Output, Stdio};
 use std::task::Poll;
 use std::time::Duration;
 
-use rustle_session::{Connector, Credentials, PinnedHostKey, SecretString, Target};
 use rustle_sftp::Sftp;
 use rustle_testserver::{Sftp as Files, TestServer};
 use tokio::process::Command;
@@ -15,7 +14,7 @@ use tokio::process::Command;
 use super::{Case, OLD, POINTS, SIZE, Sides, next, transfer};
 use crate::here::content;
 use crate::resume::hashing;
-use crate::support::{open, serve, serve_with};
+use crate::support::{open, serve, serve_with, way_to};
 use crate::sync::ends::{fresh, is_temporary, stale};
 use crate::sync::files;
 
@@ -62,14 +61,9 @@ fn child_works_until_it_is_killed() {
     let most: u64 = variable("RUSTLE_TEST_POLLS").parse().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let target = Target::new("127.0.0.1").and_then(|target| target.with_user("alice")).unwrap();
-        let target = target.with_port(variable("RUSTLE_TEST_PORT").parse().unwrap()).unwrap();
-        let key = PinnedHostKey::new(&variable("RUSTLE_TEST_KEY")).unwrap();
-        let credentials = Credentials::new()
-            .password(SecretString::from("wonderland"))
-            .without_default_keys()
-            .agent(rustle_session::AgentSource::None);
-        let login = Connector::new(target).host_trust(key).connect().await.unwrap();
+        let port = variable("RUSTLE_TEST_PORT").parse().unwrap();
+        let (connector, credentials) = way_to(port, &variable("RUSTLE_TEST_KEY"));
+        let login = connector.connect().await.unwrap();
         let sftp = Sftp::open(&login.authenticate(&credentials).await.unwrap()).await.unwrap();
         let mut done = pin!(carry_out(&work, &sftp, &here));
         let mut polls = 0;
