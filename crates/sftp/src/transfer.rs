@@ -53,8 +53,10 @@ use crate::transfer::summary::Summary;
 ///
 /// # Cancel safety
 /// Dropped, files that were opened are closed and temporary ones are removed, here at once and on the server in the
-/// background. A file that is written in place keeps what it has got by then, see [`atomic`](Self::atomic), and so does
-/// the part of one that can be [resumed](Self::resume).
+/// background, over any channel that it has by then. Where all are lost and none was opened in their place, nobody can tell
+/// the server: its temporary file stays, as `.NAME.rustle-` and twelve digits beside the target. An error names it then.
+/// A file that is written in place keeps what it has got by then, see [`atomic`](Self::atomic), and so does the part of one
+/// that can be [resumed](Self::resume).
 #[derive(Debug)]
 #[must_use = "nothing happens until it is awaited"]
 pub struct Transfer {

@@ -101,8 +101,8 @@ impl Fetch {
     }
 
     /// The channels that are left, with their open files, to be asked about and closed.
-    pub(crate) fn into_channels(self) -> impl Iterator<Item = (Sftp, OpenHandle)> {
-        self.lanes.into_channels()
+    pub(crate) fn into_channels(mut self) -> Vec<(Sftp, OpenHandle)> {
+        self.lanes.take_channels()
     }
 
     /// How often all lanes were lost, and it went on.

@@ -105,7 +105,7 @@ pub(crate) async fn get(
         writer.write(offset, data.into_pieces()).await?;
     }
     let (length, losses) = (fetch.end(), fetch.losses());
-    let channels: Vec<(Sftp, OpenHandle)> = fetch.into_channels().collect();
+    let channels = fetch.into_channels();
     // Asked while the rest is written: a file that was cut or written to meanwhile shows it here, on each channel.
     let asked: Vec<_> = channels
         .iter()

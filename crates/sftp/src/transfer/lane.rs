@@ -232,14 +232,17 @@ impl<N> Lanes<N> {
         self.lanes.iter().all(|lane| lane.lost.is_some())
     }
 
-    /// The first channel that is still there.
+    /// The first channel that is still there; else one that is to take the place of all, which may be tried still.
     pub(crate) fn channel(&self) -> Option<&Sftp> {
-        self.lanes.iter().find(|lane| lane.lost.is_none()).map(|lane| &lane.sftp)
+        let is_there = |lane: &&Lane| lane.lost.is_none() && !lane.sftp.is_closed();
+        let left = self.lanes.iter().find(is_there).map(|lane| &lane.sftp);
+        left.or_else(|| self.stripes.newest())
     }
 
-    /// The channels that are still there with their open files, the first one first.
-    pub(crate) fn into_channels(self) -> impl Iterator<Item = (Sftp, OpenHandle)> {
-        self.lanes.into_iter().filter(|lane| lane.lost.is_none()).map(|lane| (lane.sftp, lane.file))
+    /// The channels that are still there with their open files, the first one first. Nothing can be asked after that.
+    pub(crate) fn take_channels(&mut self) -> Vec<(Sftp, OpenHandle)> {
+        let left = std::mem::take(&mut self.lanes).into_iter().filter(|lane| lane.lost.is_none());
+        left.map(|lane| (lane.sftp, lane.file)).collect()
     }
 }
 

@@ -113,6 +113,7 @@ impl Sending<'_> {
         let again = Reopened { path: path.clone(), flags: OpenFlags::READ | OpenFlags::WRITE, same };
         stripes.tell(again, bounds);
         store.join(stripes);
+        let mut filling = Filling { store, temporary: &mut *temporary };
         let (mut length, mut told) = (from, 0);
         let leaves_zeros = options.sparse && place.leaves_holes;
         while let Some(piece) = reader.next().await? {
@@ -124,7 +125,7 @@ impl Sending<'_> {
                     let range = hole.range();
                     // Its last byte makes it what it is to be where nothing stands behind it.
                     let left_out = range.end - u64::from(range.end == details.length());
-                    store.leave_out(range.start..left_out);
+                    filling.store.leave_out(range.start..left_out);
                     counted.found(left_out - range.start);
                     (left_out, Bytes::from_static(if left_out < range.end { &[0] } else { &[] }))
                 }
@@ -137,21 +138,19 @@ impl Sending<'_> {
             if let Some(limiter) = &limiter {
                 limiter.take(bytes).await;
             }
-            let written = store.write(offset, data).await;
-            if let (Some(temporary), Some(left)) = (temporary.as_mut(), store.channel()) {
-                temporary.stay_with(left);
-            }
+            let written = filling.store.write(offset, data).await;
             explained(engine, written, Doing::Write { path: remote, bytes }).await?;
-            counted.moved(store.stored() - told);
-            told = store.stored();
+            counted.moved(filling.store.stored() - told);
+            told = filling.store.stored();
         }
         let doing = Doing::Write { path: remote, bytes: BLOCK as u64 };
-        let written = store.finish().await;
+        let written = filling.store.finish().await;
         explained(engine, written, doing).await?;
-        let moved = store.stored();
+        let moved = filling.store.stored();
         counted.moved(moved - told);
-        let losses = store.losses();
-        let mut channels: Vec<(Sftp, OpenHandle)> = store.into_channels().collect();
+        let losses = filling.store.losses();
+        let mut channels = filling.store.take_channels();
+        drop(filling);
         let count = channels.len();
         // Any of them may have been lost on the way.
         let sftp = channels.first().map_or(sftp, |(first, _)| first).clone();
@@ -206,6 +205,21 @@ impl Sending<'_> {
             channels: count,
             losses,
         })
+    }
+}
+
+/// What is being written, and where. Wherever that ends, by an error or dropped, the temporary file goes with a channel
+/// that is left then: its own may be lost, and only over another can the server be told to remove it.
+struct Filling<'a> {
+    store: Store,
+    temporary: &'a mut Option<Temporary>,
+}
+
+impl Drop for Filling<'_> {
+    fn drop(&mut self) {
+        if let (Some(temporary), Some(left)) = (self.temporary.as_mut(), self.store.channel()) {
+            temporary.stay_with(left);
+        }
     }
 }
 

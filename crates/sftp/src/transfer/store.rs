@@ -123,14 +123,14 @@ impl Store {
         self.lanes.check("write")
     }
 
-    /// The first channel that is left.
+    /// The first channel that is left, or one that is to take the place of all.
     pub(crate) fn channel(&self) -> Option<&Sftp> {
         self.lanes.channel()
     }
 
-    /// The channels that are left, with their open files, to be asked about and closed.
-    pub(crate) fn into_channels(self) -> impl Iterator<Item = (Sftp, OpenHandle)> {
-        self.lanes.into_channels()
+    /// The channels that are left, with their open files, to be asked about and closed. Nothing is written after that.
+    pub(crate) fn take_channels(&mut self) -> Vec<(Sftp, OpenHandle)> {
+        self.lanes.take_channels()
     }
 
     /// For those who open the file again.

@@ -139,6 +139,11 @@ impl Stripes {
         self.survival.as_ref().map_or(0, Survival::times)
     }
 
+    /// The channel that was opened last to go on with, whether it turned out to be of use or not.
+    pub(crate) fn newest(&self) -> Option<&Sftp> {
+        self.survival.as_ref().and_then(Survival::newest)
+    }
+
     /// Goes on with the channels while `work` is done, behind which the file is known.
     ///
     /// # Cancel safety

@@ -32,6 +32,8 @@ pub(crate) struct Survival {
     /// How often it went on, or tried to.
     times: u32,
     file: Option<(Reopened, Bounds)>,
+    /// What was opened last, for those who have something to clear up on the server meanwhile.
+    newest: Option<Sftp>,
 }
 
 impl Survival {
@@ -41,7 +43,8 @@ impl Survival {
         // A tree ends with its own channel, unless it is begun again.
         let unless_set = if options.scope == Scope::Alone { LOSSES } else { 0 };
         let most = options.survive.unwrap_or(unless_set);
-        let survival = Self { session, options: sftp.options().clone(), local, most, times: 0, file: None };
+        let options = sftp.options().clone();
+        let survival = Self { session, options, local, most, times: 0, file: None, newest: None };
         (most > 0).then_some(survival)
     }
 
@@ -63,6 +66,11 @@ impl Survival {
 
     pub(crate) fn times(&self) -> u32 {
         self.times
+    }
+
+    /// The channel that was opened last, whether the file was found behind it or not.
+    pub(crate) fn newest(&self) -> Option<&Sftp> {
+        self.newest.as_ref()
     }
 
     /// Another lane, in place of all that are lost. `firm` bytes are confirmed from the beginning of the file.
@@ -107,8 +115,9 @@ impl Survival {
         Err(told.with_hint("see why they are lost; `survive` allows more"))
     }
 
-    async fn open(&self, again: &Reopened, bounds: Bounds, firm: u64) -> Result<Lane> {
+    async fn open(&mut self, again: &Reopened, bounds: Bounds, firm: u64) -> Result<Lane> {
         let sftp = self.options.open(&self.session).await?;
+        self.newest = Some(sftp.clone());
         let opening =
             Request::Open { path: again.path.clone(), flags: again.flags, attributes: Attributes::new() };
         let file = sftp.engine().handle("open", opening).await.map_err(|error| error.at(&again.path))?;

@@ -106,11 +106,22 @@ impl Scene {
         let Self { server, session, sftp, .. } = self;
         end(sftp, session, server).await;
     }
+
+    /// The same where something was asked that is never answered.
+    async fn end_unanswered(self) {
+        let Self { server, session, sftp, .. } = self;
+        drop((sftp, session));
+        end_of(server).await;
+    }
 }
 
 async fn end(sftp: Sftp, session: Session, server: TestServer) {
     sftp.settled().await;
     drop((sftp, session));
+    end_of(server).await;
+}
+
+async fn end_of(server: TestServer) {
     server.wait_until(|record| record.handles_open() == 0, Duration::from_secs(60)).await.unwrap();
     server.stop().await.unwrap();
 }

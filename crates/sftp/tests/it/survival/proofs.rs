@@ -43,6 +43,8 @@ async fn a_server_that_forgot_what_it_confirmed_is_found_out() {
         assert!(error.hint().unwrap().contains(" bytes of the file"), "{:?}", error.hint());
         if way == Way::PutAtomic {
             assert_eq!(scene.target(), b"older");
+            scene.sftp.settled().await;
+            assert_eq!(scene.there.names(), ["app"]);
         }
         scene.end().await;
     }
