@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use rustle_sftp_proto::{Attributes, ExtendedRequest, Extension, OpenFlags, Request};
 
-use crate::engine::OpenHandle;
+use crate::engine::{Engine, OpenHandle};
 use crate::error::{ErrorKind, Result};
 use crate::explain::{Doing, explained};
 use crate::local::details::Details;
@@ -139,13 +139,15 @@ impl Sending<'_> {
                 limiter.take(bytes).await;
             }
             let written = filling.store.write(offset, data).await;
-            explained(engine, written, Doing::Write { path: remote, bytes }).await?;
+            let by = filling.engine(engine);
+            explained(by, written, Doing::Write { path: remote, bytes }).await?;
             counted.moved(filling.store.stored() - told);
             told = filling.store.stored();
         }
         let doing = Doing::Write { path: remote, bytes: BLOCK as u64 };
         let written = filling.store.finish().await;
-        explained(engine, written, doing).await?;
+        let by = filling.engine(engine);
+        explained(by, written, doing).await?;
         let moved = filling.store.stored();
         counted.moved(moved - told);
         let losses = filling.store.losses();
@@ -213,6 +215,13 @@ impl Sending<'_> {
 struct Filling<'a> {
     store: Store,
     temporary: &'a mut Option<Temporary>,
+}
+
+impl Filling<'_> {
+    /// Who is asked why something failed: the first channel may be lost, which could say nothing any more.
+    fn engine<'b>(&'b self, first: &'b Engine) -> &'b Engine {
+        self.store.channel().map_or(first, Sftp::engine)
+    }
 }
 
 impl Drop for Filling<'_> {

@@ -233,3 +233,15 @@ async fn several_channels_that_are_lost_together_are_replaced() {
         scene.end().await;
     }
 }
+
+#[tokio::test]
+async fn a_disk_that_is_full_after_a_loss_is_told_as_such() {
+    for way in [Way::PutInPlace, Way::PutAtomic] {
+        let full = rustle_testserver::Sftp::memory().file("/app", "older").quota(24 << 20);
+        let builder = TestServer::builder().sftp(full).fault(cut(way, 1, 16 << 20));
+        let scene = Scene::new(way, &content(LENGTH), |_| builder).await;
+        let error = scene.transfer().await.unwrap_err();
+        assert_eq!((error.kind(), scene.line.made()), (ErrorKind::NoSpace, 2), "{way:?}: {error}");
+        scene.end().await;
+    }
+}
