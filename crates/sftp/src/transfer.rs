@@ -287,10 +287,17 @@ impl Transfer {
     /// connection is made as the pool makes any: its host key is checked, and a person may be asked.
     ///
     /// It goes on from what the server had confirmed. A file that is fetched has to be as it was: its length, its time, and
-    /// the bytes that came last. One that is sent is compared up to there with the original, by the SHA-256 of both sides, or
-    /// else by blocks as with [`resume`](Self::resume), and the rest is sent again; nothing is sent to a file of which
-    /// that is not shown. What is lost before the file is open, or when all is moved and it is put in its place, is an error,
-    /// and so is the loss of a file whose permissions do not let its owner write it.
+    /// the bytes that came last; one that is not is [`Changed`](crate::ErrorKind::Changed). Two versions of one length and of
+    /// one second that have those bytes in common are not told apart; [`verify`](Self::verify) does, where the server can.
+    ///
+    /// One that is sent is compared up to there with the original, all of it, since a server that crashed may have forgotten
+    /// any of it: by the SHA-256 of both sides, or else by reading it back within the [limit](Self::limit), which takes as
+    /// long as to send it. The rest is cut off and sent again; nothing is sent to a file of which that is not shown, but that
+    /// is `Changed` too. Where nothing was confirmed it begins again: what has the name is emptied, as by a new transfer, unless
+    /// it is longer than what was sent.
+    ///
+    /// What is lost before the file is open, or when all is moved and it is put in its place, is an error, and so is the loss
+    /// of a file whose permissions do not let its owner write it.
     ///
     /// ```no_run
     /// # async fn example(sftp: rustle_sftp::Sftp) -> rustle_sftp::Result<()> {

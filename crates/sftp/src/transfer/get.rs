@@ -77,7 +77,7 @@ pub(crate) async fn get(
     let bounds = options.bounds(limits.max_read, 1 + helpers.len());
     let mut fetch = Fetch::new(vec![Lane::new(sftp, file, bounds)], from, expected);
     let same = Same::Read(attributes.clone(), fetch.testimony());
-    let again = Reopened { path: remote.clone(), flags: OpenFlags::READ, same };
+    let again = Reopened { path: remote.clone(), flags: OpenFlags::READ, same, leaves_out: false };
     let mut stripes = Stripes::open(sftp, helpers).survive(Survival::of(sftp, None, options));
     stripes.tell(again, bounds);
     fetch.join(stripes);

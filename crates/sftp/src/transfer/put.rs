@@ -110,7 +110,9 @@ impl Sending<'_> {
             Some(temporary) => (temporary.path(), Same::Made(store.testimony())),
             None => (remote, Same::Written(store.testimony())),
         };
-        let again = Reopened { path: path.clone(), flags: OpenFlags::READ | OpenFlags::WRITE, same };
+        let flags = OpenFlags::READ | OpenFlags::WRITE;
+        let leaves_out = place.leaves_holes && (options.sparse || details.is_sparse());
+        let again = Reopened { path: path.clone(), flags, same, leaves_out };
         stripes.tell(again, bounds);
         store.join(stripes);
         let mut filling = Filling { store, temporary: &mut *temporary };

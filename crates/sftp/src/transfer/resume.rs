@@ -15,15 +15,18 @@
 //!
 //! What the rule cannot cover is a server or system that crashes and forgets what it said it had written, and a file that
 //! another program left. Blocks that are compared find most of that, at the tail first; whoever wants all of it found
-//! asks for a SHA-256 at the end.
+//! asks for a SHA-256 at the end. A transfer that [goes on](crate::transfer::survival) by itself compares all of it.
 
+use std::ops::Range;
 use std::pin::pin;
 
 use futures_util::future::{Either, select, try_join_all};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 
 use crate::blocks::{Blocks, Extent};
 use crate::error::{Error, ErrorKind, Result};
 use crate::transfer::marks::samples;
+use crate::transfer::rate::Limit;
 use crate::transfer::summary::{Proof, Resumed};
 use crate::transfer::verify::{Here, Remote};
 
@@ -41,6 +44,12 @@ pub(crate) struct Both<'a> {
     pub(crate) source: u64,
 }
 
+/// The SHA-256 that the server says, and this side's.
+struct Sums {
+    theirs: [u8; 32],
+    ours: [u8; 32],
+}
+
 impl Both<'_> {
     /// From where the transfer goes on.
     ///
@@ -54,20 +63,9 @@ impl Both<'_> {
         if found > self.source {
             return Ok(self.anew("it is longer than the file"));
         }
-        let (theirs, ours) = {
-            let theirs = pin!(self.remote.sha256(found));
-            let ours = pin!(self.here.sha256(0..found));
-            // Where the server has no hash, that is known long before this side's is made.
-            match select(theirs, ours).await {
-                Either::Left((theirs, ours)) => match theirs? {
-                    Ok(theirs) => (theirs, ours.await?),
-                    Err(why) => return self.by_samples(&why).await,
-                },
-                Either::Right((ours, theirs)) => match (theirs.await?, ours?) {
-                    (Ok(theirs), ours) => (theirs, ours),
-                    (Err(why), _) => return self.by_samples(&why).await,
-                },
-            }
+        let Sums { theirs, ours } = match self.hashes().await? {
+            Ok(sums) => sums,
+            Err(why) => return self.by_samples(&why).await,
         };
         if theirs == ours {
             return Ok(Resumed::From { from: found, proof: Proof::Sha256 });
@@ -80,20 +78,37 @@ impl Both<'_> {
         Ok(self.anew("its SHA-256 is not that of as many bytes of the file"))
     }
 
-    /// Whether the part is what this transfer has sent and the server has confirmed, all of it; why not.
+    /// Whether the part is what this transfer has sent and the server has confirmed, all of it; why not. Blocks do not do
+    /// here: what a server forgot may be anywhere, so that without a SHA-256 all of it is read back, at this rate.
     ///
     /// # Errors
     /// As [`judge`](Self::judge).
-    pub(crate) async fn is_confirmed(&self) -> Result<Result<Proof, String>> {
-        let (theirs, ours) = tokio::join!(self.remote.sha256(self.found), self.here.sha256(0..self.found));
-        match (theirs?, ours?) {
-            (Ok(theirs), ours) if theirs == ours => Ok(Ok(Proof::Sha256)),
+    pub(crate) async fn is_confirmed(&self, limit: Option<&Limit>) -> Result<Result<(), String>> {
+        match self.hashes().await? {
+            Ok(Sums { theirs, ours }) if theirs == ours => Ok(Ok(())),
             // As in `judge`: it goes on to the end of the file, whatever it is asked for.
-            (Ok(theirs), _) if self.remote.check_file(1).await != Some(theirs) => {
+            Ok(Sums { theirs, .. }) if self.remote.check_file(1).await != Some(theirs) => {
                 Ok(Err("its SHA-256 is not that of as many bytes of the file".to_owned()))
             }
-            _ => Ok(self.are_alike(self.found).await?.map(|()| Proof::Samples)),
+            _ => self.is_equal(limit).await,
         }
+    }
+
+    /// The SHA-256 of the part; or why the server has none.
+    async fn hashes(&self) -> Result<Result<Sums, String>> {
+        let theirs = pin!(self.remote.sha256(self.found));
+        let ours = pin!(self.here.sha256(0..self.found));
+        // Where the server has no hash, that is known long before this side's is made.
+        Ok(match select(theirs, ours).await {
+            Either::Left((theirs, ours)) => match theirs? {
+                Ok(theirs) => Ok(Sums { theirs, ours: ours.await? }),
+                Err(why) => Err(why),
+            },
+            Either::Right((ours, theirs)) => match (theirs.await?, ours?) {
+                (Ok(theirs), ours) => Ok(Sums { theirs, ours }),
+                (Err(why), _) => Err(why),
+            },
+        })
     }
 
     /// `why` there is no SHA-256.
@@ -110,9 +125,45 @@ impl Both<'_> {
 
     /// Compares blocks of the first so many bytes; why they are not equal.
     async fn are_alike(&self, from: u64) -> Result<Result<(), String>> {
-        let Some(file) = self.remote.file else { return Ok(Err("it cannot be read".to_owned())) };
+        let Some(file) = self.remote.file else { return Ok(Err(UNREADABLE.to_owned())) };
         let blocks = Blocks { handle: file, limits: self.remote.sftp.engine().limits().await? };
-        let ranges = samples(from, BLOCK, BETWEEN, seed()?);
+        self.has_equal(blocks, samples(from, BLOCK, BETWEEN, seed()?)).await
+    }
+
+    /// Compares all of it; why it is not equal.
+    async fn is_equal(&self, limit: Option<&Limit>) -> Result<Result<(), String>> {
+        let Some(file) = self.remote.file else { return Ok(Err(UNREADABLE.to_owned())) };
+        let blocks = Blocks { handle: file, limits: self.remote.sftp.engine().limits().await? };
+        let (mut under_way, mut next) = (FuturesUnordered::new(), 0);
+        loop {
+            while next < self.found && under_way.len() < TOGETHER {
+                let end = self.found.min(next.saturating_add(AT_ONCE));
+                under_way.push(self.has_equal_part(blocks, next..end, limit));
+                next = end;
+            }
+            match under_way.next().await {
+                Some(Ok(Ok(()))) => {}
+                Some(differs) => return differs,
+                None => return Ok(Ok(())),
+            }
+        }
+    }
+
+    /// Compares this part of it when it may be moved.
+    async fn has_equal_part(
+        &self,
+        blocks: Blocks<'_>,
+        range: Range<u64>,
+        limit: Option<&Limit>,
+    ) -> Result<Result<(), String>> {
+        if let Some(limit) = limit {
+            limit.take(range.end - range.start).await;
+        }
+        self.has_equal(blocks, vec![range]).await
+    }
+
+    /// Compares these parts of it, which are read as a whole; why they are not equal.
+    async fn has_equal(&self, blocks: Blocks<'_>, ranges: Vec<Range<u64>>) -> Result<Result<(), String>> {
         let theirs = try_join_all(
             ranges
                 .iter()
@@ -127,7 +178,7 @@ impl Both<'_> {
             }
             Err(error) => return Err(error.at(self.remote.path)),
         };
-        let whole = |range: &std::ops::Range<u64>, data: &[u8]| data.len() as u64 == range.end - range.start;
+        let whole = |range: &Range<u64>, data: &[u8]| data.len() as u64 == range.end - range.start;
         let equal = ours.len() == ranges.len()
             && ranges
                 .iter()
@@ -153,3 +204,10 @@ const BLOCK: u64 = 256 * 1024;
 /// Blocks between the first and the last. With those it is 4.5 MiB, which a link of 100 Mb/s carries in 0.4 s: less
 /// than what is moved again for lack of a hash.
 const BETWEEN: u32 = 16;
+
+/// What is read back at a time where all of it is compared, and how many times over together: 16 MiB on either side, which
+/// fill a link of 1 Gb/s at a round trip of 125 ms.
+const AT_ONCE: u64 = 1024 * 1024;
+const TOGETHER: usize = 16;
+
+const UNREADABLE: &str = "it cannot be read";

@@ -52,6 +52,8 @@ pub(crate) struct Reopened {
     pub(crate) path: Bytes,
     pub(crate) flags: OpenFlags,
     pub(crate) same: Same,
+    /// Not all of it is written: there are to be zeros where nothing is.
+    pub(crate) leaves_out: bool,
 }
 
 /// How it is known to be the file that the transfer has open. Another one is left alone: the name may have got to it
@@ -253,7 +255,7 @@ async fn open(
     };
     let sftp = options.open(&session).await?;
     let told = file.wait_for(Option::is_some).await.ok().and_then(|told| (*told).clone());
-    let Some((Reopened { path, flags, same }, bounds)) = told else {
+    let Some((Reopened { path, flags, same, .. }, bounds)) = told else {
         return Err(Error::new(ErrorKind::Disconnected, "open", "the transfer has ended"));
     };
     drop(file);

@@ -2,8 +2,14 @@
 //!
 //! It knows what the server has confirmed. A file that is fetched is opened again, and has to be as it was: its length, its
 //! time, and what came last. Of one that is sent all before the first byte that is not confirmed is compared with the
-//! original, as a part is that an earlier attempt left, and what follows is sent again: the connection may have been lost
-//! because the machine was, which forgets what it had not stored.
+//! original, and what follows is cut off and sent again: the connection may have been lost because the machine was, which
+//! forgets what it had not stored, and not from the end on.
+//!
+//! So blocks prove nothing here. Where the server can say a SHA-256, that does; where it cannot, what is there is read back.
+//! That is no more than to send it again would be, in the direction that most lines have more of, and changes nothing on
+//! the server. The third way is to have the server store what it has got from time to time (`fsync@openssh.com`) and to
+//! believe it up to there: that would make each transfer wait for the disk again and again, for the sake of a few that are
+//! lost. Where nothing is confirmed there is nothing to be proved: the file is emptied, as one is that is sent anew.
 
 use std::path::PathBuf;
 
@@ -16,6 +22,7 @@ use crate::options::SftpBuilder;
 use crate::sftp::Sftp;
 use crate::transfer::lane::Lane;
 use crate::transfer::options::{Options, Scope};
+use crate::transfer::rate::Limit;
 use crate::transfer::resume::Both;
 use crate::transfer::stripe::{Reopened, Same, is_alike};
 use crate::transfer::verify::{Here, Remote};
@@ -31,6 +38,8 @@ pub(crate) struct Survival {
     most: u32,
     /// How often it went on, or tried to.
     times: u32,
+    /// At which rate what was sent is read back.
+    limit: Option<Limit>,
     file: Option<(Reopened, Bounds)>,
     /// What was opened last, for those who have something to clear up on the server meanwhile.
     newest: Option<Sftp>,
@@ -43,8 +52,16 @@ impl Survival {
         // A tree ends with its own channel, unless it is begun again.
         let unless_set = if options.scope == Scope::Alone { LOSSES } else { 0 };
         let most = options.survive.unwrap_or(unless_set);
-        let options = sftp.options().clone();
-        let survival = Self { session, options, local, most, times: 0, file: None, newest: None };
+        let survival = Self {
+            session,
+            options: sftp.options().clone(),
+            local,
+            most,
+            times: 0,
+            limit: options.limiter(),
+            file: None,
+            newest: None,
+        };
         (most > 0).then_some(survival)
     }
 
@@ -140,22 +157,31 @@ impl Survival {
             }
             Same::Made(testimony) | Same::Written(testimony) => {
                 testimony.is_as_long(file, firm).await?;
-                let Some(local) = self.local.as_deref().filter(|_| firm > 0) else { return Ok(()) };
-                let remote = Remote { sftp, path: &again.path, file: Some(file), hashes: None };
-                let both = Both { remote, here: Here::Source(local), found: firm, source: firm };
-                match both.is_confirmed().await? {
-                    Ok(proof) => {
-                        tracing::debug!(?proof, firm, "what was sent is there");
-                        Ok(())
+                if let Some(local) = self.local.as_deref().filter(|_| firm > 0) {
+                    let remote = Remote { sftp, path: &again.path, file: Some(file), hashes: None };
+                    let both = Both { remote, here: Here::Source(local), found: firm, source: firm };
+                    if let Err(why) = both.is_confirmed(self.limit.as_ref()).await? {
+                        let text = format!("what the server had confirmed is not there: {why}");
+                        return Err(Error::new(ErrorKind::Changed, "open", text));
                     }
-                    Err(why) => Err(Error::new(
-                        ErrorKind::Changed,
-                        "open",
-                        format!("what the server had confirmed is not there: {why}"),
-                    )),
                 }
+                cut_off(file, firm, again.leaves_out).await
             }
         }
+    }
+}
+
+/// Takes away what stands behind these bytes. All of it is written again, but for what is left out for being zeros: there it
+/// would show.
+async fn cut_off(file: &OpenHandle, firm: u64, leaves_out: bool) -> Result<()> {
+    let attributes = Attributes::new().with_size(firm);
+    let request = Request::FsetStat { handle: file.handle().clone(), attributes };
+    match file.engine().done("setstat", request).await {
+        Err(error) if error.status().is_some() && !leaves_out => {
+            tracing::debug!(%error, firm, "what is behind it is only written over");
+            Ok(())
+        }
+        done => done,
     }
 }
 

@@ -1,8 +1,13 @@
 //! What has to be shown of a file before a transfer goes on with it over another connection.
 
-use rustle_sftp::ErrorKind;
+use std::fs::File;
+use std::io::{Seek as _, SeekFrom, Write as _};
+use std::time::Duration;
 
-use super::{Scene, cut, plain};
+use rustle_sftp::ErrorKind;
+use rustle_testserver::{Fault, SftpFault, SftpRequest};
+
+use super::{LENGTH, Scene, cut, plain};
 use crate::here::{Here, content};
 use crate::resume::hashing;
 use crate::support::Way;
@@ -46,6 +51,62 @@ async fn a_server_that_forgot_what_it_confirmed_is_found_out() {
             scene.sftp.settled().await;
             assert_eq!(scene.there.names(), ["app"]);
         }
+        scene.end().await;
+    }
+}
+
+/// Where blocks are compared, a page is hardly ever in one of them.
+#[tokio::test]
+async fn a_page_that_a_server_forgot_in_the_middle_is_found_out_without_a_hash() {
+    let way = Way::PutAtomic;
+    let scene = Scene::new(way, &content(LENGTH), |there| plain(there).fault(cut(way, 1, 60 << 20))).await;
+    let power_failure = || {
+        let part = scene.there.path(&name_of_part(&scene));
+        let mut part = File::options().write(true).open(part).unwrap();
+        // Far before all that can be unconfirmed.
+        part.seek(SeekFrom::Start(5 << 20)).unwrap();
+        part.write_all(&[0; 4096]).unwrap();
+    };
+    let error = scene.moved_while(scene.transfer(), power_failure).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Changed, "{error}");
+    assert!(error.to_string().contains("confirmed is not there"), "{error}");
+    assert_eq!(scene.target(), b"older");
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn a_file_of_which_nothing_was_confirmed_is_begun_again() {
+    let way = Way::PutInPlace;
+    let mut bytes = content(4 << 20);
+    // It is left out, and what stands there would show.
+    bytes[256 << 10..1 << 20].fill(0);
+    let unanswered = Fault::sftp(SftpRequest::Write, SftpFault::lose_reply()).on_connection(1);
+    let faulty = |there: &Here| plain(there).fault(cut(way, 1, 700_000)).fault(unanswered);
+    let scene = Scene::new(way, &bytes, faulty).await;
+    // No longer than what was sent, of which some may have arrived.
+    let others = || drop(scene.there.file("app", &vec![7; 900_000]));
+    let moved = scene.moved_while(scene.transfer().sparse(), others).await.unwrap();
+    assert_eq!(moved.losses, 1);
+    assert!(scene.target() == bytes);
+    scene.end().await;
+}
+
+/// Written again with the same content, and with another of the same length and time.
+#[tokio::test]
+async fn a_file_that_was_written_to_meanwhile_is_not_fetched_any_further() {
+    let (way, bytes) = (Way::Get, content(8 << 20));
+    let others = vec![7; bytes.len()];
+    for (now, later) in [(&bytes, Duration::from_secs(7)), (&others, Duration::ZERO)] {
+        let scene = Scene::new(way, &bytes, |there| plain(there).fault(cut(way, 1, 4 << 20))).await;
+        let path = scene.there.path("app");
+        let written = std::fs::metadata(&path).unwrap().modified().unwrap();
+        let write = || {
+            scene.there.file("app", now);
+            File::options().write(true).open(&path).unwrap().set_modified(written + later).unwrap();
+        };
+        let error = scene.moved_while(scene.transfer(), write).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Changed, "{later:?}: {error}");
+        assert_eq!(scene.target(), b"older");
         scene.end().await;
     }
 }
