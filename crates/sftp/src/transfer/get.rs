@@ -18,7 +18,7 @@ use crate::transfer::fetch::Fetch;
 use crate::transfer::lane::Lane;
 use crate::transfer::options::{Options, Scope};
 use crate::transfer::progress::Meter;
-use crate::transfer::resume::Both;
+use crate::transfer::resume::{Both, Compared};
 use crate::transfer::stripe::{Direction, Reopened, Same, Stripes, carriers, is_alike};
 use crate::transfer::summary::{Resumed, Summary, Verified};
 use crate::transfer::survival::Survival;
@@ -184,7 +184,10 @@ async fn judged(
     let (found, here) = (target.found(), Here::Made(target));
     match source {
         _ if !options.resume => Ok(Resumed::NotAsked),
-        Some(source) => Both { remote, here, found, source }.judge().await.map_err(|e| e.at(remote.path)),
+        Some(source) => {
+            let both = Both { remote, here, found, source, compared: Compared::Blocks };
+            both.judge().await.map_err(|error| error.at(remote.path))
+        }
         None if found == 0 => Ok(Resumed::NothingFound),
         None => {
             let why = "the server does not say how long the file is".to_owned();

@@ -31,6 +31,8 @@ pub(crate) struct Options {
     pub(crate) others: Others,
     /// How many losses of all its channels it survives.
     pub(crate) survive: Option<u32>,
+    /// Its connection was lost, and maybe because the server crashed: what is there was not stored for certain.
+    pub(crate) is_begun_again: bool,
     /// Where several files ask for what the server's have.
     pub(crate) hashes: Option<Hashes>,
     /// What keeps the rate, where several files share it.

@@ -11,7 +11,7 @@ use crate::explain::{Doing, Existing, explain, explained};
 use crate::local::details::Details;
 use crate::sftp::Sftp;
 use crate::transfer::options::Options;
-use crate::transfer::resume::Both;
+use crate::transfer::resume::{Both, Compared};
 use crate::transfer::summary::Resumed;
 use crate::transfer::temporary::Temporary;
 use crate::transfer::verify::{Here, Remote};
@@ -262,8 +262,13 @@ async fn judged(
         return Ok(Resumed::Anew { found: 0, why });
     };
     let remote = Remote { sftp, path, file: Some(file), hashes: options.hashes.as_ref() };
+    let limit = options.limiter();
+    let compared = match options.is_begun_again {
+        true => Compared::All(limit.as_ref()),
+        false => Compared::Blocks,
+    };
     let here = Here::Source(source.path);
-    Both { remote, here, found, source: source.details.length() }.judge().await
+    Both { remote, here, found, source: source.details.length(), compared }.judge().await
 }
 
 /// What is replaced: where a link leads, as writing in place would, and what is there.

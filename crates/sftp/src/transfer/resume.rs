@@ -15,7 +15,8 @@
 //!
 //! What the rule cannot cover is a server or system that crashes and forgets what it said it had written, and a file that
 //! another program left. Blocks that are compared find most of that, at the tail first; whoever wants all of it found
-//! asks for a SHA-256 at the end. A transfer that [goes on](crate::transfer::survival) by itself compares all of it.
+//! asks for a SHA-256 at the end. A transfer that [goes on](crate::transfer::survival) by itself, and a tree that
+//! begins again, compare all of what was sent.
 
 use std::ops::Range;
 use std::pin::pin;
@@ -42,6 +43,17 @@ pub(crate) struct Both<'a> {
     pub(crate) found: u64,
     /// How long the source is.
     pub(crate) source: u64,
+    pub(crate) compared: Compared<'a>,
+}
+
+/// What is compared of a part where the server has no SHA-256.
+#[derive(Clone, Copy)]
+pub(crate) enum Compared<'a> {
+    /// Blocks: they find most of what may be wrong with a part that was left by an attempt.
+    Blocks,
+    /// All of it, read back at this rate: since it was confirmed the server may have crashed, and may have forgotten any of
+    /// it.
+    All(Option<&'a Limit>),
 }
 
 /// The SHA-256 that the server says, and this side's.
@@ -65,7 +77,7 @@ impl Both<'_> {
         }
         let Sums { theirs, ours } = match self.hashes().await? {
             Ok(sums) => sums,
-            Err(why) => return self.by_samples(&why).await,
+            Err(why) => return self.without_sums(&why).await,
         };
         if theirs == ours {
             return Ok(Resumed::From { from: found, proof: Proof::Sha256 });
@@ -73,24 +85,23 @@ impl Both<'_> {
         // A server that hashes up to the end whatever it is asked for (ProFTPD) has said nothing of the part. It gives
         // itself away by the same answer for another length.
         if found < self.source && self.remote.check_file(1).await == Some(theirs) {
-            return self.by_samples("the server's check-file goes on to the end of the file").await;
+            return self.without_sums("the server's check-file goes on to the end of the file").await;
         }
         Ok(self.anew("its SHA-256 is not that of as many bytes of the file"))
     }
 
-    /// Whether the part is what this transfer has sent and the server has confirmed, all of it; why not. Blocks do not do
-    /// here: what a server forgot may be anywhere, so that without a SHA-256 all of it is read back, at this rate.
+    /// Whether the part is what this transfer has sent and the server has confirmed; why not.
     ///
     /// # Errors
     /// As [`judge`](Self::judge).
-    pub(crate) async fn is_confirmed(&self, limit: Option<&Limit>) -> Result<Result<(), String>> {
+    pub(crate) async fn is_confirmed(&self) -> Result<Result<Proof, String>> {
         match self.hashes().await? {
-            Ok(Sums { theirs, ours }) if theirs == ours => Ok(Ok(())),
+            Ok(Sums { theirs, ours }) if theirs == ours => Ok(Ok(Proof::Sha256)),
             // As in `judge`: it goes on to the end of the file, whatever it is asked for.
             Ok(Sums { theirs, .. }) if self.remote.check_file(1).await != Some(theirs) => {
                 Ok(Err("its SHA-256 is not that of as many bytes of the file".to_owned()))
             }
-            _ => self.is_equal(limit).await,
+            _ => self.is_alike(self.found).await,
         }
     }
 
@@ -112,32 +123,41 @@ impl Both<'_> {
     }
 
     /// `why` there is no SHA-256.
-    async fn by_samples(&self, why: &str) -> Result<Resumed> {
+    async fn without_sums(&self, why: &str) -> Result<Resumed> {
         let from = self.found.saturating_sub(SPAN);
         if self.remote.file.is_none() || from == 0 {
             return Ok(self.anew(format!("it is too short to be believed without its SHA-256, and {why}")));
         }
-        Ok(match self.are_alike(from).await? {
-            Ok(()) => Resumed::From { from, proof: Proof::Samples },
+        Ok(match self.is_alike(from).await? {
+            Ok(proof) => Resumed::From { from, proof },
             Err(why) => self.anew(why),
         })
     }
 
-    /// Compares blocks of the first so many bytes; why they are not equal.
-    async fn are_alike(&self, from: u64) -> Result<Result<(), String>> {
-        let Some(file) = self.remote.file else { return Ok(Err(UNREADABLE.to_owned())) };
+    /// Compares so much of the first so many bytes as is to be; why they are not equal.
+    async fn is_alike(&self, length: u64) -> Result<Result<Proof, String>> {
+        let Some(file) = self.remote.file else { return Ok(Err("it cannot be read".to_owned())) };
         let blocks = Blocks { handle: file, limits: self.remote.sftp.engine().limits().await? };
-        self.has_equal(blocks, samples(from, BLOCK, BETWEEN, seed()?)).await
+        match self.compared {
+            Compared::Blocks => {
+                let ranges = samples(length, BLOCK, BETWEEN, seed()?);
+                Ok(self.has_equal(blocks, ranges).await?.map(|()| Proof::Samples))
+            }
+            Compared::All(limit) => Ok(self.is_equal(blocks, length, limit).await?.map(|()| Proof::Bytes)),
+        }
     }
 
-    /// Compares all of it; why it is not equal.
-    async fn is_equal(&self, limit: Option<&Limit>) -> Result<Result<(), String>> {
-        let Some(file) = self.remote.file else { return Ok(Err(UNREADABLE.to_owned())) };
-        let blocks = Blocks { handle: file, limits: self.remote.sftp.engine().limits().await? };
+    /// Compares all of the first so many bytes; why they are not equal.
+    async fn is_equal(
+        &self,
+        blocks: Blocks<'_>,
+        length: u64,
+        limit: Option<&Limit>,
+    ) -> Result<Result<(), String>> {
         let (mut under_way, mut next) = (FuturesUnordered::new(), 0);
         loop {
-            while next < self.found && under_way.len() < TOGETHER {
-                let end = self.found.min(next.saturating_add(AT_ONCE));
+            while next < length && under_way.len() < TOGETHER {
+                let end = length.min(next.saturating_add(AT_ONCE));
                 under_way.push(self.has_equal_part(blocks, next..end, limit));
                 next = end;
             }
@@ -209,5 +229,3 @@ const BETWEEN: u32 = 16;
 /// fill a link of 1 Gb/s at a round trip of 125 ms.
 const AT_ONCE: u64 = 1024 * 1024;
 const TOGETHER: usize = 16;
-
-const UNREADABLE: &str = "it cannot be read";

@@ -83,6 +83,9 @@ pub enum Proof {
     /// Some of it: its first and last 256 KiB and blocks at random places between are the same on both sides. What was
     /// changed elsewhere is not found; [`verify`](crate::Transfer::verify) finds it where the server can.
     Samples,
+    /// All of it: it was read back and is the same on both sides. Of what a [tree](crate::TreeTransfer::survive) that begins
+    /// again had sent before, where the server can say no SHA-256.
+    Bytes,
 }
 
 impl Resumed {

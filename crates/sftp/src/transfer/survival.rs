@@ -23,7 +23,7 @@ use crate::sftp::Sftp;
 use crate::transfer::lane::Lane;
 use crate::transfer::options::{Options, Scope};
 use crate::transfer::rate::Limit;
-use crate::transfer::resume::Both;
+use crate::transfer::resume::{Both, Compared};
 use crate::transfer::stripe::{Reopened, Same, is_alike};
 use crate::transfer::verify::{Here, Remote};
 use crate::transfer::window::Bounds;
@@ -159,10 +159,14 @@ impl Survival {
                 testimony.is_as_long(file, firm).await?;
                 if let Some(local) = self.local.as_deref().filter(|_| firm > 0) {
                     let remote = Remote { sftp, path: &again.path, file: Some(file), hashes: None };
-                    let both = Both { remote, here: Here::Source(local), found: firm, source: firm };
-                    if let Err(why) = both.is_confirmed(self.limit.as_ref()).await? {
-                        let text = format!("what the server had confirmed is not there: {why}");
-                        return Err(Error::new(ErrorKind::Changed, "open", text));
+                    let (here, compared) = (Here::Source(local), Compared::All(self.limit.as_ref()));
+                    let both = Both { remote, here, found: firm, source: firm, compared };
+                    match both.is_confirmed().await? {
+                        Ok(proof) => tracing::debug!(?proof, firm, "what was sent is there"),
+                        Err(why) => {
+                            let text = format!("what the server had confirmed is not there: {why}");
+                            return Err(Error::new(ErrorKind::Changed, "open", text));
+                        }
                     }
                 }
                 cut_off(file, firm, again.leaves_out).await

@@ -5,7 +5,10 @@ mod line;
 mod proofs;
 mod trees;
 
+use std::fs::File;
 use std::future::IntoFuture as _;
+use std::io::{Seek as _, SeekFrom, Write as _};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -84,17 +87,11 @@ impl Scene {
         self.line.is_there.send_replace(false);
         let between = async {
             self.line.waits.notified().await;
-            self.is_left().await;
+            is_left(&self.server).await;
             meanwhile();
             self.line.is_there.send_replace(true);
         };
         tokio::join!(transfer.into_future(), between).0
-    }
-
-    /// Waits until the server has seen the loss too.
-    async fn is_left(&self) {
-        let left = self.server.wait_until(|record| record.connections_open() == 0, Duration::from_secs(60));
-        left.await.unwrap();
     }
 
     /// What has the name now.
@@ -113,6 +110,18 @@ impl Scene {
         drop((sftp, session));
         end_of(server).await;
     }
+}
+
+/// Waits until the server has seen the loss too.
+async fn is_left(server: &TestServer) {
+    server.wait_until(|record| record.connections_open() == 0, Duration::from_secs(60)).await.unwrap();
+}
+
+/// What a crash may do to a file that was not stored. The page is far before all that can be unconfirmed.
+fn forget_a_page(path: &Path) {
+    let mut file = File::options().write(true).open(path).unwrap();
+    file.seek(SeekFrom::Start(5 << 20)).unwrap();
+    file.write_all(&[0; 4096]).unwrap();
 }
 
 async fn end(sftp: Sftp, session: Session, server: TestServer) {

@@ -34,7 +34,7 @@ impl Attempts {
         let session = first.session().filter(|session| session.has_places()).cloned();
         let (mut sftp, mut losses) = (first.clone(), 0);
         loop {
-            let error = match self.one(&sftp, meter).await {
+            let error = match self.one(&sftp, losses > 0, meter).await {
                 Ok(mut summary) => {
                     summary.losses += losses;
                     return Ok(summary);
@@ -65,9 +65,9 @@ impl Attempts {
         }
     }
 
-    async fn one(&self, sftp: &Sftp, meter: &Meter) -> Result<TreeSummary> {
+    async fn one(&self, sftp: &Sftp, is_begun_again: bool, meter: &Meter) -> Result<TreeSummary> {
         let (hashes, questions) = Hashes::new();
-        let options = Options { hashes: Some(hashes), ..self.options.clone() };
+        let options = Options { hashes: Some(hashes), is_begun_again, ..self.options.clone() };
         let work = async {
             let limits = sftp.engine().limits().await?;
             let room = Room::new(limits, &options);

@@ -7,7 +7,7 @@ use rustle_sftp::Sftp;
 use rustle_testserver::{Fault, SftpFault, SftpRequest};
 use tokio::time::timeout;
 
-use super::{Scene, cut, plain};
+use super::{Scene, cut, is_left, plain};
 use crate::here::{Here, content};
 use crate::support::{WAYS, Way};
 
@@ -25,7 +25,7 @@ async fn dropped_while_it_waits_for_a_connection_it_leaves_nothing_here() {
         }
         assert_eq!(scene.here.names(), before, "{way:?}");
         // Nobody could tell the server.
-        scene.is_left().await;
+        is_left(&scene.server).await;
         let mut there = scene.there.names_now();
         there.retain(|name| name != "app");
         let is_named =

@@ -1,13 +1,12 @@
 //! What has to be shown of a file before a transfer goes on with it over another connection.
 
 use std::fs::File;
-use std::io::{Seek as _, SeekFrom, Write as _};
 use std::time::Duration;
 
 use rustle_sftp::ErrorKind;
 use rustle_testserver::{Fault, SftpFault, SftpRequest};
 
-use super::{LENGTH, Scene, cut, plain};
+use super::{LENGTH, Scene, cut, forget_a_page, plain};
 use crate::here::{Here, content};
 use crate::resume::hashing;
 use crate::support::Way;
@@ -60,13 +59,7 @@ async fn a_server_that_forgot_what_it_confirmed_is_found_out() {
 async fn a_page_that_a_server_forgot_in_the_middle_is_found_out_without_a_hash() {
     let way = Way::PutAtomic;
     let scene = Scene::new(way, &content(LENGTH), |there| plain(there).fault(cut(way, 1, 60 << 20))).await;
-    let power_failure = || {
-        let part = scene.there.path(&name_of_part(&scene));
-        let mut part = File::options().write(true).open(part).unwrap();
-        // Far before all that can be unconfirmed.
-        part.seek(SeekFrom::Start(5 << 20)).unwrap();
-        part.write_all(&[0; 4096]).unwrap();
-    };
+    let power_failure = || forget_a_page(&scene.there.path(&name_of_part(&scene)));
     let error = scene.moved_while(scene.transfer(), power_failure).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Changed, "{error}");
     assert!(error.to_string().contains("confirmed is not there"), "{error}");

@@ -1,10 +1,12 @@
 //! Trees that begin again over another connection when theirs is lost.
 
+use std::future::IntoFuture as _;
+
 use rustle_sftp::{ErrorKind, Sftp};
 use rustle_testserver::{Cut, Fault};
 
 use super::line::Line;
-use super::{cut, end, plain};
+use super::{LENGTH, cut, end, forget_a_page, is_left, plain};
 use crate::here::{Here, content};
 use crate::support::{Way, serve_with};
 
@@ -60,4 +62,29 @@ async fn a_tree_whose_connection_is_cut_is_completed_over_another() {
         }
         end(sftp, session, server).await;
     }
+}
+
+/// Where blocks are compared, a page is hardly ever in one of them.
+#[tokio::test]
+async fn a_tree_that_begins_again_builds_upon_nothing_that_the_server_forgot() {
+    let (here, there, bytes) = (Here::new(), Here::new(), content(LENGTH));
+    std::fs::create_dir(here.path("tree")).unwrap();
+    here.file("tree/large", &bytes);
+    let server = serve_with(plain(&there).fault(cut(Way::PutAtomic, 1, 60 << 20))).await;
+    let line = Line::to(&server);
+    let session = line.session().await;
+    let sftp = Sftp::open(&session).await.unwrap();
+    line.is_there.send_replace(false);
+    let power_failure = async {
+        line.waits.notified().await;
+        is_left(&server).await;
+        forget_a_page(&there.path("back/.large.rustle-part"));
+        line.is_there.send_replace(true);
+    };
+    let put = sftp.put_dir(here.path("tree"), "back").atomic().survive(5);
+    let (moved, ()) = tokio::join!(put.into_future(), power_failure);
+    let moved = moved.unwrap();
+    assert!(moved.is_complete() && (moved.files, moved.anew, moved.sampled) == (1, 1, 0), "{moved:?}");
+    assert!(there.read("back/large") == bytes);
+    end(sftp, session, server).await;
 }
