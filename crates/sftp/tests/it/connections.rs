@@ -342,18 +342,17 @@ async fn a_file_that_takes_the_name_of_one_that_is_sent_in_place_is_not_written_
     let mut theirs = bytes.clone();
     theirs.reverse();
     let files = rustle_testserver::Sftp::memory().file("/other", theirs.clone());
-    // The second channel of the put comes when the name is another file's.
-    let late = Fault::withhold_channel_open().nth(2).for_time(Duration::from_millis(500));
+    // The second channel of the put comes when the name is another file's: there are two others before it.
+    let late = Fault::withhold_channel_open().nth(3).for_time(Duration::from_secs(1));
     let server = serve_with(TestServer::builder().sftp(files).network(slow()).fault(late)).await;
     let sftp = Sftp::open(&login(&server).await).await.unwrap();
+    // Logged in before, since that takes a busy machine longer than anything else here.
+    let theirs_too = Sftp::open(&login(&server).await).await.unwrap();
     let others = async {
-        while server.faults_fired() < 1 {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-        let sftp = Sftp::open(&login(&server).await).await.unwrap();
-        sftp.rename("/there", "/aside").await.unwrap();
-        sftp.rename("/other", "/there").await.unwrap();
-        sftp.close().await;
+        server.wait_until(|record| record.handles_open() > 0, DEADLINE).await.unwrap();
+        theirs_too.rename("/there", "/aside").await.unwrap();
+        theirs_too.rename("/other", "/there").await.unwrap();
+        theirs_too.close().await;
     };
     let put = sftp.put(from, "/there").channels(NonZeroUsize::new(2).unwrap());
     let both = Box::pin(async { tokio::join!(put.into_future(), others) });

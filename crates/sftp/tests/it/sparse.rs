@@ -35,10 +35,27 @@ fn room(path: &Path) -> u64 {
     std::os::unix::fs::MetadataExt::blocks(&fs::metadata(path).unwrap()) * 512
 }
 
+/// Whether the file system of this file has holes and tells where they are. Without, a file of gibibytes would fill a disk
+/// that other tests use as well.
+#[cfg(target_os = "linux")]
+fn has_holes(at: &Here) -> bool {
+    let path = at.path("probe");
+    fs::File::create(&path).unwrap().set_len(1 << 20).unwrap();
+    let file = fs::File::open(&path).unwrap();
+    let first = rustix::fs::seek(&file, rustix::fs::SeekFrom::Hole(0));
+    let is_empty = room(&path) == 0;
+    fs::remove_file(&path).unwrap();
+    is_empty && first == Ok(0)
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_file_of_many_gibibytes_with_holes_is_sent_as_what_is_in_it() {
     let (here, there) = (Here::new(), Here::new());
+    if !has_holes(&here) {
+        println!("skipped: the file system of {} tells no holes", here.path("").display());
+        return;
+    }
     let length = 6 << 30;
     let parts = sparse_file(&here.path("sparse"), length);
     let server = serve(rustle_testserver::Sftp::directory(there.path(""))).await;

@@ -349,8 +349,8 @@ async fn a_file_that_takes_the_name_meanwhile_is_not_mixed_in() {
     let server = serve_with(
         TestServer::builder()
             .sftp(rustle_testserver::Sftp::memory().file("/name", old.clone()).file("/other", new))
-            // The second channel of the get comes when the name is another file's.
-            .fault(Fault::withhold_channel_open().nth(2).for_time(std::time::Duration::from_millis(1500)))
+            // The second channel of the get comes when the name is another file's: there are two others before it.
+            .fault(Fault::withhold_channel_open().nth(3).for_time(std::time::Duration::from_millis(1500)))
             .network(
                 rustle_testserver::Network::new()
                     .round_trip(std::time::Duration::from_millis(20))
@@ -359,13 +359,14 @@ async fn a_file_that_takes_the_name_meanwhile_is_not_mixed_in() {
     )
     .await;
     let sftp = open(&server).await;
+    // Logged in before, since that takes a busy machine longer than anything else here.
+    let theirs = open(&server).await;
     let others = async {
         while server.faults_fired() < 1 {
             tokio::time::sleep(std::time::Duration::from_millis(2)).await;
         }
-        let sftp = open(&server).await;
-        sftp.rename("/other", "/name").await.unwrap();
-        sftp.close().await;
+        theirs.rename("/other", "/name").await.unwrap();
+        theirs.close().await;
     };
     let two = std::num::NonZeroUsize::new(2).unwrap();
     let get = sftp.get("/name", here.path("back")).atomic().channels(two);
