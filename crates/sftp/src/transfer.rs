@@ -233,6 +233,10 @@ impl Transfer {
     /// of the last channel ends the transfer. That it leads to the same file is shown as for
     /// [`channels`](Self::channels). With [`resume`](Self::resume), and where there is no SFTP, it is left alone.
     ///
+    /// What was sent over one that is lost is believed as far as it was confirmed: of one machine that lives on, it is there.
+    /// Another machine with the same files may crash by itself and forget what it had not passed on, which
+    /// [`verify`](Self::verify) finds.
+    ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
