@@ -107,7 +107,7 @@ impl Hosts {
         if let Some(of) = self.touch(host) {
             of.attempt = attempt;
             of.logins.retries += u64::from(attempt > 1);
-            of.transports.insert(id, Link::new(given_up.clone()));
+            of.transports.insert(id, Box::new(Link::new(given_up.clone())));
             self.transports.insert(id, host);
         }
         given_up
@@ -237,7 +237,7 @@ impl Hosts {
 
     fn link(&mut self, id: TransportId) -> Option<&mut Link> {
         let host = *self.transports.get(&id)?;
-        self.touch(host)?.transports.get_mut(&id)
+        self.touch(host)?.transports.get_mut(&id).map(Box::as_mut)
     }
 
     // ---- those who want something -------------------------------------------------------------

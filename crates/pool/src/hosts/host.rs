@@ -22,7 +22,8 @@ const SSH_PORT: u16 = 22;
 #[derive(Debug)]
 pub(super) struct Host {
     pub(super) known: Arc<Known>,
-    pub(super) transports: BTreeMap<TransportId, Link>,
+    /// Boxed: a map has room for eleven, and nearly all hosts have one.
+    pub(super) transports: BTreeMap<TransportId, Box<Link>>,
     /// As it was told last.
     pub(super) status: Status,
     pub(super) waiting: usize,
@@ -199,7 +200,7 @@ impl Host {
     pub(super) fn stats(&self, id: HostId) -> HostStats {
         let shown = self.show(id);
         let mut stalls = self.stalls;
-        self.transports.values().filter_map(Link::session).for_each(|one| stalls.add(&one.stats().stalls));
+        self.transports.values().filter_map(|link| link.session()).for_each(|one| stalls.add(&one.stats().stalls));
         HostStats {
             id: shown.id,
             connecting: self.transports.len() - shown.transports.len(),
