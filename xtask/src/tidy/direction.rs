@@ -6,6 +6,7 @@ use crate::tidy::manifest::{Kinds, Manifest};
 /// Each member, and the members it may build on. What only its tests use is its own affair.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("ring", &[]),
+    ("russh-util", &[]),
     ("rustle-trust", &[]),
     ("rustle-ssh-config", &[]),
     ("rustle-sftp-proto", &[]),
