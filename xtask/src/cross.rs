@@ -13,7 +13,7 @@ use std::process::Command;
 use clap::ValueEnum;
 
 use crate::outcome::{Failure, Outcome};
-use crate::{apt, elf, shell};
+use crate::{apt, elf, shell, test};
 
 /// A target that is not this machine's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -70,7 +70,9 @@ pub(crate) fn run(target: Target, packages: &[String]) -> Result<Outcome, Failur
         ));
     };
     let runner = runner.rested()?;
-    shell::run(runner.apply(toolchain.cargo(target, "test").args(selection(packages)).args(tests)))
+    let mut run = toolchain.cargo(target, "test");
+    run.args(selection(packages)).args(tests).env(test::THREADS, test::threads());
+    shell::run(runner.apply(&mut run))
         .map_err(|failure| runner.explain(&failure))?;
     Ok(Outcome::Done)
 }

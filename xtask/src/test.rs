@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every test of the workspace, and at the end one line that a person can trust.
 
+use std::env;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -11,6 +12,16 @@ use crate::{apt, shell};
 
 /// What hosts without SFTP are made of in the tests of files: BusyBox's programs, two login shells, and `scp`.
 const PACKAGES: [&str; 4] = ["busybox-static", "fish", "tcsh", "openssh-client"];
+
+/// By which the test harnesses are told how many tests run at a time.
+pub(crate) const THREADS: &str = "RUST_TEST_THREADS";
+
+/// How many tests run at a time, unless the caller has said it: three for each core, since most of them wait for a timer or
+/// for the other end of a connection.
+pub(crate) fn threads() -> String {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    env::var(THREADS).unwrap_or_else(|_| (3 * cores).to_string())
+}
 
 /// Builds and runs all of it. On CI the budget for the tests holds too.
 pub(crate) fn run(scale: Scale) -> Result<Outcome, Failure> {
@@ -24,7 +35,7 @@ pub(crate) fn run(scale: Scale) -> Result<Outcome, Failure> {
     let started = Instant::now();
     let mut tally = Tally::default();
     let mut tests = shell::cargo();
-    tests.args(["test", "--workspace", "--no-fail-fast"]);
+    tests.args(["test", "--workspace", "--no-fail-fast"]).env(THREADS, threads());
     let ended = stream(scale.tell(&mut tests), |line| tally.read(line))?;
     let seconds = started.elapsed().as_secs_f64();
 
