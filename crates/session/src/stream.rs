@@ -74,6 +74,40 @@ impl ForwardStream {
         checked_end(self.lease.channel(), bytes)
     }
 
+    /// Adds all bytes that have arrived to `into`, without copying and up to about `limit`; gives their number, 0 at the end.
+    /// Until there are some the task of `cx` waits. For whoever hands them on in one go: fewer wake-ups than piece by piece.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::ConnectionAborted`] when the connection was lost before the end.
+    ///
+    /// ```no_run
+    /// # async fn example(mut stream: rustle_session::ForwardStream) -> std::io::Result<()> {
+    /// let mut pieces = Vec::new();
+    /// let bytes = std::future::poll_fn(|cx| stream.poll_chunks(&mut pieces, 128 * 1024, cx)).await?;
+    /// println!("{bytes} bytes in {} pieces", pieces.len());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn poll_chunks(
+        &mut self,
+        into: &mut Vec<Bytes>,
+        limit: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        if !self.left.is_empty() {
+            let left = std::mem::take(&mut self.left);
+            let bytes = left.len();
+            into.push(left);
+            return Poll::Ready(Ok(bytes));
+        }
+        let channel = self.lease.channel();
+        let bytes = ready!(channel.intake().poll_all_data(Stream::Out, into, limit, cx))?;
+        if bytes == 0 {
+            checked_end(channel, None)?;
+        }
+        Poll::Ready(Ok(bytes))
+    }
+
     /// Writes all of it without copying, as the server's window allows.
     ///
     /// # Errors

@@ -166,7 +166,7 @@ impl Job {
                 };
                 // Nobody knows whether the target does not answer, or the server.
                 let is_unanswered = error.kind() == SessionErrorKind::ChannelTimeout;
-                if !may_be_had_later(error.kind()) && !(is_unanswered && self.lost_a_connection().await) {
+                if !(may_be_had_later(error.kind()) || is_unanswered && self.lost_a_connection().await) {
                     return Err(error);
                 }
                 let reason = reason(last.take(), error);
