@@ -72,8 +72,7 @@ pub(crate) fn run(target: Target, packages: &[String]) -> Result<Outcome, Failur
     let runner = runner.rested()?;
     let mut run = toolchain.cargo(target, "test");
     run.args(selection(packages)).args(tests).env(test::THREADS, test::threads());
-    shell::run(runner.apply(&mut run))
-        .map_err(|failure| runner.explain(&failure))?;
+    shell::run(runner.apply(&mut run)).map_err(|failure| runner.explain(&failure))?;
     Ok(Outcome::Done)
 }
 

@@ -8,7 +8,7 @@ use russh_util::runtime::spawn;
 use tokio::sync::oneshot;
 
 /// Much more than whatever else happens to be allocated meanwhile.
-const SIZE: usize = 1 << 20;
+const SIZE: usize = 1 << 17;
 
 struct Counting;
 

@@ -200,7 +200,10 @@ impl Host {
     pub(super) fn stats(&self, id: HostId) -> HostStats {
         let shown = self.show(id);
         let mut stalls = self.stalls;
-        self.transports.values().filter_map(|link| link.session()).for_each(|one| stalls.add(&one.stats().stalls));
+        self.transports
+            .values()
+            .filter_map(|link| link.session())
+            .for_each(|one| stalls.add(&one.stats().stalls));
         HostStats {
             id: shown.id,
             connecting: self.transports.len() - shown.transports.len(),
