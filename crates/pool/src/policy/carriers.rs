@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Policy;
 use super::connection::{Connection, State};
-use super::event::{Action, Closing, ConnectionId, HostId};
+use super::event::{Action, Closing, ConnectionId, HostId, Lane};
 use super::ways::Next;
 
 impl Policy {
@@ -48,29 +48,50 @@ impl Policy {
         }
     }
 
-    /// What is to be closed so that those who wait get places on their ways, one for each host that lacks one. What is being
-    /// closed leaves its place as it is; and nobody loses the way to one who came later.
+    /// What is to be closed so that those who wait get places on their ways, one for each host that lacks one, and forwarded
+    /// connections theirs. What is being closed leaves its place as it is; and nobody loses the way to one who came later.
     pub(super) fn in_the_way(&self) -> BTreeSet<ConnectionId> {
+        let on_the_way = |(turn, host): &(u64, HostId)| match self.next(*host)? {
+            Next::Places(lacking) => {
+                Some((*turn, lacking.into_iter().map(|(of, jump)| (Some(of), jump)).collect()))
+            }
+            Next::Dial(_) => None,
+        };
+        let mut wanting: Vec<(u64, Vec<(Option<HostId>, HostId)>)> =
+            self.queue.iter().filter_map(on_the_way).collect();
+        for (_, host) in &self.queue {
+            wanting.extend(self.streams_without_place(*host).map(|turn| (turn, vec![(None, *host)])));
+        }
+        wanting.sort_unstable();
         let needed = self.needed();
         let mut on: BTreeMap<HostId, Vec<(Option<u64>, ConnectionId)>> = BTreeMap::new();
         let (mut served, mut leaving) = (BTreeSet::new(), BTreeSet::new());
-        for (turn, host) in &self.queue {
-            let Some(Next::Places(lacking)) = self.next(*host) else { continue };
+        for (turn, lacking) in wanting {
             for (of, jump) in lacking {
                 // One login to a host on the way is for all behind it.
-                if served.contains(&of) {
+                if of.is_some_and(|of| served.contains(&of)) {
                     break;
                 }
                 let able = on.entry(jump).or_insert_with(|| self.able_to_leave(jump, &needed));
-                let is_later = |way_of: Option<u64>| way_of.is_none_or(|first| first > *turn);
+                let is_later = |way_of: Option<u64>| way_of.is_none_or(|first| first > turn);
                 if let Some((_, id)) = able.pop_if(|(way_of, _)| is_later(*way_of)) {
-                    served.insert(of);
+                    served.extend(of);
                     self.first_to_leave(id, &mut leaving);
                     break;
                 }
             }
         }
         leaving
+    }
+
+    /// The turns of those who wait for forwarded connections to the host and may hope for no other connection: what its
+    /// connections carry takes the same places. No more than so many places could come free.
+    fn streams_without_place(&self, host: HostId) -> impl Iterator<Item = u64> {
+        let of = self.hosts.get(&host).filter(|of| !of.waiting.streams.is_empty());
+        let connections = of.into_iter().flat_map(|of| &of.connections);
+        let carried = connections.filter_map(|id| self.connections.get(id)).map(Connection::carries).sum();
+        let of = of.filter(|of| carried > 0 && !self.may_grow(host, of, Lane::Stream));
+        of.into_iter().flat_map(|of| of.waiting.streams.keys().copied()).take(carried)
     }
 
     /// What the connections to this host carry and nobody uses, the first to leave at the end; and the turn of the first of

@@ -220,6 +220,34 @@ fn as_many_leave_a_way_as_places_are_lacking_on_it() {
 }
 
 #[test]
+fn what_nobody_uses_leaves_its_place_to_a_forwarded_connection() {
+    let (mut world, _, idle) = full_way();
+    let forward =
+        |world: &mut World| world.acquire(JUMP, Lane::Stream, Logins::Many, Duration::from_secs(60));
+    let jump = world.connections[&idle].carrier;
+    let [first, second] = [(); 2].map(|()| forward(&mut world));
+    assert_eq!(world.closing(), [idle], "the other one is in use");
+    assert_eq!(world.closed.get(&idle), Some(&Closing::Evicted));
+    world.is_closed(idle);
+    assert_eq!((world.place_of(first), world.place_of(second)), (jump, None));
+    world.opens(first);
+    world.ends(first);
+    assert_eq!(world.place_of(second), jump);
+}
+
+#[test]
+fn a_forwarded_connection_that_may_have_a_connection_of_its_own_takes_no_place_from_what_is_carried() {
+    let mut world = World::new(Limits { streams: 1, ..Limits::default() });
+    let behind = acquire_behind(&mut world, 1);
+    world.everything_connects();
+    let far = world.connects(behind);
+    world.ends(behind);
+    let forward = world.acquire(JUMP, Lane::Stream, Logins::Many, Duration::from_secs(60));
+    assert!(world.closing().is_empty(), "there is another login");
+    assert_ne!(Some(world.connects(forward)), world.connections[&far].carrier);
+}
+
+#[test]
 fn what_nobody_uses_leaves_with_all_that_it_carries() {
     // Two hosts behind one that lets in once and carries one alone, and another behind each of them.
     let mut world = World::new(Limits { streams: 1, ..Limits::default() });
