@@ -8,6 +8,7 @@ mod compression;
 mod names;
 
 use std::fmt;
+use std::sync::{Arc, LazyLock};
 
 use names::Family;
 
@@ -41,10 +42,11 @@ pub(crate) use names::{Family as AlgorithmFamily, is_certificate, plain_name};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Algorithms {
-    kex: Vec<&'static str>,
-    host_keys: Vec<&'static str>,
-    ciphers: Vec<&'static str>,
-    macs: Vec<&'static str>,
+    // Shared by clones: thousands of hosts have the same.
+    kex: Arc<[&'static str]>,
+    host_keys: Arc<[&'static str]>,
+    ciphers: Arc<[&'static str]>,
+    macs: Arc<[&'static str]>,
     compression: Compression,
     host_key_order: HostKeyOrder,
     left_out: Vec<String>,
@@ -52,25 +54,27 @@ pub struct Algorithms {
 
 impl Default for Algorithms {
     fn default() -> Self {
-        Self::for_processor(Processor::detect())
+        static DEFAULT: LazyLock<Algorithms> =
+            LazyLock::new(|| Algorithms::for_processor(Processor::detect()));
+        DEFAULT.clone()
     }
 }
 
 impl Algorithms {
     fn for_processor(processor: Processor) -> Self {
         Self {
-            kex: Family::Kex.defaults(),
-            host_keys: Family::HostKey.defaults(),
+            kex: Family::Kex.defaults().into(),
+            host_keys: Family::HostKey.defaults().into(),
             ciphers: match processor {
-                Processor::WithAes => Family::Cipher.defaults(),
+                Processor::WithAes => Family::Cipher.defaults().into(),
                 Processor::WithoutAes => {
                     let mut ciphers = Family::Cipher.defaults();
                     // A stable sort: only ChaCha20-Poly1305 moves.
                     ciphers.sort_by_key(|&name| name != names::CHACHA20_POLY1305);
-                    ciphers
+                    ciphers.into()
                 }
             },
-            macs: Family::Mac.defaults(),
+            macs: Family::Mac.defaults().into(),
             compression: Compression::Off,
             host_key_order: HostKeyOrder::ByWhatIsKnown,
             left_out: Vec::new(),
@@ -82,7 +86,7 @@ impl Algorithms {
     /// # Errors
     /// [`ErrorKind::Configuration`] for a name that nobody knows, or when nothing is left to offer.
     pub fn with_kex(mut self, list: &str) -> Result<Self> {
-        self.kex = self.changed(Family::Kex, list)?;
+        self.kex = self.changed(Family::Kex, list)?.into();
         Ok(self)
     }
 
@@ -95,7 +99,7 @@ impl Algorithms {
     /// # Errors
     /// [`ErrorKind::Configuration`] for a name that nobody knows, or when nothing is left to offer.
     pub fn with_host_keys(mut self, list: &str) -> Result<Self> {
-        self.host_keys = self.changed(Family::HostKey, list)?;
+        self.host_keys = self.changed(Family::HostKey, list)?.into();
         if matches!(Change::split(list.trim()).0, Change::Replace | Change::Prepend) {
             self.host_key_order = HostKeyOrder::AsGiven;
         }
@@ -107,7 +111,7 @@ impl Algorithms {
     /// # Errors
     /// [`ErrorKind::Configuration`] for a name that nobody knows, or when nothing is left to offer.
     pub fn with_ciphers(mut self, list: &str) -> Result<Self> {
-        self.ciphers = self.changed(Family::Cipher, list)?;
+        self.ciphers = self.changed(Family::Cipher, list)?.into();
         Ok(self)
     }
 
@@ -116,7 +120,7 @@ impl Algorithms {
     /// # Errors
     /// [`ErrorKind::Configuration`] for a name that nobody knows, or when nothing is left to offer.
     pub fn with_macs(mut self, list: &str) -> Result<Self> {
-        self.macs = self.changed(Family::Mac, list)?;
+        self.macs = self.changed(Family::Mac, list)?.into();
         Ok(self)
     }
 
@@ -179,11 +183,13 @@ impl Algorithms {
         // every certificate ahead of every plain key: with none to check against, a server would show the
         // certificate of a key type that is not on record. They stay when there is nothing else to offer.
         let has_authority = provable.iter().any(|name| is_certificate(name));
-        if !has_authority && self.host_keys.iter().any(|name| !is_certificate(name)) {
-            self.host_keys.retain(|name| !is_certificate(name));
+        let mut host_keys = self.host_keys.to_vec();
+        if !has_authority && host_keys.iter().any(|name| !is_certificate(name)) {
+            host_keys.retain(|name| !is_certificate(name));
         }
         // A stable sort: both halves keep their order.
-        self.host_keys.sort_by_key(|&name| !provable.iter().any(|known| known == name));
+        host_keys.sort_by_key(|&name| !provable.iter().any(|known| known == name));
+        self.host_keys = host_keys.into();
         self
     }
 
@@ -362,7 +368,7 @@ mod tests {
     use super::*;
 
     fn ciphers(list: &str) -> Result<Vec<&'static str>> {
-        Algorithms::for_processor(Processor::WithAes).with_ciphers(list).map(|algorithms| algorithms.ciphers)
+        Algorithms::for_processor(Processor::WithAes).with_ciphers(list).map(|algorithms| algorithms.ciphers.to_vec())
     }
 
     #[test]
@@ -439,7 +445,7 @@ mod tests {
     }
 
     fn host_keys(provable: &[&str]) -> Vec<&'static str> {
-        Algorithms::default().arranged_for(&names(provable)).host_keys
+        Algorithms::default().arranged_for(&names(provable)).host_keys.to_vec()
     }
 
     #[test]
