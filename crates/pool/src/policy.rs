@@ -53,6 +53,8 @@ pub(crate) struct Policy {
     queue: BTreeSet<(u64, HostId)>,
     /// Hosts for whose waiters something may have changed.
     touched: BTreeSet<HostId>,
+    /// Hosts for whose waiters more is looked at when logins have begun.
+    after_dials: BTreeSet<HostId>,
     timers: Timers,
     next_connection: u64,
     next_turn: u64,
@@ -124,6 +126,7 @@ impl Policy {
             claims: BTreeMap::new(),
             queue: BTreeSet::new(),
             touched: BTreeSet::new(),
+            after_dials: BTreeSet::new(),
             timers: Timers::default(),
             next_connection: 0,
             next_turn: 0,
@@ -152,6 +155,7 @@ impl Policy {
         loop {
             self.serve_touched(out);
             self.dial(out);
+            self.touched.append(&mut self.after_dials);
             self.due(out);
             if self.touched.is_empty() && !self.has_lost_room() {
                 break;

@@ -41,6 +41,21 @@ impl Policy {
         }
     }
 
+    /// The turn of the first whose login begins now and is carried by a connection to this host, where somebody waits for a
+    /// forwarded connection, which takes the same places.
+    pub(super) fn first_to_carry(&self, jump: HostId) -> Option<u64> {
+        let of = self.hosts.get(&jump)?;
+        let is_limited =
+            self.dialing >= self.limits.dials || self.connections.len() >= self.most_connections();
+        if is_limited || of.waiting.streams.is_empty() || !self.ways.values().any(|on_it| *on_it == jump) {
+            return None;
+        }
+        let is_carried = |host: HostId| {
+            self.next_dial(host).and_then(|next| next.carrier).is_some_and(|id| of.connections.contains(&id))
+        };
+        self.queue.iter().find(|(_, host)| is_carried(*host)).map(|(turn, _)| *turn)
+    }
+
     /// What nobody uses leaves the connections that carry it for those who have no other way.
     pub(super) fn make_way(&mut self, out: &mut Vec<Action>) {
         for id in self.in_the_way() {

@@ -30,9 +30,15 @@ impl Policy {
     /// Gives places to those who wait for this host, in their turns.
     fn serve(&mut self, host: HostId, out: &mut Vec<Action>) {
         let mut open = Lane::ALL.to_vec();
+        let first_carried = self.first_to_carry(host);
         while let Some(of) = self.hosts.get(&host) {
             let first = open.iter().filter_map(|&lane| of.waiting.first(lane).map(|next| (next, lane))).min();
-            let Some(((_, waiter), lane)) = first else { return };
+            let Some(((turn, waiter), lane)) = first else { return };
+            if lane == Lane::Stream && first_carried.is_some_and(|first| first < turn) {
+                self.after_dials.insert(host);
+                open.retain(|other| *other != lane);
+                continue;
+            }
             match self.place_for(host, lane) {
                 Some((connection, is_folded)) => self.grant(waiter, connection, is_folded, out),
                 None => open.retain(|other| *other != lane),

@@ -248,6 +248,61 @@ fn a_forwarded_connection_that_may_have_a_connection_of_its_own_takes_no_place_f
 }
 
 #[test]
+fn who_has_waited_longer_for_a_host_behind_is_carried_before_a_forwarded_connection() {
+    let mut world = World::new(Limits { streams: 1, ..Limits::default() });
+    let forward =
+        |world: &mut World| world.acquire(JUMP, Lane::Stream, Logins::Many, Duration::from_secs(60));
+    let first = forward(&mut world);
+    world.dial_succeeds(world.dialing()[0], Logins::One);
+    world.opens(first);
+    let second = forward(&mut world);
+    let behind = acquire_behind(&mut world, 1);
+    let third = forward(&mut world);
+    world.ends(first);
+    world.opens(second);
+    world.ends(second);
+    assert_eq!(world.place_of(third), None, "there is one place, and the other has waited for longer");
+    world.connects(behind);
+    // Nobody needs what was carried any more.
+    world.ends(behind);
+    world.is_closed(world.closing()[0]);
+    assert!(world.place_of(third).is_some());
+}
+
+#[test]
+fn a_forwarded_connection_waits_no_longer_than_until_the_one_before_it_is_carried() {
+    let mut world = World::new(Limits { streams: 2, ..Limits::default() });
+    let behind = acquire_behind(&mut world, 1);
+    let forward = world.acquire(JUMP, Lane::Stream, Logins::Many, Duration::from_secs(60));
+    let jump = world.dialing()[0];
+    world.dial_succeeds(jump, Logins::One);
+    assert_eq!(world.place_of(forward), Some(jump), "there is room for both");
+    let far = world.connects(behind);
+    assert_eq!(world.connections[&far].carrier, Some(jump));
+}
+
+#[test]
+fn a_forwarded_connection_does_not_wait_for_a_login_that_cannot_begin() {
+    let mut world = World::new(Limits { streams: 1, dials: 1, ..Limits::default() });
+    let ask = |world: &mut World, host: HostId, lane| {
+        world.acquire(host, lane, Logins::Many, Duration::from_secs(60))
+    };
+    let command = ask(&mut world, JUMP, Lane::Shared);
+    let jump = world.dialing()[0];
+    world.dial_succeeds(jump, Logins::One);
+    assert_eq!(world.place_of(command), Some(jump));
+    acquire_behind(&mut world, 1);
+    let carried = world.dialing()[0];
+    let elsewhere = ask(&mut world, HostId(7), Lane::Shared);
+    acquire_behind(&mut world, 2);
+    let forward = ask(&mut world, JUMP, Lane::Stream);
+    // Its place on the way and its login come free at once; the login is for one who has waited longer than all of them.
+    world.dial_fails(carried, DialFailure::Final);
+    assert_eq!(world.place_of(forward), Some(jump));
+    world.connects(elsewhere);
+}
+
+#[test]
 fn what_nobody_uses_leaves_with_all_that_it_carries() {
     // Two hosts behind one that lets in once and carries one alone, and another behind each of them.
     let mut world = World::new(Limits { streams: 1, ..Limits::default() });
