@@ -368,7 +368,9 @@ mod tests {
     use super::*;
 
     fn ciphers(list: &str) -> Result<Vec<&'static str>> {
-        Algorithms::for_processor(Processor::WithAes).with_ciphers(list).map(|algorithms| algorithms.ciphers.to_vec())
+        Algorithms::for_processor(Processor::WithAes)
+            .with_ciphers(list)
+            .map(|algorithms| algorithms.ciphers.to_vec())
     }
 
     #[test]

@@ -8,6 +8,9 @@ use super::connection::{Connection, State};
 use super::event::{Action, Closing, ConnectionId, HostId, Lane};
 use super::ways::Next;
 
+/// A host that lacks a place, none where it is for a forwarded connection; and the host on which it lacks it.
+type Lacking = (Option<HostId>, HostId);
+
 impl Policy {
     /// Whether there is a place on the way for one more connection to the host, or will be as soon as somebody wants it.
     pub(super) fn has_way(&self, host: HostId) -> bool {
@@ -72,8 +75,7 @@ impl Policy {
             }
             Next::Dial(_) => None,
         };
-        let mut wanting: Vec<(u64, Vec<(Option<HostId>, HostId)>)> =
-            self.queue.iter().filter_map(on_the_way).collect();
+        let mut wanting: Vec<(u64, Vec<Lacking>)> = self.queue.iter().filter_map(on_the_way).collect();
         for (_, host) in &self.queue {
             wanting.extend(self.streams_without_place(*host).map(|turn| (turn, vec![(None, *host)])));
         }
