@@ -13,6 +13,10 @@ use crate::base::wire::WireControl;
 /// that no keepalive is missed. A reader of more than about 10 MB/s never sees the disk.
 const ALONE: Duration = Duration::from_millis(200);
 
+/// How long it waits after each quarter of a mebibyte that nobody reads and that goes to disk, where nobody else is on it: 32
+/// MB/s at the most. Faster, it would take processors and the disk from those who do read, on other connections.
+const BREATH: Duration = Duration::from_millis(8);
+
 /// While memory and disk are full, how often what the reader has freed on disk is used.
 const RETRY: Duration = Duration::from_millis(20);
 
@@ -29,7 +33,7 @@ pub(super) enum Company {
 /// Called by the connection's loop, which ends with it; bytes are moved to disk whole or not at all.
 pub(super) async fn make_room(channel: u32, intake: &Arc<Intake>, company: Company, shared: &Shared) -> bool {
     let (control, stalls) = (&*shared.control, &shared.stalls);
-    let mut had_spilled = intake.has_spilled();
+    let mut had_spilled = intake.is_on_disk();
     if company == Company::Alone && !had_spilled && waited(intake, ALONE, control).await {
         return true;
     }
@@ -39,7 +43,7 @@ pub(super) async fn make_room(channel: u32, intake: &Arc<Intake>, company: Compa
     loop {
         let is_enough = spilled(intake).await;
         // It may have no room on the disk at all.
-        if !had_spilled && intake.has_spilled() {
+        if !had_spilled && intake.is_on_disk() {
             had_spilled = true;
             stalls.spills();
             tracing::debug!(channel, "output is not read: it goes to a temporary file");
@@ -63,6 +67,17 @@ pub(super) async fn make_room(channel: u32, intake: &Arc<Intake>, company: Compa
             intake.add_pause(started.elapsed());
             return true;
         }
+    }
+}
+
+/// Lets others have the machine for a [`BREATH`].
+///
+/// # Cancel safety
+/// Safe.
+pub(super) async fn breathe(control: &WireControl) {
+    tokio::select! {
+        () = tokio::time::sleep(BREATH) => {}
+        () = control.cut_or_gone() => {}
     }
 }
 
@@ -97,4 +112,22 @@ async fn waited(intake: &Intake, time: Duration, control: &WireControl) -> bool 
         }
     };
     tokio::time::timeout(time, made).await.is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::wire::CutReason;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_breath_is_short_and_ends_with_the_connection() {
+        let control = WireControl::new();
+        let begun = Instant::now();
+        breathe(&control).await;
+        assert!(begun.elapsed() >= BREATH && begun.elapsed() < 2 * BREATH, "{:?}", begun.elapsed());
+        control.cut(CutReason::Aborted);
+        let begun = Instant::now();
+        breathe(&control).await;
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+    }
 }

@@ -80,12 +80,19 @@ impl Handler {
         if stream.is_some_and(|stream| intake.output_for_nobody(stream)) {
             intake.tell_orphaned();
         }
-        if fits {
+        let is_due_for_a_breath = intake.is_due_for_a_breath(bytes);
+        if fits && !is_due_for_a_breath {
             return Ok(());
         }
         let intake = Arc::clone(intake);
         let alone = self.intakes.len() == 1 && self.shared.opening.load(Ordering::Relaxed) == 0;
         let company = if alone { Company::Alone } else { Company::Others };
+        if is_due_for_a_breath && alone {
+            Box::pin(driver::breathe(&self.shared.control)).await;
+        }
+        if fits {
+            return Ok(());
+        }
         // Boxed, as all that is seldom waited for here: each connection's task has room for the largest callback, twice over.
         if Box::pin(driver::make_room(id.number(), &intake, company, &self.shared)).await {
             return Ok(());

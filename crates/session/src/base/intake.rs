@@ -76,6 +76,10 @@ pub(crate) struct Intake {
     out_arrived: AtomicU64,
     out_sorted: AtomicU64,
     orphaned_told: AtomicBool,
+    /// Whether some of it is on disk.
+    on_disk: AtomicBool,
+    /// Bytes that arrived since the loop last took a breath for a reader who is that far behind.
+    in_a_row: AtomicU64,
     /// For how many milliseconds the loop has waited for this channel's reader since it last caught up.
     paused: AtomicU64,
     room: Notify,
@@ -116,6 +120,8 @@ impl Intake {
             out_arrived: AtomicU64::new(0),
             out_sorted: AtomicU64::new(0),
             orphaned_told: AtomicBool::new(false),
+            on_disk: AtomicBool::new(false),
+            in_a_row: AtomicU64::new(0),
             paused: AtomicU64::new(0),
             room: Notify::new(),
             orphaned: OnceLock::new(),
@@ -299,6 +305,7 @@ impl Intake {
                 std::mem::take(&mut state.err)
             }
         };
+        self.look_at_disk(&state);
         drop(state);
         for bytes in dropped.memory {
             self.release(&bytes);
@@ -355,6 +362,7 @@ impl Intake {
             if fifo.spill.waiting == 0 {
                 // The reader has caught up with the disk; what it caused before is forgiven.
                 self.paused.store(0, Ordering::Relaxed);
+                self.look_at_disk(state);
             }
             return Ok(Some(bytes));
         }
@@ -363,6 +371,12 @@ impl Intake {
             self.release(bytes);
         }
         Ok(bytes)
+    }
+
+    /// Notes whether anything is on disk.
+    fn look_at_disk(&self, state: &State) {
+        let is_any = state.out.spill.waiting > 0 || state.err.spill.waiting > 0;
+        self.on_disk.store(is_any, Ordering::Release);
     }
 
     /// Takes a message's cost off the account.

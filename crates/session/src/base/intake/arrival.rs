@@ -8,6 +8,9 @@ use crate::base::intake::waiters::News;
 use crate::base::intake::{End, Fifo, Intake, State, Stream, cost};
 use crate::options::BufferLimits;
 
+/// So much of what goes to disk is taken in a row.
+const IN_A_ROW: u64 = 256 * 1024;
+
 /// What nobody will read any more: bytes in memory, and files that are gone once they are closed.
 #[derive(Default)]
 #[must_use]
@@ -24,6 +27,25 @@ impl Intake {
         }
         let cost = cost(bytes);
         self.queued.fetch_add(cost, Ordering::AcqRel) + cost <= self.limits.memory_bytes()
+    }
+
+    /// Counts the bytes of a message that come while others lie on disk, unread. Whether it is time for a breath: what nobody
+    /// reads needs not come as fast as it can.
+    pub(crate) fn is_due_for_a_breath(&self, bytes: usize) -> bool {
+        if !self.is_on_disk() {
+            return false;
+        }
+        let in_a_row = self.in_a_row.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64;
+        let is_due = in_a_row >= IN_A_ROW;
+        if is_due {
+            self.in_a_row.store(0, Ordering::Relaxed);
+        }
+        is_due
+    }
+
+    /// Whether some of it is on disk, so that reading frees no memory yet.
+    pub(crate) fn is_on_disk(&self) -> bool {
+        self.on_disk.load(Ordering::Acquire)
     }
 
     /// Counts a message of a stream; whether it arrived for a reader that had gone before, told once.
@@ -52,6 +74,7 @@ impl Intake {
                     break;
                 }
                 fifo.spill.append(bytes, self.limits.disk_bytes())?;
+                self.on_disk.store(true, Ordering::Release);
                 self.queued.fetch_sub(cost(bytes.len()), Ordering::AcqRel);
                 fifo.memory.pop_front();
             }
@@ -88,12 +111,6 @@ impl Intake {
         self.room.notified().await;
     }
 
-    /// Whether some of it is on disk, so that reading frees no memory yet.
-    pub(crate) fn has_spilled(&self) -> bool {
-        let state = self.state();
-        state.out.spill.waiting > 0 || state.err.spill.waiting > 0
-    }
-
     /// For how long the loop has waited for this channel since its reader last caught up.
     pub(crate) fn paused(&self) -> Duration {
         Duration::from_millis(self.paused.load(Ordering::Relaxed))
@@ -125,6 +142,7 @@ impl Intake {
             match end {
                 End::Overrun => {
                     self.queued.store(0, Ordering::Release);
+                    self.on_disk.store(false, Ordering::Release);
                     Unread { _out: std::mem::take(&mut state.out), _err: std::mem::take(&mut state.err) }
                 }
                 End::Closed | End::Released | End::Lost => Unread::default(),

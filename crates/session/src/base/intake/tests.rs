@@ -81,6 +81,24 @@ fn errors_go_to_disk_last_and_are_seen_there_too() {
     assert_eq!(intake.peek_errors(8), b"reportxx");
 }
 
+#[tokio::test]
+async fn what_goes_to_disk_comes_with_breaths_until_its_reader_has_caught_up() {
+    let intake = Intake::new(BufferLimits::default().memory(1024));
+    let all = 4096;
+    assert!(!intake.is_due_for_a_breath(1 << 30), "nothing is on disk");
+    intake.arrived(all);
+    intake.sort(&mut intake.state(), ChannelMsg::Data { data: Bytes::from(vec![0; all]) });
+    assert!(intake.spill().unwrap());
+    let due = [100, 100, 100, 100, 100, 100].map(|kibibytes| intake.is_due_for_a_breath(kibibytes * 1024));
+    assert_eq!(due, [false, false, true, false, false, true]);
+    let mut read = 0;
+    while read < all {
+        let piece = std::future::poll_fn(|cx| intake.poll_data(Stream::Out, cx)).await.unwrap();
+        read += piece.map_or(0, |piece| piece.len());
+    }
+    assert!(!intake.is_due_for_a_breath(1 << 30));
+}
+
 #[test]
 fn what_ran_over_is_given_back_at_once_and_what_was_closed_otherwise_is_not() {
     for (end, is_kept) in [(End::Overrun, false), (End::Released, true), (End::Closed, true)] {
@@ -101,7 +119,7 @@ fn what_ran_over_is_given_back_at_once_and_what_was_closed_otherwise_is_not() {
         }
         drop(intake.end(if end == End::Closed { End::Overrun } else { end }));
         assert_eq!(intake.end_seen(), Some(end));
-        assert_eq!(intake.has_spilled(), is_kept, "{end:?}");
+        assert_eq!(intake.is_on_disk(), is_kept, "{end:?}");
         assert_eq!(intake.state().out.memory.is_empty(), !is_kept, "{end:?}");
         assert_eq!(intake.queued.load(Ordering::Acquire) == 0, !is_kept, "{end:?}");
         assert_eq!(told.load(Ordering::Relaxed), 1, "{end:?}");
