@@ -26,13 +26,16 @@ async fn main() -> Result<(), Problem> {
     let Call { server, work } = Call::parse();
     let login = Login::new(&server)?;
     match work {
-        Work::Connect { count, at_once, rest } => connect_all(&login, count, at_once, rest).await,
+        Work::Connect { count, at_once, commands: 0, rest } => {
+            connect_all(&login, count, at_once, rest).await
+        }
+        Work::Connect { .. } => Err("only the base's program runs commands before it rests".into()),
         Work::Exec { count, at_once, report } => {
             let reporting = if report { Reporting::ProcessGroup } else { Reporting::Nothing };
             exec_all(login.log_in().await?, count, at_once, reporting).await
         }
         Work::Pipe { command } => pipe(login.log_in().await?, &command).await,
-        Work::Drain { .. } => Err("only the base's program drains".into()),
+        Work::Drain { .. } | Work::DrainForward { .. } => Err("only the base's program drains".into()),
     }
 }
 

@@ -52,8 +52,9 @@ enum Work {
     Idle { count: usize, commands: usize, seconds: u64 },
     /// Forward this port to that one at the server's side, until it is killed.
     Forward { from: u16, to: u16 },
-    /// Run seven echoes for so many seconds, once alone and once beside a flow of 1 GiB that nobody reads; print the 99th
-    /// percentile of a round trip of either, in seconds, and the most memory that this process took, in KiB.
+    /// Run seven echoes for so many seconds: alone; beside a flow of 1 GiB that nobody reads, as it comes; and when all of it
+    /// has come. Print the 99th percentile of a round trip of each, in seconds, and the most memory that this process took, in
+    /// KiB.
     Flows { seconds: u64 },
 }
 
@@ -147,12 +148,29 @@ async fn main() -> Result<(), Problem> {
             println!("{}", echoes(&session, time).await?);
             let stalled = session.line("head -c 1G /dev/zero").spawn().await?;
             println!("{}", echoes(&session, time).await?);
+            at_rest(&pool).await?;
+            println!("{}", echoes(&session, time).await?);
             println!("{}", kibibytes("/proc/self/status", "VmHWM:")?);
             drop(stalled);
             pool.shutdown(GRACE).await;
         }
     }
     Ok(())
+}
+
+/// Resolves when nothing comes any more.
+async fn at_rest(pool: &Pool) -> Result<(), Problem> {
+    const MOST: Duration = Duration::from_secs(300);
+    let begun = Instant::now();
+    let mut before = None;
+    while begun.elapsed() < MOST {
+        let received: u64 = pool.stats().await.hosts.iter().map(|host| host.bytes_received).sum();
+        if before.replace(received) == Some(received) {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    Err("what nobody reads still comes".into())
 }
 
 /// What a round trip of a few bytes takes to seven commands that send them back, the 99th percentile, in seconds.

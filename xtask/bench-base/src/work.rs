@@ -39,6 +39,9 @@ pub(crate) enum Work {
     Connect {
         count: usize,
         at_once: usize,
+        /// Run `true` so often on each, before they rest.
+        #[arg(long, default_value = "0")]
+        commands: usize,
         /// Hold them for so many seconds more, and print the memory that this process takes then, in KiB.
         #[arg(long, value_name = "SECONDS")]
         rest: Option<u64>,
@@ -56,6 +59,9 @@ pub(crate) enum Work {
     Pipe { command: String },
     /// Take so many bytes of a command's output from the socket and forget them undeciphered: what no client can beat.
     Drain { command: String, bytes: u64 },
+    /// Take so many bytes of what a port at the server's side sends from the socket, and hand them undeciphered to who connects
+    /// to the port here: what no client that forwards can beat.
+    DrainForward { from: u16, to: u16, bytes: u64 },
 }
 
 /// How many each of so many workers does, so that together they do all.

@@ -91,10 +91,10 @@ pub(crate) fn run(selection: &Selection) -> Result<Outcome, Failure> {
         }
     }
     for row in Row::value_variants().iter().filter(|row| is_selected(row) && selection.matching.is_empty()) {
-        for fact in row.facts(&server, &programs)? {
+        row.facts(&server, &programs, &mut |fact| {
             println!("{fact}");
-            writeln!(text, "\n{fact}").map_err(|error| Failure::new(error.to_string()))?;
-        }
+            text.extend(["\n", &fact, "\n"]);
+        })?;
     }
     println!("\n{} pairs each, load before {}\n\n{text}", selection.pairs, machine.load());
     Ok(Outcome::Done)
@@ -114,12 +114,17 @@ impl Row {
         }
     }
 
-    /// What is measured and is no race.
-    fn facts(self, server: &Server, programs: &Programs<'_>) -> Result<Vec<String>, Failure> {
+    /// Tells what is measured and is no race.
+    fn facts(
+        self,
+        server: &Server,
+        programs: &Programs<'_>,
+        tell: &mut dyn FnMut(String),
+    ) -> Result<(), Failure> {
         match self {
-            Self::Pool => rows::pool_facts(server, programs),
-            Self::Forward => rows::forward_facts(programs),
-            _ => Ok(Vec::new()),
+            Self::Pool => rows::pool_facts(server, programs, tell),
+            Self::Forward => rows::forward_facts(programs, tell),
+            _ => Ok(()),
         }
     }
 }

@@ -69,6 +69,11 @@ impl<'a> Programs<'a> {
         self.pool(&["forward", &from.to_string(), &to.to_string()])
     }
 
+    /// The least that any client does for so many bytes.
+    pub(super) fn drain_forward(&self, from: u16, to: u16, bytes: u64) -> Command {
+        self.base(&["drain-forward", &from.to_string(), &to.to_string(), &bytes.to_string()])
+    }
+
     /// OpenSSH's, doing the same.
     pub(super) fn ssh_forward(&self, from: u16, to: u16) -> Command {
         let mut command = self.quiet("ssh");

@@ -22,11 +22,15 @@ pub(in crate::bench) fn forward<'a>(programs: &'a Programs<'a>) -> Result<Vec<Du
     };
     let (ours, ssh) =
         (of("bench-pool forward", Programs::pool_forward), of("`ssh -L`", Programs::ssh_forward));
-    Ok(vec![Duel::new("1 GiB through a forwarded port", ours, ssh).wall(0.75)])
+    let drain = of("bench-base drain-forward", |programs, from, to| programs.drain_forward(from, to, BYTES));
+    Ok(vec![Duel::new("1 GiB through a forwarded port", ours, ssh).at_best(drain).wall(0.75)])
 }
 
 /// What a small message and its answer take.
-pub(in crate::bench) fn forward_facts(programs: &Programs<'_>) -> Result<Vec<String>, Failure> {
+pub(in crate::bench) fn forward_facts(
+    programs: &Programs<'_>,
+    tell: &mut dyn FnMut(String),
+) -> Result<(), Failure> {
     let echo = Service::Echo.start()?;
     let round_trip = |command: &dyn Fn(u16) -> Command| -> Result<f64, Failure> {
         Ok(median(start(command)?.echo(MESSAGES, MESSAGE)?) * 1e6)
@@ -38,10 +42,11 @@ pub(in crate::bench) fn forward_facts(programs: &Programs<'_>) -> Result<Vec<Str
     }
     let ratio = median(ours.iter().zip(&theirs).map(|(ours, theirs)| ours / theirs));
     let (ours, theirs) = (median(ours), median(theirs));
-    Ok(vec![format!(
+    tell(format!(
         "{MESSAGE} bytes there and back through a forwarded port, median: {ours:.0} µs, `ssh -L` {theirs:.0} µs, \
          {ratio:.2} times that (goal 1.00)"
-    )])
+    ));
+    Ok(())
 }
 
 /// The client on a port of its own.

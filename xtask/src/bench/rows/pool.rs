@@ -38,11 +38,18 @@ pub(in crate::bench) fn pool<'a>(programs: &'a Programs<'a>) -> Result<Vec<Duel<
 }
 
 /// What is no race: each a line.
-pub(in crate::bench) fn pool_facts(server: &Server, programs: &Programs<'_>) -> Result<Vec<String>, Failure> {
+pub(in crate::bench) fn pool_facts(
+    server: &Server,
+    programs: &Programs<'_>,
+    tell: &mut dyn FnMut(String),
+) -> Result<(), Failure> {
     let link = Link { round_trip: ROUND_TRIP, bytes_per_second: GIGABIT };
     let far = Far::start(server, "warm", link)?;
     let warm = seconds(programs.over(&far).pool(&["warm", "7"]))?;
     let warm = warm.first().copied().unwrap_or_default() / ROUND_TRIP.as_secs_f64();
+    tell(format!(
+        "A command that finds a session opened ahead, at 100 ms: {warm:.2} round trips (goal 1.30)"
+    ));
     let (mut firsts, mut seconds_of) = (Vec::new(), Vec::new());
     for _ in 0..7 {
         if let [first, second] = *seconds(programs.pool(&["second"]))? {
@@ -51,38 +58,47 @@ pub(in crate::bench) fn pool_facts(server: &Server, programs: &Programs<'_>) -> 
         }
     }
     let (first, second) = (median(firsts), median(seconds_of));
+    tell(format!(
+        "The second command on a host: {:.1} ms after a first of {:.1} ms, {:.1} % less (goal 95 %)",
+        second * 1000.0,
+        first * 1000.0,
+        (1.0 - second / first) * 100.0
+    ));
     let begun = Instant::now();
     finish(programs.pool(&["many", "1000", "10"]))?;
     let many = begun.elapsed().as_secs_f64();
-    let mut facts = vec![
-        format!("A command that finds a session opened ahead, at 100 ms: {warm:.2} round trips (goal 1.30)"),
-        format!(
-            "The second command on a host: {:.1} ms after a first of {:.1} ms, {:.1} % less (goal 95 %)",
-            second * 1000.0,
-            first * 1000.0,
-            (1.0 - second / first) * 100.0
-        ),
-        format!("{MANY} connections, 10 commands on each: {many:.1} s, no failure"),
-    ];
+    tell(format!("{MANY} connections, 10 commands on each: {many:.1} s, no failure"));
     for _ in 0..RUNS {
-        if let [alone, beside, most] = *seconds(programs.pool(&["flows", "5"]))? {
-            let (times, alone, beside) = (beside / alone, alone * 1e3, beside * 1e3);
-            facts.push(format!(
-                "Seven busy flows beside one that nobody reads, 99th percentile: {beside:.2} ms, {times:.2} times that of \
-                 {alone:.2} ms alone (goal 2); {most} KiB of memory at most"
+        if let [alone, meanwhile, beside, most] = *seconds(programs.pool(&["flows", "5"]))? {
+            let (beside_times, meanwhile_times) = (beside / alone, meanwhile / alone);
+            let [alone, meanwhile, beside] = [alone, meanwhile, beside].map(|seconds| seconds * 1e3);
+            tell(format!(
+                "Seven busy flows beside one that nobody reads, 99th percentile: {meanwhile:.2} ms while its 1 GiB comes, \
+                 {meanwhile_times:.2} times that of {alone:.2} ms alone, and {beside:.2} ms afterwards, {beside_times:.2} \
+                 times that (goal 2); {most} KiB of memory at most"
             ));
         }
     }
     for _ in 0..RUNS {
-        let base = slope(|count| programs.base(&["connect", &count.to_string(), AT_ONCE, "--rest", REST]))?;
-        let idle = |commands| move |count: u32| programs.pool(&["idle", &count.to_string(), commands, REST]);
-        let (none, ten) = (slope(idle("0"))?, slope(idle("10"))?);
-        facts.push(format!(
-            "Memory of an idle connection, from {FEW} to {MANY}: {none:.1} KiB, {ten:.1} after 10 commands (goal 64); \
-             of the base alone {base:.1}"
+        let base = |commands: &'static str| {
+            slope(move |count| {
+                let count = count.to_string();
+                programs.base(&["connect", &count, AT_ONCE, "--commands", commands, "--rest", REST])
+            })
+        };
+        let pool = |commands: &'static str| {
+            slope(move |count| programs.pool(&["idle", &count.to_string(), commands, REST]))
+        };
+        tell(format!(
+            "Memory of an idle connection, from {FEW} to {MANY}: {:.1} KiB, {:.1} after 10 commands (goal 64); of the base \
+             alone {:.1} and {:.1}",
+            pool("0")?,
+            pool("10")?,
+            base("0")?,
+            base("10")?
         ));
     }
-    Ok(facts)
+    Ok(())
 }
 
 /// What one connection more takes of a program's memory, which it prints, in KiB.
