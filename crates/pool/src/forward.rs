@@ -166,8 +166,9 @@ impl Forward {
     }
 
     /// How many clients there may be at once, those that wait and those that are connected; 512 unless set. Each takes a file
-    /// of this process, which often may have 1024, and 64 KiB of memory. Others wait in the system's queue until there is
-    /// room.
+    /// of this process, which often may have 1024, and 32 KiB of memory; one that does not read what comes for it up to 160 KiB
+    /// more, beside what its channel holds ([`BufferLimits`](rustle_session::BufferLimits)). Others wait in the system's queue
+    /// until there is room.
     pub fn max_clients(mut self, most: usize) -> Self {
         self.limits.clients = most;
         self

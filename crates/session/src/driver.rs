@@ -176,7 +176,8 @@ pub(crate) fn start(connection: Arc<Connection>, below: Option<Below>, listener:
 /// Takes nothing more. Handles of a connection that is gone keep the queue's other end, and with it whoever would be woken by
 /// it: that is nobody from here on, and not a task that has ended, with its memory.
 fn end_queue<T>(mut queue: mpsc::UnboundedReceiver<T>) {
-    drop(queue.recv().now_or_never());
+    // Whatever the task has done in this turn already: a queue that puts off the question keeps whoever asked before.
+    drop(tokio::task::coop::unconstrained(queue.recv()).now_or_never());
 }
 
 async fn drive(

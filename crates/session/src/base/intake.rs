@@ -161,7 +161,8 @@ impl Intake {
         }
     }
 
-    /// All bytes of a stream that are here, up to about `limit`; at least one piece, unless it ended.
+    /// All bytes of a stream that are here, up to about `limit`, where each piece counts for what it costs; at least one piece,
+    /// unless it ended.
     pub(crate) fn poll_all_data(
         &self,
         stream: Stream,
@@ -169,16 +170,17 @@ impl Intake {
         limit: usize,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
-        let mut bytes = 0;
+        let (mut bytes, mut left) = (0, i64::try_from(limit).unwrap_or(i64::MAX));
         let mut state = self.state();
         loop {
-            while bytes < limit
+            while left > 0
                 && let Some(piece) = self.take(&mut state, stream)?
             {
                 bytes += piece.len();
+                left -= cost(piece.len());
                 into.push(piece);
             }
-            if bytes >= limit || state.eof || state.end.is_some() {
+            if left <= 0 || state.eof || state.end.is_some() {
                 break;
             }
             // Who has something in hand goes on with that, and is woken for nothing.

@@ -100,6 +100,21 @@ async fn what_goes_to_disk_comes_with_breaths_until_its_reader_has_caught_up() {
 }
 
 #[test]
+fn many_small_pieces_are_taken_at_once_for_what_they_cost() {
+    let intake = Intake::new(BufferLimits::default());
+    for _ in 0..1000 {
+        intake.arrived(1);
+        intake.sort(&mut intake.state(), ChannelMsg::Data { data: Bytes::from_static(b"x") });
+    }
+    let (mut pieces, mut cx) = (Vec::new(), Context::from_waker(Waker::noop()));
+    let limit = usize::try_from(10 * cost(1)).unwrap();
+    let Poll::Ready(Ok(bytes)) = intake.poll_all_data(Stream::Out, &mut pieces, limit, &mut cx) else {
+        panic!("there is something")
+    };
+    assert_eq!((bytes, pieces.len()), (10, 10));
+}
+
+#[test]
 fn what_ran_over_is_given_back_at_once_and_what_was_closed_otherwise_is_not() {
     for (end, is_kept) in [(End::Overrun, false), (End::Released, true), (End::Closed, true)] {
         let intake = Intake::new(BufferLimits::default().memory(1024));
