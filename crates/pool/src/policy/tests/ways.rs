@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::world::{Fate, World, acquire};
+use super::world::{Fate, HOST, World, acquire};
 use crate::policy::event::{
     Closing, ConnectionId, DialFailure, Event, HostId, How, Lane, Logins, Missing, Rejection, WaiterId,
 };
@@ -398,6 +398,52 @@ fn where_there_is_no_way_all_behind_it_are_told() {
         world.dial_fails(failed, DialFailure::Transient);
     }
     assert!(matches!(world.rejection(patient), Some(Rejection::Dial(_))));
+}
+
+/// A host with a shell, behind one whose only connection takes nothing new; and somebody who wants a command on the host
+/// hopes for another login there, for which there is one on the way. The connection to the host, the one who hopes, and that
+/// login.
+fn worn_way(limits: Limits) -> (World, ConnectionId, WaiterId, ConnectionId) {
+    let mut world = World::new(limits);
+    world.tell(Event::Behind { host: HOST, jump: JUMP });
+    let shell = acquire(&mut world, Lane::Isolated);
+    let worn = world.dialing()[0];
+    world.dial_succeeds(worn, Logins::Many);
+    let far = world.connects(shell);
+    world.tell(Event::Worn { connection: worn });
+    let command = acquire(&mut world, Lane::Shared);
+    assert_eq!(world.place_of(command), None, "there may be another way");
+    let [login] = world.dialing()[..] else { panic!("{:?}", world.connections) };
+    assert_eq!(world.connections[&login].host, JUMP);
+    (world, far, command, login)
+}
+
+#[test]
+fn where_the_next_way_is_refused_for_good_those_behind_it_share_what_there_is() {
+    let (mut world, far, command, login) = worn_way(Limits::default());
+    world.dial_fails(login, DialFailure::Final);
+    assert_eq!(world.place_of(command), Some(far));
+    assert!(matches!(world.how(command), How::Folded { .. }));
+    let next = acquire(&mut world, Lane::Shared);
+    assert_eq!(world.place_of(next), Some(far), "nobody hopes for what was refused a moment ago");
+    assert!(world.dialing().is_empty());
+    world.passes(Limits::default().refused);
+    let late = acquire(&mut world, Lane::Shared);
+    assert_eq!((world.place_of(late), world.dialing().len()), (None, 1), "it may be let in by now");
+}
+
+#[test]
+fn where_all_attempts_at_the_next_way_fail_those_behind_it_share_what_there_is() {
+    let (mut world, far, command, login) = worn_way(Limits { attempts: 2, ..Limits::default() });
+    world.dial_fails(login, DialFailure::Transient);
+    assert_eq!(world.place_of(command), None, "there is another attempt");
+    world.waits_for_login();
+    world.dial_fails(world.dialing()[0], DialFailure::Transient);
+    assert_eq!(world.place_of(command), Some(far));
+    assert!(matches!(world.how(command), How::Folded { .. }));
+    let next = acquire(&mut world, Lane::Shared);
+    assert_eq!(world.place_of(next), Some(far), "nobody hopes for anything before the next attempt");
+    assert!(world.dialing().is_empty());
 }
 
 #[test]
