@@ -73,6 +73,10 @@ impl Policy {
     /// What is to be closed so that those who wait get places on their ways, one for each host that lacks one, and forwarded
     /// connections theirs. What is being closed leaves its place as it is; and nobody loses the way to one who came later.
     pub(super) fn in_the_way(&self) -> BTreeSet<ConnectionId> {
+        // Where no host is behind another nothing is carried: this is asked after every event, however many wait.
+        if self.ways.is_empty() {
+            return BTreeSet::new();
+        }
         let on_the_way = |(turn, host): &(u64, HostId)| match self.next(*host)? {
             Next::Places(lacking) => {
                 Some((*turn, lacking.into_iter().map(|(of, jump)| (Some(of), jump)).collect()))
@@ -82,6 +86,9 @@ impl Policy {
         let mut wanting: Vec<(u64, Vec<Lacking>)> = self.queue.iter().filter_map(on_the_way).collect();
         for (_, host) in &self.queue {
             wanting.extend(self.streams_without_place(*host).map(|turn| (turn, vec![(None, *host)])));
+        }
+        if wanting.is_empty() {
+            return BTreeSet::new();
         }
         wanting.sort_unstable();
         let needed = self.needed();

@@ -20,6 +20,9 @@ impl Policy {
     /// longest of those who need it. Whoever waits between two attempts needs the way as well.
     pub(super) fn needed(&self) -> BTreeMap<ConnectionId, u64> {
         let mut needed = BTreeMap::new();
+        if self.ways.is_empty() {
+            return needed;
+        }
         for (turn, host) in &self.queue {
             if let Some(id) = self.way_over(*host) {
                 needed.entry(id).or_insert(*turn);

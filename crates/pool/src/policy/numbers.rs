@@ -30,10 +30,17 @@ impl Policy {
 
     /// Whether there is a place for one more among all connections, or will be as soon as somebody wants it.
     pub(super) fn has_room(&self) -> bool {
-        let is_spare =
-            |(id, one): (&ConnectionId, &Connection)| one.is_idle() && !self.is_needed(*id, one.host);
-        self.connections.len() - self.closing < self.most_connections()
-            || self.connections.iter().any(is_spare)
+        self.connections.len() - self.closing < self.most_connections() || self.has_spare()
+    }
+
+    /// Whether there is a connection that nobody uses or needs. Who needs which is looked up once for all of them.
+    fn has_spare(&self) -> bool {
+        let mut idle = self.connections.iter().filter(|(_, one)| one.is_idle()).map(|(id, _)| id).peekable();
+        if idle.peek().is_none() {
+            return false;
+        }
+        let needed = self.needed();
+        idle.any(|id| !needed.contains_key(id))
     }
 
     /// Whether there may be one more connection to the host beside those that it has.
