@@ -115,6 +115,7 @@ impl Held {
 impl Policy {
     /// Nothing is open. `seed` spreads the attempts of many programs that fail at once.
     pub(crate) fn new(limits: Limits, now: Instant, seed: u64) -> Self {
+        debug_assert!(limits.leave_time(), "what is looked at again is looked at later: {limits:?}");
         Self {
             limits,
             now,

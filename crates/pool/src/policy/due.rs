@@ -7,7 +7,8 @@ use super::{Learned, Policy};
 
 impl Policy {
     pub(super) fn due(&mut self, out: &mut Vec<Action>) {
-        // What one of these sets for a time that is over is seen to at the next event, so that this comes to an end.
+        // What one of these sets again is for a later time, since `fair` and `relearn` are above zero: so this comes to an end,
+        // and with it the loop of `handle`.
         for timer in self.timers.take_due(self.now) {
             match timer {
                 Timer::Deadline(waiter) => {

@@ -34,12 +34,19 @@ pub(crate) struct Limits {
     /// After a login was refused for good (credentials, host key), whoever asks for the host gets the same answer for so long:
     /// many who ask in a loop must not make an account be locked.
     pub(crate) refused: Duration,
-    /// After so long without a refusal one more channel than was learned is tried: places come free late.
+    /// After so long without a refusal one more channel than was learned is tried: places come free late. Above zero.
     pub(crate) relearn: Duration,
-    /// How long a connection that refused a channel is left alone, unless a place of it comes free.
+    /// How long a connection that refused a channel is left alone, unless a place of it comes free. Above zero.
     pub(crate) hold: Duration,
-    /// Whoever waits so long for another host's connections has one of them drained.
+    /// Whoever waits so long for another host's connections has one of them drained. Above zero.
     pub(crate) fair: Duration,
+}
+
+impl Limits {
+    /// Whether what is looked at again is looked at later: at once, it would be again and again.
+    pub(super) fn leave_time(&self) -> bool {
+        [self.relearn, self.hold, self.fair].iter().all(|time| !time.is_zero())
+    }
 }
 
 impl Default for Limits {

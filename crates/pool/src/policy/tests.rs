@@ -40,6 +40,18 @@ fn narrow(warm: bool) -> Limits {
     }
 }
 
+#[test]
+fn what_is_looked_at_again_is_looked_at_later() {
+    let usual = Limits::default();
+    assert!(usual.leave_time() && narrow(false).leave_time());
+    let at_once = [
+        Limits { relearn: Duration::ZERO, ..usual.clone() },
+        Limits { hold: Duration::ZERO, ..usual.clone() },
+        Limits { fair: Duration::ZERO, ..usual },
+    ];
+    assert!(at_once.iter().all(|limits| !limits.leave_time()));
+}
+
 /// Four times as many cases as usual, and as `PROPTEST_CASES` says.
 fn config() -> ProptestConfig {
     let usual = ProptestConfig::default();
