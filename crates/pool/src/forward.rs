@@ -149,9 +149,12 @@ impl Forward {
         Self::new(bind.into(), Side::Here, Way::Asked)
     }
 
-    /// How long a client may wait for a connection and a channel, or for its target here, before it is hung up on; 60 s unless set, in which a
-    /// server's restart is over, and after which most programs have given up by themselves. A connection over which no channel is
-    /// opened in time (30 s) is asked for a sign of life, and where it gives none the client waits for another.
+    /// How long a client may wait for a connection and a channel, or for its target here, before it is hung up on; 60 s unless
+    /// set, in which a server's restart is over, and after which most programs have given up by themselves.
+    ///
+    /// A connection over which no channel is opened in time (30 s) is asked for a sign of life. Where it gives none within 30 s
+    /// more it is ended, and the client waits for another: a client that is to outlast a connection which is gone without a word
+    /// has to be allowed more than 60 s. Where it gives one it is the target that does not answer, and the client is hung up on.
     pub fn park(mut self, time: Duration) -> Self {
         self.limits.park = time;
         self
@@ -211,8 +214,8 @@ impl Pool {
     ///
     /// Where it is the server that listens ([`Forward::remote`]), there is a connection from now on: it is made again when it is
     /// lost, and the server is asked again, at once or after a wait that doubles from 250 ms to 30 s where it refused, where it did
-    /// not answer in time (30 s; a connection that gives no sign of life then is ended) or where the connection did not last for
-    /// 10 s. After a login that was refused for good nothing is tried any more.
+    /// not answer in time (30 s; a connection that gives no sign of life within 30 s more is ended) or where the connection did
+    /// not last for 10 s. After a login that was refused for good nothing is tried any more.
     /// [`ForwardHandle::bound`] tells when the server listens, or why it does not.
     ///
     /// ```

@@ -64,6 +64,11 @@ pub(crate) enum Message {
         host: HostId,
         answer: oneshot::Sender<Result<Duration, Error>>,
     },
+    /// What a forward asked for over it was not answered in time: whether it is gone.
+    Unanswered {
+        connection: ConnectionId,
+        answer: oneshot::Sender<bool>,
+    },
     /// A host's connections end; what is on them has until then.
     Disconnect {
         host: HostId,
@@ -216,6 +221,11 @@ impl Taken {
 }
 
 impl Taken {
+    /// Where it is.
+    pub(crate) fn connection(&self) -> ConnectionId {
+        self.connection
+    }
+
     /// Nobody uses it, and nobody has to hear of that.
     pub(crate) fn forget(mut self) {
         self.is_given_back = true;

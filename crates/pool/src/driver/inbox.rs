@@ -85,6 +85,7 @@ impl Driver {
                 let _ = answer.send(self.hosts.stats());
             }
             Message::Check { host, answer } => self.check(host, answer),
+            Message::Unanswered { connection, answer } => self.unanswered(connection, answer),
             Message::Disconnect { host, by, done } => self.disconnect(host, by, done),
             Message::RetireIdle { answer } => {
                 let before = self.retired;

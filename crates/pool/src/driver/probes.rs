@@ -39,6 +39,17 @@ struct Watched {
     is_worn: bool,
     /// Whether a question is out.
     is_asked: bool,
+    /// Who is told whether it is gone, once that is known.
+    curious: Vec<oneshot::Sender<bool>>,
+}
+
+impl Watched {
+    fn tell(&mut self, is_gone: bool) {
+        for curious in self.curious.drain(..) {
+            // Nobody need wait for it any more.
+            let _ = curious.send(is_gone);
+        }
+    }
 }
 
 /// A question, and what came of it.
@@ -63,13 +74,15 @@ impl Probes {
         let now = Instant::now();
         let due = now + self.care.probe_every;
         self.due.insert((due, connection));
-        self.watched
-            .insert(connection, Watched { due, since: now, received: 0, is_worn: false, is_asked: false });
+        let watched =
+            Watched { due, since: now, received: 0, is_worn: false, is_asked: false, curious: Vec::new() };
+        self.watched.insert(connection, watched);
     }
 
     pub(super) fn end(&mut self, connection: ConnectionId) {
-        if let Some(watched) = self.watched.remove(&connection) {
+        if let Some(mut watched) = self.watched.remove(&connection) {
             self.due.remove(&(watched.due, connection));
+            watched.tell(true);
         }
     }
 
@@ -100,9 +113,19 @@ impl Probes {
             .is_some_and(|watched| !std::mem::replace(&mut watched.is_asked, true))
     }
 
-    fn end_question(&mut self, connection: ConnectionId) {
+    fn end_question(&mut self, connection: ConnectionId, is_alive: bool) {
         if let Some(watched) = self.watched.get_mut(&connection) {
             watched.is_asked = false;
+            watched.tell(!is_alive);
+        }
+    }
+
+    /// Tells this one what comes of the question that is out or begins now.
+    fn tell_later(&mut self, connection: ConnectionId, curious: oneshot::Sender<bool>) {
+        if let Some(watched) = self.watched.get_mut(&connection) {
+            watched.curious.push(curious);
+        } else {
+            let _ = curious.send(true);
         }
     }
 
@@ -159,6 +182,14 @@ impl Driver {
         self.probe(connection, Duration::ZERO);
     }
 
+    /// Asks one over which a forward was not answered, and tells whether it is gone. That may be the fault of where the client
+    /// wants to go, and the connection is everybody's: it is asked as patiently as one that is silent, and once for all who
+    /// wonder.
+    pub(super) fn unanswered(&mut self, connection: ConnectionId, answer: oneshot::Sender<bool>) {
+        self.probes.tell_later(connection, answer);
+        self.probe(connection, GONE);
+    }
+
     /// Asks; one that is late has so much more time.
     fn probe(&mut self, connection: ConnectionId, more: Duration) {
         let Some(session) = self.hosts.session(connection).cloned() else { return };
@@ -185,8 +216,9 @@ impl Driver {
         let Probe { connection, outcome } = probe;
         match outcome {
             Outcome::Answered | Outcome::Silent => {
-                self.probes.end_question(connection);
-                self.showed(connection, matches!(outcome, Outcome::Answered));
+                let is_alive = matches!(outcome, Outcome::Answered);
+                self.probes.end_question(connection, is_alive);
+                self.showed(connection, is_alive);
             }
             Outcome::Late(rest) => {
                 if self.hosts.set_degraded(connection, true) {

@@ -20,7 +20,7 @@ use crate::forward::stats::{Client, Counters};
 use crate::forward::target::{ForwardTarget, Place as TargetPlace};
 use crate::forward::{Limits, Way, after};
 use crate::line::{Line, Message, Taken};
-use crate::policy::event::Lane;
+use crate::policy::event::{ConnectionId, Lane};
 use crate::registry::Known;
 
 /// A channel that could not be had, and that may be had later, is asked for again after so long: the pool itself waits longer
@@ -160,13 +160,14 @@ impl Job {
         let mut last = None;
         let asking = async {
             loop {
-                let error = match self.attempt(target, deadline).await {
+                let mut over = None;
+                let error = match self.attempt(target, deadline, &mut over).await {
                     Ok(far) => return Ok(far),
                     Err(error) => error,
                 };
                 // Nobody knows whether the target does not answer, or the server.
                 let is_unanswered = error.kind() == SessionErrorKind::ChannelTimeout;
-                if !(may_be_had_later(error.kind()) || is_unanswered && self.lost_a_connection().await) {
+                if !(may_be_had_later(error.kind()) || is_unanswered && self.is_gone(over).await) {
                     return Err(error);
                 }
                 let reason = reason(last.take(), error);
@@ -192,23 +193,27 @@ impl Job {
         }
     }
 
-    /// Whether a connection to the host is found to be gone: each is asked for a sign of life, and one that gives none ends.
+    /// Whether the connection is gone over which nobody answered: it is asked for a sign of life, and where it gives none within
+    /// 30 s it ends. Where there was none at all, none is there.
     ///
     /// # Cancel safety
-    /// Dropped, they are asked all the same.
-    pub(super) async fn lost_a_connection(&self) -> bool {
-        let host = self.host.id;
-        let checked = self.line.ask(|answer| Message::Check { host, answer }).await;
-        matches!(checked, Some(Err(_)))
+    /// Dropped, it is asked all the same.
+    pub(super) async fn is_gone(&self, over: Option<ConnectionId>) -> bool {
+        let Some(connection) = over else { return true };
+        self.line.ask(|answer| Message::Unanswered { connection, answer }).await == Some(true)
     }
 
+    /// Asks once for a channel; `over` tells over which connection. Where that is lost meanwhile the channel may be asked for over
+    /// another, and whoever wonders about the first hears that it is gone.
     async fn attempt(
         &self,
         target: &ForwardTarget,
         deadline: Instant,
+        over: &mut Option<ConnectionId>,
     ) -> Result<ForwardStream, SessionError> {
         let patience = deadline.saturating_duration_since(Instant::now());
         let taken = self.line.acquire(&self.host, Lane::Stream, patience).await?;
+        *over = Some(taken.connection());
         let session = taken.session().clone();
         let session = session.with_places(Arc::new(Here::new(taken)));
         match target.place() {

@@ -19,7 +19,7 @@ use crate::forward::near::Near;
 use crate::forward::socks::{Reply, Wanted};
 use crate::forward::stats::Client;
 use crate::forward::target::{ForwardTarget, Place};
-use crate::policy::event::Lane;
+use crate::policy::event::{ConnectionId, Lane};
 
 /// The first wait after a server refused to listen or did not answer, or after what it listened on was lost soon; it doubles
 /// each time.
@@ -83,7 +83,8 @@ impl Wish {
             tokio::time::sleep_until(self.not_before).await;
             let again = u64::from(std::mem::replace(&mut self.was_asked, true));
             self.standing.send_modify(|standing| standing.asked_again += again);
-            let error = match self.ask(job).await {
+            let mut over = None;
+            let error = match self.ask(job, &mut over).await {
                 Ok(listener) => {
                     let port = listener.port();
                     if self.bind.leaves_port() {
@@ -101,7 +102,7 @@ impl Wish {
             if error.kind() == SessionErrorKind::ChannelTimeout {
                 // A server answers such questions in turn (RFC 4254 section 4), so that behind one without an answer none is
                 // heard. Where the connection is gone, the next goes over another.
-                job.lost_a_connection().await;
+                job.is_gone(over).await;
             }
             let is_over = !may_be_had_later(error.kind());
             tracing::debug!(host = job.host.name, bind = %self.bind, %error, is_over, "the server does not listen");
@@ -132,19 +133,30 @@ impl Wish {
         self.wait = (self.wait * 2).min(LONGEST_WAIT);
     }
 
-    async fn ask(&mut self, job: &Job) -> Result<RemoteListener, SessionError> {
-        match self.ask_for(job, self.chosen).await {
+    /// Asks once; `over` tells over which connection.
+    async fn ask(
+        &mut self,
+        job: &Job,
+        over: &mut Option<ConnectionId>,
+    ) -> Result<RemoteListener, SessionError> {
+        match self.ask_for(job, self.chosen, over).await {
             // Another has the port that it chose before; it may choose again.
             Err(error) if error.kind() == SessionErrorKind::RequestRefused && self.chosen.is_some() => {
                 self.chosen = None;
-                self.ask_for(job, None).await
+                self.ask_for(job, None, over).await
             }
             asked => asked,
         }
     }
 
-    async fn ask_for(&self, job: &Job, chosen: Option<u16>) -> Result<RemoteListener, SessionError> {
+    async fn ask_for(
+        &self,
+        job: &Job,
+        chosen: Option<u16>,
+        over: &mut Option<ConnectionId>,
+    ) -> Result<RemoteListener, SessionError> {
         let taken = job.line.acquire(&job.host, Lane::Stream, job.patience).await?;
+        *over = Some(taken.connection());
         let session = taken.session().clone();
         let session = session.with_places(Arc::new(Here::new(taken)));
         match self.bind.at_server() {

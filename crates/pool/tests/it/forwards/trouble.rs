@@ -1,14 +1,19 @@
 //! Servers that are not there, go away and come back, and refuse.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use rustle_pool::{ErrorKind, ForwardStats, Pool};
+use rustle_pool::{ErrorKind, ForwardStats, Pool, Status};
 use rustle_session::{ErrorKind as SessionErrorKind, SecretString};
-use rustle_testserver::{Cut, TestServer};
+use rustle_testserver::{Cut, RawPeer, RawSession, TestServer, message};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::Semaphore;
 
 use super::{connect, echoes, is_balanced, is_reset, rest, targets, to, until};
-use crate::support::{in_fast_motion, pool, pool_with, server_shows, shut_down_and_check, way};
+use crate::support::{
+    changes_until, in_fast_motion, pool, pool_with, server_shows, shut_down_and_check, way,
+};
 
 /// As a host that is switched off.
 async fn goes_away(server: &TestServer) {
@@ -117,6 +122,92 @@ async fn who_comes_to_a_connection_that_is_silently_gone_gets_another() {
     assert_eq!((forward.stats().accepted, forward.stats().failed), (2, 0));
     drop(client);
     forward.close().await;
+    shut_down_and_check(pool, server).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_is_silent_for_a_while_is_kept_though_a_client_was_not_answered() {
+    let server = targets().start().await.unwrap();
+    let pool = pool_with(&server, Pool::builder().max_connections_per_host(1));
+    let mut events = pool.events();
+    let forward = pool.forward("web", to("echo").park(Duration::from_secs(600))).await.unwrap();
+    let mut bystander = connect(&forward).await;
+    echoes(&mut bystander, "before").await;
+    changes_until(&mut events, |status| *status == Status::Connected).await;
+    server.stall();
+    let mut client = connect(&forward).await;
+    in_fast_motion(async {
+        // It opens nothing within 30 s, and gives no sign of life within 5 s more.
+        assert_eq!(changes_until(&mut events, |_| true).await, [Status::Degraded]);
+        server.resume();
+        assert_eq!(changes_until(&mut events, |_| true).await, [Status::Connected]);
+    })
+    .await;
+    assert_eq!(rest(&mut client).await.unwrap(), b"");
+    let stats = until(&forward, "it has failed", |stats| stats.failed == 1).await;
+    let error = stats.last_error.unwrap();
+    assert_eq!(error.kind(), ErrorKind::Session(SessionErrorKind::ChannelTimeout), "{error}");
+    echoes(&mut bystander, "after").await;
+    let stats = pool.stats().await;
+    assert_eq!((stats.hosts[0].late_answers, stats.hosts[0].losses), (1, 0));
+    assert_eq!(server.record().connections_accepted(), 1);
+    drop((bystander, client));
+    forward.close().await;
+    shut_down_and_check(pool, server).await;
+}
+
+#[tokio::test]
+async fn for_all_who_are_not_answered_their_connection_is_asked_once() {
+    const CLIENTS: u32 = 5;
+    let (opens, may_answer) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let questions = Arc::new(AtomicUsize::new(0));
+    let (wanted, answers, asked) = (Arc::clone(&opens), Arc::clone(&may_answer), Arc::clone(&questions));
+    // It opens nothing, and gives signs of life once it may.
+    let peer = RawPeer::new().script(move |mut peer: RawSession| {
+        let (opens, may_answer) = (Arc::clone(&opens), Arc::clone(&may_answer));
+        let questions = Arc::clone(&questions);
+        async move {
+            peer.accept_login().await.expect("a login");
+            while let Some(payload) = peer.next().await {
+                match payload.first() {
+                    Some(&message::CHANNEL_OPEN) => opens.add_permits(1),
+                    Some(&message::GLOBAL_REQUEST) => {
+                        questions.fetch_add(1, Ordering::Relaxed);
+                        drop(may_answer.acquire().await);
+                        drop(peer.send(vec![message::REQUEST_FAILURE]).await);
+                    }
+                    _ => {}
+                }
+            }
+        }
+    });
+    let server = TestServer::builder().raw_peer(peer).start().await.unwrap();
+    let pool = pool_with(&server, Pool::builder().max_connections_per_host(1));
+    // Nobody but the pool asks for signs of life.
+    let quiet = way(&server).option("ServerAliveInterval=0").password(SecretString::from("wonderland"));
+    pool.register("web", quiet.resolve().unwrap());
+    let mut events = pool.events();
+    let forward = pool.forward("web", to("echo").park(Duration::from_secs(600))).await.unwrap();
+    let mut clients = Vec::new();
+    for _ in 0..CLIENTS {
+        clients.push(connect(&forward).await);
+    }
+    changes_until(&mut events, |status| *status == Status::Connected).await;
+    drop(wanted.acquire_many(CLIENTS).await.unwrap());
+    in_fast_motion(async {
+        assert_eq!(changes_until(&mut events, |_| true).await, [Status::Degraded]);
+        answers.add_permits(1);
+        assert_eq!(changes_until(&mut events, |_| true).await, [Status::Connected]);
+    })
+    .await;
+    for mut client in clients {
+        assert_eq!(rest(&mut client).await.unwrap(), b"");
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+    assert_eq!(server.record().connections_accepted(), 1);
+    forward.close().await;
+    // The channels' places are taken until the server answers, which it does not.
+    pool.shutdown(Duration::from_millis(100)).await;
     shut_down_and_check(pool, server).await;
 }
 
