@@ -27,7 +27,7 @@ use crate::transfer::resume::{Both, Compared};
 use crate::transfer::stripe::{Reopened, Same, is_alike};
 use crate::transfer::verify::{Here, Remote};
 use crate::transfer::window::Bounds;
-use crate::transfer::witness::{Length, another};
+use crate::transfer::witness::{Length, another, not_there};
 
 /// Where it goes on, and how often it may.
 pub(crate) struct Survival {
@@ -137,7 +137,12 @@ impl Survival {
         self.newest = Some(sftp.clone());
         let opening =
             Request::Open { path: again.path.clone(), flags: again.flags, attributes: Attributes::new() };
-        let file = sftp.engine().handle("open", opening).await.map_err(|error| error.at(&again.path))?;
+        let file = sftp.engine().handle("open", opening).await.map_err(|error| {
+            let is_sent = !matches!(again.same, Same::Read(..));
+            let is_gone = is_sent && error.kind() == ErrorKind::NotFound;
+            let told = if is_gone { not_there("the file is gone").with_source(error) } else { error };
+            told.at(&again.path)
+        })?;
         self.is_the_same(&sftp, &file, again, firm).await.map_err(|error| error.at(&again.path))?;
         Ok(Lane::new(&sftp, file, bounds))
     }
@@ -163,10 +168,7 @@ impl Survival {
                     let both = Both { remote, here, found: firm, source: firm, compared };
                     match both.is_confirmed().await? {
                         Ok(proof) => tracing::debug!(?proof, firm, "what was sent is there"),
-                        Err(why) => {
-                            let text = format!("what the server had confirmed is not there: {why}");
-                            return Err(Error::new(ErrorKind::Changed, "open", text));
-                        }
+                        Err(why) => return Err(not_there(&why)),
                     }
                 }
                 cut_off(file, firm, again.leaves_out).await

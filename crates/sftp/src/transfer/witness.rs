@@ -129,12 +129,17 @@ impl Testimony {
     /// Whether what was opened has at least so many bytes, and no more than the transfer has sent by the time of the answer.
     ///
     /// # Errors
-    /// [`ErrorKind::Changed`] where it has not, and whatever the channel has to say.
+    /// [`ErrorKind::Changed`] where it has not: what was confirmed is not there, or it is another file. And whatever the
+    /// channel has to say.
     pub(crate) async fn is_as_long(&self, file: &OpenHandle, least: u64) -> Result<()> {
         let asked = Request::Fstat { handle: file.handle().clone() };
         let size = file.engine().attributes("fstat", asked).await?.size();
         let most = self.reach.load(Ordering::Relaxed);
-        size.filter(|size| (least..=most).contains(size)).map(|_| ()).ok_or_else(another)
+        match size {
+            Some(size) if size < least => Err(not_there(&format!("the file has {size} bytes"))),
+            Some(size) if size <= most => Ok(()),
+            _ => Err(another()),
+        }
     }
 }
 
@@ -145,6 +150,12 @@ fn same(moved: &Bytes, read: &Bytes) -> Result<()> {
 /// A name that leads elsewhere by now.
 pub(crate) fn another() -> Error {
     Error::new(ErrorKind::Changed, "open", "another file has the name there")
+}
+
+/// What the server said it wrote, and has no more: as after a crash.
+pub(crate) fn not_there(why: &str) -> Error {
+    let text = format!("what the server had confirmed is not there: {why}");
+    Error::new(ErrorKind::Changed, "open", text)
 }
 
 /// So many bytes are compared: what every server reads at once (draft-ietf-secsh-filexfer-02, section 3).

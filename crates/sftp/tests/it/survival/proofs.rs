@@ -30,20 +30,36 @@ fn name_of_part(scene: &Scene) -> String {
     scene.there.names_now().into_iter().find(named).unwrap_or_else(|| "app".to_owned())
 }
 
+/// As long as it was, and nothing in it.
+fn empty(there: &Here, name: &str) {
+    there.file(name, &vec![0; there.read(name).len()]);
+}
+
+fn shorten(there: &Here, name: &str) {
+    there.file(name, b"");
+}
+
+fn remove(there: &Here, name: &str) {
+    std::fs::remove_file(there.path(name)).unwrap();
+}
+
 #[tokio::test]
 async fn a_server_that_forgot_what_it_confirmed_is_found_out() {
-    for (way, hashes) in [(Way::PutInPlace, true), (Way::PutAtomic, true), (Way::PutAtomic, false)] {
+    let crashes: [(fn(&Here, &str), &str); 3] = [
+        (empty, "confirmed is not there: its "),
+        (shorten, "confirmed is not there: the file has 0 bytes"),
+        (remove, "confirmed is not there: the file is gone"),
+    ];
+    let ways = [(Way::PutInPlace, true), (Way::PutAtomic, true), (Way::PutAtomic, false)];
+    for ((way, hashes), (forget, said)) in ways.into_iter().flat_map(|way| crashes.map(|crash| (way, crash)))
+    {
         let serving = |there: &Here| if hashes { hashing(&there.path("")) } else { plain(there) };
         let faulty = |there: &Here| serving(there).fault(cut(way, 1, 4 << 20));
         let scene = Scene::new(way, &content(8 << 20), faulty).await;
-        let power_failure = || {
-            let name = name_of_part(&scene);
-            // As long as it was, and nothing in it.
-            scene.there.file(&name, &vec![0; scene.there.read(&name).len()]);
-        };
+        let power_failure = || forget(&scene.there, &name_of_part(&scene));
         let error = scene.moved_while(scene.transfer(), power_failure).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Changed, "{error}");
-        assert!(error.to_string().contains("confirmed is not there"), "{error}");
+        assert!(error.to_string().contains(said), "{error}");
         assert!(error.hint().unwrap().contains(" bytes of the file"), "{:?}", error.hint());
         if way == Way::PutAtomic {
             assert_eq!(scene.target(), b"older");
