@@ -296,9 +296,13 @@ impl Transfer {
     ///
     /// One that is sent is compared up to there with the original, all of it, since a server that crashed may have forgotten
     /// any of it: by the SHA-256 of both sides, or else by reading it back within the [limit](Self::limit), which takes as
-    /// long as to send it. The rest is cut off and sent again; nothing is sent to a file of which that is not shown, but that
-    /// is `Changed` too. Where nothing was confirmed it begins again: what has the name is emptied, as by a new transfer, unless
-    /// it is longer than what was sent.
+    /// long as to send it. The rest is sent again; nothing is sent to a file of which that is not shown, but that is `Changed`
+    /// too. Where nothing was confirmed it begins again, over whatever has the name, unless that is longer than what was sent.
+    /// At the end the file has to be as long as what was sent; another length is [`Mismatch`](crate::ErrorKind::Mismatch).
+    ///
+    /// Where zeros are left out (see [`sparse`](Self::sparse)), the rest is cut off before it is sent again. The loss of a
+    /// connection that was told to, and has not answered, ends the transfer: its server may still do it, late, behind what
+    /// another connection would have written.
     ///
     /// What is lost before the file is open, or when all is moved and it is put in its place, is an error, and so is the loss
     /// of a file whose permissions do not let its owner write it.

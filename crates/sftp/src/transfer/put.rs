@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use rustle_sftp_proto::{Attributes, ExtendedRequest, Extension, OpenFlags, Request};
 
 use crate::engine::{Engine, OpenHandle};
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::explain::{Doing, explained};
 use crate::local::details::Details;
 use crate::local::reader::{Piece, Plan, Reader};
@@ -162,24 +162,27 @@ impl Sending<'_> {
         if let Some(temporary) = temporary {
             temporary.stay_with(&sftp);
         }
-        let verified = match options.verify {
-            true => {
-                let path = temporary.as_ref().map_or(remote, Temporary::path);
-                let file = channels.first().map(|(_, file)| file);
-                let there = Remote { sftp: &sftp, path, file, hashes: options.hashes.as_ref() };
-                let compared = match reader.sha256() {
-                    Some(sha256) => verify::has(there, length, sha256).await,
-                    // Only the rest was read.
-                    None => verify::compare(there, Here::Source(local), length).await,
-                };
-                if compared.as_ref().is_err_and(|error| error.kind() == ErrorKind::Mismatch) {
-                    channels.clear();
-                    temporary.take().into_iter().for_each(Temporary::discard);
-                }
-                compared?
-            }
-            false => Verified::NotAsked,
-        };
+        let path = temporary.as_ref().map_or(remote, Temporary::path);
+        let file = channels.first().map(|(_, file)| file);
+        let mut compared = match file {
+            // Others may have changed it while there was no connection.
+            Some(file) if losses > 0 => is_as_long(file, length).await.map_err(|error| error.at(path)),
+            _ => Ok(()),
+        }
+        .map(|()| Verified::NotAsked);
+        if options.verify && compared.is_ok() {
+            let there = Remote { sftp: &sftp, path, file, hashes: options.hashes.as_ref() };
+            compared = match reader.sha256() {
+                Some(sha256) => verify::has(there, length, sha256).await,
+                // Only the rest was read.
+                None => verify::compare(there, Here::Source(local), length).await,
+            };
+        }
+        if compared.as_ref().is_err_and(|error| error.kind() == ErrorKind::Mismatch) {
+            channels.clear();
+            temporary.take().into_iter().for_each(Temporary::discard);
+        }
+        let verified = compared?;
         // The first handle speaks for the file; the others are of channels that helped to fill it.
         let helpers = channels.drain(1.min(channels.len())..).map(|(_, helper)| helper.close("close"));
         for closed in join_all(helpers).await {
@@ -232,6 +235,22 @@ impl Drop for Filling<'_> {
             temporary.stay_with(left);
         }
     }
+}
+
+/// Whether it has as many bytes as were sent.
+///
+/// # Errors
+/// [`ErrorKind::Mismatch`] where it has not, and whatever the channel has to say.
+async fn is_as_long(file: &OpenHandle, sent: u64) -> Result<()> {
+    let asked = Request::Fstat { handle: file.handle().clone() };
+    let there = file.engine().attributes("fstat", asked).await?.size();
+    if there == Some(sent) {
+        return Ok(());
+    }
+    let there = there.map_or_else(|| "unknown".to_owned(), |size| format!("{size} bytes"));
+    let text = format!("its length is {there} after a lost connection, and {sent} bytes were sent");
+    let told = Error::new(ErrorKind::Mismatch, "verify", text);
+    Err(told.with_hint("see who else writes to it, and transfer it again"))
 }
 
 /// Gives the file what it is to have, has it stored where it will take a place, and closes it. A handle means something on

@@ -2,14 +2,19 @@
 //!
 //! It knows what the server has confirmed. A file that is fetched is opened again, and has to be as it was: its length, its
 //! time, and what came last. Of one that is sent all before the first byte that is not confirmed is compared with the
-//! original, and what follows is cut off and sent again: the connection may have been lost because the machine was, which
-//! forgets what it had not stored, and not from the end on.
+//! original, and what follows is sent again: the connection may have been lost because the machine was, which forgets what
+//! it had not stored, and not from the end on.
 //!
 //! So blocks prove nothing here. Where the server can say a SHA-256, that does; where it cannot, what is there is read back.
 //! That is no more than to send it again would be, in the direction that most lines have more of, and changes nothing on
 //! the server. The third way is to have the server store what it has got from time to time (`fsync@openssh.com`) and to
 //! believe it up to there: that would make each transfer wait for the disk again and again, for the sake of a few that are
-//! lost. Where nothing is confirmed there is nothing to be proved: the file is emptied, as one is that is sent anew.
+//! lost. Where nothing is confirmed there is nothing to be proved: all of it is sent again.
+//!
+//! What a lost connection was told may be done late, since its server process reads its pipe to the end. WRITEs do no harm
+//! then: they carry what is sent again. To cut the file off does, behind what another connection has written meanwhile. So
+//! that is only done where zeros are left out, which what stands there would show through, and nothing goes on before it is
+//! answered. At the end the file has to be as long as what was sent.
 
 use std::path::PathBuf;
 
@@ -93,8 +98,8 @@ impl Survival {
     /// Another lane, in place of all that are lost. `firm` bytes are confirmed from the beginning of the file.
     ///
     /// # Errors
-    /// As many were lost as may be, no other connection is to be had, or the file there is not the one that it was; how far
-    /// the transfer came.
+    /// As many were lost as may be, no other connection is to be had, the file there is not the one that it was, or the
+    /// connection was lost before the server had answered that the file is cut off; how far the transfer came.
     ///
     /// # Cancel safety
     /// Dropped, the new channel is closed.
@@ -109,8 +114,14 @@ impl Survival {
         while self.times < self.most {
             self.times += 1;
             tracing::info!(error = %last, firm, again = self.times, "a transfer goes on over another connection");
-            match self.open(&file, bounds, firm).await {
-                Ok(lane) => return Ok(lane),
+            match self.open(&file, firm).await {
+                Ok((sftp, opened)) => {
+                    if file.leaves_out {
+                        let cut = cut_off(&opened, firm).await;
+                        cut.map_err(|error| not_cut_off(operation, error.at(&file.path), firm))?;
+                    }
+                    return Ok(Lane::new(&sftp, opened, bounds));
+                }
                 Err(error) if is_lost(&error) => last = error,
                 Err(error) if error.kind() == ErrorKind::Disconnected => {
                     let text = format!(
@@ -119,11 +130,7 @@ impl Survival {
                     let told = Error::new(ErrorKind::Disconnected, operation, text).with_source(error);
                     return Err(told.with_hint("its cause says why; then transfer it again"));
                 }
-                Err(error) => {
-                    return Err(error.and_hint(format!(
-                        "the connection was lost after {firm} bytes of the file, and it could not be gone on with"
-                    )));
-                }
+                Err(error) => return Err(not_gone_on_with(error, firm)),
             }
         }
         let text =
@@ -132,7 +139,8 @@ impl Survival {
         Err(told.with_hint("see why they are lost; `survive` allows more"))
     }
 
-    async fn open(&mut self, again: &Reopened, bounds: Bounds, firm: u64) -> Result<Lane> {
+    /// The file over another connection, once it is shown to be the same.
+    async fn open(&mut self, again: &Reopened, firm: u64) -> Result<(Sftp, OpenHandle)> {
         let sftp = self.options.open(&self.session).await?;
         self.newest = Some(sftp.clone());
         let opening =
@@ -144,7 +152,7 @@ impl Survival {
             told.at(&again.path)
         })?;
         self.is_the_same(&sftp, &file, again, firm).await.map_err(|error| error.at(&again.path))?;
-        Ok(Lane::new(&sftp, file, bounds))
+        Ok((sftp, file))
     }
 
     async fn is_the_same(&self, sftp: &Sftp, file: &OpenHandle, again: &Reopened, firm: u64) -> Result<()> {
@@ -171,7 +179,7 @@ impl Survival {
                         Err(why) => return Err(not_there(&why)),
                     }
                 }
-                cut_off(file, firm, again.leaves_out).await
+                Ok(())
             }
         }
     }
@@ -179,16 +187,28 @@ impl Survival {
 
 /// Takes away what stands behind these bytes. All of it is written again, but for what is left out for being zeros: there it
 /// would show.
-async fn cut_off(file: &OpenHandle, firm: u64, leaves_out: bool) -> Result<()> {
+async fn cut_off(file: &OpenHandle, firm: u64) -> Result<()> {
     let attributes = Attributes::new().with_size(firm);
     let request = Request::FsetStat { handle: file.handle().clone(), attributes };
-    match file.engine().done("setstat", request).await {
-        Err(error) if error.status().is_some() && !leaves_out => {
-            tracing::debug!(%error, firm, "what is behind it is only written over");
-            Ok(())
-        }
-        done => done,
+    file.engine().done("setstat", request).await
+}
+
+/// What is said where it could not be. One that was lost unanswered may come behind what would be written meanwhile.
+fn not_cut_off(operation: &'static str, error: Error, firm: u64) -> Error {
+    if error.status().is_some() || !is_lost(&error) {
+        return not_gone_on_with(error, firm);
     }
+    let text = format!(
+        "the connection was lost before the server had said that the file is cut off after {firm} bytes; it still may be"
+    );
+    let told = Error::new(ErrorKind::Disconnected, operation, text).with_source(error);
+    told.with_hint("transfer it again when what that connection ran on the server has ended")
+}
+
+fn not_gone_on_with(error: Error, firm: u64) -> Error {
+    error.and_hint(format!(
+        "the connection was lost after {firm} bytes of the file, and it could not be gone on with"
+    ))
 }
 
 /// Whether the new connection is lost as well, and not refused.

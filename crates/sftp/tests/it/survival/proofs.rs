@@ -100,6 +100,59 @@ async fn a_file_of_which_nothing_was_confirmed_is_begun_again() {
     scene.end().await;
 }
 
+/// What the lost connection was told may be done late, behind what another one has written by then.
+#[tokio::test]
+async fn a_loss_before_the_file_is_known_to_be_cut_off_ends_the_transfer() {
+    for way in [Way::PutInPlace, Way::PutAtomic] {
+        let mut bytes = content(8 << 20);
+        // It is left out, and what stands there would show.
+        bytes[1 << 20..2 << 20].fill(0);
+        let lost = Fault::sftp(SftpRequest::FsetStat, SftpFault::close_channel()).on_connection(2).once();
+        let faulty = |there: &Here| plain(there).fault(cut(way, 1, 4 << 20)).fault(lost);
+        let scene = Scene::new(way, &bytes, faulty).await;
+        let error = scene.transfer().sparse().await.unwrap_err();
+        assert_eq!((error.kind(), scene.line.made()), (ErrorKind::Disconnected, 2), "{way:?}: {error}");
+        assert!(error.to_string().contains("before the server had said that the file is cut off"), "{error}");
+        assert!(error.hint().unwrap().contains("has ended"), "{:?}", error.hint());
+        if way == Way::PutAtomic {
+            assert_eq!(scene.target(), b"older");
+        }
+        scene.end().await;
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_cut_off_where_all_of_it_is_written_again() {
+    let (way, bytes) = (Way::PutInPlace, content(8 << 20));
+    let asked = Fault::sftp(SftpRequest::FsetStat, SftpFault::status(4, "refused")).on_connection(2);
+    let faulty = |there: &Here| plain(there).fault(cut(way, 1, 4 << 20)).fault(asked);
+    let scene = Scene::new(way, &bytes, faulty).await;
+    assert_eq!(scene.transfer().await.unwrap().losses, 1);
+    assert!(scene.target() == bytes);
+    // That of the connection.
+    assert_eq!(scene.server.faults_fired(), 1);
+    scene.server.expect_unfired();
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_as_long_as_what_was_sent_is_not_done() {
+    let (way, bytes) = (Way::PutInPlace, content(8 << 20));
+    let hashes = |there: &Here| hashing(&there.path("")).fault(cut(way, 1, 4 << 20));
+    let scene = Scene::new(way, &bytes, hashes).await;
+    scene.there.file("app", &bytes[..1 << 20]);
+    // A part may be longer than what is built upon, so this is no other file yet.
+    let grow = || {
+        let file = File::options().write(true).open(scene.there.path("app")).unwrap();
+        file.set_len(20 << 20).unwrap();
+    };
+    let error = scene.moved_while(scene.transfer().resume(), grow).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Mismatch, "{error}");
+    let text = format!("its length is {} bytes after a lost connection, and {} bytes", 20 << 20, 8 << 20);
+    assert!(error.to_string().contains(&text), "{error}");
+    scene.end().await;
+}
+
 /// Written again with the same content, and with another of the same length and time.
 #[tokio::test]
 async fn a_file_that_was_written_to_meanwhile_is_not_fetched_any_further() {
