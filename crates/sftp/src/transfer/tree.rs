@@ -283,10 +283,15 @@ impl TreeTransfer {
 
     /// Begins again over another connection when the first one is lost, so many times at most: with a session whose channels
     /// somebody else places, such as a pool's. What is done by then is found as by [`resume`](Self::resume), which this asks
-    /// for: where the server can say a SHA-256, none of it is moved again. Where it cannot, what was sent of files of more
-    /// than 32 MiB is read back and compared, all of it, since a server that crashed may have forgotten any. The
-    /// [`TreeSummary`] is that of the last attempt, and what an earlier one had moved counts as unchanged there and is told
-    /// again. Unless this is set, and with any other session, the loss ends the transfer.
+    /// for: where the server can say a SHA-256, none of it is moved again. Where it cannot, an [atomic](Self::atomic) tree
+    /// moves its finished files again after each loss. Of parts, and of all files of a tree that is not atomic, what was sent
+    /// of more than 32 MiB is read back and compared, all of it, since a server that crashed may have forgotten any, and the
+    /// last 32 MiB are sent again.
+    ///
+    /// Beside these, each file of more than 128 KiB goes on by itself after so many losses of its own, as by
+    /// [`Transfer::survive`](crate::Transfer::survive). The [`TreeSummary`] is that of the last attempt, and what an earlier
+    /// one had moved counts as unchanged there and is told again. Unless this is set, and with any other session, the loss
+    /// ends the transfer.
     ///
     /// ```no_run
     /// # async fn example(sftp: rustle_sftp::Sftp) -> rustle_sftp::Result<()> {

@@ -68,8 +68,8 @@ pub struct TreeSummary {
     /// Files that were moved because the server had no way to say what it has, where
     /// [`Compare::Checksum`](crate::Compare::Checksum) was asked for.
     pub uncompared: u64,
-    /// How often the connection was lost and the tree began again over another, or a large file of it went on; see
-    /// [`survive`](crate::TreeTransfer::survive).
+    /// How often the connection was lost and the tree began again over another, and how often a file of more than 128 KiB went
+    /// on by itself, which is counted for each: so it may be more than [`survive`](crate::TreeTransfer::survive) was given.
     pub losses: u32,
     /// How long it took, from the call to the end.
     pub duration: Duration,
