@@ -43,9 +43,12 @@ fn remove(there: &Here, name: &str) {
     std::fs::remove_file(there.path(name)).unwrap();
 }
 
+/// What a crash does to a file, and what is said of it then.
+type Crash = (fn(&Here, &str), &'static str);
+
 #[tokio::test]
 async fn a_server_that_forgot_what_it_confirmed_is_found_out() {
-    let crashes: [(fn(&Here, &str), &str); 3] = [
+    let crashes: [Crash; 3] = [
         (empty, "confirmed is not there: its "),
         (shorten, "confirmed is not there: the file has 0 bytes"),
         (remove, "confirmed is not there: the file is gone"),
