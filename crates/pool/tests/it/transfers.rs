@@ -145,7 +145,9 @@ async fn a_transfer_does_not_go_on_to_a_host_with_another_key() {
         .collect();
     assert_eq!(codes.first(), Some(&"SSH_HOST_KEY_CHANGED"), "{error:?}");
     assert_eq!(server.sftp_content("/there").unwrap(), b"older");
-    assert_eq!(server.record().connections_accepted(), 2);
+    // The transfer asks once. So does a second channel of it, where the first connection was lost while that was being opened.
+    let accepted = server.record().connections_accepted();
+    assert!((2..=3).contains(&accepted), "{accepted}");
     drop((sftp, web));
     shut_down_and_check(pool, server).await;
 }
