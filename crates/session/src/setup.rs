@@ -52,8 +52,15 @@ pub use crate::setup::warning::SetupWarning;
 /// # Ok(())
 /// # }
 /// ```
+///
+/// A clone is the same once more and takes next to nothing: a thousand names may have one.
 #[derive(Clone)]
 pub struct HostSetup {
+    parts: Arc<Parts>,
+}
+
+#[derive(Clone)]
+struct Parts {
     connector: Connector,
     trust: Arc<ConfiguredTrust>,
     credentials: Credentials,
@@ -98,59 +105,60 @@ impl HostSetup {
     /// one for all others.
     #[must_use]
     pub fn for_terminal(mut self) -> Self {
-        self.connector = self.connector.traffic_class(self.classes.interactive);
+        let parts = Arc::make_mut(&mut self.parts);
+        parts.connector = parts.connector.clone().traffic_class(parts.classes.interactive);
         self
     }
 
     /// What the configuration says about the command to run.
     #[must_use]
     pub fn run(&self) -> &RunSettings {
-        &self.run
+        &self.parts.run
     }
 
     /// How the host is reached and whether it is trusted.
     pub fn connector(&self) -> &Connector {
-        &self.connector
+        &self.parts.connector
     }
 
     /// The trust that the configuration asks for, which [`connector`](Self::connector) has already: for a trust
     /// of one's own that asks it too.
     #[must_use]
     pub fn host_trust(&self) -> Arc<dyn HostTrust> {
-        Arc::<ConfiguredTrust>::clone(&self.trust)
+        Arc::<ConfiguredTrust>::clone(&self.parts.trust)
     }
 
     /// Whether `VisualHostKey` asks for a picture of the host's key wherever it is shown: see
     /// [`HostKeyOffer::randomart`](crate::HostKeyOffer::randomart).
     #[must_use]
     pub fn shows_host_key(&self) -> bool {
-        self.trust.shows_picture()
+        self.parts.trust.shows_picture()
     }
 
     /// What there is to log in with.
     #[must_use]
     pub fn credentials(&self) -> &Credentials {
-        &self.credentials
+        &self.parts.credentials
     }
 
     /// The agent that `ForwardAgent` lends to commands on this host; a caller hands it to
     /// [`Command::forward_agent`](crate::Command::forward_agent).
     #[must_use]
     pub fn lent_agent(&self) -> Option<&AgentSource> {
-        self.lent_agent.as_ref()
+        self.parts.lent_agent.as_ref()
     }
 
     /// The variables that `SetEnv` sets for commands on this host; a caller hands them to
     /// [`Command::offer_env`](crate::Command::offer_env), as ssh does.
     #[must_use]
     pub fn environment(&self) -> &[(String, String)] {
-        &self.environment
+        &self.parts.environment
     }
 
     /// What the configuration asks for and does not get, or gets in another form.
     #[must_use]
     pub fn warnings(&self) -> &[SetupWarning] {
-        &self.warnings
+        &self.parts.warnings
     }
 
     /// Connects and logs in.
@@ -161,23 +169,24 @@ impl HostSetup {
     /// # Cancel safety
     /// Dropped, the connection is closed; the server may have seen a password or a key.
     pub async fn connect(&self) -> Result<Session> {
-        Ok(self.connector.connect().await?.authenticate(&self.credentials).await?)
+        Ok(self.parts.connector.connect().await?.authenticate(&self.parts.credentials).await?)
     }
 }
 
 impl fmt::Debug for HostSetup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = &*self.parts;
         // Of the variables the names alone: tokens stand in them.
-        let environment: Vec<&str> = self.environment.iter().map(|(name, _)| name.as_str()).collect();
+        let environment: Vec<&str> = parts.environment.iter().map(|(name, _)| name.as_str()).collect();
         f.debug_struct("HostSetup")
-            .field("connector", &self.connector)
-            .field("trust", &self.trust)
-            .field("credentials", &self.credentials)
-            .field("lent_agent", &self.lent_agent)
+            .field("connector", &parts.connector)
+            .field("trust", &parts.trust)
+            .field("credentials", &parts.credentials)
+            .field("lent_agent", &parts.lent_agent)
             .field("environment", &environment)
-            .field("run", &self.run)
-            .field("classes", &self.classes)
-            .field("warnings", &self.warnings)
+            .field("run", &parts.run)
+            .field("classes", &parts.classes)
+            .field("warnings", &parts.warnings)
             .finish()
     }
 }
@@ -386,11 +395,11 @@ impl HostSetupBuilder {
             credentials = credentials.prompter(Arc::clone(prompter));
         }
         let (mut connector, jump) = jump::way(connector, self, &settings, source, trail, &mut warnings)?;
-        let identity = HostIdentity::new(self, &told, jump.as_ref().map(|(_, hop)| &hop.identity));
+        let identity = HostIdentity::new(self, &told, jump.as_ref().map(|(_, hop)| &hop.parts.identity));
         if connector.dials() {
             connector = connector.dial(settings::dial(&settings)?);
         }
-        Ok(HostSetup {
+        let parts = Parts {
             connector,
             trust,
             credentials,
@@ -404,7 +413,8 @@ impl HostSetupBuilder {
             exits_on_forward_failure: settings.exit_on_forward_failure(),
             kept_idle: settings::kept_idle(&settings),
             jump: jump.map(Arc::new),
-        })
+        };
+        Ok(HostSetup { parts: Arc::new(parts) })
     }
 
     fn query(&self) -> Result<Query> {

@@ -171,13 +171,13 @@ impl HostSetup {
     /// The forwards that the configuration asks for; none with `ClearAllForwardings`. A single connection makes none.
     #[must_use]
     pub fn forwards(&self) -> &[HostForward] {
-        &self.forwards
+        &self.parts.forwards
     }
 
     /// Whether a connection is not wanted without all of them (`ExitOnForwardFailure`).
     #[must_use]
     pub fn exits_on_forward_failure(&self) -> bool {
-        self.exits_on_forward_failure
+        self.parts.exits_on_forward_failure
     }
 }
 

@@ -132,13 +132,13 @@ impl HostSetup {
     /// What connections may be shared by.
     #[must_use]
     pub fn identity(&self) -> &HostIdentity {
-        &self.identity
+        &self.parts.identity
     }
 
     /// The host that this one is reached through (`ProxyJump`, the last of its list), by its name there.
     #[must_use]
     pub fn jump_host(&self) -> Option<(&str, &HostSetup)> {
-        self.jump.as_deref().map(|(name, setup)| (name.as_str(), setup))
+        self.parts.jump.as_deref().map(|(name, setup)| (name.as_str(), setup))
     }
 
     /// How long a connection that others share is kept when nobody uses it (`ControlPersist`, where there is a `ControlMaster`);
@@ -158,7 +158,7 @@ impl HostSetup {
     /// ```
     #[must_use]
     pub fn kept_idle(&self) -> Option<Duration> {
-        self.kept_idle
+        self.parts.kept_idle
     }
 
     /// As [`connect`](Self::connect), over a channel of a session with the [jump host](Self::jump_host) that is there already:
@@ -170,7 +170,8 @@ impl HostSetup {
     /// # Cancel safety
     /// As [`connect`](Self::connect); the session with the jump host is left as it is.
     pub async fn connect_through(&self, jump_host: &Session) -> Result<Session> {
-        Ok(self.connector.connect_through(jump_host).await?.authenticate(&self.credentials).await?)
+        let unauthenticated = self.connector().connect_through(jump_host).await?;
+        Ok(unauthenticated.authenticate(self.credentials()).await?)
     }
 }
 

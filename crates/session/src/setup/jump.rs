@@ -138,13 +138,13 @@ fn jump_builder(
 }
 
 fn adopt(hop: &HostSetup, host: &config::JumpHost, warnings: &mut Vec<SetupWarning>) -> JumpHost {
-    for warning in &hop.warnings {
+    for warning in hop.warnings() {
         // The same line of a file speaks to several hosts.
         if !warnings.contains(warning) {
             warnings.push(warning.clone());
         }
     }
-    JumpHost::new(hop.connector.clone(), hop.credentials.clone()).name(host.host())
+    JumpHost::new(hop.connector().clone(), hop.credentials().clone()).name(host.host())
 }
 
 /// `[user@]host[:port]`, an address without its brackets where no port follows.
