@@ -11,6 +11,7 @@ mod driver;
 mod forwarded;
 mod handler;
 mod handshake;
+mod heap;
 mod inbound;
 mod intake;
 pub(crate) mod keys;

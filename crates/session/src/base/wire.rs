@@ -19,6 +19,8 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 
+use crate::base::heap;
+
 /// What can carry a connection: a TCP socket, a duplex pipe, another connection's channel.
 pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
@@ -322,6 +324,7 @@ impl Wire {
 
     fn count_sent(&mut self, sent: usize) {
         let total = self.control.sent.fetch_add(sent as u64, Ordering::Relaxed) + sent as u64;
+        heap::carried(total);
         if total >= self.control.alarm_sent.load(Ordering::Relaxed) {
             self.control.alarm_sent.store(u64::MAX, Ordering::Relaxed);
             self.control.alarm.notify_one();
@@ -342,6 +345,7 @@ impl Wire {
                 self.chunk = READ_CHUNK;
             }
             let total = self.control.received.fetch_add(read as u64, Ordering::Relaxed) + read as u64;
+            heap::carried(total);
             if total >= self.control.alarm_received.load(Ordering::Relaxed) {
                 self.control.alarm_received.store(u64::MAX, Ordering::Relaxed);
                 self.control.alarm.notify_one();
