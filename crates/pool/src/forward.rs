@@ -184,8 +184,8 @@ impl Forward {
         self
     }
 
-    /// How long those who are connected have to end by themselves when the forward is closed or dropped; 3 s unless set, as
-    /// long as a pool that is dropped.
+    /// How long those who are connected have to end by themselves when the forward is closed or dropped, and a server to answer
+    /// what it was asked before; 3 s unless set, as long as a pool that is dropped.
     pub fn grace(mut self, time: Duration) -> Self {
         self.limits.grace = time;
         self

@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustle_session::{Incoming, RemoteListener};
+use rustle_session::RemoteListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -16,7 +16,7 @@ use crate::forward::after;
 use crate::forward::bind::Listeners;
 use crate::forward::client::{Job, serve};
 use crate::forward::remote::{self, Wish};
-use crate::forward::stats::{Client, Free, Room};
+use crate::forward::stats::{Client, Room};
 
 /// After no client could be accepted, the next attempt waits so long. Who comes is still there (`EMFILE` leaves clients in the
 /// system's queue), so that asked at once it would be a busy loop; and what is short comes free by others' ends.
@@ -66,8 +66,9 @@ impl Forwards {
     pub(super) fn start_at_server(&self, wish: Wish, job: Job) -> Ends {
         let driver = Driver::new(self, job);
         let (ends, listens, is_there) = Ends::new();
-        // Owner: the `ForwardHandle`, and the pool. Ends: as that of `start` does, once the server was told that it need not
-        // listen any more. Waited for: by `ForwardHandle::close` and `Pool::shutdown`.
+        // Owner: the `ForwardHandle`, and the pool. Ends: as that of `start` does, once the server has answered what it was asked
+        // and was told that it need not listen any more, or the grace is over. Waited for: by `ForwardHandle::close` and
+        // `Pool::shutdown`.
         self.tasks.spawn(async move {
             driver.run_at_server(wish, listens).await;
             drop(is_there);
@@ -148,47 +149,24 @@ impl Driver {
 
     async fn run_at_server(mut self, mut wish: Wish, listens: DropGuard) {
         let room = Room::new(self.job.limits.clients, self.job.limits.parked);
-        let mut listener = None;
-        let by = 'taking_in: loop {
-            let next = {
-                let mut next = pin!(async {
-                    match &mut listener {
-                        Some(listener) => {
-                            let free = room.place().await;
-                            Next::Client(RemoteListener::accept(listener).await, free)
-                        }
-                        None => match wish.fulfilled(&self.job).await {
-                            Some(listener) => Next::Listens(listener),
-                            // There is nothing to wait for but the end.
-                            None => std::future::pending().await,
-                        },
-                    }
-                });
-                // What is asked of the server is not broken off by a client's end.
-                loop {
-                    tokio::select! {
-                        biased;
-                        () = self.job.closing.cancelled() => break 'taking_in after(self.job.limits.grace),
-                        by = ending(&mut self.ending) => break 'taking_in by,
-                        // A task of ours does not panic; if one did, its client would be gone all the same.
-                        Some(_) = self.clients.join_next(), if !self.clients.is_empty() => {}
-                        next = &mut next => break next,
+        let job = Arc::clone(&self.job);
+        let (by, listener) = loop {
+            let mut listener = {
+                let mut asking = pin!(wish.fulfilled(&job));
+                match self.before_the_end(&mut asking).await {
+                    Ok(Some(listener)) => listener,
+                    Ok(None) => break (after(job.limits.grace), None),
+                    Err(by) => {
+                        // A question that is out may be granted yet: where it is, that is taken back before anybody hears that
+                        // nothing listens any more. None is asked from here on.
+                        job.closing.cancel();
+                        break (by, tokio::time::timeout_at(by, asking).await.ok().flatten());
                     }
                 }
             };
-            match next {
-                Next::Listens(listens) => listener = Some(listens),
-                Next::Client(Some(incoming), Some(free)) => {
-                    let client = Client::accepted(&self.job.counters, free);
-                    // Owner: this task. Ends: with its client, or by the forward's `closing` and `cut`. Waited for: here,
-                    // before this task ends.
-                    self.clients.spawn(remote::serve(Arc::clone(&self.job), incoming, client));
-                }
-                Next::Client(Some(_), None) => {}
-                Next::Client(None, _) => {
-                    listener = None;
-                    wish.lost();
-                }
+            match self.let_in(&mut listener, &room).await {
+                Some(by) => break (by, Some(listener)),
+                None => wish.lost(),
             }
         };
         if let Some(listener) = listener
@@ -198,6 +176,45 @@ impl Driver {
         }
         drop(listens);
         self.see_out(by).await;
+    }
+
+    /// Takes in who comes at the server: by when all has to have ended, once it has to, or `None` when the connection is lost.
+    async fn let_in(&mut self, listener: &mut RemoteListener, room: &Room) -> Option<Instant> {
+        loop {
+            let mut accepting = pin!(async {
+                let free = room.place().await;
+                (listener.accept().await, free)
+            });
+            match self.before_the_end(&mut accepting).await {
+                Ok((Some(incoming), Some(free))) => {
+                    let client = Client::accepted(&self.job.counters, free);
+                    // Owner: this task. Ends: with its client, or by the forward's `closing` and `cut`. Waited for: here,
+                    // before this task ends.
+                    self.clients.spawn(remote::serve(Arc::clone(&self.job), incoming, client));
+                }
+                Ok((Some(_), None)) => {}
+                Ok((None, _)) => return None,
+                Err(by) => return Some(by),
+            }
+        }
+    }
+
+    /// What comes of this, which no client's end breaks off; or by when all has to have ended, if that is known first. It may be
+    /// gone on with then.
+    async fn before_the_end<T>(
+        &mut self,
+        work: &mut (impl Future<Output = T> + Unpin),
+    ) -> Result<T, Instant> {
+        loop {
+            tokio::select! {
+                biased;
+                () = self.job.closing.cancelled() => return Err(after(self.job.limits.grace)),
+                by = ending(&mut self.ending) => return Err(by),
+                // A task of ours does not panic; if one did, its client would be gone all the same.
+                Some(_) = self.clients.join_next(), if !self.clients.is_empty() => {}
+                done = &mut *work => return Ok(done),
+            }
+        }
     }
 
     /// Nobody comes any more; those who are there have until then.
@@ -216,13 +233,6 @@ impl Driver {
             }
         }
     }
-}
-
-/// What comes next of a forward whose clients come in at the server.
-enum Next {
-    Listens(RemoteListener),
-    /// None when the connection is lost.
-    Client(Option<Incoming>, Option<Free>),
 }
 
 /// By when the pool wants all ended; while it does not, nothing comes of it.

@@ -112,7 +112,8 @@ impl ForwardHandle {
     }
 
     /// Ends it: nothing listens there any more at once, clients that are parked are hung up on, and those that are open have
-    /// [their grace](crate::Forward::grace). Resolves when nothing is left.
+    /// [their grace](crate::Forward::grace). A server that was asked to listen and has not answered has it as well: what it grants
+    /// is taken back. Resolves when nothing is left.
     ///
     /// # Cancel safety
     /// Dropped, it ends all the same.
@@ -122,7 +123,7 @@ impl ForwardHandle {
     }
 
     /// Cancelled when nothing listens there any more, as it is soon after this was closed or dropped; at the server when it has
-    /// said so, or when the grace is over.
+    /// said so, also of what it was asked for and had not granted yet, or when the grace is over.
     pub(super) fn listens_no_more(&self) -> CancellationToken {
         self.ends.of_listening.clone()
     }

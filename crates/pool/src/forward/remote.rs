@@ -74,18 +74,20 @@ impl Wish {
         (wish, shown)
     }
 
-    /// Asks until the server listens; `None` where it never will.
+    /// Asks until the server listens, as long as nobody wants the end of the forward; `None` once that is wanted. A question that
+    /// is out then is not broken off: who hears the answer can take back what it grants.
     ///
     /// # Cancel safety
     /// Dropped, what the server listens on later is cancelled.
     pub(super) async fn fulfilled(&mut self, job: &Job) -> Option<RemoteListener> {
         loop {
-            tokio::time::sleep_until(self.not_before).await;
+            job.closing.run_until_cancelled(tokio::time::sleep_until(self.not_before)).await?;
             let again = u64::from(std::mem::replace(&mut self.was_asked, true));
             self.standing.send_modify(|standing| standing.asked_again += again);
             let mut over = None;
             let error = match self.ask(job, &mut over).await {
-                Ok(listener) => {
+                Ok(None) => return None,
+                Ok(Some(listener)) => {
                     let port = listener.port();
                     if self.bind.leaves_port() {
                         self.chosen = port;
@@ -102,7 +104,7 @@ impl Wish {
             if error.kind() == SessionErrorKind::ChannelTimeout {
                 // A server answers such questions in turn (RFC 4254 section 4), so that behind one without an answer none is
                 // heard. Where the connection is gone, the next goes over another.
-                job.is_gone(over).await;
+                job.closing.run_until_cancelled(job.is_gone(over)).await?;
             }
             let is_over = !may_be_had_later(error.kind());
             tracing::debug!(host = job.host.name, bind = %self.bind, %error, is_over, "the server does not listen");
@@ -112,6 +114,8 @@ impl Wish {
                 (standing.error, standing.is_over) = (Some(error), is_over);
             });
             if is_over {
+                // There is nothing to wait for but the end.
+                job.closing.cancelled().await;
                 return None;
             }
             self.waits();
@@ -133,12 +137,12 @@ impl Wish {
         self.wait = (self.wait * 2).min(LONGEST_WAIT);
     }
 
-    /// Asks once; `over` tells over which connection.
+    /// Asks once; `over` tells over which connection. `None` where the end was wanted before there was one to ask over.
     async fn ask(
         &mut self,
         job: &Job,
         over: &mut Option<ConnectionId>,
-    ) -> Result<RemoteListener, SessionError> {
+    ) -> Result<Option<RemoteListener>, SessionError> {
         match self.ask_for(job, self.chosen, over).await {
             // Another has the port that it chose before; it may choose again.
             Err(error) if error.kind() == SessionErrorKind::RequestRefused && self.chosen.is_some() => {
@@ -154,15 +158,19 @@ impl Wish {
         job: &Job,
         chosen: Option<u16>,
         over: &mut Option<ConnectionId>,
-    ) -> Result<RemoteListener, SessionError> {
-        let taken = job.line.acquire(&job.host, Lane::Stream, job.patience).await?;
+    ) -> Result<Option<RemoteListener>, SessionError> {
+        let acquiring = job.line.acquire(&job.host, Lane::Stream, job.patience);
+        let Some(taken) = job.closing.run_until_cancelled(acquiring).await.transpose()? else {
+            return Ok(None);
+        };
         *over = Some(taken.connection());
         let session = taken.session().clone();
         let session = session.with_places(Arc::new(Here::new(taken)));
-        match self.bind.at_server() {
+        let listening = match self.bind.at_server() {
             AtServer::Tcp(address, port) => session.listen_tcpip(address, chosen.unwrap_or(port)).await,
             AtServer::Socket(path) => session.listen_streamlocal(path).await,
-        }
+        };
+        listening.map(Some)
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-use super::{echoes, is_balanced, rest, until};
+use super::{LIMIT, echoes, is_balanced, rest, until};
 use crate::support::{in_fast_motion, pool, pool_with, server, server_shows, shut_down_and_check, way};
 
 /// Somebody here who echoes all that comes until its end, and then ends.
@@ -159,6 +159,81 @@ async fn a_server_that_does_not_answer_is_asked_again_over_another_connection() 
     assert!(stats.asked_again >= 1, "{stats:?}");
     assert_eq!((forward.port(), server.record().connections_accepted()), (Some(8080), 2));
     forward.close().await;
+    shut_down_and_check(pool, server).await;
+}
+
+/// A server that says yes to whoever wants it to listen, once it may.
+struct Hesitant {
+    server: TestServer,
+    asked: Arc<Semaphore>,
+    may_answer: Arc<Semaphore>,
+    taken_back: Arc<AtomicUsize>,
+}
+
+/// Whether a message is a global request of this name (RFC 4254 section 4).
+fn asks_for(payload: &[u8], name: &str) -> bool {
+    let named = payload.get(5..5 + name.len());
+    payload.first() == Some(&message::GLOBAL_REQUEST) && named == Some(name.as_bytes())
+}
+
+async fn hesitant() -> Hesitant {
+    let (asked, may_answer) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let taken_back = Arc::new(AtomicUsize::new(0));
+    let shared = (Arc::clone(&asked), Arc::clone(&may_answer), Arc::clone(&taken_back));
+    let peer = RawPeer::new().script(move |mut peer: RawSession| {
+        let (asked, may_answer, taken_back) = shared.clone();
+        async move {
+            peer.accept_login().await.expect("a login");
+            while let Some(payload) = peer.next().await {
+                let answer = if asks_for(&payload, "tcpip-forward") {
+                    asked.add_permits(1);
+                    drop(may_answer.acquire().await);
+                    message::REQUEST_SUCCESS
+                } else if asks_for(&payload, "cancel-tcpip-forward") {
+                    taken_back.fetch_add(1, Ordering::Relaxed);
+                    message::REQUEST_SUCCESS
+                } else if payload.first() == Some(&message::GLOBAL_REQUEST) {
+                    message::REQUEST_FAILURE
+                } else {
+                    continue;
+                };
+                drop(peer.send(vec![answer]).await);
+            }
+        }
+    });
+    let server = TestServer::builder().raw_peer(peer).start().await.unwrap();
+    Hesitant { server, asked, may_answer, taken_back }
+}
+
+#[tokio::test]
+async fn what_is_granted_after_the_end_is_taken_back_before_that_is_over() {
+    let Hesitant { server, asked, may_answer, taken_back } = hesitant().await;
+    let pool = pool(&server);
+    let forward = remote(8080, echo().await).grace(Duration::from_secs(600));
+    let forward = pool.forward("web", forward).await.unwrap();
+    drop(asked.acquire().await.unwrap());
+    // The end is wanted first, and the answer comes then.
+    tokio::join!(forward.close(), async { may_answer.add_permits(1) });
+    assert_eq!(taken_back.load(Ordering::Relaxed), 1);
+    shut_down_and_check(pool, server).await;
+}
+
+#[tokio::test]
+async fn an_answer_is_waited_for_no_longer_than_the_grace_and_what_it_grants_is_taken_back_all_the_same() {
+    let Hesitant { server, asked, may_answer, taken_back } = hesitant().await;
+    let pool = pool(&server);
+    let forward = remote(8080, echo().await).grace(Duration::from_millis(100));
+    let forward = pool.forward("web", forward).await.unwrap();
+    drop(asked.acquire().await.unwrap());
+    tokio::time::timeout(LIMIT, forward.close()).await.unwrap();
+    assert_eq!(taken_back.load(Ordering::Relaxed), 0);
+    may_answer.add_permits(1);
+    let is_taken_back = async {
+        while taken_back.load(Ordering::Relaxed) == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(LIMIT, is_taken_back).await.unwrap();
     shut_down_and_check(pool, server).await;
 }
 
