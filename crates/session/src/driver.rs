@@ -159,10 +159,10 @@ pub(crate) struct Listener {
 /// Starts the connection's task. It lets go of what is below the connection when that is gone, however it ended.
 pub(crate) fn start(connection: Arc<Connection>, below: Option<Below>, listener: Option<Listener>) -> Tasks {
     let (tasks, mut receiver) = Tasks::new();
-    let orphans = Orphans::new(Arc::clone(&connection));
-    // Owner: the connection; the sessions, channels and children on it hold the other end. Ends: when the
-    // connection is gone, at the latest `GRACE_OF_DROP` and `GOODBYE` after the last of them was dropped. Waited for: by
-    // `Session::close`, through the connection being gone.
+    let orphans = Orphans::new(Arc::clone(&connection), tasks.clone());
+    // Owner: the connection; the sessions, channels and children on it hold the other end, and it holds one itself. Ends: when
+    // the connection is gone, at the latest `GRACE_OF_DROP` and `GOODBYE` after the last session was dropped, which says so.
+    // Waited for: by `Session::close`, through the connection being gone.
     tokio::spawn(async move {
         drive(connection, orphans, &mut receiver, listener).await;
         end_queue(receiver);
@@ -190,7 +190,6 @@ async fn drive(
     // Nobody waits for these, so that they do not hold up the end.
     let mut services = FuturesUnordered::<BoxFuture<'static, ()>>::new();
     let mut close_by = None;
-    let mut handles_gone = false;
     let closing = CancellationToken::new();
     loop {
         if close_by.is_some() && work.is_empty() {
@@ -214,10 +213,9 @@ async fn drive(
                 let keys = AnnouncedKeys::new(keys, Arc::clone(&connection), closing.clone(), person);
                 work.push(Box::pin(async move { trust.announced(&host_key, &keys).await }));
             }
-            task = tasks.recv(), if !handles_gone => {
-                // Said once: asked again, an empty queue that nobody can fill answers at once and for ever.
-                handles_gone = task.is_none();
-                let (task, leaving) = task.map_or((Task::Close(GRACE_OF_DROP), None), |work| *work);
+            // It has no end, since what is ended here hands over what it leaves; the last handle says that it goes.
+            Some(work) = tasks.recv() => {
+                let (task, leaving) = *work;
                 match task {
                     Task::Close(grace) => {
                         closing.cancel();

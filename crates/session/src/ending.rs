@@ -19,7 +19,9 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::base::{Channel, Connection, End, NotOpened, Open, Request, Stream};
+use crate::driver::{Task, Tasks};
 use crate::quote::Shell;
+use crate::session::OpenInBackground;
 
 /// How long a process has to end after a signal before the next means is tried.
 const AFTER_SIGNAL: Duration = Duration::from_millis(150);
@@ -86,14 +88,17 @@ pub(crate) enum Ending {
 #[derive(Clone)]
 pub(crate) struct Orphans {
     connection: Arc<Connection>,
+    /// Takes over what a `kill` that is given up leaves.
+    tasks: Tasks,
     kills: Arc<Semaphore>,
     /// Learned: this server takes signals without an effect.
     signals_ignored: Arc<AtomicBool>,
 }
 
 impl Orphans {
-    pub(crate) fn new(connection: Arc<Connection>) -> Self {
-        Self { connection, kills: Arc::new(Semaphore::new(KILLS_AT_ONCE)), signals_ignored: Arc::default() }
+    pub(crate) fn new(connection: Arc<Connection>, tasks: Tasks) -> Self {
+        let kills = Arc::new(Semaphore::new(KILLS_AT_ONCE));
+        Self { connection, tasks, kills, signals_ignored: Arc::default() }
     }
 
     /// Ends a channel whose output nobody wants any more.
@@ -187,11 +192,14 @@ impl Orphans {
     }
 
     /// Runs `kill` for a process group on a channel of its own; `None` when the connection ended.
+    ///
+    /// # Cancel safety
+    /// Dropped, its channel is ended in the background, also where the server opens it later.
     async fn kill(&self, group: u32, signal: &str) -> Option<()> {
         let _permit = self.kills.acquire().await.ok()?;
-        let channel = loop {
-            match self.connection.open(&Open::Session).await {
-                Ok(channel) => break Arc::new(channel),
+        let killer = loop {
+            match self.open_session().await {
+                Ok(channel) => break Killer { channel: Arc::new(channel), tasks: self.tasks.clone() },
                 Err(NotOpened::Gone) => return None,
                 // All session slots are taken; one comes free when another process ends.
                 Err(NotOpened::Refused(_)) => tokio::time::sleep(Duration::from_millis(20)).await,
@@ -199,9 +207,34 @@ impl Orphans {
         };
         // No character in here means anything to any shell, and `--` keeps the group from being an option.
         let line = format!("sh -c 'kill -s {signal} -- -{group}'");
-        channel.request(Request::Exec { command: line.as_bytes() }).await.ok()?;
-        channel.ended().await;
+        killer.channel.request(Request::Exec { command: line.as_bytes() }).await.ok()?;
+        killer.channel.ended().await;
         Some(())
+    }
+
+    /// Opens a session channel, once.
+    ///
+    /// # Cancel safety
+    /// Dropped, what the server opens later is closed.
+    async fn open_session(&self) -> Result<Channel, NotOpened> {
+        let connection = Arc::clone(&self.connection);
+        let opening = Box::pin(async move { connection.open(&Open::Session).await });
+        let (opened, _) = OpenInBackground::new(Open::Session, None, opening, self.tasks.clone()).await;
+        opened
+    }
+}
+
+/// A channel that runs `kill`; dropped before its end, it is ended in the background, so that its slot comes free.
+struct Killer {
+    channel: Arc<Channel>,
+    tasks: Tasks,
+}
+
+impl Drop for Killer {
+    fn drop(&mut self) {
+        if self.channel.intake().end_seen().is_none() {
+            self.tasks.send(Task::End(Arc::clone(&self.channel), Ending::Process(None), None));
+        }
     }
 }
 

@@ -34,7 +34,7 @@ use crate::stream::ForwardStream;
 
 pub(crate) use agent_forwarding::AgentLease;
 pub use ahead::OpenedAhead;
-pub(crate) use lease::{EofOnDrop, Lease};
+pub(crate) use lease::{EofOnDrop, Lease, OpenInBackground};
 pub(crate) use listening::Bound;
 pub use places::{ChannelUse, Place, Places};
 pub use stats::{Stalls, Stats};
@@ -110,7 +110,7 @@ impl Session {
         let span = tracing::debug_span!("ssh", target = parts.target);
         Self {
             inner: Arc::new(Inner {
-                orphans: Orphans::new(Arc::clone(&connection)),
+                orphans: Orphans::new(Arc::clone(&connection), tasks.clone()),
                 connection,
                 tasks,
                 target: parts.target,

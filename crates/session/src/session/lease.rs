@@ -110,7 +110,7 @@ impl Drop for EofOnDrop {
 }
 
 /// A channel open that nobody may forget: dropped before its end, the driver takes it over.
-pub(super) struct OpenInBackground {
+pub(crate) struct OpenInBackground {
     open: Open,
     place: Option<Box<dyn Place>>,
     future: Option<BoxFuture<'static, Result<Channel, NotOpened>>>,
@@ -118,7 +118,7 @@ pub(super) struct OpenInBackground {
 }
 
 impl OpenInBackground {
-    pub(super) fn new(
+    pub(crate) fn new(
         open: Open,
         place: Option<Box<dyn Place>>,
         opening: BoxFuture<'static, Result<Channel, NotOpened>>,

@@ -7,8 +7,7 @@ use std::time::Duration;
 use crate::base::{NotOpened, Open, Refusal};
 use crate::ending::Ending;
 use crate::error::{Error, ErrorKind, Result};
-use crate::session::lease::OpenInBackground;
-use crate::session::{ChannelUse, Lease, Place, Session};
+use crate::session::{ChannelUse, Lease, OpenInBackground, Place, Session};
 
 /// So many dropped commands may still be ending by `kill` before new sessions wait for them: each holds one of the server's
 /// session slots (OpenSSH grants ten), and `kill` needs one more, which new ones must not take.

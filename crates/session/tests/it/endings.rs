@@ -4,9 +4,7 @@ use std::time::Duration;
 
 #[cfg(unix)]
 use rustle_session::BufferLimits;
-#[cfg(unix)]
-use rustle_session::Reporting;
-use rustle_session::{Ended, ErrorKind, Interruption, TransportOptions, Until};
+use rustle_session::{Ended, ErrorKind, Interruption, Reporting, TransportOptions, Until};
 use rustle_testserver::{Exit, Fault, Phase, Reply};
 use tokio::io::AsyncReadExt;
 
@@ -111,6 +109,33 @@ async fn a_reported_process_group_is_killed_whoever_has_its_standard_error() {
     assert_eq!(read, "noise\n");
     drop((errors, output));
     close_and_check(session, server).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kill_that_is_given_up_leaves_no_channel() {
+    // It is given up after 5 s: its channel is opened later, or what it asks for there is never answered.
+    let late = Fault::withhold_channel_open().nth(2).for_time(Duration::from_secs(10));
+    for fault in [late, Fault::withhold_request().nth(2)] {
+        let server = server()
+            .command_fn("printf 'rustle:*stubborn", |mut call| async move {
+                let line = String::from_utf8_lossy(call.command()).into_owned();
+                let mark = line.split(['\'', ' ']).find(|word| word.starts_with("rustle:")).unwrap();
+                call.stderr().send(format!("{mark} 4711\n")).await.unwrap();
+                std::future::pending::<Exit>().await
+            })
+            .command_matching("sh -c 'kill -s * -- -4711'", Reply::new())
+            .fault(fault)
+            .start()
+            .await
+            .unwrap();
+        let session = login_in_memory(&server, TransportOptions::default()).await;
+        let child = session.line("stubborn").reporting(Reporting::ProcessGroup).spawn().await.unwrap();
+        assert_eq!(child.end().await, Ended::Signalled);
+        server_shows(&server, "no channel left", |record| record.channels_open() == 0).await;
+        // Its own, and one for each of two signals, by hand and then in the background.
+        assert_eq!(server.record().channels_opened_total(), 5);
+        close_and_check(session, server).await;
+    }
 }
 
 #[cfg(unix)]
