@@ -3,11 +3,13 @@
 use std::future::{Future, IntoFuture as _};
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use rustle_session::Session;
+use rustle_session::{BoxFuture, ChannelUse, Place, Places, Session};
 use rustle_sftp::{ErrorKind, Sftp, Summary, Transfer};
 use rustle_testserver::{Fault, Network, SftpFault, SftpRequest, TestServer};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::here::{Here, content};
@@ -335,6 +337,39 @@ async fn a_connection_to_another_machine_is_left_alone() {
     }
 }
 
+/// A connection on which channels are opened once they may be.
+struct Gate {
+    session: Session,
+    may_open: Semaphore,
+}
+
+impl Places for Gate {
+    fn take(&self, _purpose: ChannelUse) -> BoxFuture<'_, rustle_session::Result<Box<dyn Place>>> {
+        Box::pin(async move {
+            drop(self.may_open.acquire().await);
+            let place: Box<dyn Place> = Box::new(BehindGate(self.session.clone()));
+            Ok(place)
+        })
+    }
+}
+
+struct BehindGate(Session);
+
+impl Place for BehindGate {
+    fn session(&self) -> &Session {
+        &self.0
+    }
+
+    fn opened(&mut self) {}
+
+    fn another(
+        self: Box<Self>,
+        error: rustle_session::Error,
+    ) -> BoxFuture<'static, rustle_session::Result<Box<dyn Place>>> {
+        Box::pin(std::future::ready(Err(error)))
+    }
+}
+
 #[tokio::test]
 async fn a_file_that_takes_the_name_of_one_that_is_sent_in_place_is_not_written_to() {
     let (here, bytes) = (Here::new(), content(LENGTH));
@@ -342,19 +377,23 @@ async fn a_file_that_takes_the_name_of_one_that_is_sent_in_place_is_not_written_
     let mut theirs = bytes.clone();
     theirs.reverse();
     let files = rustle_testserver::Sftp::memory().file("/other", theirs.clone());
-    // The second channel of the put comes when the name is another file's: there are two others before it.
-    let late = Fault::withhold_channel_open().nth(3).for_time(Duration::from_secs(1));
-    let server = serve_with(TestServer::builder().sftp(files).network(slow()).fault(late)).await;
+    let server = serve_with(TestServer::builder().sftp(files).network(slow())).await;
     let sftp = Sftp::open(&login(&server).await).await.unwrap();
     // Logged in before, since that takes a busy machine longer than anything else here.
     let theirs_too = Sftp::open(&login(&server).await).await.unwrap();
+    let gate = Arc::new(Gate { session: login(&server).await, may_open: Semaphore::new(0) });
+    let places: Arc<dyn Places> = Arc::<Gate>::clone(&gate);
+    let second = gate.session.with_places(places);
     let others = async {
         server.wait_until(|record| record.handles_open() > 0, DEADLINE).await.unwrap();
         theirs_too.rename("/there", "/aside").await.unwrap();
         theirs_too.rename("/other", "/there").await.unwrap();
         theirs_too.close().await;
+        // The second channel of the put comes when the name is another file's: there are two others before it.
+        gate.may_open.add_permits(1);
+        server.wait_until(|record| record.channels_opened_total() == 3, DEADLINE).await.unwrap();
     };
-    let put = sftp.put(from, "/there").channels(NonZeroUsize::new(2).unwrap());
+    let put = sftp.put(from, "/there").channels(NonZeroUsize::MIN).also_over(&second);
     let both = Box::pin(async { tokio::join!(put.into_future(), others) });
     let (put, ()) = within(both).await;
     assert_eq!(put.unwrap().channels, 1);
