@@ -92,12 +92,16 @@ struct Limits {
     grace: Duration,
 }
 
+/// A connection that is gone without a word is known to be gone within 60 s of a client's coming: after 30 s for the channel that is
+/// not opened, and 30 s for the sign of life that does not come. 30 s more are left for another connection and the channel over it.
+const PARK: Duration = Duration::from_secs(90);
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
             clients: 512,
             parked: 128,
-            park: Duration::from_secs(60),
+            park: PARK,
             handshake: Duration::from_secs(10),
             grace: Duration::from_secs(3),
         }
@@ -149,12 +153,13 @@ impl Forward {
         Self::new(bind.into(), Side::Here, Way::Asked)
     }
 
-    /// How long a client may wait for a connection and a channel, or for its target here, before it is hung up on; 60 s unless
-    /// set, in which a server's restart is over, and after which most programs have given up by themselves.
+    /// How long a client may wait for a connection and a channel, or for its target here, before it is hung up on; 90 s unless set,
+    /// in which a server's restart is over, and after which most programs have given up by themselves.
     ///
     /// A connection over which no channel is opened in time (30 s) is asked for a sign of life. Where it gives none within 30 s
-    /// more it is ended, and the client waits for another: a client that is to outlast a connection which is gone without a word
-    /// has to be allowed more than 60 s. Where it gives one it is the target that does not answer, and the client is hung up on.
+    /// more it is ended, and the client waits for another, for which the last 30 s are: a client that is allowed 60 s or less does
+    /// not outlast a connection which is gone without a word. Where it gives one it is the target that does not answer, and the
+    /// client is hung up on.
     pub fn park(mut self, time: Duration) -> Self {
         self.limits.park = time;
         self
