@@ -27,6 +27,7 @@ mod line;
 mod options;
 mod policy;
 mod pool;
+mod readings;
 mod registry;
 mod show;
 

@@ -16,6 +16,7 @@ use crate::forward::{Configured, Forwards};
 use crate::line::{Line, Message, OfHost};
 use crate::options::{ConfigFiles, FOR_EVER, Names, PoolBuilder};
 use crate::policy::event::{HostId, Lane};
+use crate::readings::Readings;
 use crate::registry::{Known, Registry};
 use crate::show::{Connection, ConnectionId, Stats};
 
@@ -48,6 +49,7 @@ struct Inner {
     line: Line,
     changes: broadcast::WeakSender<Change>,
     registry: Mutex<Registry>,
+    readings: Readings<(Arc<Known>, HostSetup)>,
     patience: Duration,
     names: Names,
     files: ConfigFiles,
@@ -70,8 +72,8 @@ impl Pool {
         configured: Option<Configured>,
     ) -> Self {
         let forwards = Forwards::default();
-        let registry = Mutex::default();
-        let inner = Inner { line, changes, registry, patience, names, files, forwards, configured };
+        let (registry, readings) = (Mutex::default(), Readings::default());
+        let inner = Inner { line, changes, registry, readings, patience, names, files, forwards, configured };
         Self { inner: Arc::new(inner) }
     }
 
@@ -279,7 +281,8 @@ impl Pool {
         &self.inner.forwards
     }
 
-    /// What a name means from now on, and all that is said of it.
+    /// What a name means from now on, and all that is said of it. Where the configuration is read for it more than once at a
+    /// time, what was begun last counts: also for whoever began before and is done after.
     pub(crate) async fn known(&self, name: &str) -> Result<(Arc<Known>, HostSetup)> {
         if let Some(known) = self.registered(&self.registry(), name) {
             return Ok(known);
@@ -292,15 +295,20 @@ impl Pool {
                 "register it, or look for a mistake in its name",
             ));
         }
+        let reading = self.inner.readings.begin(name);
         let setup = self.inner.files.setup(name).load().await.map_err(Error::of_session)?;
         let mut registry = self.registry();
         if let Some(known) = self.registered(&registry, name) {
             // While the files were read.
             return Ok(known);
         }
-        let known = registry.found(name, setup.clone());
-        self.means(name, &known, &setup);
-        Ok((known, setup))
+        if let Some(later) = reading.overtaken_by() {
+            return Ok(later);
+        }
+        let found = (registry.found(name, setup.clone()), setup);
+        self.means(name, &found.0, &found.1);
+        reading.has_found(&found);
+        Ok(found)
     }
 
     fn registered(&self, registry: &Registry, name: &str) -> Option<(Arc<Known>, HostSetup)> {

@@ -202,6 +202,48 @@ async fn a_name_that_nobody_registered_means_what_the_file_says_that_the_pool_wa
     second.stop().await.unwrap();
 }
 
+/// The writing end of this pipe, once somebody reads from it.
+#[cfg(unix)]
+async fn is_read(pipe: &std::path::Path) -> tokio::net::unix::pipe::Sender {
+    let opened = async {
+        loop {
+            match tokio::net::unix::pipe::OpenOptions::new().open_sender(pipe) {
+                Ok(sender) => return sender,
+                Err(_nobody) => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), opened).await.expect("somebody reads")
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn of_two_readings_at_once_the_one_that_began_last_says_what_a_name_means() {
+    let [first, second] = [open_targets().start().await.unwrap(), open_targets().start().await.unwrap()];
+    let (port, file) = (free_port().await, tempfile::NamedTempFile::new().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    // What this says is read, and then it takes until nobody has the pipe any more.
+    let slow = format!("Match exec \"cat {}\"\nHost web\n{}{ASKS_NOTHING}", pipe.display(), place(&first));
+    std::fs::write(file.path(), slow).unwrap();
+    let pool = Pool::builder().config_file(file.path()).build().unwrap();
+    let before = tokio::spawn({
+        let pool = pool.clone();
+        async move { pool.connect("web").await }
+    });
+    let pipe = is_read(&pipe).await;
+    let web = format!("Host web\n{}  LocalForward {port} echo:80\n{ASKS_NOTHING}", place(&second));
+    std::fs::write(file.path(), web).unwrap();
+    let now = pool.connect("web").await.unwrap();
+    drop(pipe);
+    assert_eq!(before.await.unwrap().unwrap(), now);
+    assert_eq!([&first, &second].map(|server| server.record().connections_accepted()), [0, 1]);
+    echoes(port).await;
+    shut_down_and_check(pool, second).await;
+    first.stop().await.unwrap();
+}
+
 #[tokio::test]
 async fn one_that_cannot_be_made_is_shown_and_keeps_nobody_from_the_host() {
     let server = targets().start().await.unwrap();
