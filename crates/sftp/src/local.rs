@@ -10,6 +10,7 @@ pub(crate) mod block;
 pub(crate) mod details;
 mod driver;
 pub(crate) mod modes;
+pub(crate) mod original;
 mod positional;
 pub(crate) mod preserve;
 pub(crate) mod reader;

@@ -298,6 +298,8 @@ impl Transfer {
     /// any of it: by the SHA-256 of both sides, or else by reading it back within the [limit](Self::limit), which takes as
     /// long as to send it. The rest is sent again; nothing is sent to a file of which that is not shown, but that is `Changed`
     /// too. Where nothing was confirmed it begins again, over whatever has the name, unless that is longer than what was sent.
+    /// The original is the file that was opened, whatever has its name by then; where it was written to meanwhile, the `Changed`
+    /// names it.
     /// At the end the file has to be as long as what was sent; another length is [`Mismatch`](crate::ErrorKind::Mismatch).
     ///
     /// Where zeros are left out (see [`sparse`](Self::sparse)), the rest is cut off before it is sent again. The loss of a

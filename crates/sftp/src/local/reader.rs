@@ -16,7 +16,8 @@ use tokio::sync::mpsc;
 use self::extents::Extents;
 use crate::error::{Error, ErrorKind};
 use crate::local::block::{Block, Pool};
-use crate::local::details::{Details, Kind, Stamp};
+use crate::local::details::{Details, Kind};
+use crate::local::original::Original;
 use crate::local::{driver, failed, positional, refused};
 
 const OPERATION: &str = "read local file";
@@ -29,7 +30,6 @@ pub(crate) struct Plan {
     batch: usize,
     skips_holes: bool,
     hashes: bool,
-    expected: Option<Stamp>,
 }
 
 /// A part of a file, in the order of the file.
@@ -60,8 +60,7 @@ impl Piece {
 /// buffers as make two batches.
 #[derive(Debug)]
 pub(crate) struct Reader {
-    path: Arc<Path>,
-    details: Details,
+    original: Original,
     news: mpsc::Receiver<News>,
     ready: VecDeque<Piece>,
     end: Option<End>,
@@ -70,7 +69,7 @@ pub(crate) struct Reader {
 /// What the thread has to say.
 #[derive(Debug)]
 enum News {
-    Opened(Details),
+    Opened(Original),
     Pieces(Vec<Piece>),
     Ended(End),
     Failed(Error),
@@ -84,14 +83,7 @@ struct End {
 impl Plan {
     /// The whole file in blocks of so many bytes.
     pub(crate) fn new(block: usize) -> Self {
-        Self {
-            range: 0..u64::MAX,
-            block: block.max(1),
-            batch: 512 * 1024,
-            skips_holes: false,
-            hashes: false,
-            expected: None,
-        }
+        Self { range: 0..u64::MAX, block: block.max(1), batch: 512 * 1024, skips_holes: false, hashes: false }
     }
 
     /// Only these bytes; what is past the end of the file is left out.
@@ -118,33 +110,50 @@ impl Plan {
         self.hashes = true;
         self
     }
-
-    /// The file has to be the one that this stamp was taken of, unchanged: a transfer goes on in it.
-    pub(crate) fn expect(mut self, stamp: Stamp) -> Self {
-        self.expected = Some(stamp);
-        self
-    }
 }
 
 impl Reader {
     /// Opens a regular file. Reading ahead begins at once.
     ///
     /// # Errors
-    /// [`ErrorKind::Local`] where it cannot be opened or is no regular file, [`ErrorKind::Changed`] where it is not what
-    /// the plan expects.
+    /// [`ErrorKind::Local`] where it cannot be opened or is no regular file.
     ///
     /// # Cancel safety
     /// Dropped, the file is closed.
     pub(crate) async fn open(path: PathBuf, plan: Plan) -> Result<Self, Error> {
         let path: Arc<Path> = path.into();
+        let opened = Arc::clone(&path);
+        Self::start(path, plan, move || Original::open(opened)).await
+    }
+
+    /// Reads a file that is open: where another one has its name by now, that does no harm. Reading ahead begins at once.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Changed`] where it was written to since it was opened, [`ErrorKind::Local`] where the system has no
+    /// thread left.
+    ///
+    /// # Cancel safety
+    /// Dropped, the file stays open for those who have it.
+    pub(crate) async fn of(original: Original, plan: Plan) -> Result<Self, Error> {
+        let path = Arc::clone(original.path());
+        let open = move || {
+            original.is_unchanged()?;
+            Ok(original)
+        };
+        Self::start(path, plan, open).await
+    }
+
+    async fn start(
+        path: Arc<Path>,
+        plan: Plan,
+        open: impl FnOnce() -> Result<Original, Error> + Send + 'static,
+    ) -> Result<Self, Error> {
         // One batch waits here while the next is read.
         let (tell, mut news) = mpsc::channel(1);
         let worker = Worker { path: Arc::clone(&path), plan, tell };
-        driver::start_worker(OPERATION, &path, move || worker.run())?;
+        driver::start_worker(OPERATION, &path, move || worker.run(open))?;
         match news.recv().await {
-            Some(News::Opened(details)) => {
-                Ok(Self { path, details, news, ready: VecDeque::new(), end: None })
-            }
+            Some(News::Opened(original)) => Ok(Self { original, news, ready: VecDeque::new(), end: None }),
             Some(News::Failed(error)) => Err(error),
             Some(News::Pieces(_) | News::Ended(_)) | None => Err(driver::broken_off(OPERATION, &path)),
         }
@@ -152,7 +161,12 @@ impl Reader {
 
     /// What the file was when it was opened.
     pub(crate) fn details(&self) -> &Details {
-        &self.details
+        self.original.details()
+    }
+
+    /// The file, for those who read of it too.
+    pub(crate) fn original(&self) -> &Original {
+        &self.original
     }
 
     /// The next piece; `None` where the range or the file ends. A block is shorter than its size only at the end, and
@@ -177,7 +191,9 @@ impl Reader {
                 Some(News::Pieces(pieces)) => self.ready.extend(pieces),
                 Some(News::Ended(end)) => self.end = Some(end),
                 Some(News::Failed(error)) => return Err(error),
-                Some(News::Opened(_)) | None => return Err(driver::broken_off(OPERATION, &self.path)),
+                Some(News::Opened(_)) | None => {
+                    return Err(driver::broken_off(OPERATION, self.original.path()));
+                }
             }
         }
     }
@@ -199,8 +215,8 @@ struct Worker {
 struct Dropped;
 
 impl Worker {
-    fn run(self) {
-        let last = match self.read() {
+    fn run(self, open: impl FnOnce() -> Result<Original, Error>) {
+        let last = match open().and_then(|original| self.read(&original)) {
             Ok(Ok(end)) => News::Ended(end),
             Err(error) => News::Failed(error),
             Ok(Err(Dropped)) => return,
@@ -209,17 +225,15 @@ impl Worker {
         let _ = self.tell.blocking_send(last);
     }
 
-    fn read(&self) -> Result<Result<End, Dropped>, Error> {
-        let (file, details) = open_regular(&self.path)?;
-        if self.plan.expected.is_some_and(|expected| expected != details.stamp()) {
-            return Err(changed(&self.path, "it is not what it was when the transfer began"));
-        }
-        if self.tell.blocking_send(News::Opened(details)).is_err() {
+    fn read(&self, original: &Original) -> Result<Result<End, Dropped>, Error> {
+        let details = *original.details();
+        if self.tell.blocking_send(News::Opened(original.clone())).is_err() {
             return Ok(Err(Dropped));
         }
+        let file = original.file();
         let mut hash = self.plan.hashes.then(Sha256::new);
         let range = self.plan.range.start..self.plan.range.end.min(details.length());
-        let mut extents = Extents::of(&file, range, self.plan.skips_holes && details.is_sparse());
+        let mut extents = Extents::of(file, range, self.plan.skips_holes && details.is_sparse());
         let mut batch = Batch::new(self);
         while let Some(extent) = extents.next().map_err(|error| self.refused(error))? {
             if extent.is_hole {
@@ -237,7 +251,7 @@ impl Worker {
                 let size = self.plan.block;
                 let wanted = usize::try_from(extent.range.end - at).unwrap_or(usize::MAX).min(size);
                 // A last block that is short still has a buffer like the others, which can be used again.
-                let fill = |room: &mut [u8]| positional::read(&file, &mut room[..wanted], at);
+                let fill = |room: &mut [u8]| positional::read(file, &mut room[..wanted], at);
                 let block = batch.pool.block(at, size, fill).map_err(|error| self.refused(error))?;
                 if block.len() < wanted {
                     return Err(changed(&self.path, "it became shorter while it was read"));
@@ -251,10 +265,7 @@ impl Worker {
                 }
             }
         }
-        let now = Details::of(&file).map_err(|error| self.refused(error))?;
-        if now.stamp() != details.stamp() {
-            return Err(changed(&self.path, "it was written to while it was read"));
-        }
+        original.is_unchanged()?;
         if batch.send().is_err() {
             return Ok(Err(Dropped));
         }

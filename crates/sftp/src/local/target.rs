@@ -184,12 +184,12 @@ impl Target {
         Writer::start(Arc::clone(&self.path), file, writing)
     }
 
-    /// Reads some ranges of what is there, as [`read_ranges`](crate::local::whole::read_ranges): what an earlier
-    /// transfer left, before it is believed. It is read through the target's own handle, since on Windows nobody else
-    /// can read a part while it is locked.
+    /// Reads some ranges of what is there, to be compared with the other side's: what an earlier transfer left, before it
+    /// is believed. What is past its end is left out. It is read through the target's own handle, since on Windows nobody
+    /// else can read a part while it is locked.
     ///
     /// # Errors
-    /// As those of `read_ranges`.
+    /// [`ErrorKind::Local`](crate::ErrorKind::Local) where it cannot be read.
     ///
     /// # Cancel safety
     /// Nothing is changed.
@@ -210,7 +210,7 @@ impl Target {
     /// Nothing is changed, and the thread stops reading.
     pub(crate) async fn sha256(&self, range: Range<u64>) -> Result<[u8; 32], Error> {
         let file = self.to_be_read()?;
-        sha256_by(&self.path, range, move || Ok(file)).await
+        sha256_by(&self.path, range, move || Ok(Arc::new(file))).await
     }
 
     /// Gives the file its attributes and its name. Every writer has to be finished.

@@ -68,22 +68,6 @@ pub(crate) async fn write_small(files: Vec<Wanted>) -> Result<Vec<Result<(), Err
     off_thread(WRITE, &shown, work).await
 }
 
-/// Reads some ranges of one file, to be compared with the other side's. What is past its end is left out.
-///
-/// # Errors
-/// [`ErrorKind::Local`](crate::ErrorKind::Local) where it cannot be read.
-///
-/// # Cancel safety
-/// Nothing is changed.
-pub(crate) async fn read_ranges(path: PathBuf, ranges: Vec<Range<u64>>) -> Result<Vec<Bytes>, Error> {
-    let shown = path.clone();
-    let work = move || {
-        let (file, _details) = open_regular(&path)?;
-        ranges_of(&file, &ranges).map_err(|error| refused(READ, &path, error))
-    };
-    off_thread(READ, &shown, work).await
-}
-
 /// The SHA-256 of a range of a file, or of what of it there is. `sha2` uses the processor's own instructions where it
 /// finds them at run time.
 ///
@@ -95,14 +79,14 @@ pub(crate) async fn read_ranges(path: PathBuf, ranges: Vec<Range<u64>>) -> Resul
 /// Nothing is changed, and the thread stops reading.
 pub(crate) async fn sha256(path: PathBuf, range: Range<u64>) -> Result<[u8; 32], Error> {
     let shown = path.clone();
-    sha256_by(&shown, range, move || open_regular(&path).map(|(file, _details)| file)).await
+    sha256_by(&shown, range, move || open_regular(&path).map(|(file, _details)| Arc::new(file))).await
 }
 
 /// [`sha256`] of a file that `open` opens, on the thread that may block.
 pub(super) async fn sha256_by(
     path: &Path,
     range: Range<u64>,
-    open: impl FnOnce() -> Result<File, Error> + Send + 'static,
+    open: impl FnOnce() -> Result<Arc<File>, Error> + Send + 'static,
 ) -> Result<[u8; 32], Error> {
     // Reading may take minutes, for which nobody should wait who wants to end the program.
     let asker = Arc::new(());
@@ -112,7 +96,7 @@ pub(super) async fn sha256_by(
     hash
 }
 
-/// [`read_ranges`], on a thread that may block.
+/// Some ranges of a file, without what is past its end, on a thread that may block.
 pub(super) fn ranges_of(file: &File, ranges: &[Range<u64>]) -> io::Result<Vec<Bytes>> {
     let end = file.metadata()?.len();
     let read = |range: &Range<u64>| {

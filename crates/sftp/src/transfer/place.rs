@@ -1,7 +1,5 @@
 //! Where the bytes of a file that is sent go.
 
-use std::path::Path;
-
 use bytes::Bytes;
 use rustle_sftp_proto::{Attributes, FileKind, OpenFlags, Request, StatusCode};
 
@@ -9,6 +7,7 @@ use crate::engine::{Engine, OpenHandle};
 use crate::error::{Error, ErrorKind, Result};
 use crate::explain::{Doing, Existing, explain, explained};
 use crate::local::details::Details;
+use crate::local::original::Original;
 use crate::sftp::Sftp;
 use crate::transfer::options::Options;
 use crate::transfer::resume::{Both, Compared};
@@ -32,8 +31,9 @@ pub(crate) struct Place {
 /// What is sent.
 #[derive(Clone, Copy)]
 pub(crate) struct Source<'a> {
-    pub(crate) path: &'a Path,
     pub(crate) details: &'a Details,
+    /// Where it is open, to be compared with what an earlier attempt left.
+    pub(crate) original: Option<&'a Original>,
 }
 
 impl Place {
@@ -261,13 +261,17 @@ async fn judged(
         let why = "the server does not say how long it is".to_owned();
         return Ok(Resumed::Anew { found: 0, why });
     };
+    let Some(original) = source.original else {
+        let why = "the file of this side is not open any more".to_owned();
+        return Ok(Resumed::Anew { found, why });
+    };
     let remote = Remote { sftp, path, file: Some(file), hashes: options.hashes.as_ref() };
     let limit = options.limiter();
     let compared = match options.is_begun_again {
         true => Compared::All(limit.as_ref()),
         false => Compared::Blocks,
     };
-    let here = Here::Source(source.path);
+    let here = Here::Source(original);
     Both { remote, here, found, source: source.details.length(), compared }.judge().await
 }
 

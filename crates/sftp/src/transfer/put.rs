@@ -1,6 +1,6 @@
 //! A file to the server.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -11,6 +11,7 @@ use crate::engine::{Engine, OpenHandle};
 use crate::error::{Error, ErrorKind, Result};
 use crate::explain::{Doing, explained};
 use crate::local::details::Details;
+use crate::local::original::Original;
 use crate::local::reader::{Piece, Plan, Reader};
 use crate::local::writer::is_hole;
 use crate::sftp::Sftp;
@@ -40,28 +41,29 @@ pub(crate) async fn put(
     let plan = Plan::new(BLOCK.min(usize::try_from(limits.max_write).unwrap_or(BLOCK)));
     // What it is, before it is known from where on it is read.
     let first = if options.resume { plan.clone().range(0..0) } else { with_hash(plan.clone(), options) };
-    let mut reader = Reader::open(local.clone(), first).await?;
+    let mut reader = Reader::open(local, first).await?;
+    let original = reader.original().clone();
     let details = *reader.details();
-    let source = Source { path: &local, details: &details };
+    let source = Source { details: &details, original: Some(&original) };
     let helpers = carriers(sftp, Direction::Up, details.length(), options);
     let channels = 1 + helpers.len();
-    let survival = Survival::of(sftp, Some(local.clone()), options);
+    let survival = Survival::of(sftp, Some(original.clone()), options);
     let mut stripes = Stripes::open(sftp, helpers).survive(survival);
     let mut place = stripes.meanwhile(Place::open(sftp, &remote, source, options)).await?;
     let from = place.resumed.from();
     if options.resume {
         let plan = if from == 0 { with_hash(plan, options) } else { plan.range(from..u64::MAX) };
-        reader = Reader::open(local.clone(), plan.expect(details.stamp())).await?;
+        reader = Reader::of(original.clone(), plan).await?;
     } else if place.leaves_holes && details.is_sparse() {
         let plan = with_hash(plan, options).skip_holes();
-        reader = Reader::open(local.clone(), plan.expect(details.stamp())).await?;
+        reader = Reader::of(original.clone(), plan).await?;
     }
     // Behind all that is open on the server: whatever fails, the handles are closed before it is removed.
     let mut temporary = place.temporary.take();
     let sending = Sending {
         begun,
         sftp,
-        local: &local,
+        original: &original,
         remote: &remote,
         options,
         details,
@@ -81,7 +83,7 @@ pub(crate) async fn put(
 struct Sending<'a> {
     begun: Instant,
     sftp: &'a Sftp,
-    local: &'a Path,
+    original: &'a Original,
     remote: &'a Bytes,
     options: &'a Options,
     details: Details,
@@ -94,7 +96,7 @@ struct Sending<'a> {
 impl Sending<'_> {
     /// Sends it, and has it take its place.
     async fn all(self, temporary: &mut Option<Temporary>, meter: &Meter) -> Result<Summary> {
-        let Self { begun, sftp, local, remote, options, details, mut reader, place, mut stripes, bounds } =
+        let Self { begun, sftp, original, remote, options, details, mut reader, place, mut stripes, bounds } =
             self;
         let (engine, from) = (sftp.engine(), place.resumed.from());
         if options.scope == Scope::Alone {
@@ -175,7 +177,7 @@ impl Sending<'_> {
             compared = match reader.sha256() {
                 Some(sha256) => verify::has(there, length, sha256).await,
                 // Only the rest was read.
-                None => verify::compare(there, Here::Source(local), length).await,
+                None => verify::compare(there, Here::Source(original), length).await,
             };
         }
         if compared.as_ref().is_err_and(|error| error.kind() == ErrorKind::Mismatch) {

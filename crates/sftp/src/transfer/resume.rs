@@ -66,7 +66,8 @@ impl Both<'_> {
     /// From where the transfer goes on.
     ///
     /// # Errors
-    /// This side's file cannot be read, or the channel is lost. What the server refuses is a reason to begin anew.
+    /// This side's file cannot be read or was written to, or the channel is lost. What the server refuses is a reason to
+    /// begin anew.
     pub(crate) async fn judge(&self) -> Result<Resumed> {
         let found = self.found;
         if found == 0 {

@@ -11,18 +11,20 @@
 //! believe it up to there: that would make each transfer wait for the disk again and again, for the sake of a few that are
 //! lost. Where nothing is confirmed there is nothing to be proved: all of it is sent again.
 //!
+//! The original is the file that was opened, whatever has its name by then. Where somebody wrote to it, that is told, and
+//! not that the server has something else.
+//!
 //! What a lost connection was told may be done late, since its server process reads its pipe to the end. WRITEs do no harm
 //! then: they carry what is sent again. To cut the file off does, behind what another connection has written meanwhile. So
 //! that is only done where zeros are left out, which what stands there would show through, and nothing goes on before it is
 //! answered. At the end the file has to be as long as what was sent.
-
-use std::path::PathBuf;
 
 use rustle_session::Session;
 use rustle_sftp_proto::{Attributes, Request};
 
 use crate::engine::{Failure, OpenHandle};
 use crate::error::{Error, ErrorKind, Result};
+use crate::local::original::Original;
 use crate::options::SftpBuilder;
 use crate::sftp::Sftp;
 use crate::transfer::lane::Lane;
@@ -39,7 +41,7 @@ pub(crate) struct Survival {
     session: Session,
     options: SftpBuilder,
     /// What is sent.
-    local: Option<PathBuf>,
+    original: Option<Original>,
     most: u32,
     /// How often it went on, or tried to.
     times: u32,
@@ -52,7 +54,7 @@ pub(crate) struct Survival {
 
 impl Survival {
     /// `None` where nobody makes another connection for the session.
-    pub(crate) fn of(sftp: &Sftp, local: Option<PathBuf>, options: &Options) -> Option<Self> {
+    pub(crate) fn of(sftp: &Sftp, original: Option<Original>, options: &Options) -> Option<Self> {
         let session = sftp.session().filter(|session| session.has_places())?.clone();
         // A tree ends with its own channel, unless it is begun again.
         let unless_set = if options.scope == Scope::Alone { LOSSES } else { 0 };
@@ -60,7 +62,7 @@ impl Survival {
         let survival = Self {
             session,
             options: sftp.options().clone(),
-            local,
+            original,
             most,
             times: 0,
             limit: options.limiter(),
@@ -170,9 +172,9 @@ impl Survival {
             }
             Same::Made(testimony) | Same::Written(testimony) => {
                 testimony.is_as_long(file, firm).await?;
-                if let Some(local) = self.local.as_deref().filter(|_| firm > 0) {
+                if let Some(original) = self.original.as_ref().filter(|_| firm > 0) {
                     let remote = Remote { sftp, path: &again.path, file: Some(file), hashes: None };
-                    let (here, compared) = (Here::Source(local), Compared::All(self.limit.as_ref()));
+                    let (here, compared) = (Here::Source(original), Compared::All(self.limit.as_ref()));
                     let both = Both { remote, here, found: firm, source: firm, compared };
                     match both.is_confirmed().await? {
                         Ok(proof) => tracing::debug!(?proof, firm, "what was sent is there"),

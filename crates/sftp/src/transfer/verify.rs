@@ -9,8 +9,8 @@ use rustle_sftp_proto::{CheckFile, ExtendedRequest, Extension, FileHashes, Limit
 
 use crate::engine::OpenHandle;
 use crate::error::{Error, ErrorKind, Result};
+use crate::local::original::Original;
 use crate::local::target::Target;
-use crate::local::whole;
 use crate::sftp::Sftp;
 use crate::shown::Shown;
 use crate::transfer::hashes::Hashes;
@@ -29,7 +29,7 @@ pub(crate) struct Remote<'a> {
 /// A file of this side, as it can be asked about.
 #[derive(Clone, Copy)]
 pub(crate) enum Here<'a> {
-    Source(&'a Path),
+    Source(&'a Original),
     /// One that is being made: it may be locked, so that nobody but its owner can read it.
     Made(&'a Target),
 }
@@ -37,21 +37,21 @@ pub(crate) enum Here<'a> {
 impl Here<'_> {
     pub(crate) async fn sha256(&self, range: Range<u64>) -> Result<[u8; 32]> {
         match self {
-            Self::Source(path) => whole::sha256(path.to_path_buf(), range).await,
+            Self::Source(original) => original.sha256(range).await,
             Self::Made(target) => target.sha256(range).await,
         }
     }
 
     pub(crate) async fn read_ranges(&self, ranges: Vec<Range<u64>>) -> Result<Vec<Bytes>> {
         match self {
-            Self::Source(path) => whole::read_ranges(path.to_path_buf(), ranges).await,
+            Self::Source(original) => original.read_ranges(ranges).await,
             Self::Made(target) => target.read_ranges(ranges).await,
         }
     }
 
     fn path(&self) -> &Path {
         match self {
-            Self::Source(path) => path,
+            Self::Source(original) => original.path(),
             Self::Made(target) => target.path(),
         }
     }

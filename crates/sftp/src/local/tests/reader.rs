@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::{assert_local, directory, file_with, pattern};
 use crate::error::ErrorKind;
 use crate::local::reader::{Piece, Plan, Reader};
-use crate::local::whole::{read_ranges, read_small, sha256};
+use crate::local::whole::{read_small, sha256};
 
 /// All that a reader gives: holes as zeros, and how many bytes were told as holes.
 async fn all(path: &Path, plan: Plan) -> Result<(Vec<u8>, u64), crate::Error> {
@@ -108,19 +108,33 @@ async fn a_file_that_another_takes_the_name_of_is_read_to_its_end() {
 }
 
 #[tokio::test]
-async fn a_transfer_goes_on_only_in_the_file_that_it_began_with() {
-    if std::env::var_os("RUSTLE_WINE").is_some() {
-        println!("skipped: a file that takes an open one's name (wine refuses it)");
-        return;
-    }
+async fn a_transfer_goes_on_in_the_file_that_it_began_with_whatever_has_its_name() {
     let directory = directory();
     let path = file_with(&directory, "a", b"0123456789");
-    let stamp = Reader::open(path.clone(), Plan::new(4)).await.unwrap().details().stamp();
-    let plan = Plan::new(4).range(4..u64::MAX).expect(stamp);
-    assert_eq!(all(&path, plan.clone()).await.unwrap().0, b"456789");
-    fs::rename(file_with(&directory, "b", b"0123456789"), &path).unwrap();
-    let error = Reader::open(path, plan).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Changed);
+    let original = Reader::open(path.clone(), Plan::new(4)).await.unwrap().original().clone();
+    fs::rename(&path, directory.path().join("aside")).unwrap();
+    file_with(&directory, "a", b"another");
+    let mut reader = Reader::of(original.clone(), Plan::new(4).range(4..u64::MAX)).await.unwrap();
+    assert_eq!(rest(&mut reader).await.unwrap().0, b"456789");
+    assert_eq!(original.read_ranges(vec![0..2, 8..u64::MAX]).await.unwrap(), ["01", "89"]);
+    assert_eq!(original.sha256(0..5).await.unwrap(), <[u8; 32]>::from(Sha256::digest("01234")));
+}
+
+#[tokio::test]
+async fn a_transfer_does_not_go_on_in_a_file_that_was_written_to() {
+    let directory = directory();
+    let path = file_with(&directory, "a", b"0123456789");
+    let original = Reader::open(path.clone(), Plan::new(4)).await.unwrap().original().clone();
+    OpenOptions::new().append(true).open(&path).unwrap().write_all(b"more").unwrap();
+    let errors = [
+        Reader::of(original.clone(), Plan::new(4)).await.unwrap_err(),
+        original.read_ranges(vec![0..2]).await.unwrap_err(),
+        original.sha256(0..2).await.unwrap_err(),
+    ];
+    for error in errors {
+        assert_eq!(error.kind(), ErrorKind::Changed, "{error}");
+        assert_eq!(error.path(), Some(path.as_os_str().as_encoded_bytes()));
+    }
 }
 
 #[tokio::test]
@@ -269,7 +283,8 @@ proptest! {
             let clip = |at: u64| usize::try_from(at).unwrap().min(length);
             let wanted = &data[clip(range.start)..clip(range.end)];
             assert!(back == wanted);
-            let again = read_ranges(path.clone(), vec![range.clone(), 0..1]).await.unwrap();
+            let reader = Reader::open(path.clone(), Plan::new(block)).await.unwrap();
+            let again = reader.original().read_ranges(vec![range.clone(), 0..1]).await.unwrap();
             assert!(again[0] == wanted);
             let hash = sha256(path, range).await.unwrap();
             assert_eq!(hash, <[u8; 32]>::from(Sha256::digest(wanted)));

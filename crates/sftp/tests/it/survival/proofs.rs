@@ -1,6 +1,7 @@
 //! What has to be shown of a file before a transfer goes on with it over another connection.
 
 use std::fs::File;
+use std::io::Write as _;
 use std::time::Duration;
 
 use rustle_sftp::ErrorKind;
@@ -43,6 +44,9 @@ fn remove(there: &Here, name: &str) {
     std::fs::remove_file(there.path(name)).unwrap();
 }
 
+/// Ways to send, and whether the server makes hashes.
+const SENT: [(Way, bool); 3] = [(Way::PutInPlace, true), (Way::PutAtomic, true), (Way::PutAtomic, false)];
+
 /// What a crash does to a file, and what is said of it then.
 type Crash = (fn(&Here, &str), &'static str);
 
@@ -53,8 +57,7 @@ async fn a_server_that_forgot_what_it_confirmed_is_found_out() {
         (shorten, "confirmed is not there: the file has 0 bytes"),
         (remove, "confirmed is not there: the file is gone"),
     ];
-    let ways = [(Way::PutInPlace, true), (Way::PutAtomic, true), (Way::PutAtomic, false)];
-    for ((way, hashes), (forget, said)) in ways.into_iter().flat_map(|way| crashes.map(|crash| (way, crash)))
+    for ((way, hashes), (forget, said)) in SENT.into_iter().flat_map(|way| crashes.map(|crash| (way, crash)))
     {
         let serving = |there: &Here| if hashes { hashing(&there.path("")) } else { plain(there) };
         let faulty = |there: &Here| serving(there).fault(cut(way, 1, 4 << 20));
@@ -84,6 +87,42 @@ async fn a_page_that_a_server_forgot_in_the_middle_is_found_out_without_a_hash()
     assert!(error.to_string().contains("confirmed is not there"), "{error}");
     assert_eq!(scene.target(), b"older");
     scene.end().await;
+}
+
+#[tokio::test]
+async fn a_file_of_this_side_whose_name_another_has_got_is_sent_to_its_end() {
+    for (way, hashes) in SENT {
+        let bytes = content(8 << 20);
+        let serving = |there: &Here| if hashes { hashing(&there.path("")) } else { plain(there) };
+        let faulty = |there: &Here| serving(there).fault(cut(way, 1, 4 << 20));
+        let scene = Scene::new(way, &bytes, faulty).await;
+        let replace = || {
+            std::fs::rename(scene.here.path("from"), scene.here.path("aside")).unwrap();
+            scene.here.file("from", b"another");
+        };
+        let moved = scene.moved_while(scene.transfer(), replace).await.unwrap();
+        assert_eq!(moved.losses, 1, "{way:?}");
+        assert!(scene.target() == bytes, "{way:?}");
+        scene.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_this_side_that_was_written_to_is_told_as_that() {
+    for (way, hashes) in SENT {
+        let bytes = content(8 << 20);
+        let serving = |there: &Here| if hashes { hashing(&there.path("")) } else { plain(there) };
+        let faulty = |there: &Here| serving(there).fault(cut(way, 1, 4 << 20));
+        let scene = Scene::new(way, &bytes, faulty).await;
+        let from = scene.here.path("from");
+        // The first byte is among those that were confirmed.
+        let write = || File::options().write(true).open(&from).unwrap().write_all(&[!bytes[0]]).unwrap();
+        let error = scene.moved_while(scene.transfer(), write).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Changed, "{way:?}: {error}");
+        assert_eq!(error.path(), Some(from.as_os_str().as_encoded_bytes()), "{way:?}: {error}");
+        assert!(error.to_string().contains("it was written to"), "{way:?}: {error}");
+        scene.end().await;
+    }
 }
 
 #[tokio::test]

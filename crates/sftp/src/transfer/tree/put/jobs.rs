@@ -254,7 +254,7 @@ pub(super) async fn read(batch: Vec<Found>) -> Event {
 }
 
 pub(super) async fn send(tree: &Tree<'_>, found: Found, data: Bytes) -> Event {
-    let source = Source { path: &found.local, details: &found.details };
+    let source = Source { details: &found.details, original: None };
     let sent = small::send(tree, &found.remote, source, data).await;
     Event::Sent { found, sent }
 }
