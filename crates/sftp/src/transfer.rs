@@ -8,6 +8,7 @@ pub(crate) mod marks;
 pub(crate) mod names;
 pub(crate) mod options;
 pub(crate) mod others;
+pub(crate) mod parts;
 pub(crate) mod place;
 pub(crate) mod progress;
 pub(crate) mod put;

@@ -4,6 +4,7 @@ use std::num::{NonZeroU64, NonZeroUsize};
 
 use crate::transfer::hashes::Hashes;
 use crate::transfer::others::Others;
+use crate::transfer::parts::Parts;
 use crate::transfer::rate::Limit;
 use crate::transfer::window::Bounds;
 
@@ -33,6 +34,8 @@ pub(crate) struct Options {
     pub(crate) survive: Option<u32>,
     /// Its connection was lost, and maybe because the server crashed: what is there was not stored for certain.
     pub(crate) is_begun_again: bool,
+    /// The parts of a tree that may begin again.
+    pub(crate) parts: Option<Parts>,
     /// Where several files ask for what the server's have.
     pub(crate) hashes: Option<Hashes>,
     /// What keeps the rate, where several files share it.

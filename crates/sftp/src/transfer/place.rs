@@ -74,8 +74,9 @@ impl Place {
             attributes = attributes.with_permissions(kept);
         }
         if options.resume {
-            let temporary = Temporary::to_resume(sftp, &target);
-            let (file, resumed) = part(sftp, temporary.path(), source, new | PRIVATE, options).await?;
+            let (parts, original) = (options.parts.as_ref(), details.stamp());
+            let temporary = Temporary::to_resume(sftp, &target, parts, original).await?;
+            let (file, resumed) = part(sftp, &temporary, source, new | PRIVATE, options).await?;
             let leaves_holes = false;
             if kept.is_none() {
                 attributes = without_more(&file, mode, attributes).await;
@@ -168,14 +169,14 @@ async fn is_empty(file: &OpenHandle) -> bool {
 /// The part that an earlier attempt left, or a new one.
 async fn part(
     sftp: &Sftp,
-    path: &Bytes,
+    temporary: &Temporary,
     source: Source<'_>,
     new: u32,
     options: &Options,
 ) -> Result<(OpenHandle, Resumed)> {
-    let engine = sftp.engine();
+    let (engine, path) = (sftp.engine(), temporary.path());
     let both_ways = OpenFlags::READ | OpenFlags::WRITE;
-    let refused = match create(engine, path, both_ways, new).await {
+    let refused = match temporary.naming(create(engine, path, both_ways, new)).await {
         Ok(file) => return Ok((file, Resumed::NothingFound)),
         Err(error) => error,
     };
@@ -213,9 +214,10 @@ async fn part(
     match judged(sftp, path, &file, source, options).await? {
         anew @ Resumed::Anew { .. } => {
             file.close("close").await.map_err(|error| error.at(path))?;
-            let removed = engine.done("remove", Request::Remove { path: path.clone() }).await;
+            let removing = engine.done("remove", Request::Remove { path: path.clone() });
+            let removed = temporary.naming(removing).await;
             explained(engine, removed, Doing::RemoveFile { path }).await?;
-            let made = create(engine, path, both_ways, new).await;
+            let made = temporary.naming(create(engine, path, both_ways, new)).await;
             let doing = Doing::Create { path, existing: Existing::Refused };
             Ok((explained(engine, made, doing).await?, anew))
         }

@@ -4,9 +4,12 @@ use bytes::{BufMut, Bytes, BytesMut};
 use rustle_sftp_proto::Request;
 use sha2::{Digest, Sha256};
 
+use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
+use crate::local::details::Stamp;
 use crate::sftp::Sftp;
 use crate::shown::Shown;
+use crate::transfer::parts::{Claim, Claimed, Parts};
 
 /// A file under a name of its own beside the one that it is for. Dropped, it is removed, unless it is kept.
 pub(crate) struct Temporary {
@@ -14,6 +17,8 @@ pub(crate) struct Temporary {
     path: Bytes,
     target: Bytes,
     stays: bool,
+    /// Where it is one of a tree that may begin again.
+    claim: Option<Claim>,
 }
 
 impl Temporary {
@@ -24,13 +29,69 @@ impl Temporary {
     /// The system has no random numbers.
     pub(crate) fn beside(sftp: &Sftp, target: &Bytes) -> Result<Self> {
         let path = named(target, &random_suffix()?);
-        Ok(Self { sftp: sftp.clone(), path, target: target.clone(), stays: false })
+        Ok(Self { sftp: sftp.clone(), path, target: target.clone(), stays: false, claim: None })
     }
 
-    /// The name that each attempt at the same file uses, so that a later one finds what an earlier one left. It stays
-    /// when this is dropped.
-    pub(crate) fn to_resume(sftp: &Sftp, target: &Bytes) -> Self {
-        Self { sftp: sftp.clone(), path: named(target, ".rustle-part"), target: target.clone(), stays: true }
+    /// The name that each attempt at the same file uses, so that a later one finds what an earlier one left. Where an
+    /// earlier one of the same tree may still do something about that name, it is another, and what that one left has got it.
+    /// It stays when this is dropped.
+    ///
+    /// # Errors
+    /// What an earlier attempt left can be neither moved nor removed, or the system has no random numbers.
+    pub(crate) async fn to_resume(
+        sftp: &Sftp,
+        target: &Bytes,
+        parts: Option<&Parts>,
+        original: Stamp,
+    ) -> Result<Self> {
+        let (path, target) = (named(target, ".rustle-part"), target.clone());
+        let mut temporary = Self { sftp: sftp.clone(), path, target, stays: true, claim: None };
+        let Some(parts) = parts else { return Ok(temporary) };
+        let (claim, claimed) = parts.claim(&temporary.path, original);
+        match claimed {
+            Claimed::As(path) => temporary.path = path,
+            Claimed::Elsewhere { names, is_kept } => {
+                temporary.path = named(&temporary.target, &random_suffix()?);
+                claim.moves_to(&temporary.path);
+                temporary.take_over(&names, is_kept).await?;
+                claim.has_moved(original);
+            }
+        }
+        temporary.claim = Some(claim);
+        Ok(temporary)
+    }
+
+    /// Has nothing left under these names: what is there has this one then, or is removed. Whatever is still to be done about
+    /// them finds nothing.
+    async fn take_over(&self, names: &[Bytes], is_kept: bool) -> Result<()> {
+        let engine = self.sftp.engine();
+        let mut is_found = !is_kept;
+        for name in names.iter().rev() {
+            let taken = match is_found {
+                false => self.sftp.rename(name, &self.path).await,
+                true => engine.done("remove", Request::Remove { path: name.clone() }).await,
+            };
+            let Err(error) = taken else {
+                is_found = true;
+                continue;
+            };
+            let is_answered = error.status().is_some();
+            if error.kind() != ErrorKind::NotFound && !(is_answered && is_gone(engine, name).await) {
+                return Err(error.at(name));
+            }
+        }
+        Ok(())
+    }
+
+    /// A request that makes, renames or removes it. One that is not answered may be carried out late.
+    pub(crate) async fn naming<T>(&self, request: impl Future<Output = Result<T>>) -> Result<T> {
+        let Some(claim) = &self.claim else { return request.await };
+        claim.is_asked();
+        let answered = request.await;
+        if !answered.as_ref().is_err_and(|error| error.status().is_none()) {
+            claim.is_answered();
+        }
+        answered
     }
 
     pub(crate) fn path(&self) -> &Bytes {
@@ -53,6 +114,9 @@ impl Temporary {
     /// Removes it, in the background: nothing can be made of it.
     pub(crate) fn discard(mut self) {
         self.stays = false;
+        if let Some(claim) = &self.claim {
+            claim.is_asked();
+        }
     }
 
     /// Takes the target's place, at once or not at all; see [`Sftp::rename`] for servers without
@@ -62,13 +126,13 @@ impl Temporary {
     /// The server refused; the temporary file is removed then, unless it is kept. Or it is lost; the error says what it
     /// has still.
     pub(crate) async fn take_place(mut self) -> Result<()> {
-        match self.sftp.rename(&self.path, &self.target).await {
-            Ok(()) => {
-                self.stays = true;
-                Ok(())
-            }
-            Err(error) => Err(self.named_in(error)),
+        let renamed = self.naming(self.sftp.rename(&self.path, &self.target)).await;
+        renamed.map_err(|error| self.named_in(error))?;
+        self.stays = true;
+        for path in self.claim.as_ref().map(Claim::is_done).unwrap_or_default() {
+            self.sftp.engine().tell(Request::Remove { path });
         }
+        Ok(())
     }
 
     /// What ended the transfer, with this file's name where the server cannot be told any more to remove it.
@@ -77,7 +141,8 @@ impl Temporary {
             return error;
         }
         let path = Shown::of(&self.path);
-        error.and_hint(match self.stays {
+        let is_usual = self.claim.as_ref().is_none_or(|claim| *claim.usual() == self.path);
+        error.and_hint(match self.stays && is_usual {
             true => {
                 format!("what the server has of it is {path} there, where an attempt with resume goes on")
             }
@@ -92,6 +157,11 @@ impl Drop for Temporary {
             self.sftp.engine().tell(Request::Remove { path: self.path.clone() });
         }
     }
+}
+
+async fn is_gone(engine: &Engine, path: &Bytes) -> bool {
+    let asked = Request::Lstat { path: path.clone() };
+    engine.attributes("lstat", asked).await.is_err_and(|error| error.kind() == ErrorKind::NotFound)
 }
 
 /// The name alone of a temporary file that is to stand beside `target`, as [`Temporary::beside`] makes it.

@@ -288,6 +288,15 @@ impl TreeTransfer {
     /// of more than 32 MiB is read back and compared, all of it, since a server that crashed may have forgotten any, and the
     /// last 32 MiB are sent again.
     ///
+    /// What the lost connection was told may still be done, late. With [`atomic`](Self::atomic) that harms nothing on a server
+    /// with `posix-rename@openssh.com`: what it writes late is what stands there, and gives the file a later time at most. A
+    /// part about whose name it was asked, without an answer, is gone on with under another one, `.NAME.rustle-` and twelve
+    /// digits, and so is one whose original was written to since, from its beginning. Where the tree ends before such a part
+    /// is in its place it is removed; where the last connection is lost it stays, and the error names it. Without that
+    /// extension the file that is replaced may be moved aside late, to `.rustle-` and sixteen digits. Without `atomic` a file
+    /// that is emptied, to be sent from its beginning, may be emptied late, behind what was sent again: then what it has is
+    /// not the original, and nothing tells it but [`verify`](Self::verify), where that comes later, or a comparison afterwards.
+    ///
     /// Beside these, each file of more than 128 KiB goes on by itself after so many losses of its own, as by
     /// [`Transfer::survive`](crate::Transfer::survive). The [`TreeSummary`] is that of the last attempt, and what an earlier
     /// one had moved counts as unchanged there and is told again. Unless this is set, and with any other session, the loss

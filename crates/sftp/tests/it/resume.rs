@@ -8,7 +8,6 @@ mod span;
 
 use std::future::IntoFuture as _;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustle_sftp::{ErrorKind, Proof, Resumed, Verified};
@@ -29,23 +28,38 @@ pub(crate) fn hashing(root: &Path) -> Builder {
 
 /// The same, whose command says something else the n-th time, counted from 1.
 fn lying(root: &Path, nth: usize) -> Builder {
-    let (root, asked) = (root.to_owned(), Arc::new(AtomicUsize::new(0)));
-    TestServer::builder().sftp(rustle_testserver::Sftp::directory(&root)).command_fn("sh -c *", move |call| {
+    let (files, asked) = (rustle_testserver::Sftp::directory(root), AtomicUsize::new(0));
+    answering(root, files, move || asked.fetch_add(1, Ordering::SeqCst) + 1 == nth)
+}
+
+/// A server of these files, which are those in `root`. Whether it says something else than the SHA-256 is asked each time
+/// before it makes one.
+pub(crate) fn answering(
+    root: &Path,
+    files: rustle_testserver::Sftp,
+    lies: impl Fn() -> bool + Send + Sync + 'static,
+) -> Builder {
+    let root = root.to_owned();
+    TestServer::builder().sftp(files).command_fn("sh -c *", move |call| {
         let is_hash = call.command().windows(MARK.len()).any(|part| part == MARK);
-        let lies = is_hash && asked.fetch_add(1, Ordering::SeqCst) + 1 == nth;
+        let lies = is_hash && lies();
         said(root.clone(), call, is_hash.then_some(lies))
     })
 }
 
-/// What the client's scripts would print: which shell this is, or about `LENGTH PATH` at the end of the line.
+/// What the client's scripts would print: which shell this is, or about `LENGTH PATH` at the end of the line, which a tree
+/// says the other way round.
 async fn said(root: std::path::PathBuf, mut call: Call, hash: Option<bool>) -> Exit {
     let answer = match hash {
         None => [b"rustle:", TRICKY, b"\nsha256\nend\n"].concat(),
         Some(lies) => {
             let line = String::from_utf8(call.command().to_vec()).unwrap();
             let (_, parameters) = line.rsplit_once(" sh ").unwrap();
-            let (length, path) = parameters.split_once(' ').unwrap();
-            let length: usize = length.parse().unwrap();
+            let (first, second) = parameters.split_once(' ').unwrap();
+            let (length, path) = match first.parse::<usize>() {
+                Ok(length) => (length, second),
+                Err(_) => (second.parse().unwrap(), first),
+            };
             let path = path.trim_matches('\'').trim_start_matches('/');
             let content = std::fs::read(root.join(path)).unwrap();
             let mut digest = Sha256::digest(&content[..length.min(content.len())]);

@@ -1,6 +1,7 @@
 //! Transfers that go on over another connection when theirs is lost.
 
 mod drops;
+mod late;
 mod line;
 mod proofs;
 mod trees;

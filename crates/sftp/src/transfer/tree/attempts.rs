@@ -3,13 +3,17 @@
 use std::pin::pin;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::future::{Either, select};
+use rustle_sftp_proto::Request;
 
 use crate::error::{Error, Result};
 use crate::path::checked;
 use crate::sftp::Sftp;
+use crate::shown::Shown;
 use crate::transfer::hashes::Hashes;
 use crate::transfer::options::Options;
+use crate::transfer::parts::Parts;
 use crate::transfer::progress::Meter;
 use crate::transfer::survival::is_lost;
 use crate::transfer::tree::account::{Account, Listener};
@@ -32,42 +36,44 @@ impl Attempts {
     /// Begins again where the connection is lost and another is to be had, as often as was asked for.
     pub(super) async fn all(self, first: &Sftp, meter: &Meter) -> Result<TreeSummary> {
         let session = first.session().filter(|session| session.has_places()).cloned();
-        let (mut sftp, mut losses) = (first.clone(), 0);
+        let parts = self.options.survive.is_some().then(Parts::default);
+        let (mut over, mut losses) = (Over { sftp: first.clone(), parts }, 0);
         loop {
-            let error = match self.one(&sftp, losses > 0, meter).await {
+            let error = match self.one(&over, losses > 0, meter).await {
                 Ok(mut summary) => {
                     summary.losses += losses;
                     return Ok(summary);
                 }
                 Err(error) => error,
             };
-            let Some(session) = session.as_ref().filter(|_| sftp.engine().is_lost()) else {
+            let Some(session) = session.as_ref().filter(|_| over.sftp.engine().is_lost()) else {
                 return Err(error);
             };
             let mut last = error;
             loop {
                 if losses >= self.options.survive.unwrap_or(0) {
-                    return Err(how_far(last, meter));
+                    return Err(over.how_far(last, meter));
                 }
                 losses += 1;
                 tracing::info!(error = %last, again = losses, "a tree goes on over another connection");
-                match sftp.options().open(session).await {
+                match over.sftp.options().open(session).await {
                     Ok(another) => {
                         first.hand_over_to(&another);
-                        sftp = another;
+                        over.sftp = another;
                         break;
                     }
                     Err(error) if is_lost(&error) => last = error,
-                    Err(error) => return Err(how_far(error, meter)),
+                    Err(error) => return Err(over.how_far(error, meter)),
                 }
             }
             meter.begin_again();
         }
     }
 
-    async fn one(&self, sftp: &Sftp, is_begun_again: bool, meter: &Meter) -> Result<TreeSummary> {
+    async fn one(&self, over: &Over, is_begun_again: bool, meter: &Meter) -> Result<TreeSummary> {
         let (hashes, questions) = Hashes::new();
-        let options = Options { hashes: Some(hashes), is_begun_again, ..self.options.clone() };
+        let (sftp, parts) = (&over.sftp, over.parts.clone());
+        let options = Options { hashes: Some(hashes), parts, is_begun_again, ..self.options.clone() };
         let work = async {
             let limits = sftp.engine().limits().await?;
             let room = Room::new(limits, &options);
@@ -95,9 +101,39 @@ impl Attempts {
     }
 }
 
-fn how_far(error: Error, meter: &Meter) -> Error {
-    error.and_hint(format!(
-        "{} files were whole by then; an attempt with resume goes on from there",
-        meter.files()
-    ))
+/// Where an attempt is at work. Dropped, what is left there under names that no later transfer looks for is removed.
+struct Over {
+    sftp: Sftp,
+    /// Where it may begin again.
+    parts: Option<Parts>,
+}
+
+impl Over {
+    fn elsewhere(&self) -> Vec<Bytes> {
+        self.parts.as_ref().map(Parts::elsewhere).unwrap_or_default()
+    }
+
+    fn how_far(&self, error: Error, meter: &Meter) -> Error {
+        let told = error.and_hint(format!(
+            "{} files were whole by then; an attempt with resume goes on from there",
+            meter.files()
+        ));
+        let left = self.elsewhere();
+        match left.first() {
+            Some(name) => told.and_hint(format!(
+                "under {} other names a part may still be there, as under {}, which can be removed",
+                left.len(),
+                Shown::of(name)
+            )),
+            None => told,
+        }
+    }
+}
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        for path in self.elsewhere() {
+            self.sftp.engine().tell(Request::Remove { path });
+        }
+    }
 }
