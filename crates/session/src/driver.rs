@@ -214,8 +214,8 @@ async fn drive(
                 work.push(Box::pin(async move { trust.announced(&host_key, &keys).await }));
             }
             // It has no end, since what is ended here hands over what it leaves; the last handle says that it goes.
-            Some(work) = tasks.recv() => {
-                let (task, leaving) = *work;
+            Some(told) = tasks.recv() => {
+                let (task, leaving) = *told;
                 match task {
                     Task::Close(grace) => {
                         closing.cancel();

@@ -91,7 +91,11 @@ pub(super) async fn sha256_by(
     // Reading may take minutes, for which nobody should wait who wants to end the program.
     let asker = Arc::new(());
     let (asked, shown) = (Arc::downgrade(&asker), path.to_owned());
-    let hash = off_thread(READ, path, move || sha256_of(&open()?, &shown, range, &asked)).await;
+    let work = move || {
+        let file = open()?;
+        sha256_of(&file, &shown, range, &asked)
+    };
+    let hash = off_thread(READ, path, work).await;
     drop(asker);
     hash
 }
