@@ -186,6 +186,13 @@ impl Hosts {
         link.session()
     }
 
+    /// The pool does not end it after all.
+    pub(crate) fn staying(&mut self, id: TransportId) {
+        if let Some(link) = self.link(id) {
+            link.is_ending = false;
+        }
+    }
+
     /// Whether the server answers late. False where that was known.
     pub(crate) fn set_degraded(&mut self, id: TransportId, is_degraded: bool) -> bool {
         let Some(link) = self.link(id) else { return false };

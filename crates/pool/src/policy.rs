@@ -18,6 +18,7 @@ mod needs;
 mod numbers;
 mod places;
 mod random;
+mod spare;
 mod timers;
 mod waiters;
 mod ways;
@@ -55,6 +56,8 @@ pub(crate) struct Policy {
     touched: BTreeSet<HostId>,
     /// Hosts for whose waiters more is looked at when logins have begun.
     after_dials: BTreeSet<HostId>,
+    /// Connections in use that were left to other hosts, and may stay after all.
+    left: BTreeSet<ConnectionId>,
     timers: Timers,
     next_connection: u64,
     next_turn: u64,
@@ -128,6 +131,7 @@ impl Policy {
             queue: BTreeSet::new(),
             touched: BTreeSet::new(),
             after_dials: BTreeSet::new(),
+            left: BTreeSet::new(),
             timers: Timers::default(),
             next_connection: 0,
             next_turn: 0,

@@ -65,6 +65,7 @@ impl Driver {
                 // It is shown as that, and its end is no loss.
                 let _ = self.hosts.ending(connection);
             }
+            Action::Recall { connection } => self.hosts.staying(connection),
             Action::Cut { connection } => {
                 if let Some(session) = self.hosts.ending(connection) {
                     session.abort();

@@ -252,6 +252,11 @@ impl Connection {
         self.state == State::Ready && self.is_empty()
     }
 
+    /// Whether it leaves for another host with its last channel, and for no other reason.
+    pub(super) fn is_left_for_others(&self) -> bool {
+        matches!(self.state, State::Draining { why: Closing::Evicted, .. })
+    }
+
     pub(super) fn places(&self) -> usize {
         self.places.len() + self.carried.len()
     }

@@ -76,6 +76,7 @@ impl Policy {
         {
             connection.state = State::Closing;
             self.closing += 1;
+            self.touched.insert(connection.host);
             out.push(Action::Cut { connection: id });
         }
     }

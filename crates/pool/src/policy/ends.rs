@@ -116,7 +116,9 @@ impl Policy {
     pub(super) fn wear(&mut self, id: ConnectionId, out: &mut Vec<Action>) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         connection.is_worn = true;
-        let (host, is_in_use) = (connection.host, connection.state == State::Ready && !connection.is_empty());
+        // What was left for others may stay after all.
+        let may_be_used = connection.state == State::Ready || connection.is_left_for_others();
+        let (host, is_in_use) = (connection.host, may_be_used && !connection.is_empty());
         if is_in_use && !self.may_have_another(host) {
             return;
         }

@@ -142,8 +142,11 @@ pub(crate) enum Action {
     Warm { connection: ConnectionId },
     /// Tell the one who waits that there will be none.
     Reject { waiter: WaiterId, why: Rejection },
-    /// Nothing but to be told: nothing new goes on the connection from now on, and it ends when nothing is on it.
+    /// Nothing but to be told: nothing new goes on the connection from now on, and it ends when nothing is on it; unless it is
+    /// recalled before.
     Drain { connection: ConnectionId },
+    /// Nothing but to be told: nobody lacks the place of the connection any more, and it is as if it had not been drained.
+    Recall { connection: ConnectionId },
     /// Close a connection that nothing is on. Answered by [`Event::Lost`].
     Close { connection: ConnectionId, why: Closing },
     /// End a connection now, with whatever is on it. Answered by [`Event::Lost`].

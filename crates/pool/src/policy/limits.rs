@@ -38,7 +38,8 @@ pub(crate) struct Limits {
     pub(crate) relearn: Duration,
     /// How long a connection that refused a channel is left alone, unless a place of it comes free. Above zero.
     pub(crate) hold: Duration,
-    /// Whoever waits so long for another host's connections has one of them drained. Above zero.
+    /// Whoever waits so long for another host's connections has one of them drained, and another one after as long again: what
+    /// is on the first may take for ever. What nobody lacks any more stays. Above zero.
     pub(crate) fair: Duration,
 }
 

@@ -1,7 +1,7 @@
 //! Logins: when one begins, what comes of it, and which connection makes room for it.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::connection::{Connection, State};
@@ -124,10 +124,11 @@ impl Policy {
         most.mul_f64(1.0 - self.random.fraction() / 2.0)
     }
 
-    /// Begins as many logins as are wanted and allowed, and makes room for others.
+    /// Begins as many logins as are wanted and allowed, and makes room for others; no more than they need.
     pub(super) fn dial(&mut self, out: &mut Vec<Action>) {
         self.begin_dials(out);
         self.make_way(out);
+        self.take_back(out);
     }
 
     /// One for each host in turn, those first for which somebody has waited longest.
@@ -141,7 +142,7 @@ impl Policy {
                 }
                 let Some(next) = self.next_dial(host) else { continue };
                 if self.connections.len() >= self.most_connections() {
-                    self.make_room(&hosts, out);
+                    self.make_room(out);
                     return;
                 }
                 self.blocked = None;
@@ -197,15 +198,11 @@ impl Policy {
         dialing < (shared + stalling + bare).min(together)
     }
 
-    /// Places among all connections for hosts that have to have one: those of connections that nobody uses; or that of one
-    /// that is drained, if somebody has waited for long. Nobody loses the way to somebody who has not waited for longer: of two
-    /// who take the ways from each other neither would ever arrive.
-    fn make_room(&mut self, hosts: &[(u64, HostId)], out: &mut Vec<Action>) {
-        let next = |(turn, host): &(u64, HostId)| self.next_dial(*host).map(|next| (*turn, next));
-        let mut wanting: Vec<(u64, NextDial)> = hosts.iter().filter_map(next).collect();
-        // One login to a host on the way is for all behind it.
-        let mut once = BTreeSet::new();
-        wanting.retain(|(_, next)| !next.is_for_others || once.insert(next.host));
+    /// Places among all connections for hosts that have to have one: those of connections that nobody uses; or that of one in
+    /// use that is left to them, if somebody has waited for long. Nobody loses the way to somebody who has not waited for
+    /// longer: of two who take the ways from each other neither would ever arrive.
+    fn make_room(&mut self, out: &mut Vec<Action>) {
+        let wanting = self.wanted_dials();
         // What is being closed leaves its place as it is.
         let lacking = wanting.len().saturating_sub(self.closing);
         let needed = self.needed();
@@ -245,28 +242,17 @@ impl Policy {
         let spare = wanting.iter().find_map(|(turn, next)| self.spare_for(next.host, *turn, &needed));
         if let Some(id) = spare {
             self.drain(id, None, Closing::Evicted, out);
+            self.left.insert(id);
         }
     }
 
-    /// A connection of another host, which has more than its share beside this one, and over which the way of nobody leads who
-    /// has waited as long.
-    fn spare_for(
-        &self,
-        host: HostId,
-        turn: u64,
-        needed: &BTreeMap<ConnectionId, u64>,
-    ) -> Option<ConnectionId> {
-        let count = |host: HostId| self.hosts.get(&host).map_or(0, |host| host.connections.len());
-        let has = count(host);
-        // Whoever has none takes turns even with one that has one.
-        let has_more = |one: &Connection| one.host != host && (has == 0 || count(one.host) > has + 1);
-        let spare = self.connections.iter().filter(|(_, one)| {
-            one.state == State::Ready && one.stalling() == 0 && one.carries() == 0 && has_more(one)
-        });
-        let spare = spare.filter(|(id, _)| needed.get(id).is_none_or(|first| *first > turn));
-        let rank = |id: ConnectionId, one: &Connection| {
-            (!self.lets_in_once(one.host), count(one.host), Reverse((one.since(), id)))
-        };
-        spare.max_by_key(|(id, one)| rank(**id, one)).map(|(id, _)| *id)
+    /// The logins that those who wait want next, each with the turn of the first of them.
+    pub(super) fn wanted_dials(&self) -> Vec<(u64, NextDial)> {
+        let next = |(turn, host): &(u64, HostId)| self.next_dial(*host).map(|next| (*turn, next));
+        let mut wanted: Vec<(u64, NextDial)> = self.queue.iter().filter_map(next).collect();
+        // One login to a host on the way is for all behind it.
+        let mut once = BTreeSet::new();
+        wanted.retain(|(_, next)| !next.is_for_others || once.insert(next.host));
+        wanted
     }
 }

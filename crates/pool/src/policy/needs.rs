@@ -6,11 +6,16 @@ use super::Policy;
 use super::event::{ConnectionId, HostId};
 
 impl Policy {
+    /// Whether those who wait for the host need another connection to it, and there may be so many.
+    fn needs_another(&self, host: HostId) -> bool {
+        let is_lacking = self.hosts.get(&host).is_some_and(|of| self.lacks_connection(host, of));
+        is_lacking && self.connections_for(host) <= self.most_connections()
+    }
+
     /// The connection that carries the next login for those who wait for the host, if one that is there does: that to the
     /// nearest host on the way.
     fn way_over(&self, host: HostId) -> Option<ConnectionId> {
-        let of = self.hosts.get(&host)?;
-        if !self.lacks_connection(host, of) || self.connections_for(host) > self.most_connections() {
+        if !self.needs_another(host) {
             return None;
         }
         self.way(host).find_map(|jump| self.best_to(jump)).map(|(id, _)| id)
@@ -35,5 +40,20 @@ impl Policy {
     pub(super) fn is_needed(&self, id: ConnectionId, host: HostId) -> bool {
         let is_jump = self.ways.values().any(|jump| *jump == host);
         is_jump && self.queue.iter().any(|(_, waiting)| self.way_over(*waiting) == Some(id))
+    }
+
+    /// The hosts on the ways of those who wait that a connection would have to be made to, as none that is there leads on; each
+    /// with the turn of the one who has waited longest.
+    pub(super) fn ways_to_make(&self) -> BTreeMap<HostId, u64> {
+        let mut missing = BTreeMap::new();
+        if self.ways.is_empty() {
+            return missing;
+        }
+        for (turn, host) in self.queue.iter().filter(|(_, host)| self.needs_another(*host)) {
+            for jump in self.way(*host).take_while(|jump| self.best_to(*jump).is_none()) {
+                missing.entry(jump).or_insert(*turn);
+            }
+        }
+        missing
     }
 }

@@ -67,6 +67,38 @@ async fn a_connection_that_leaves_for_another_host_is_shown_as_ending() {
 }
 
 #[tokio::test]
+async fn a_connection_that_was_to_leave_for_one_who_goes_away_stays_and_is_shown_so() {
+    let server = server().command("hello", Reply::stdout("hello\n")).start().await.unwrap();
+    let pool = pool_with(&server, Pool::builder().max_connections(1));
+    pool.register("db", setup(&server));
+    let id = pool.connect("web").await.unwrap();
+    let web = pool.session(id).await.unwrap();
+    let running = tokio::spawn({
+        let web = web.clone();
+        async move { web.output("sleep 1000").await }
+    });
+    server_shows(&server, "a command", |record| record.processes_running() == 1).await;
+    let connecting = tokio::spawn({
+        let pool = pool.clone();
+        async move { pool.connect("db").await }
+    });
+    let is_shown_as = async |is_ending: bool| {
+        while pool.show(id).await.unwrap().transports[0].is_ending != is_ending {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let patience = Duration::from_secs(60);
+    tokio::time::timeout(patience, is_shown_as(true)).await.unwrap();
+    connecting.abort();
+    tokio::time::timeout(patience, is_shown_as(false)).await.unwrap();
+    assert!(web.output("hello").await.unwrap().status.success());
+    assert_eq!(server.record().connections_accepted(), 1);
+    running.abort();
+    drop(web);
+    shut_down_and_check(pool, server).await;
+}
+
+#[tokio::test]
 async fn what_a_name_meant_before_is_forgotten_when_nothing_is_left_of_it() {
     let server = server().command("hello", Reply::stdout("hello\n")).start().await.unwrap();
     let pool = pool(&server);

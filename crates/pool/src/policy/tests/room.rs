@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::world::{Fate, HOST, World, acquire};
-use crate::policy::event::{Closing, DialFailure, HostId, Lane, Logins, Missing, Rejection, WaiterId};
+use crate::policy::event::{
+    Closing, ConnectionId, DialFailure, Event, HostId, Lane, Logins, Missing, Rejection, WaiterId,
+};
 use crate::policy::limits::Limits;
 
 #[test]
@@ -203,4 +205,145 @@ fn nobody_starves_beside_a_host_that_always_wants_more() {
         }
     }
     panic!("the host that asked once was not served in 18 s");
+}
+
+/// Whether nothing new goes on the connection.
+fn is_leaving(world: &World, connection: ConnectionId) -> bool {
+    world.connections[&connection].is_leaving
+}
+
+/// A world of one connection, to the tenth host, which lets in once; somebody has a channel on it, and somebody else waits for
+/// another host for so long that it is drained. The one with the channel, the connection, and the one who waits.
+fn drained() -> (World, WaiterId, ConnectionId, WaiterId) {
+    let (mut world, busy) = full(1, Logins::One);
+    let connection = world.place_of(busy[0]).unwrap();
+    let other = acquire(&mut world, Lane::Shared);
+    assert!(!is_leaving(&world, connection));
+    world.passes(Limits::default().fair);
+    assert!(is_leaving(&world, connection));
+    (world, busy[0], connection, other)
+}
+
+/// Somebody wants a command on the tenth host.
+fn acquire_tenth(world: &mut World) -> WaiterId {
+    world.acquire(HostId(10), Lane::Shared, Logins::One, Duration::from_secs(60))
+}
+
+#[test]
+fn what_was_drained_for_one_who_goes_away_is_of_use_again_and_nobody_is_asked_a_second_time() {
+    let (mut world, busy, connection, other) = drained();
+    let again = acquire_tenth(&mut world);
+    assert_eq!(world.place_of(again), None, "the other came first");
+    world.cancel(other);
+    assert!(!is_leaving(&world, connection));
+    assert_eq!(world.place_of(again), Some(connection));
+    world.opens(again);
+    world.ends(again);
+    world.ends(busy);
+    assert!(world.closing().is_empty() && world.dialing().is_empty());
+    let next = acquire_tenth(&mut world);
+    assert_eq!(world.place_of(next), Some(connection));
+}
+
+#[test]
+fn what_was_drained_for_one_whose_time_is_over_is_of_use_again() {
+    let (mut world, _, connection, other) = drained();
+    world.passes(Duration::from_secs(60));
+    assert_eq!(world.rejection(other), Some(Rejection::Deadline(Missing::TotalLimit)));
+    assert!(!is_leaving(&world, connection));
+}
+
+#[test]
+fn what_was_drained_for_one_who_gets_another_place_is_of_use_again() {
+    let (mut world, busy) = full(2, Logins::Many);
+    let waiter = acquire(&mut world, Lane::Shared);
+    let [left, other] = [busy[0], busy[1]].map(|busy| world.place_of(busy).unwrap());
+    world.passes(Limits::default().fair);
+    assert!(is_leaving(&world, left) && !is_leaving(&world, other));
+    world.ends(busy[1]);
+    assert_eq!(world.closing(), [other], "its place is for the one who waits");
+    assert!(!is_leaving(&world, left));
+    let command = acquire_tenth(&mut world);
+    assert_eq!(world.place_of(command), Some(left));
+    world.is_closed(other);
+    world.connects(waiter);
+}
+
+#[test]
+fn the_last_connection_to_a_host_is_drained_for_those_alone_who_have_waited_for_longer_than_anybody_there() {
+    let mut world = World::new(Limits { connections: 1, channels: 1, ..Limits::default() });
+    let first = acquire_tenth(&mut world);
+    let connection = world.dialing()[0];
+    world.dial_succeeds(connection, Logins::One);
+    world.opens(first);
+    let second = acquire_tenth(&mut world);
+    let other = acquire(&mut world, Lane::Shared);
+    for _ in 0..3 {
+        world.passes(Limits::default().fair);
+        assert!(!is_leaving(&world, connection), "the second would be locked out by one who came later");
+    }
+    world.ends(first);
+    assert_eq!(world.place_of(second), Some(connection));
+    world.opens(second);
+    let third = acquire_tenth(&mut world);
+    let late = world.acquire(HostId(2), Lane::Shared, Logins::Many, Duration::from_secs(60));
+    world.passes(Limits::default().fair);
+    assert!(is_leaving(&world, connection), "the other has waited for longer than the third");
+    // The late one has not.
+    world.cancel(other);
+    assert!(!is_leaving(&world, connection));
+    world.ends(second);
+    assert_eq!(world.place_of(third), Some(connection));
+    world.passes(Limits::default().fair);
+    assert!(is_leaving(&world, connection));
+    world.ends(third);
+    world.is_closed(connection);
+    world.connects(late);
+}
+
+#[test]
+fn a_way_that_was_drained_for_one_who_goes_away_leads_on_for_those_who_waited_longer_than_the_next() {
+    let mut world = World::new(Limits { connections: 2, ..Limits::default() });
+    let shell = world.acquire(HostId(7), Lane::Isolated, Logins::Many, Duration::from_secs(60));
+    world.connects(shell);
+    let command = acquire_tenth(&mut world);
+    let jump = world.dialing()[0];
+    world.dial_succeeds(jump, Logins::One);
+    world.opens(command);
+    let other = acquire(&mut world, Lane::Shared);
+    world.passes(Limits::default().fair);
+    assert!(is_leaving(&world, jump), "what may stall is not drained");
+    world.tell(Event::Behind { host: HostId(2), jump: HostId(10) });
+    let behind = world.acquire(HostId(2), Lane::Shared, Logins::Many, Duration::from_secs(60));
+    world.acquire(HostId(3), Lane::Shared, Logins::Many, Duration::from_secs(60));
+    assert!(is_leaving(&world, jump), "the other came first");
+    world.cancel(other);
+    assert!(!is_leaving(&world, jump));
+    world.ends(shell);
+    world.is_closed(world.closing()[0]);
+    let far = world.connects(behind);
+    assert_eq!(world.connections[&far].carrier, Some(jump));
+}
+
+#[test]
+fn what_somebody_wants_ended_ends_though_it_was_drained_for_one_who_goes_away() {
+    let (mut world, busy, connection, other) = drained();
+    let by = world.now() + Duration::from_secs(60);
+    world.tell(Event::Disconnect { connection, by });
+    world.cancel(other);
+    assert!(is_leaving(&world, connection));
+    world.ends(busy);
+    assert_eq!(world.closed.get(&connection), Some(&Closing::Asked));
+}
+
+#[test]
+fn what_is_worn_while_it_is_drained_for_one_who_goes_away_is_of_use_until_nothing_is_on_it() {
+    let (mut world, busy, connection, other) = drained();
+    world.tell(Event::Worn { connection });
+    world.cancel(other);
+    let command = acquire_tenth(&mut world);
+    assert_eq!(world.place_of(command), Some(connection), "there can be no other");
+    world.ends(command);
+    world.ends(busy);
+    assert_eq!(world.closed.get(&connection), Some(&Closing::Worn));
 }

@@ -96,6 +96,11 @@ impl World {
                 assert_eq!((wire.state, wire.is_leaving), (Stage::Live, false), "it is told once");
                 wire.is_leaving = true;
             }
+            Action::Recall { connection } => {
+                let wire = self.connections.get_mut(&connection).expect("a connection that is there");
+                assert_eq!((wire.state, wire.is_leaving), (Stage::Live, true), "what stays was to leave");
+                wire.is_leaving = false;
+            }
             Action::Cut { connection } => {
                 self.cut.insert(connection);
                 let wire = self.connections.get_mut(&connection).expect("a connection that is there");
@@ -167,6 +172,8 @@ impl World {
         }
         let idle = policy.in_the_way();
         assert!(idle.is_empty(), "{idle:?} are idle on the way of somebody who waits: {policy:?}");
+        let left = policy.left_in_vain();
+        assert!(left.is_none(), "{left:?} leaves for nobody: {policy:?}");
     }
 
     /// Nobody loses the way to somebody who came later: that of the first in line stays, as far as it is there.

@@ -461,7 +461,7 @@ impl World {
 
     fn nothing_is_left(&self) {
         let policy = &self.policy;
-        assert!(policy.claims.is_empty() && policy.queue.is_empty(), "{policy:?}");
+        assert!(policy.claims.is_empty() && policy.queue.is_empty() && policy.left.is_empty(), "{policy:?}");
         assert!(policy.connections.is_empty() && policy.hosts.is_empty(), "{policy:?}");
         assert_eq!((policy.waiting, policy.dialing, policy.closing), (0, 0, 0));
     }
