@@ -32,7 +32,8 @@ pub(crate) struct Limits {
     /// Attempts before those who wait are told.
     pub(crate) attempts: u32,
     /// After a login was refused for good (credentials, host key), whoever asks for the host gets the same answer for so long:
-    /// many who ask in a loop must not make an account be locked.
+    /// many who ask in a loop must not make an account be locked. Where somebody waits on behind the host all the same, the next
+    /// attempts come after twice as long each.
     pub(crate) refused: Duration,
     /// After so long without a refusal one more channel than was learned is tried: places come free late. Above zero.
     pub(crate) relearn: Duration,

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::connection::{Connection, State};
 use super::event::{Action, Closing, ConnectionId, DialFailure, HostId, Logins, Rejection};
@@ -64,7 +64,11 @@ impl Policy {
             self.timers.set(self.now + self.limits.relearn, Timer::Shortage);
         }
         let is_served = self.has_ready(host);
-        let delay = self.delay(attempt);
+        let first = match failure {
+            DialFailure::Final => self.limits.refused,
+            _ => self.limits.retry_first,
+        };
+        let delay = self.delay(first, attempt);
         let Some(of) = self.hosts.get_mut(&host) else { return };
         if failure == DialFailure::Busy {
             of.dial_window = (of.dial_window / 2).max(1);
@@ -83,6 +87,7 @@ impl Policy {
                     self.reject_all(host, Rejection::Dial(id), out);
                     self.reject_behind(host, id, out);
                     self.abandon_all(host, out);
+                    self.refused_for_others(host, id, attempt, until.max(self.now + delay), out);
                 }
             }
             DialFailure::Transient | DialFailure::Busy | DialFailure::Shortage => {
@@ -117,10 +122,29 @@ impl Policy {
         }
     }
 
-    /// How long to wait after this attempt: twice as long after each, and up to half less.
-    fn delay(&mut self, attempt: u32) -> Duration {
+    /// A login was refused for good while somebody waits behind the host all the same, for another connection beside those that
+    /// are there: it is tried again later and later, and nobody hopes for it before.
+    fn refused_for_others(
+        &mut self,
+        host: HostId,
+        id: ConnectionId,
+        attempt: u32,
+        at: Instant,
+        out: &mut Vec<Action>,
+    ) {
+        if !self.is_wanted_for_others(host) {
+            return;
+        }
+        let Some(of) = self.hosts.get_mut(&host) else { return };
+        (of.failures, of.retry_at, of.has_given_up) = (attempt, of.retry_at.max(Some(at)), true);
+        self.timers.set(at, Timer::Retry(host));
+        out.push(Action::Retry { host, after: id, at });
+    }
+
+    /// How long to wait after this attempt: twice as long after each as after the one before, and up to half less.
+    fn delay(&mut self, first: Duration, attempt: u32) -> Duration {
         let doubled = 2_u32.saturating_pow(attempt.saturating_sub(1));
-        let most = self.limits.retry_first.saturating_mul(doubled).min(self.limits.retry_most);
+        let most = first.saturating_mul(doubled).min(self.limits.retry_most);
         most.mul_f64(1.0 - self.random.fraction() / 2.0)
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::world::{HOST, World, acquire};
-use crate::policy::event::{DialFailure, HostId, How, Lane, Logins, Rejection};
+use crate::policy::event::{DialFailure, Event, HostId, How, Lane, Logins, Rejection};
 use crate::policy::limits::Limits;
 
 #[test]
@@ -181,6 +181,36 @@ fn whoever_asks_right_after_a_refusal_for_good_hears_of_it_without_a_login() {
     world.passes(Limits::default().refused);
     let third = acquire(&mut world, Lane::Shared);
     world.connects(third);
+}
+
+#[test]
+fn a_way_that_is_refused_for_good_is_tried_later_and_later_while_somebody_behind_it_waits() {
+    let mut world = World::new(Limits { channels: 2, ..Limits::default() });
+    world.tell(Event::Behind { host: HOST, jump: HostId(9) });
+    let busy = [(); 2].map(|()| acquire(&mut world, Lane::Shared));
+    let worn = world.dialing()[0];
+    world.dial_succeeds(worn, Logins::Many);
+    let far = world.dialing()[0];
+    world.dial_succeeds(far, Logins::Many);
+    for waiter in busy {
+        world.opens(waiter);
+    }
+    world.tell(Event::Worn { connection: worn });
+    let waiter = acquire(&mut world, Lane::Shared);
+    let mut waits = Vec::new();
+    for _ in 0..5 {
+        world.dial_fails(world.dialing()[0], DialFailure::Final);
+        assert_eq!((world.rejection(waiter), world.dialing().len()), (None, 0), "a place may come free");
+        waits.push(world.waits_for_login());
+    }
+    for (wait, doubled) in waits.iter().zip(0..) {
+        let most = Limits::default().refused * 2_u32.pow(doubled);
+        assert!(*wait >= most / 2 && *wait <= most, "{waits:?}");
+    }
+    assert!(waits[0] >= Limits::default().refused);
+    world.dial_fails(world.dialing()[0], DialFailure::Final);
+    world.ends(busy[0]);
+    assert_eq!(world.place_of(waiter), Some(far));
 }
 
 #[test]

@@ -430,6 +430,12 @@ fn where_the_next_way_is_refused_for_good_those_behind_it_share_what_there_is() 
     world.passes(Limits::default().refused);
     let late = acquire(&mut world, Lane::Shared);
     assert_eq!((world.place_of(late), world.dialing().len()), (None, 1), "it may be let in by now");
+    world.dial_fails(world.dialing()[0], DialFailure::Final);
+    assert_eq!(world.place_of(late), Some(far));
+    world.passes(Limits::default().refused);
+    let later = acquire(&mut world, Lane::Shared);
+    assert_eq!(world.place_of(later), Some(far), "what was refused twice is left in peace for longer");
+    assert!(world.dialing().is_empty());
 }
 
 #[test]
