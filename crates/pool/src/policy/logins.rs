@@ -115,7 +115,7 @@ impl Policy {
     /// Those who wait for a host behind this one, to which there is no way any more, are told why.
     fn reject_behind(&mut self, jump: HostId, id: ConnectionId, out: &mut Vec<Action>) {
         for host in self.behind(jump) {
-            if !self.has_ready(host) {
+            if !self.is_reached_without(host, jump) {
                 self.reject_all(host, Rejection::Dial(id), out);
             }
             self.touched.insert(host);

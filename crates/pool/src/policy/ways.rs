@@ -61,12 +61,20 @@ impl Policy {
         self.behind(jump).iter().any(waits)
     }
 
-    /// The login on the way to a host that was refused for good a moment ago, where nothing leads there.
+    /// The login on the way to a host that was refused for good a moment ago, where nothing leads there from nearer.
     pub(super) fn refused_on_the_way(&self, host: HostId, now: Instant) -> Option<ConnectionId> {
         if self.has_ready(host) {
             return None;
         }
-        self.way(host).find_map(|on_it| self.hosts.get(&on_it)?.refused_by(now))
+        let mut farther = self.way(host).take_while(|on_it| !self.has_ready(*on_it));
+        farther.find_map(|on_it| self.hosts.get(&on_it)?.refused_by(now))
+    }
+
+    /// Whether there is a connection to the host, or to one on its way that is nearer to it than this one: a place there may
+    /// come free, whatever becomes of logins farther off.
+    pub(super) fn is_reached_without(&self, host: HostId, jump: HostId) -> bool {
+        let mut nearer = self.way(host).take_while(|on_it| *on_it != jump);
+        self.has_ready(host) || nearer.any(|on_it| self.has_ready(on_it))
     }
 
     /// What is dialed next for those who wait for the host: the host, or the first on the way to it that there is no way to.

@@ -439,6 +439,27 @@ fn where_the_next_way_is_refused_for_good_those_behind_it_share_what_there_is() 
 }
 
 #[test]
+fn where_the_way_is_full_and_another_is_refused_for_good_those_behind_it_wait_for_a_place() {
+    let mut world = World::new(Limits { streams: 1, ..Limits::default() });
+    let first = acquire_behind_two(&mut world, 1, 8);
+    let worn = world.dialing()[0];
+    world.dial_succeeds(worn, Logins::Many);
+    let inner = world.dialing()[0];
+    world.dial_succeeds(inner, Logins::Many);
+    let far = world.connects(first);
+    world.tell(Event::Worn { connection: worn });
+    let second = acquire_behind_two(&mut world, 2, 8);
+    world.dial_fails(world.dialing()[0], DialFailure::Final);
+    let third = acquire_behind_two(&mut world, 3, 8);
+    assert_eq!([second, third].map(|waiter| world.rejection(waiter)), [None; 2], "a place may come free");
+    assert!(world.dialing().is_empty());
+    world.ends(first);
+    world.is_closed(far);
+    let next = world.connects(second);
+    assert_eq!(world.connections[&next].carrier, Some(inner));
+}
+
+#[test]
 fn where_all_attempts_at_the_next_way_fail_those_behind_it_share_what_there_is() {
     let (mut world, far, command, login) = worn_way(Limits { attempts: 2, ..Limits::default() });
     world.dial_fails(login, DialFailure::Transient);
