@@ -1,5 +1,6 @@
 //! From a host and a port to a TCP connection: look the name up, race its addresses, set the socket up.
 
+mod eager;
 mod failure;
 mod race;
 mod socket;
@@ -14,6 +15,7 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{sleep, timeout};
 
 use crate::BoxFuture;
+pub(crate) use crate::connect::dial::eager::Eager;
 use crate::error::Result;
 use crate::target::host_and_port;
 

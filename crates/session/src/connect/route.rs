@@ -179,7 +179,7 @@ async fn dialled(to: &Connector) -> Result<Carrier> {
     let options = to.dial.clone().timeout_at_most(timeout);
     let dialed = dial::dial(&options, to.target.host(), to.port()).await?;
     Ok(Carrier {
-        io: Box::new(dialed.stream),
+        io: Box::new(dial::Eager::new(dialed.stream)),
         peer: Some(dialed.peer),
         resolve: dialed.resolve,
         connect: dialed.connect,
