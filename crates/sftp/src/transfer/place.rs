@@ -75,8 +75,13 @@ impl Place {
         }
         if options.resume {
             let (parts, original) = (options.parts.as_ref(), details.stamp());
-            let temporary = Temporary::to_resume(sftp, &target, parts, original).await?;
-            let (file, resumed) = part(sftp, &temporary, source, new | PRIVATE, options).await?;
+            // Boxed, as little else is as large, and of a tree's files few come here.
+            let resuming = Box::pin(async {
+                let temporary = Temporary::to_resume(sftp, &target, parts, original).await?;
+                let found = part(sftp, &temporary, source, new | PRIVATE, options).await?;
+                Ok::<_, Error>((temporary, found))
+            });
+            let (temporary, (file, resumed)) = resuming.await?;
             let leaves_holes = false;
             if kept.is_none() {
                 attributes = without_more(&file, mode, attributes).await;
@@ -176,7 +181,8 @@ async fn part(
 ) -> Result<(OpenHandle, Resumed)> {
     let (engine, path) = (sftp.engine(), temporary.path());
     let both_ways = OpenFlags::READ | OpenFlags::WRITE;
-    let refused = match temporary.naming(create(engine, path, both_ways, new)).await {
+    temporary.asks();
+    let refused = match temporary.hears(create(engine, path, both_ways, new).await) {
         Ok(file) => return Ok((file, Resumed::NothingFound)),
         Err(error) => error,
     };
@@ -214,10 +220,12 @@ async fn part(
     match judged(sftp, path, &file, source, options).await? {
         anew @ Resumed::Anew { .. } => {
             file.close("close").await.map_err(|error| error.at(path))?;
-            let removing = engine.done("remove", Request::Remove { path: path.clone() });
-            let removed = temporary.naming(removing).await;
+            temporary.asks();
+            let removed = engine.done("remove", Request::Remove { path: path.clone() }).await;
+            let removed = temporary.hears(removed);
             explained(engine, removed, Doing::RemoveFile { path }).await?;
-            let made = temporary.naming(create(engine, path, both_ways, new)).await;
+            temporary.asks();
+            let made = temporary.hears(create(engine, path, both_ways, new).await);
             let doing = Doing::Create { path, existing: Existing::Refused };
             Ok((explained(engine, made, doing).await?, anew))
         }

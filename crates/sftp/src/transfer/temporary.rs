@@ -83,15 +83,21 @@ impl Temporary {
         Ok(())
     }
 
-    /// A request that makes, renames or removes it. One that is not answered may be carried out late.
-    pub(crate) async fn naming<T>(&self, request: impl Future<Output = Result<T>>) -> Result<T> {
-        let Some(claim) = &self.claim else { return request.await };
-        claim.is_asked();
-        let answered = request.await;
-        if !answered.as_ref().is_err_and(|error| error.status().is_none()) {
+    /// A request that makes, renames or removes it is on its way. Where it is not [heard](Self::hears) of, it may be carried out
+    /// late.
+    pub(crate) fn asks(&self) {
+        if let Some(claim) = &self.claim {
+            claim.is_asked();
+        }
+    }
+
+    /// What came of it.
+    pub(crate) fn hears<T>(&self, answer: Result<T>) -> Result<T> {
+        let is_answered = !answer.as_ref().is_err_and(|error| error.status().is_none());
+        if let Some(claim) = self.claim.as_ref().filter(|_| is_answered) {
             claim.is_answered();
         }
-        answered
+        answer
     }
 
     pub(crate) fn path(&self) -> &Bytes {
@@ -114,9 +120,7 @@ impl Temporary {
     /// Removes it, in the background: nothing can be made of it.
     pub(crate) fn discard(mut self) {
         self.stays = false;
-        if let Some(claim) = &self.claim {
-            claim.is_asked();
-        }
+        self.asks();
     }
 
     /// Takes the target's place, at once or not at all; see [`Sftp::rename`] for servers without
@@ -126,7 +130,8 @@ impl Temporary {
     /// The server refused; the temporary file is removed then, unless it is kept. Or it is lost; the error says what it
     /// has still.
     pub(crate) async fn take_place(mut self) -> Result<()> {
-        let renamed = self.naming(self.sftp.rename(&self.path, &self.target)).await;
+        self.asks();
+        let renamed = self.hears(self.sftp.rename(&self.path, &self.target).await);
         renamed.map_err(|error| self.named_in(error))?;
         self.stays = true;
         for path in self.claim.as_ref().map(Claim::is_done).unwrap_or_default() {

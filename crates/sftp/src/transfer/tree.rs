@@ -363,7 +363,9 @@ impl TreeTransfer {
         let Self { far: _, way, options, links, keep_out, rules, watcher, listener } = self;
         let (begun, meter) = (Instant::now(), Meter::new());
         let attempts = Attempts { way, options, links, keep_out, rules, listener };
-        let mut summary = watched(&meter, watcher, attempts.all(sftp, &meter)).await?;
+        // Boxed: it is large, and whoever waits for it would be as well.
+        let work = Box::pin(attempts.all(sftp, &meter));
+        let mut summary = watched(&meter, watcher, work).await?;
         summary.duration = begun.elapsed();
         Ok(summary)
     }

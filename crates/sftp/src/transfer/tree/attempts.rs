@@ -39,7 +39,7 @@ impl Attempts {
         let parts = self.options.survive.is_some().then(Parts::default);
         let (mut over, mut losses) = (Over { sftp: first.clone(), parts }, 0);
         loop {
-            let error = match self.one(&over, losses > 0, meter).await {
+            let error = match Box::pin(self.one(&over, losses > 0, meter)).await {
                 Ok(mut summary) => {
                     summary.losses += losses;
                     return Ok(summary);
@@ -56,7 +56,7 @@ impl Attempts {
                 }
                 losses += 1;
                 tracing::info!(error = %last, again = losses, "a tree goes on over another connection");
-                match over.sftp.options().open(session).await {
+                match Box::pin(over.sftp.options().open(session)).await {
                     Ok(another) => {
                         first.hand_over_to(&another);
                         over.sftp = another;
