@@ -439,6 +439,17 @@ fn where_the_next_way_is_refused_for_good_those_behind_it_share_what_there_is() 
 }
 
 #[test]
+fn a_way_that_was_refused_for_good_while_nobody_behind_it_waited_is_not_hoped_for_a_moment_later() {
+    let (mut world, far, command, login) = worn_way(Limits::default());
+    let at_the_jump = world.acquire(JUMP, Lane::Shared, Logins::Many, Duration::from_secs(60));
+    world.cancel(command);
+    world.dial_fails(login, DialFailure::Final);
+    assert_eq!(world.rejection(at_the_jump), Some(Rejection::Dial(login)));
+    let next = acquire(&mut world, Lane::Shared);
+    assert_eq!((world.place_of(next), world.dialing().len()), (Some(far), 0));
+}
+
+#[test]
 fn where_the_way_is_full_and_another_is_refused_for_good_those_behind_it_wait_for_a_place() {
     let mut world = World::new(Limits { streams: 1, ..Limits::default() });
     let first = acquire_behind_two(&mut world, 1, 8);
