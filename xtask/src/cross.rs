@@ -138,10 +138,8 @@ impl Toolchain {
             }
         };
         command.env("CARGO_TARGET_DIR", target_folder()).env("CARGO_BUILD_TARGET", target.triple());
-        // Half the compile time of the workspace's own level, and fast enough for tests; backtraces with line numbers are
-        // for the native ones.
-        command.arg(verb).args(["--config", "profile.dev.package.'*'.opt-level=1"]);
-        command.args(["--config", "profile.dev.debug=false"]);
+        // Backtraces with line numbers are for the native ones.
+        command.arg(verb).args(["--config", "profile.dev.debug=false"]);
         command
     }
 }
