@@ -30,9 +30,10 @@ impl Policy {
         // After a login that was refused for good, and once all attempts have failed, nothing is hoped for until the next.
         let is_trying = !of.has_given_up || !of.waits_to_retry(self.now);
         let is_refused = of.refused_by(self.now).is_some();
+        let is_at_peace = of.is_at_peace(self.now);
         let is_allowed = self.living_of(of) < self.most_of_host(of);
         of.connections.iter().filter_map(|id| self.connections.get(id)).any(may)
-            || (is_trying && !is_refused && is_allowed && self.has_way(jump))
+            || (is_trying && !is_refused && !is_at_peace && is_allowed && self.has_way(jump))
     }
 
     /// Looks where there was a place on the way over this host, or over those on the way to it, and is none any more: whoever

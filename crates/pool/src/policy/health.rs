@@ -22,6 +22,7 @@ impl Policy {
             // What failed before failed on another network.
             host.retry_at = None;
             host.refused = None;
+            (host.refusals, host.at_peace) = (0, None);
             host.failures = 0;
             self.touched.insert(id);
         }

@@ -21,6 +21,10 @@ pub(super) struct Host {
     pub(super) has_given_up: bool,
     /// The login that was refused for good, and until when nobody else tries.
     pub(super) refused: Option<(ConnectionId, Instant)>,
+    /// Logins that were refused for good one after the other while somebody behind it waited all the same.
+    pub(super) refusals: u32,
+    /// Until when none begins for those behind it who have another way to wait for.
+    pub(super) at_peace: Option<Instant>,
     /// Logins at once: half as many when the server has too many, one more with each that succeeds.
     pub(super) dial_window: usize,
     /// Whether it carried one more connection to a host behind it when this was last looked at.
@@ -49,6 +53,8 @@ impl Host {
             retry_at: None,
             has_given_up: false,
             refused: None,
+            refusals: 0,
+            at_peace: None,
             dial_window,
             may_carry: true,
             queued: None,
@@ -68,6 +74,7 @@ impl Host {
         }
         self.retry_at = None;
         self.refused = None;
+        (self.refusals, self.at_peace) = (0, None);
         self.dial_window = (self.dial_window + 1).min(most);
     }
 
@@ -80,6 +87,11 @@ impl Host {
         self.refused.filter(|(_, until)| *until > now).map(|(connection, _)| connection)
     }
 
+    /// Whether it is left in peace by those behind it who have another way to wait for.
+    pub(super) fn is_at_peace(&self, now: Instant) -> bool {
+        self.at_peace.is_some_and(|at| at > now)
+    }
+
     /// Whether nothing is known of it that would be missed.
     pub(super) fn is_forgettable(&self, now: Instant) -> bool {
         self.connections.is_empty()
@@ -87,6 +99,7 @@ impl Host {
             && self.learned.is_none()
             && !self.waits_to_retry(now)
             && self.refused_by(now).is_none()
+            && !self.is_at_peace(now)
     }
 }
 

@@ -64,11 +64,7 @@ impl Policy {
             self.timers.set(self.now + self.limits.relearn, Timer::Shortage);
         }
         let is_served = self.has_ready(host);
-        let first = match failure {
-            DialFailure::Final => self.limits.refused,
-            _ => self.limits.retry_first,
-        };
-        let delay = self.delay(first, attempt);
+        let delay = self.delay(self.limits.retry_first, attempt);
         let Some(of) = self.hosts.get_mut(&host) else { return };
         if failure == DialFailure::Busy {
             of.dial_window = (of.dial_window / 2).max(1);
@@ -87,7 +83,7 @@ impl Policy {
                     self.reject_all(host, Rejection::Dial(id), out);
                     self.reject_behind(host, id, out);
                     self.abandon_all(host, out);
-                    self.refused_for_others(host, id, attempt, until.max(self.now + delay), out);
+                    self.refused_for_others(host, until);
                 }
             }
             DialFailure::Transient | DialFailure::Busy | DialFailure::Shortage => {
@@ -122,23 +118,17 @@ impl Policy {
         }
     }
 
-    /// A login was refused for good while somebody waits behind the host all the same, for another connection beside those that
-    /// are there: it is tried again later and later, and nobody hopes for it before.
-    fn refused_for_others(
-        &mut self,
-        host: HostId,
-        id: ConnectionId,
-        attempt: u32,
-        at: Instant,
-        out: &mut Vec<Action>,
-    ) {
-        if !self.is_wanted_for_others(host) {
-            return;
-        }
+    /// A login was refused for good, and at least until then none begins. Where somebody waits behind the host all the same, for
+    /// another connection beside those that are there, the next for them comes later each time; whoever has none is not held up.
+    fn refused_for_others(&mut self, host: HostId, until: Instant) {
+        let is_wanted = self.is_wanted_for_others(host);
         let Some(of) = self.hosts.get_mut(&host) else { return };
-        (of.failures, of.retry_at, of.has_given_up) = (attempt, of.retry_at.max(Some(at)), true);
+        of.refusals = if is_wanted { of.refusals + 1 } else { 0 };
+        let refusals = of.refusals;
+        let at = until.max(self.now + self.delay(self.limits.refused, refusals));
+        let Some(of) = self.hosts.get_mut(&host).filter(|_| is_wanted) else { return };
+        of.at_peace = Some(at);
         self.timers.set(at, Timer::Retry(host));
-        out.push(Action::Retry { host, after: id, at });
     }
 
     /// How long to wait after this attempt: twice as long after each as after the one before, and up to half less.
@@ -271,7 +261,7 @@ impl Policy {
     }
 
     /// The logins that those who wait want next, each with the turn of the first of them.
-    pub(super) fn wanted_dials(&self) -> Vec<(u64, NextDial)> {
+    fn wanted_dials(&self) -> Vec<(u64, NextDial)> {
         let next = |(turn, host): &(u64, HostId)| self.next_dial(*host).map(|next| (*turn, next));
         let mut wanted: Vec<(u64, NextDial)> = self.queue.iter().filter_map(next).collect();
         // One login to a host on the way is for all behind it.

@@ -1,9 +1,10 @@
 //! Connections that nobody uses and that somebody needs all the same: over them leads the way of one who waits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Policy;
 use super::event::{ConnectionId, HostId};
+use super::ways::Next;
 
 impl Policy {
     /// Whether those who wait for the host need another connection to it, and there may be so many.
@@ -55,5 +56,24 @@ impl Policy {
             }
         }
         missing
+    }
+
+    /// The hosts for connections to which those who wait lack places among all connections, each with the turn of the first who
+    /// waits: on the way, however many are between here and there, and at its end; also where the farther ones are being made,
+    /// or have failed and are tried again later. Not where first something has to leave a connection on the way.
+    pub(super) fn lacking_places(&self) -> Vec<(u64, HostId)> {
+        let (mut lacking, mut once) = (Vec::new(), BTreeSet::new());
+        for (turn, host) in self.queue.iter().filter(|(_, host)| self.needs_another(*host)) {
+            if matches!(self.next(*host), Some(Next::Places(_))) {
+                continue;
+            }
+            let is_dialing = |on_it: HostId| self.hosts.get(&on_it).is_some_and(|of| self.dialing_of(of) > 0);
+            let to_make =
+                self.way(*host).take_while(|on_it| self.best_to(*on_it).is_none() && !is_dialing(*on_it));
+            // One login to a host on the way is for all behind it.
+            lacking.extend(to_make.filter(|on_it| once.insert(*on_it)).map(|on_it| (*turn, on_it)));
+            lacking.push((*turn, *host));
+        }
+        lacking
     }
 }

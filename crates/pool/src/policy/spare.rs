@@ -76,19 +76,20 @@ impl Policy {
 
     /// One that was left for others, and that none of them lacks any more.
     pub(super) fn left_in_vain(&self) -> Option<ConnectionId> {
-        // Nearly always there is none: this is asked after every event.
-        if self.left.is_empty() {
+        // Nearly always there is none: this is asked after every event. And a login under way may show that this machine has no
+        // room for it: then it is lacking again.
+        if self.left.is_empty() || self.shortage.is_some() && self.dialing > 0 {
             return None;
         }
-        let is_full = self.connections.len() >= self.most_connections();
-        let lacking = if is_full { self.wanted_dials() } else { Vec::new() };
-        // Those who have waited longest get what is being closed.
-        let lacking = lacking.get(self.closing..).unwrap_or_default();
+        // Those who have waited longest get what is free, and what is being closed.
+        let free = self.most_connections().saturating_sub(self.connections.len()) + self.closing;
+        let lacking = self.lacking_places();
+        let lacking = lacking.get(free..).unwrap_or_default();
         let ways = self.ways_to_make();
         let is_in_vain = |id: &ConnectionId| {
             self.connections.get(id).filter(|one| one.is_left_for_others()).is_some_and(|one| {
                 let way_of = ways.get(&one.host).copied();
-                !lacking.iter().any(|(turn, next)| self.leaves_for(*id, one, way_of, next.host, *turn))
+                !lacking.iter().any(|(turn, host)| self.leaves_for(*id, one, way_of, *host, *turn))
             })
         };
         self.left.iter().copied().find(is_in_vain)

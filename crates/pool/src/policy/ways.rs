@@ -30,6 +30,9 @@ impl Policy {
     pub(super) fn goes_behind(&mut self, host: HostId, jump: HostId) {
         if jump != host && !self.way(jump).any(|on_it| on_it == host) {
             self.ways.entry(host).or_insert(jump);
+            // Their ways are longer now, and may be full farther on.
+            let behind = self.behind(host);
+            self.touched.extend(behind.into_iter().filter(|host| self.hosts.contains_key(host)));
             self.touched.insert(host);
         }
     }
@@ -108,7 +111,7 @@ impl Policy {
             if self.best_to(jump).is_none() {
                 lacking.push((next, jump));
             }
-            if !self.may_dial_for_others(jump) {
+            if !self.may_dial_for_others(jump) || self.is_left_in_peace(jump, host) {
                 return Some(Next::Places(lacking));
             }
             next = jump;
@@ -122,6 +125,13 @@ impl Policy {
             && self.dialing_of(of) == 0
             && !of.waits_to_retry(self.now)
             && of.refused_by(self.now).is_none()
+    }
+
+    /// Whether the login to a host on the way was refused for good and is not tried again yet for those who wait for this one,
+    /// since a place may come free nearer to it.
+    fn is_left_in_peace(&self, jump: HostId, host: HostId) -> bool {
+        let is_at_peace = self.hosts.get(&jump).is_some_and(|of| of.is_at_peace(self.now));
+        is_at_peace && self.is_reached_without(host, jump)
     }
 
     /// The connection to a host that carries one more to a host behind it: the fullest, so that others come to rest, and

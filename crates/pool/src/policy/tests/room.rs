@@ -347,3 +347,55 @@ fn what_is_worn_while_it_is_drained_for_one_who_goes_away_is_of_use_until_nothin
     world.ends(busy);
     assert_eq!(world.closed.get(&connection), Some(&Closing::Worn));
 }
+
+#[test]
+fn what_is_drained_for_one_behind_others_leaves_until_there_is_room_for_the_whole_way() {
+    let mut world = World::new(Limits { connections: 2, channels: 1, ..Limits::default() });
+    let busy = [10, 11].map(|host| {
+        let waiter = world.acquire(HostId(host), Lane::Shared, Logins::Many, Duration::from_secs(60));
+        world.connects(waiter);
+        waiter
+    });
+    let [first, second] = busy.map(|busy| world.place_of(busy).unwrap());
+    world.tell(Event::Behind { host: HOST, jump: HostId(9) });
+    let waiter = acquire(&mut world, Lane::Shared);
+    let late = world.acquire(HostId(11), Lane::Shared, Logins::Many, Duration::from_secs(60));
+    world.passes(Limits::default().fair);
+    world.passes(Limits::default().fair);
+    assert!(is_leaving(&world, first) && is_leaving(&world, second));
+    world.ends(busy[0]);
+    assert!(is_leaving(&world, second), "what comes free is for the host on the way");
+    world.is_closed(first);
+    let jump = world.dialing()[0];
+    assert!(is_leaving(&world, second), "the way is being made, and a place at its end is lacking");
+    world.dial_succeeds(jump, Logins::Many);
+    assert!(is_leaving(&world, second));
+    world.ends(busy[1]);
+    world.is_closed(second);
+    let far = world.connects(waiter);
+    assert_eq!((world.connections[&far].carrier, world.place_of(late)), (Some(jump), None));
+}
+
+#[test]
+fn what_is_drained_where_sockets_are_short_leaves_until_one_was_had_for_those_who_lack_it() {
+    let (mut world, busy) = full(3, Logins::Many);
+    (world.limits.connections, world.policy.limits.connections) = (10, 10);
+    let waiter = world.acquire(HOST, Lane::Shared, Logins::Many, Duration::from_secs(120));
+    world.dial_fails(world.dialing()[0], DialFailure::Shortage);
+    while world.dialing().is_empty() {
+        world.passes_to_next_deadline();
+    }
+    let left: Vec<_> = busy.iter().map(|busy| world.place_of(*busy).unwrap()).collect();
+    let left: Vec<_> = left.into_iter().filter(|id| is_leaving(&world, *id)).collect();
+    assert!(!left.is_empty(), "that was tried again only after half a minute");
+    world.dial_fails(world.dialing()[0], DialFailure::Shortage);
+    assert!(left.iter().all(|id| is_leaving(&world, *id)), "there is still none");
+    for one in busy {
+        world.ends(one);
+    }
+    for id in world.closing() {
+        world.is_closed(id);
+    }
+    world.waits_for_login();
+    world.connects(waiter);
+}

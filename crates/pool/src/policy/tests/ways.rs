@@ -450,6 +450,29 @@ fn a_way_that_was_refused_for_good_while_nobody_behind_it_waited_is_not_hoped_fo
 }
 
 #[test]
+fn a_way_that_was_refused_for_good_again_and_again_is_tried_for_whoever_has_no_other() {
+    let (mut world, far, command, login) = worn_way(Limits { channels: 1, ..Limits::default() });
+    world.dial_fails(login, DialFailure::Final);
+    for _ in 0..4 {
+        world.waits_for_login();
+        world.dial_fails(world.dialing()[0], DialFailure::Final);
+    }
+    assert_eq!((world.rejection(command), world.place_of(command)), (None, None), "it waits for a place");
+    world.passes(Limits::default().refused);
+    assert!(world.dialing().is_empty(), "it is left in peace by those who have another way to wait for");
+    let new = acquire_behind(&mut world, 2);
+    let login = world.dialing()[0];
+    assert_eq!(world.connections[&login].host, JUMP);
+    world.dial_fails(login, DialFailure::Transient);
+    assert_eq!(world.rejection(new), None, "that is the first attempt that failed like this");
+    world.waits_for_login();
+    let jump = world.dialing()[0];
+    world.dial_succeeds(jump, Logins::Many);
+    assert!(world.dialing().iter().any(|id| world.connections[id].host == HostId(2)));
+    assert_ne!(Some(far), world.place_of(new));
+}
+
+#[test]
 fn where_the_way_is_full_and_another_is_refused_for_good_those_behind_it_wait_for_a_place() {
     let mut world = World::new(Limits { streams: 1, ..Limits::default() });
     let first = acquire_behind_two(&mut world, 1, 8);
@@ -482,6 +505,28 @@ fn where_all_attempts_at_the_next_way_fail_those_behind_it_share_what_there_is()
     let next = acquire(&mut world, Lane::Shared);
     assert_eq!(world.place_of(next), Some(far), "nobody hopes for anything before the next attempt");
     assert!(world.dialing().is_empty());
+}
+
+#[test]
+fn whoever_hopes_for_a_way_that_turns_out_longer_and_full_shares_what_there_is() {
+    let mut world = World::new(Limits { connections: 4, streams: 1, ..Limits::default() });
+    let shell = acquire(&mut world, Lane::Isolated);
+    let far = world.connects(shell);
+    for host in [HostId(5), HostId(6)] {
+        let waiter = world.acquire(host, Lane::Shared, Logins::Many, Duration::from_secs(60));
+        world.connects(waiter);
+        world.ends(waiter);
+    }
+    let stream = world.acquire(HostId(2), Lane::Stream, Logins::One, Duration::from_secs(60));
+    let only = world.dialing()[0];
+    world.dial_succeeds(only, Logins::One);
+    world.opens(stream);
+    world.tell(Event::Behind { host: HOST, jump: HostId(3) });
+    world.tell(Event::Behind { host: HostId(3), jump: HostId(4) });
+    let waiter = acquire(&mut world, Lane::Shared);
+    assert_eq!((world.place_of(waiter), world.closing().len()), (None, 1));
+    world.tell(Event::Behind { host: HostId(4), jump: HostId(2) });
+    assert_eq!(world.place_of(waiter), Some(far), "the only connection there carries nothing more");
 }
 
 #[test]
