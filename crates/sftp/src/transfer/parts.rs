@@ -32,6 +32,8 @@ struct Part {
     original: Stamp,
     /// A request about its name was not answered.
     is_in_doubt: bool,
+    /// It is in its place, and is here for what may still be done about the names that it had: the file may be sent again.
+    is_done: bool,
 }
 
 /// One of them, for who is at work on it.
@@ -60,7 +62,9 @@ impl Parts {
             before: Vec::new(),
             original,
             is_in_doubt: false,
+            is_done: false,
         });
+        part.is_done = false;
         let is_kept = part.original == original;
         let claimed = match is_kept && !part.is_in_doubt {
             true => Claimed::As(part.name.clone()),
@@ -72,7 +76,8 @@ impl Parts {
     /// Names under which something may be, and where no later transfer looks for it.
     pub(crate) fn elsewhere(&self) -> Vec<Bytes> {
         let parts = self.lock();
-        let names = parts.iter().flat_map(|(usual, part)| part.names().filter(move |name| *name != usual));
+        let open = parts.iter().filter(|(_, part)| !part.is_done);
+        let names = open.flat_map(|(usual, part)| part.names().filter(move |name| *name != usual));
         names.cloned().collect()
     }
 
@@ -120,9 +125,17 @@ impl Claim {
         self.change(|part| part.is_in_doubt = false);
     }
 
-    /// It is in its place. The names that it had before are given back: a late OPEN may have made an empty file there.
+    /// It is in its place. The names that it had before are given back: a late OPEN may have made an empty file there. Where
+    /// there are some, the next attempt at the same file uses another name again.
     pub(crate) fn is_done(&self) -> Vec<Bytes> {
-        self.parts.lock().remove(&self.usual).map(|part| part.before).unwrap_or_default()
+        let mut parts = self.parts.lock();
+        let Some(part) = parts.get_mut(&self.usual) else { return Vec::new() };
+        if part.before.is_empty() {
+            parts.remove(&self.usual);
+            return Vec::new();
+        }
+        (part.is_done, part.is_in_doubt) = (true, true);
+        part.before.clone()
     }
 
     fn change(&self, change: impl FnOnce(&mut Part)) {
@@ -160,8 +173,10 @@ mod tests {
         claim.is_asked();
         claim.is_answered();
         let (_, again) = parts.claim(&usual, original);
-        assert_eq!([first, again], [Claimed::As(usual.clone()), Claimed::As(usual)]);
+        assert_eq!([first, again], [Claimed::As(usual.clone()), Claimed::As(usual.clone())]);
         assert!(parts.elsewhere().is_empty());
+        assert!(claim.is_done().is_empty());
+        assert_eq!(parts.claim(&usual, original).1, Claimed::As(usual));
     }
 
     #[test]
@@ -181,7 +196,9 @@ mod tests {
         assert_eq!(parts.elsewhere(), [".a.1", ".a.2"]);
         assert_eq!(claim.is_done(), [".a.part", ".a.1"]);
         assert!(parts.elsewhere().is_empty());
-        assert_eq!(parts.claim(&usual, original).1, Claimed::As(usual));
+        // The file is sent once more, and what was told about its first names may still be done.
+        let again = parts.claim(&usual, original).1;
+        assert_eq!(again, elsewhere(&[".a.part", ".a.1", ".a.2"], true));
     }
 
     #[test]

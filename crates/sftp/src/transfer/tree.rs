@@ -289,11 +289,12 @@ impl TreeTransfer {
     /// last 32 MiB are sent again.
     ///
     /// What the lost connection was told may still be done, late. With [`atomic`](Self::atomic) that harms nothing on a server
-    /// with `posix-rename@openssh.com`: what it writes late is what stands there, and gives the file a later time at most. A
-    /// part about whose name it was asked, without an answer, is gone on with under another one, `.NAME.rustle-` and twelve
+    /// with `posix-rename@openssh.com`: what it writes late is what stands there, and gives the file a later time at most, or
+    /// its owner alone the permission to read it, where the connection was lost as a part was taken up again. A part about whose name it was asked, without an answer, is gone on with under another one, `.NAME.rustle-` and twelve
     /// digits, and so is one whose original was written to since, from its beginning. Where the tree ends before such a part
     /// is in its place it is removed; where the last connection is lost it stays, and the error names it. Without that
-    /// extension the file that is replaced may be moved aside late, to `.rustle-` and sixteen digits. Without `atomic` a file
+    /// extension the file that has the name by then, the new one too, may be moved aside late, to `.rustle-` and sixteen digits,
+    /// and nothing has the name. Without `atomic` a file
     /// that is emptied, to be sent from its beginning, may be emptied late, behind what was sent again: then what it has is
     /// not the original, and nothing tells it but [`verify`](Self::verify), where that comes later, or a comparison afterwards.
     ///

@@ -29,13 +29,21 @@ impl Eager {
 
     /// The switch goes back by itself, so it is set each time.
     fn acknowledge(&mut self) {
-        #[cfg(any(target_os = "linux", target_os = "android"))]
         if let Some(left) = self.left.checked_sub(1) {
-            let set = socket2::SockRef::from(&self.stream).set_tcp_quickack(true);
             // It makes things faster and nothing else; a system that does not know it is not asked again.
-            self.left = if set.is_ok() { left } else { 0 };
+            self.left = if at_once(&self.stream) { left } else { 0 };
         }
     }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn at_once(stream: &TcpStream) -> bool {
+    socket2::SockRef::from(stream).set_tcp_quickack(true).is_ok()
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn at_once(_: &TcpStream) -> bool {
+    false
 }
 
 impl AsyncRead for Eager {

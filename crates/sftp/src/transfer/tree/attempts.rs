@@ -47,7 +47,7 @@ impl Attempts {
                 Err(error) => error,
             };
             let Some(session) = session.as_ref().filter(|_| over.sftp.engine().is_lost()) else {
-                return Err(error);
+                return Err(over.with_what_stays(error));
             };
             let mut last = error;
             loop {
@@ -114,18 +114,22 @@ impl Over {
     }
 
     fn how_far(&self, error: Error, meter: &Meter) -> Error {
-        let told = error.and_hint(format!(
+        self.with_what_stays(error.and_hint(format!(
             "{} files were whole by then; an attempt with resume goes on from there",
             meter.files()
-        ));
+        )))
+    }
+
+    /// Names what stays on the server where no later transfer looks for it, if that cannot be told any more to remove it.
+    fn with_what_stays(&self, error: Error) -> Error {
         let left = self.elsewhere();
-        match left.first() {
-            Some(name) => told.and_hint(format!(
+        match left.first().filter(|_| self.sftp.is_closed()) {
+            Some(name) => error.and_hint(format!(
                 "under {} other names a part may still be there, as under {}, which can be removed",
                 left.len(),
                 Shown::of(name)
             )),
-            None => told,
+            None => error,
         }
     }
 }
