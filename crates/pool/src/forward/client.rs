@@ -19,7 +19,7 @@ use crate::forward::socks::{Reply, Socks, Verdict, Wanted};
 use crate::forward::stats::{Client, Counters};
 use crate::forward::target::{ForwardTarget, Place as TargetPlace};
 use crate::forward::{Limits, Way, after};
-use crate::line::{Line, Message, Taken};
+use crate::line::{Line, Message};
 use crate::policy::event::{ConnectionId, Lane};
 use crate::registry::Known;
 
@@ -224,21 +224,19 @@ impl Job {
 }
 
 /// The place that is there already, for the one channel that is opened in it.
-pub(super) struct Here(Mutex<Option<Taken>>);
+pub(super) struct Here(Mutex<Option<Box<dyn Place>>>);
 
 impl Here {
-    pub(super) fn new(taken: Taken) -> Self {
-        Self(Mutex::new(Some(taken)))
+    pub(super) fn new(place: impl Place + 'static) -> Self {
+        Self(Mutex::new(Some(Box::new(place))))
     }
 }
 
 impl Places for Here {
     fn take(&self, _purpose: ChannelUse) -> BoxFuture<'_, Result<Box<dyn Place>, SessionError>> {
         let taken = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let place = match taken {
-            Some(taken) => Ok(Box::new(taken) as Box<dyn Place>),
-            None => Err(SessionError::no_place("the place is taken already", "ask for another one")),
-        };
+        let place =
+            taken.ok_or_else(|| SessionError::no_place("the place is taken already", "ask for another one"));
         Box::pin(std::future::ready(place))
     }
 }

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustle_session::{
-    Error as SessionError, ErrorKind as SessionErrorKind, ForwardStream, Incoming, Place as _, RemoteListener,
+    BoxFuture, Error as SessionError, ErrorKind as SessionErrorKind, ForwardStream, Incoming,
+    Place as ChannelPlace, RemoteListener, Session,
 };
 use tokio::io::AsyncWriteExt;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, ErrorKind};
 use crate::forward::Way;
@@ -75,7 +77,8 @@ impl Wish {
     }
 
     /// Asks until the server listens, as long as nobody wants the end of the forward; `None` once that is wanted. A question that
-    /// is out then is not broken off: who hears the answer can take back what it grants.
+    /// is out then is not broken off: who hears the answer can take back what it grants. Where its connection is lost, it is not
+    /// asked anew.
     ///
     /// # Cancel safety
     /// Dropped, what the server listens on later is cancelled.
@@ -165,12 +168,42 @@ impl Wish {
         };
         *over = Some(taken.connection());
         let session = taken.session().clone();
-        let session = session.with_places(Arc::new(Here::new(taken)));
+        let place = UntilTheEnd { place: Box::new(taken), closing: job.closing.clone() };
+        let session = session.with_places(Arc::new(Here::new(place)));
         let listening = match self.bind.at_server() {
             AtServer::Tcp(address, port) => session.listen_tcpip(address, chosen.unwrap_or(port)).await,
             AtServer::Socket(path) => session.listen_streamlocal(path).await,
         };
         listening.map(Some)
+    }
+}
+
+/// The place of what a server is to listen on: where its connection is lost before there is an answer, another is wanted only as
+/// long as nobody wants the end of the forward.
+struct UntilTheEnd {
+    place: Box<dyn ChannelPlace>,
+    closing: CancellationToken,
+}
+
+impl ChannelPlace for UntilTheEnd {
+    fn session(&self) -> &Session {
+        self.place.session()
+    }
+
+    fn opened(&mut self) {
+        self.place.opened();
+    }
+
+    fn another(
+        self: Box<Self>,
+        error: SessionError,
+    ) -> BoxFuture<'static, Result<Box<dyn ChannelPlace>, SessionError>> {
+        Box::pin(async move {
+            let Self { place, closing } = *self;
+            let another = closing.run_until_cancelled(place.another(error.clone())).await;
+            let place = another.unwrap_or(Err(error))?;
+            Ok(Box::new(Self { place, closing }) as Box<dyn ChannelPlace>)
+        })
     }
 }
 

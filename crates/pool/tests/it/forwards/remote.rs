@@ -17,6 +17,9 @@ use tokio::sync::Semaphore;
 use super::{LIMIT, echoes, is_balanced, rest, until};
 use crate::support::{in_fast_motion, pool, pool_with, server, server_shows, shut_down_and_check, way};
 
+/// Longer than an end takes that waits for no answer, and less than the 30 s after which a question is given up by itself.
+const SOON: Duration = Duration::from_secs(10);
+
 /// Somebody here who echoes all that comes until its end, and then ends.
 async fn echo() -> SocketAddr {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
@@ -215,6 +218,21 @@ async fn what_is_granted_after_the_end_is_taken_back_before_that_is_over() {
     // The end is wanted first, and the answer comes then.
     tokio::join!(forward.close(), async { may_answer.add_permits(1) });
     assert_eq!(taken_back.load(Ordering::Relaxed), 1);
+    shut_down_and_check(pool, server).await;
+}
+
+#[tokio::test]
+async fn what_was_asked_before_the_end_is_not_asked_again_when_its_connection_is_lost() {
+    let Hesitant { server, asked, .. } = hesitant().await;
+    let pool = pool(&server);
+    let forward = remote(8080, echo().await).grace(Duration::from_secs(600));
+    let forward = pool.forward("web", forward).await.unwrap();
+    drop(asked.acquire().await.unwrap());
+    // The end is wanted first, and the connection is lost then.
+    let (closed, ()) =
+        tokio::join!(tokio::time::timeout(SOON, forward.close()), async { server.cut_all(Cut::Rst) });
+    closed.unwrap();
+    assert_eq!(server.record().connections_accepted(), 1);
     shut_down_and_check(pool, server).await;
 }
 
