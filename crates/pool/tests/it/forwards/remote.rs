@@ -243,7 +243,7 @@ async fn an_answer_is_waited_for_no_longer_than_the_grace_and_what_it_grants_is_
     let forward = remote(8080, echo().await).grace(Duration::from_millis(100));
     let forward = pool.forward("web", forward).await.unwrap();
     drop(asked.acquire().await.unwrap());
-    tokio::time::timeout(LIMIT, forward.close()).await.unwrap();
+    tokio::time::timeout(SOON, forward.close()).await.unwrap();
     assert_eq!(taken_back.load(Ordering::Relaxed), 0);
     may_answer.add_permits(1);
     let is_taken_back = async {
