@@ -174,6 +174,7 @@ impl Driver {
         {
             tracing::debug!(host = self.job.host.name, %error, "the server did not say that it listens no more");
         }
+        wish.given_up();
         drop(listens);
         self.see_out(by).await;
     }

@@ -70,6 +70,8 @@ impl ForwardHandle {
     /// # Errors
     /// Why the server does not listen, as soon as it has refused, did not answer in time or could not be reached. It is asked again
     /// all the same, unless the error is one of a login that was refused for good.
+    /// [`ErrorKind::ShutDown`](crate::ErrorKind::ShutDown) where it is not, because the pool is
+    /// [shut down](crate::Pool::shutdown).
     ///
     /// # Cancel safety
     /// Safe.

@@ -90,6 +90,8 @@ impl Wish {
             let mut over = None;
             let error = match self.ask(job, &mut over).await {
                 Ok(None) => return None,
+                // It is granted to be taken back: nobody is told that it listens.
+                Ok(Some(listener)) if job.closing.is_cancelled() => return Some(listener),
                 Ok(Some(listener)) => {
                     let port = listener.port();
                     if self.bind.leaves_port() {
@@ -133,6 +135,13 @@ impl Wish {
         } else {
             self.waits();
         }
+    }
+
+    /// The server is asked no more, and whoever waits for it to listen hears that.
+    pub(super) fn given_up(self) {
+        self.standing.send_modify(|standing| {
+            (standing.is_bound, standing.port, standing.error) = (false, None, None);
+        });
     }
 
     fn waits(&mut self) {

@@ -222,6 +222,36 @@ async fn what_is_granted_after_the_end_is_taken_back_before_that_is_over() {
 }
 
 #[tokio::test]
+async fn what_is_granted_after_the_end_is_told_to_nobody() {
+    let Hesitant { server, asked, may_answer, taken_back } = hesitant().await;
+    let pool = pool(&server);
+    let forward = pool.forward("web", remote(8080, echo().await)).await.unwrap();
+    drop(asked.acquire().await.unwrap());
+    // The end is wanted first, and the answer comes then.
+    let ((), bound, ()) =
+        tokio::join!(pool.shutdown(LIMIT), forward.bound(), async { may_answer.add_permits(1) });
+    assert_eq!(bound.unwrap_err().kind(), ErrorKind::ShutDown);
+    assert!(!forward.is_bound() && forward.port().is_none());
+    assert_eq!(taken_back.load(Ordering::Relaxed), 1);
+    shut_down_and_check(pool, server).await;
+}
+
+#[tokio::test]
+async fn when_its_pool_has_ended_nothing_listens_and_whoever_waits_for_that_is_told() {
+    for (server, grants) in [(server().tcpip_forward_scripted(), true), (server(), false)] {
+        let server = server.start().await.unwrap();
+        let pool = pool(&server);
+        let forward = pool.forward("web", remote(8080, echo().await)).await.unwrap();
+        assert_eq!(forward.bound().await.is_ok(), grants);
+        pool.shutdown(LIMIT).await;
+        assert!(!forward.is_bound() && forward.port().is_none());
+        let error = tokio::time::timeout(SOON, forward.bound()).await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ShutDown, "{error}");
+        shut_down_and_check(pool, server).await;
+    }
+}
+
+#[tokio::test]
 async fn what_was_asked_before_the_end_is_not_asked_again_when_its_connection_is_lost() {
     let Hesitant { server, asked, .. } = hesitant().await;
     let pool = pool(&server);
