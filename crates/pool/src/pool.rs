@@ -282,7 +282,7 @@ impl Pool {
     }
 
     /// What a name means from now on, and all that is said of it. Where the configuration is read for it more than once at a
-    /// time, what was begun last counts: also for whoever began before and is done after.
+    /// time, what was begun last counts: also for whoever began before and is done after, with a mistake too.
     pub(crate) async fn known(&self, name: &str) -> Result<(Arc<Known>, HostSetup)> {
         if let Some(known) = self.registered(&self.registry(), name) {
             return Ok(known);
@@ -296,7 +296,7 @@ impl Pool {
             ));
         }
         let reading = self.inner.readings.begin(name);
-        let setup = self.inner.files.setup(name).load().await.map_err(Error::of_session)?;
+        let read = self.inner.files.setup(name).load().await;
         let mut registry = self.registry();
         if let Some(known) = self.registered(&registry, name) {
             // While the files were read.
@@ -305,6 +305,7 @@ impl Pool {
         if let Some(later) = reading.overtaken_by() {
             return Ok(later);
         }
+        let setup = read.map_err(Error::of_session)?;
         let found = (registry.found(name, setup.clone()), setup);
         self.means(name, &found.0, &found.1);
         reading.has_found(&found);

@@ -220,28 +220,33 @@ async fn is_read(pipe: &std::path::Path) -> tokio::net::unix::pipe::Sender {
 #[tokio::test]
 async fn of_two_readings_at_once_the_one_that_began_last_says_what_a_name_means() {
     let [first, second] = [open_targets().start().await.unwrap(), open_targets().start().await.unwrap()];
-    let (port, file) = (free_port().await, tempfile::NamedTempFile::new().unwrap());
-    let folder = tempfile::tempdir().unwrap();
+    let (file, folder) = (tempfile::NamedTempFile::new().unwrap(), tempfile::tempdir().unwrap());
     let pipe = folder.path().join("pipe");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    // What this says is read, and then it takes until nobody has the pipe any more.
-    let slow = format!("Match exec \"cat {}\"\nHost web\n{}{ASKS_NOTHING}", pipe.display(), place(&first));
-    std::fs::write(file.path(), slow).unwrap();
-    let pool = Pool::builder().config_file(file.path()).build().unwrap();
-    let before = tokio::spawn({
-        let pool = pool.clone();
-        async move { pool.connect("web").await }
-    });
-    let pipe = is_read(&pipe).await;
-    let web = format!("Host web\n{}  LocalForward {port} echo:80\n{ASKS_NOTHING}", place(&second));
-    std::fs::write(file.path(), web).unwrap();
-    let now = pool.connect("web").await.unwrap();
-    drop(pipe);
-    assert_eq!(before.await.unwrap().unwrap(), now);
-    assert_eq!([&first, &second].map(|server| server.record().connections_accepted()), [0, 1]);
-    echoes(port).await;
-    shut_down_and_check(pool, second).await;
-    first.stop().await.unwrap();
+    // Another server, or a mistake.
+    for (round, other) in [(1, place(&first)), (2, "  Port 0\n".to_owned())] {
+        // What this says is read, and then it takes until nobody has the pipe any more.
+        let slow = format!("Match exec \"cat {}\"\nHost web\n{other}{ASKS_NOTHING}", pipe.display());
+        std::fs::write(file.path(), slow).unwrap();
+        let pool = Pool::builder().config_file(file.path()).build().unwrap();
+        let before = tokio::spawn({
+            let pool = pool.clone();
+            async move { pool.connect("web").await }
+        });
+        let held = is_read(&pipe).await;
+        let port = free_port().await;
+        let web = format!("Host web\n{}  LocalForward {port} echo:80\n{ASKS_NOTHING}", place(&second));
+        std::fs::write(file.path(), web).unwrap();
+        let now = pool.connect("web").await.unwrap();
+        drop(held);
+        assert_eq!(before.await.unwrap().unwrap(), now);
+        assert_eq!([&first, &second].map(|server| server.record().connections_accepted()), [0, round]);
+        echoes(port).await;
+        pool.shutdown(Duration::from_secs(5)).await;
+    }
+    for server in [first, second] {
+        server.stop().await.unwrap();
+    }
 }
 
 #[tokio::test]
