@@ -98,7 +98,8 @@ async fn two_connections_carry_a_tree_together() {
         // Small files are sent over one.
         match way {
             Way::Get => assert!(share.iter().all(|bytes| *bytes > 50_000), "{share:?}"),
-            Way::Put | Way::PutAtomic => assert_eq!(share[1], 0, "{way:?}"),
+            // A slow machine has time for a sign of life.
+            Way::Put | Way::PutAtomic => assert!(share[1] < 1000, "{way:?}: {share:?}"),
         }
         is_whole(way, &first, &here, &planted, &summary).await;
         sftp.close().await;
