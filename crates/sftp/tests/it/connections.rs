@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::here::{Here, content};
-use crate::support::{WAYS, Way, login, no_handles, serve_with};
+use crate::support::{OnlyOn, WAYS, Way, login, no_handles, serve_with};
 
 const LENGTH: usize = 20 << 20;
 /// Longer than any of the tests may take.
@@ -347,26 +347,9 @@ impl Places for Gate {
     fn take(&self, _purpose: ChannelUse) -> BoxFuture<'_, rustle_session::Result<Box<dyn Place>>> {
         Box::pin(async move {
             drop(self.may_open.acquire().await);
-            let place: Box<dyn Place> = Box::new(BehindGate(self.session.clone()));
+            let place: Box<dyn Place> = Box::new(OnlyOn(self.session.clone()));
             Ok(place)
         })
-    }
-}
-
-struct BehindGate(Session);
-
-impl Place for BehindGate {
-    fn session(&self) -> &Session {
-        &self.0
-    }
-
-    fn opened(&mut self) {}
-
-    fn another(
-        self: Box<Self>,
-        error: rustle_session::Error,
-    ) -> BoxFuture<'static, rustle_session::Result<Box<dyn Place>>> {
-        Box::pin(std::future::ready(Err(error)))
     }
 }
 

@@ -5,7 +5,9 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use rustle_session::{AgentSource, Connector, Credentials, PinnedHostKey, SecretString, Session, Target};
+use rustle_session::{
+    AgentSource, BoxFuture, Connector, Credentials, PinnedHostKey, Place, SecretString, Session, Target,
+};
 use rustle_sftp::Sftp;
 use rustle_testserver::{Builder, TestServer, User};
 
@@ -108,4 +110,22 @@ pub(crate) fn passes_as_an_ordinary_user(name: &str) {
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said);
     assert!(said.contains("1 passed"), "{said}");
+}
+
+/// The place of one channel on this connection and on no other.
+pub(crate) struct OnlyOn(pub(crate) Session);
+
+impl Place for OnlyOn {
+    fn session(&self) -> &Session {
+        &self.0
+    }
+
+    fn opened(&mut self) {}
+
+    fn another(
+        self: Box<Self>,
+        error: rustle_session::Error,
+    ) -> BoxFuture<'static, rustle_session::Result<Box<dyn Place>>> {
+        Box::pin(std::future::ready(Err(error)))
+    }
 }

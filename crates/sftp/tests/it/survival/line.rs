@@ -7,7 +7,7 @@ use rustle_session::{BoxFuture, ChannelUse, Connector, Credentials, Place, Place
 use rustle_testserver::TestServer;
 use tokio::sync::{Notify, watch};
 
-use crate::support::way_to;
+use crate::support::{OnlyOn, way_to};
 
 /// Makes a connection when the one before is gone.
 pub(super) struct Line {
@@ -56,25 +56,8 @@ impl Line {
 impl Places for Line {
     fn take(&self, _purpose: ChannelUse) -> BoxFuture<'_, rustle_session::Result<Box<dyn Place>>> {
         Box::pin(async move {
-            let place: Box<dyn Place> = Box::new(OnLine(self.connection().await?));
+            let place: Box<dyn Place> = Box::new(OnlyOn(self.connection().await?));
             Ok(place)
         })
-    }
-}
-
-struct OnLine(Session);
-
-impl Place for OnLine {
-    fn session(&self) -> &Session {
-        &self.0
-    }
-
-    fn opened(&mut self) {}
-
-    fn another(
-        self: Box<Self>,
-        error: rustle_session::Error,
-    ) -> BoxFuture<'static, rustle_session::Result<Box<dyn Place>>> {
-        Box::pin(std::future::ready(Err(error)))
     }
 }
