@@ -29,11 +29,15 @@ impl Policy {
     /// The host is reached through the other. A way never changes, and leads to no host twice.
     pub(super) fn goes_behind(&mut self, host: HostId, jump: HostId) {
         if jump != host && !self.way(jump).any(|on_it| on_it == host) {
-            self.ways.entry(host).or_insert(jump);
+            self.touched.insert(host);
+            if self.ways.contains_key(&host) {
+                // It is said each time that somebody asks.
+                return;
+            }
+            self.ways.insert(host, jump);
             // Their ways are longer now, and may be full farther on.
             let behind = self.behind(host);
             self.touched.extend(behind.into_iter().filter(|host| self.hosts.contains_key(host)));
-            self.touched.insert(host);
         }
     }
 
