@@ -4,6 +4,7 @@ mod alphabet;
 mod ends;
 mod logins;
 mod places;
+mod refused_ways;
 mod room;
 mod rules;
 mod steps;
