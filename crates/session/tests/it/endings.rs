@@ -226,12 +226,13 @@ async fn channels_that_the_server_does_not_close_hold_up_no_other() {
     close_and_check(session, server).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_open_that_was_dropped_is_closed_when_the_server_confirms_it() {
-    let server = server().max_sessions(1).fault(Fault::withhold_channel_open().nth(1)).start().await.unwrap();
-    let session = login(&server).await;
+    let late = Fault::withhold_channel_open().nth(1).for_time(Duration::from_secs(1));
+    let server = server().max_sessions(1).fault(late).start().await.unwrap();
+    let session = login_in_memory(&server, TransportOptions::default()).await;
     drop_when_struck(&server, session.line("sleep 1000").spawn()).await;
-    server.resume();
+    server_shows(&server, "the late channel", |record| record.channels_opened_total() == 1).await;
     assert!(session.output("true").await.unwrap().status.success(), "the only slot is free again");
     close_and_check(session, server).await;
 }
