@@ -75,7 +75,8 @@ async fn a_transfer_whose_connection_dies_goes_on_over_another_of_the_pool() {
     let (bytes, here) = (content(64 << 20), tempfile::tempdir().unwrap());
     let back = here.path().join("back");
     let get_dies = Fault::cut_after(40 << 20, Cut::Rst).on_connection(1);
-    let put_dies = Fault::cut_after_received(40 << 20, Cut::Fin).on_connection(2);
+    // Whichever carries it: the second, or a third where the channel of before is not yet confirmed closed.
+    let put_dies = Fault::cut_after_received(40 << 20, Cut::Fin);
     let server = serving(&bytes).fault(get_dies).fault(put_dies).start().await.unwrap();
     let pool = pool_with(&server, Pool::builder());
     let web = pool.get("web").await.unwrap();

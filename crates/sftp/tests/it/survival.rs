@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use rustle_session::Session;
 use rustle_sftp::{ErrorKind, Sftp, Summary, Transfer};
-use rustle_testserver::{Builder, Cut, Fault, HostKeyKind, TestServer};
+use rustle_testserver::{Builder, Cut, Fault, HostKeyKind, Network, TestServer};
 
 use self::line::Line;
 use crate::here::{Here, content};
@@ -211,7 +211,9 @@ async fn another_host_key_at_the_next_connection_ends_it() {
 
 #[tokio::test]
 async fn who_closes_the_channel_has_it_ended() {
-    let scene = Scene::new(Way::PutAtomic, &content(LENGTH), plain).await;
+    // So slow that it is not over when the channel is closed.
+    let slow = Network::new().rate(8_000_000);
+    let scene = Scene::new(Way::PutAtomic, &content(LENGTH), |there| plain(there).network(slow)).await;
     let (connection, closing) = (scene.line.connection().await.unwrap(), scene.sftp.clone());
     let close = async {
         while connection.stats().bytes_sent < 1 << 20 {
