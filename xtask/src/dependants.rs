@@ -62,9 +62,10 @@ fn cargo(verb: &str, dependant: &str) -> Result<Command, Failure> {
     Ok(command)
 }
 
-/// One folder for the three, so that what they share is built once.
+/// One folder for the three, so that what they share is built once: that of the build without C, which is built in the same
+/// way, and emptied before it.
 fn target_folder() -> PathBuf {
-    shell::root().join("target/dependants")
+    no_c::target_folder()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! `fuzz/` is a workspace of its own. Its tests run each target over seeds and mutations of them with nothing but Rust.
 //! Where cargo-fuzz and a nightly toolchain are, libFuzzer then takes each target for a while, with the memory limited.
 
+use std::env;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -29,6 +30,10 @@ pub(crate) fn run() -> Result<Outcome, Failure> {
     let folder = shell::root().join("fuzz");
     let mut tests = shell::cargo();
     tests.args(["test", "--locked", "--manifest-path"]).arg(folder.join("Cargo.toml"));
+    // What it has in common with the product is built there already.
+    if env::var_os("CARGO_TARGET_DIR").is_none() {
+        tests.env("CARGO_TARGET_DIR", shell::root().join("target"));
+    }
     if test::passed(&mut tests)? == 0 {
         return Err(Failure::new("there is no test in fuzz/"));
     }

@@ -12,7 +12,7 @@ use crate::shell;
 
 /// `CC=/bin/false cargo build --workspace`, from an empty target folder.
 pub(crate) fn run() -> Result<Outcome, Failure> {
-    let folder = shell::root().join("target/no-c");
+    let folder = target_folder();
     if folder.exists() {
         fs::remove_dir_all(&folder)
             .map_err(|error| Failure::new(format!("cannot empty {}: {error}", folder.display())))?;
@@ -21,6 +21,11 @@ pub(crate) fn run() -> Result<Outcome, Failure> {
     cargo.args(["build", "--workspace", "--locked"]).env("CARGO_TARGET_DIR", folder);
     shell::run(without_c_compiler(quick(&mut cargo)))?;
     Ok(Outcome::Done)
+}
+
+/// Where it is built, without what any other build has left there.
+pub(crate) fn target_folder() -> PathBuf {
+    shell::root().join("target/no-c")
 }
 
 /// Sets up a cargo command so that every C tool a build script may look for fails when it is called.
