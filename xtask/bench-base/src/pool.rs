@@ -10,6 +10,7 @@ use futures_util::StreamExt;
 use rustle_pool::{Forward, ForwardBind, Pool, PoolBuilder};
 use rustle_session::{AgentSource, HostSetup, Session};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::runtime;
 use tokio::task::JoinSet;
 
 use crate::memory::{kibibytes, rest_and_print};
@@ -58,9 +59,17 @@ enum Work {
     Flows { seconds: u64 },
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Problem> {
-    let Call { config, host, work } = Call::parse();
+fn main() -> Result<(), Problem> {
+    let call = Call::parse();
+    // What only hands bytes on has nothing to gain from a second thread, and would wake it for each packet.
+    let mut runtime = match call.work {
+        Work::Forward { .. } => runtime::Builder::new_current_thread(),
+        _ => runtime::Builder::new_multi_thread(),
+    };
+    runtime.enable_all().build()?.block_on(work(call))
+}
+
+async fn work(Call { config, host, work }: Call) -> Result<(), Problem> {
     let setup = HostSetup::builder(&host).config_file(config).agent(AgentSource::None).load().await?;
     let pool = |count: usize, builder: PoolBuilder| -> Result<(Pool, Vec<String>), Problem> {
         let pool = builder
