@@ -177,7 +177,7 @@ impl PoolBuilder {
     }
 
     /// Attempts to log in before those who wait are told; 5 unless set. After a refusal (credentials, host key) there is no
-    /// other.
+    /// other, but for a jump host where those behind it have a connection and lack another: then ever later ones.
     pub fn attempts(mut self, most: u32) -> Self {
         self.limits.attempts = most;
         self

@@ -104,7 +104,7 @@ impl Pool {
     /// # Errors
     /// [`ErrorKind::UnknownHost`]; [`ErrorKind::Session`] when the host cannot be connected to, with
     /// [`NoPlace`](rustle_session::ErrorKind::NoPlace) where a limit of the pool is in the way. With `ExitOnForwardFailure`,
-    /// what is wrong with a forward.
+    /// what is wrong with a forward. [`ErrorKind::ShutDown`].
     ///
     /// # Cancel safety
     /// Dropped, a login that nobody else waits for becomes an idle connection.
@@ -209,10 +209,11 @@ impl Pool {
     }
 
     /// Asks the host's server for a sign of life, over each connection to it, and says how long the slowest took. Nothing is
-    /// started at the server. One that does not answer within 5 s is ended.
+    /// started at the server. One that does not answer within 5 s is ended, unless data is moving on it: then it took 5 s.
     ///
     /// # Errors
-    /// [`ErrorKind::UnknownConnection`]; [`ErrorKind::Session`] where there is no connection, or one that is gone.
+    /// [`ErrorKind::UnknownConnection`]; [`ErrorKind::Session`] where there is no connection, or one that is gone;
+    /// [`ErrorKind::ShutDown`].
     ///
     /// # Cancel safety
     /// Dropped, it is asked all the same.
@@ -227,7 +228,7 @@ impl Pool {
     /// end.
     ///
     /// # Errors
-    /// [`ErrorKind::UnknownConnection`]. There need not be a connection.
+    /// [`ErrorKind::UnknownConnection`], [`ErrorKind::ShutDown`]. There need not be a connection.
     ///
     /// # Cancel safety
     /// Dropped, they end all the same.
@@ -250,7 +251,7 @@ impl Pool {
     }
 
     /// The machine's network is another one: all connections are asked for a sign of life at once, those that give none within
-    /// 5 s are ended, and what waited to be tried again is tried now.
+    /// 5 s are ended, unless data is moving on them, and what waited to be tried again is tried now.
     pub fn network_changed(&self) {
         self.inner.line.send(Message::NetworkChanged);
     }

@@ -23,9 +23,10 @@ pub(super) const BACKLOG: i32 = 1024;
 /// How often a port of the system's choice is given back because the other family of addresses has it in use.
 const OTHER_PORTS: usize = 16;
 
-/// Where a [`Forward`](crate::Forward) listens on this machine: a port, or a Unix socket.
+/// Where a [`Forward`](crate::Forward) listens, on this machine or, of a [remote](crate::Forward::remote) one, on the server's: a
+/// port, or a Unix socket.
 ///
-/// Nothing but this machine can reach it, unless it is asked for: by an address of its own, or by all of them.
+/// Nothing but that machine can reach it, unless it is asked for: by an address of its own, or by all of them.
 ///
 /// ```
 /// use rustle_pool::ForwardBind;
@@ -72,8 +73,9 @@ impl ForwardBind {
         Self(Kind::Tcp { address, port })
     }
 
-    /// A Unix socket, which its owner alone may use (ssh's `StreamLocalBindMask` of 0177). There may be no file of that
-    /// name; it is removed when nothing listens any more. Refused on Windows.
+    /// A Unix socket. On this machine its owner alone may use it (ssh's `StreamLocalBindMask` of 0177), there may be no file of
+    /// that name, and it is removed when nothing listens any more; refused on Windows. At a server all that is the server's own
+    /// affair: OpenSSH's leaves the file, unless its `StreamLocalBindUnlink` says otherwise.
     #[must_use]
     pub fn unix(path: impl Into<PathBuf>) -> Self {
         Self(Kind::Unix(path.into()))

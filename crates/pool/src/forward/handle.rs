@@ -59,7 +59,8 @@ impl ForwardHandle {
         Self { addresses: Vec::new(), path: None, standing: Some(standing), counters, closing, ends }
     }
 
-    /// Whether clients are let in now: at the server as long as it listens, here always.
+    /// Whether clients are let in now: at the server as long as it listens, here as long as the pool is not shut down, after
+    /// which this is no longer brought up to date.
     #[must_use]
     pub fn is_bound(&self) -> bool {
         self.standing.as_ref().is_none_or(|standing| standing.borrow().is_bound)
