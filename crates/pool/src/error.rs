@@ -26,6 +26,7 @@ struct Inner {
     kind: ErrorKind,
     message: String,
     hint: Option<String>,
+    is_outcome_unknown: bool,
     source: Option<rustle_session::Error>,
 }
 
@@ -49,13 +50,15 @@ pub enum ErrorKind {
     NotRun,
     /// Work on a host took longer than it may. It may have been done.
     TimedOut,
-    /// A connection could not be made or used; this is the kind of that error, the [source](StdError::source).
+    /// A connection could not be made or used; this is the kind of that error, whose words and
+    /// [source](StdError::source) are this one's.
     Session(rustle_session::ErrorKind),
 }
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self(Box::new(Inner { kind, message: message.into(), hint: Some(hint.into()), source: None }))
+        let (message, hint) = (message.into(), Some(hint.into()));
+        Self(Box::new(Inner { kind, message, hint, is_outcome_unknown: false, source: None }))
     }
 
     pub(crate) fn unknown_connection(id: ConnectionId) -> Self {
@@ -70,7 +73,14 @@ impl Error {
 
     pub(crate) fn of_session(error: rustle_session::Error) -> Self {
         let (kind, message) = (ErrorKind::Session(error.kind()), error.to_string());
-        Self(Box::new(Inner { kind, message, hint: error.hint().map(str::to_owned), source: Some(error) }))
+        let (hint, is_outcome_unknown) = (error.hint().map(str::to_owned), error.is_outcome_unknown());
+        Self(Box::new(Inner { kind, message, hint, is_outcome_unknown, source: Some(error) }))
+    }
+
+    /// Something was begun, and nobody knows what became of it.
+    pub(crate) fn with_outcome_unknown(mut self) -> Self {
+        self.0.is_outcome_unknown = true;
+        self
     }
 
     /// The same of a forward of the configuration without which a host is not wanted.
@@ -104,10 +114,31 @@ impl Error {
         }
     }
 
-    /// Whether the same call may succeed later with nothing changed.
+    /// Whether the same call may succeed later with nothing changed. Never where the
+    /// [outcome is unknown](Self::is_outcome_unknown).
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self.0.kind, ErrorKind::Session(kind) if kind.is_retryable())
+        matches!(self.0.kind, ErrorKind::Session(kind) if kind.is_retryable()) && !self.0.is_outcome_unknown
+    }
+
+    /// Whether something was begun on a host, and nobody knows what became of it; see
+    /// [`rustle_session::Error::is_outcome_unknown`].
+    ///
+    /// ```
+    /// # async fn example(pool: rustle_pool::Pool) {
+    /// let mut results = pool.on(["web-1", "web-2"]).output("systemctl restart web");
+    /// while let Some(result) = results.next().await {
+    ///     match result.outcome {
+    ///         Ok(_) => {}
+    ///         Err(error) if error.is_outcome_unknown() => println!("{}: look at it: {error}", result.host),
+    ///         Err(error) => println!("{}: nothing was done: {error}", result.host),
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn is_outcome_unknown(&self) -> bool {
+        self.0.is_outcome_unknown
     }
 
     /// What a person can do about it.
@@ -136,6 +167,7 @@ impl fmt::Debug for Error {
             .field("code", &self.code())
             .field("message", &self.0.message)
             .field("hint", &self.0.hint)
+            .field("is_outcome_unknown", &self.0.is_outcome_unknown)
             .field("source", &self.0.source)
             .finish()
     }

@@ -351,7 +351,8 @@ impl Command {
     ///
     /// # Errors
     /// [`ErrorKind::ChannelLimit`] and its neighbours when the server opens no channel,
-    /// [`ErrorKind::RequestRefused`] when it refuses to run the command, [`ErrorKind::Disconnected`].
+    /// [`ErrorKind::RequestRefused`] when it refuses to run the command, [`ErrorKind::Disconnected`]. Where the server was asked
+    /// and did not answer, the [outcome is unknown](Error::is_outcome_unknown).
     ///
     /// # Cancel safety
     /// Dropped, the channel is closed; if the command was started already, it is ended as
@@ -365,7 +366,8 @@ impl Command {
     /// # Errors
     /// As [`spawn`](Self::spawn); [`ErrorKind::Overrun`] when it writes more than the
     /// [limit](Self::output_limit); [`ErrorKind::Disconnected`] when the connection ends first. An exit code
-    /// other than 0 and a timeout are no errors but part of the [`Output`].
+    /// other than 0 and a timeout are no errors but part of the [`Output`]. What became of a command that was begun is
+    /// [unknown](Error::is_outcome_unknown) with any of them.
     ///
     /// # Cancel safety
     /// Dropped, the remote process is ended as [`Child`] ends when dropped; the output is lost.

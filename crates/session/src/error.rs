@@ -32,6 +32,7 @@ struct Inner {
     jump_host: Option<String>,
     message: String,
     hint: Option<String>,
+    is_outcome_unknown: bool,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -161,6 +162,7 @@ impl Error {
                 jump_host: None,
                 message: message.into(),
                 hint: None,
+                is_outcome_unknown: false,
                 source: None,
             }),
         }
@@ -204,6 +206,19 @@ impl Error {
         self
     }
 
+    /// Says that a program was asked for, and that nobody knows what became of it.
+    pub(crate) fn with_outcome_unknown(mut self) -> Self {
+        if !self.inner.is_outcome_unknown {
+            let first = "it may have run, in whole or in part: see what it did before it is run again";
+            self.inner.hint = Some(match self.inner.hint.take() {
+                Some(then) => format!("{first}; then {then}"),
+                None => first.to_owned(),
+            });
+            self.inner.is_outcome_unknown = true;
+        }
+        self
+    }
+
     /// Attaches the cause.
     pub(crate) fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.inner.source = Some(Arc::from(source.into()));
@@ -236,10 +251,31 @@ impl Error {
         self.inner.kind.code()
     }
 
-    /// Whether the same call may succeed later with nothing changed; see [`ErrorKind::is_retryable`].
+    /// Whether the same call may succeed later with nothing changed; see [`ErrorKind::is_retryable`]. Never where the
+    /// [outcome is unknown](Self::is_outcome_unknown).
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        self.inner.kind.is_retryable()
+        self.inner.kind.is_retryable() && !self.inner.is_outcome_unknown
+    }
+
+    /// Whether the server was asked to run a program, and nobody knows whether it ran or how it ended: the connection was lost,
+    /// say, before its exit status came. Of a program that was never asked for, and of one that was refused, it is known: it has
+    /// done nothing.
+    ///
+    /// ```
+    /// # async fn example(session: rustle_session::Session) {
+    /// if let Err(error) = session.output("systemctl restart web").await {
+    ///     if error.is_outcome_unknown() {
+    ///         println!("{error}: see whether it has restarted");
+    ///     } else if error.is_retryable() {
+    ///         println!("{error}: nothing was done; try again");
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn is_outcome_unknown(&self) -> bool {
+        self.inner.is_outcome_unknown
     }
 
     /// What was being done: `connect`, `authenticate`, `exec`, ….
@@ -289,6 +325,7 @@ impl fmt::Debug for Error {
             .field("jump_host", &self.inner.jump_host)
             .field("message", &self.inner.message)
             .field("hint", &self.inner.hint)
+            .field("is_outcome_unknown", &self.inner.is_outcome_unknown)
             .field("source", &self.inner.source)
             .finish()
     }

@@ -115,4 +115,5 @@ fn late(host: &str, most: Duration) -> Error {
         format!("{host}: not done within {} s", most.as_secs_f64()),
         "it may have been done there, or in part; allow more time, or see why the host is slow",
     )
+    .with_outcome_unknown()
 }

@@ -43,7 +43,7 @@ impl Stop {
     pub(super) fn not_begun(&self, host: &str) -> Error {
         let cause = self.no_more.get().map_or("nothing more is to begin", String::as_str);
         let message = format!("{host}: not begun, since {cause}");
-        Error::new(ErrorKind::NotRun, message, "nothing was done there")
+        Error::new(ErrorKind::NotRun, message, "nothing was done there: run it again on this host")
     }
 
     /// What became of one that was under way.
@@ -51,6 +51,7 @@ impl Stop {
         // The one other end there is.
         let cause = self.ended.get().map_or("the program's runtime ends", String::as_str);
         let message = format!("{host}: broken off, since {cause}");
-        Error::new(ErrorKind::NotRun, message, "it may have been done there, or in part")
+        let hint = "it may have been done there, or in part: see what was done before it is run again";
+        Error::new(ErrorKind::NotRun, message, hint).with_outcome_unknown()
     }
 }

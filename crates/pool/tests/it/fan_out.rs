@@ -154,6 +154,7 @@ async fn one_that_takes_too_long_is_told_and_the_others_go_on() {
     .await;
     let late = outcomes.pop().unwrap().unwrap_err();
     assert_eq!((late.kind(), late.code()), (ErrorKind::TimedOut, "POOL_TIMED_OUT"));
+    assert!(late.is_outcome_unknown() && !late.is_retryable());
     assert!(late.to_string().ends_with("not done within 100 s"), "{late}");
     assert!(outcomes.iter().all(Result::is_ok));
     server_shows(&server, "no process left", |record| record.processes_running() == 0).await;

@@ -49,6 +49,7 @@ pub struct Child {
     variables_in_command_line: Vec<String>,
     variables_left_out: Vec<String>,
     agent: Option<AgentLease>,
+    is_program: bool,
     lease: Lease,
     session: Session,
 }
@@ -100,9 +101,20 @@ impl Child {
             variables_in_command_line: Vec::new(),
             variables_left_out: Vec::new(),
             agent: None,
+            is_program: false,
             lease,
             session,
         }
+    }
+
+    /// It is no subsystem, but does what it was asked for by itself, once.
+    pub(super) fn is_a_program(&mut self) {
+        self.is_program = true;
+    }
+
+    /// An error that came after it was asked for, and before it was known how it ended.
+    pub(super) fn unfinished(&self, error: Error) -> Error {
+        if self.is_program { error.with_outcome_unknown() } else { error }
     }
 
     /// Standard input; `None` when it was taken before, or with [`no_stdin`](crate::Command::no_stdin).
@@ -171,7 +183,8 @@ impl Child {
     /// # Errors
     /// [`ErrorKind::Disconnected`] when the connection ends first, [`ErrorKind::ChannelClosed`] when this side closed the
     /// channel, because the reader of its output went away, and no status had come, [`ErrorKind::Overrun`] when its output was not read and
-    /// ran over, [`ErrorKind::ChannelTimeout`] when its timeout passed and no end of it was seen.
+    /// ran over, [`ErrorKind::ChannelTimeout`] when its timeout passed and no end of it was seen. Of a program each of them says
+    /// that its [outcome is unknown](Error::is_outcome_unknown).
     ///
     /// # Cancel safety
     /// Safe: the process goes on, and it may be waited for again.
@@ -195,12 +208,9 @@ impl Child {
                 if ended == Ended::Confirmed {
                     return Ok(self.status());
                 }
-                Err(Error::new(
-                    ErrorKind::ChannelTimeout,
-                    "exec",
-                    format!("the command did not finish in time: {ended}"),
-                )
-                .at(self.session.target()))
+                let message = format!("the command did not finish in time: {ended}");
+                let error = Error::new(ErrorKind::ChannelTimeout, "exec", message);
+                Err(self.unfinished(error.at(self.session.target())))
             }
         }
     }
@@ -212,7 +222,8 @@ impl Child {
 
     /// What a failed read means: the connection's own reason says more than the stream's.
     pub(super) async fn stream_error(&self, error: io::Error) -> Error {
-        self.session.channel_ended_error("exec", self.lease.channel()).await.with_source(error)
+        let ended = self.session.channel_ended_error("exec", self.lease.channel()).await;
+        self.unfinished(ended.with_source(error))
     }
 
     pub(super) fn target(&self) -> &str {
@@ -229,7 +240,7 @@ impl Child {
             // Closed here, when a reader went away: without a status nobody knows how it ended, or whether.
             End::Released if channel.intake().exit_seen().is_some() => Ok(self.status()),
             End::Released | End::Lost | End::Overrun => {
-                Err(self.session.channel_ended_error("exec", channel).await)
+                Err(self.unfinished(self.session.channel_ended_error("exec", channel).await))
             }
         }
     }

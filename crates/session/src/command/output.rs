@@ -280,13 +280,12 @@ impl Collected {
                 () = tokio::time::sleep_until(enough.unwrap_or(now)), if enough.is_some() => break,
             }
             if (self.stdout.len() + self.stderr.len()) as u64 > self.limit {
-                return Err(Error::new(
-                    ErrorKind::Overrun,
-                    "exec",
-                    format!("the command wrote more than the {} bytes that may be collected", self.limit),
-                )
-                .at(child.target())
-                .with_hint("raise the output limit, or spawn the command and read its output as a stream"));
+                let message =
+                    format!("the command wrote more than the {} bytes that may be collected", self.limit);
+                let error = Error::new(ErrorKind::Overrun, "exec", message).at(child.target());
+                return Err(child.unfinished(error.with_hint(
+                    "raise the output limit, or spawn the command and read its output as a stream",
+                )));
             }
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! From a [`Command`] to a process: the channel, the requests, and the command line they need.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::base::{Channel, Gone, Request};
 use crate::command::{Child, Command, EnvFallback, Input, Reporting, Variable, What, WhenRefused};
@@ -18,8 +19,14 @@ pub(super) async fn spawn(command: Command, purpose: ChannelUse) -> Result<Child
     // Nothing runs on it yet; from the moment the command is asked for, the ending is a process's.
     let lease = command.session.open_session(Ending::Close, purpose).await?;
     let session = lease.session().clone();
-    let starting = start(&command, line, &session, lease);
-    session.within_request_timeout("exec", starting).await
+    let is_asked = AtomicBool::new(false);
+    let starting = start(&command, line, &session, lease, &is_asked);
+    let started = session.within_request_timeout("exec", starting).await;
+    started.map_err(|error| match error.kind() {
+        ErrorKind::RequestRefused => error,
+        _ if is_asked.load(Ordering::Relaxed) => error.with_outcome_unknown(),
+        _ => error,
+    })
 }
 
 async fn start(
@@ -27,6 +34,7 @@ async fn start(
     line: Option<Vec<u8>>,
     session: &Session,
     mut lease: Lease,
+    is_asked: &AtomicBool,
 ) -> Result<Child> {
     let channel = Arc::clone(lease.channel());
     let agent = lend_agent(command, session, &channel).await?;
@@ -59,12 +67,14 @@ async fn start(
             answers
                 .ask(&channel, session, Request::Exec { command: &whole }, "to run the command (exec)")
                 .await?;
+            is_asked.store(true, Ordering::Relaxed);
         }
         (_, None) => {
             if command.terminal.is_none() {
                 lease.set_ending(Ending::Process(None));
             }
             answers.ask(&channel, session, Request::Shell, "a login shell (shell)").await?;
+            is_asked.store(true, Ordering::Relaxed);
         }
     }
     let no_input = matches!(command.stdin, Input::Nothing);
@@ -79,6 +89,9 @@ async fn start(
         return Err(error);
     }
     let mut child = Child::new(lease, session.clone(), group, command.timeout, command.until);
+    if is_asked.load(Ordering::Relaxed) {
+        child.is_a_program();
+    }
     child.note_variables(variables);
     child.keep_agent(agent);
     if no_input {

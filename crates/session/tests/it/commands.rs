@@ -280,6 +280,7 @@ async fn a_subsystem_speaks_over_the_childs_streams() {
     drop(child);
     let refused = session.subsystem("no-such").spawn().await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::RequestRefused);
+    assert!(!refused.is_outcome_unknown(), "{refused:?}");
     assert!(refused.to_string().contains("no-such"), "{refused}");
     close_and_check(session, server).await;
 }

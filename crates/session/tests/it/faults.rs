@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rustle_session::{
     BufferLimits, CloseReason, Connector, Error, ErrorKind, PinnedHostKey, Target, TransportOptions,
 };
-use rustle_testserver::{Cut, Exit, Fault, Network, Phase, RawScript, RawServer};
+use rustle_testserver::{Cut, Exit, Fault, Network, Phase, RawScript, RawServer, Reply, RequestKind};
 use tokio::io::AsyncReadExt;
 
 use crate::support::{
@@ -171,6 +171,43 @@ async fn a_server_that_stops_reading_is_noticed_while_a_write_is_blocked() {
     assert!(matches!(reason, CloseReason::WriteDeadline(_)), "{reason:?}");
     drop((child, stdin));
     server.resume();
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_became_of_a_command_is_unknown_once_it_was_asked_for_and_not_before() {
+    let server = server()
+        .sftp(rustle_testserver::Sftp::memory())
+        .command("hangs", Reply::stdout("partial").never_ends())
+        .fault(Fault::refuse_request(RequestKind::Exec).nth(1))
+        .start()
+        .await
+        .unwrap();
+    let session = login(&server).await;
+    let refused = session.output("hangs").await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::RequestRefused);
+    assert!(!refused.is_outcome_unknown(), "{refused:?}");
+    let mut running = session.line("hangs").spawn().await.unwrap();
+    let mut subsystem = session.subsystem("sftp").spawn().await.unwrap();
+    let collecting = session.output("hangs");
+    let cutting = async {
+        server_shows(&server, "all three", |record| record.commands().len() == 3).await;
+        server.cut_all(Cut::Rst);
+    };
+    let (collected, ()) = tokio::join!(collecting, cutting);
+    for error in [running.wait().await.unwrap_err(), collected.unwrap_err()] {
+        assert_eq!(error.kind(), ErrorKind::Disconnected);
+        assert!(error.is_outcome_unknown() && !error.is_retryable(), "{error:?}");
+        let hint = error.hint().unwrap();
+        assert!(hint.starts_with("it may have run") && hint.contains("; then connect again"), "{hint}");
+    }
+    // A subsystem has done nothing by itself.
+    let not_begun = session.output("true").await.unwrap_err();
+    for error in [subsystem.wait().await.unwrap_err(), not_begun, session.lost().await] {
+        assert_eq!(error.kind(), ErrorKind::Disconnected);
+        assert!(!error.is_outcome_unknown() && error.is_retryable(), "{error:?}");
+    }
+    drop((running, subsystem, session));
     server.stop().await.unwrap();
 }
 
