@@ -44,8 +44,8 @@ pub use target::ForwardTarget;
 /// A forward that is wanted: [`Pool::forward`] makes it so.
 ///
 /// What is forwarded goes from the task of the connection to that of the client. On a current-thread runtime neither wakes
-/// another thread for it: a program that does nothing else is faster there, by some 15 % of the time of a GiB on two cores
-/// (docs/benchmarks.md).
+/// another thread for it: a program that does nothing else is faster there, by 4 and by 15 % of the time of a GiB in two
+/// measurements on two cores (docs/benchmarks.md).
 ///
 /// ```
 /// use std::time::Duration;

@@ -62,7 +62,7 @@ impl Reasons {
             ),
             Rejection::Crowded => Error::no_place(
                 format!("{host}: too many wait for connections already"),
-                "begin less at once: 100 000 may wait",
+                "begin less at once",
             ),
             Rejection::ShuttingDown => shut_down(),
         }

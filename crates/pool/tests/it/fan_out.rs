@@ -204,6 +204,7 @@ async fn what_is_cancelled_or_dropped_ends_everywhere() {
     while let Some(result) = results.next().await {
         let error = result.outcome.unwrap_err();
         assert!(error.kind() == ErrorKind::NotRun && error.to_string().contains("cancelled"), "{error}");
+        assert_eq!(error.is_outcome_unknown(), error.to_string().contains("broken off"), "{error}");
         told += 1;
     }
     assert_eq!(told, 4);

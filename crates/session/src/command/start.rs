@@ -22,11 +22,9 @@ pub(super) async fn spawn(command: Command, purpose: ChannelUse) -> Result<Child
     let is_asked = AtomicBool::new(false);
     let starting = start(&command, line, &session, lease, &is_asked);
     let started = session.within_request_timeout("exec", starting).await;
-    started.map_err(|error| match error.kind() {
-        ErrorKind::RequestRefused => error,
-        _ if is_asked.load(Ordering::Relaxed) => error.with_outcome_unknown(),
-        _ => error,
-    })
+    // Dropped at its deadline, it may have been about to ask.
+    started
+        .map_err(|error| if is_asked.load(Ordering::Relaxed) { error.with_outcome_unknown() } else { error })
 }
 
 async fn start(
@@ -64,24 +62,24 @@ async fn start(
             if command.terminal.is_none() {
                 lease.set_ending(Ending::Process(group.clone()));
             }
+            let request = Request::Exec { command: &whole };
             answers
-                .ask(&channel, session, Request::Exec { command: &whole }, "to run the command (exec)")
+                .ask_for_program(&channel, session, request, "to run the command (exec)", is_asked)
                 .await?;
-            is_asked.store(true, Ordering::Relaxed);
         }
         (_, None) => {
             if command.terminal.is_none() {
                 lease.set_ending(Ending::Process(None));
             }
-            answers.ask(&channel, session, Request::Shell, "a login shell (shell)").await?;
-            is_asked.store(true, Ordering::Relaxed);
+            let request = Request::Shell;
+            answers.ask_for_program(&channel, session, request, "a login shell (shell)", is_asked).await?;
         }
     }
     let no_input = matches!(command.stdin, Input::Nothing);
     if no_input && channel.eof().await.is_err() {
         return Err(session.gone_error("exec").await);
     }
-    if let Err(error) = answers.check(&channel, session).await {
+    if let Err(error) = answers.check(&channel, session, is_asked).await {
         if error.kind() == ErrorKind::RequestRefused {
             // Nothing runs, and there is nothing to end.
             lease.set_ending(Ending::Close);
@@ -126,11 +124,34 @@ impl Answers {
         Ok(())
     }
 
-    async fn check(self, channel: &Channel, session: &Session) -> Result<()> {
-        for what in self.asked {
+    /// The last request, after which a program may run there until the server says that none does.
+    async fn ask_for_program(
+        &mut self,
+        channel: &Channel,
+        session: &Session,
+        request: Request<'_>,
+        what: &str,
+        is_asked: &AtomicBool,
+    ) -> Result<()> {
+        is_asked.store(true, Ordering::Relaxed);
+        let asked = self.ask(channel, session, request, what).await;
+        if asked.is_err() {
+            // The connection took no request any more.
+            is_asked.store(false, Ordering::Relaxed);
+        }
+        asked
+    }
+
+    async fn check(self, channel: &Channel, session: &Session, is_asked: &AtomicBool) -> Result<()> {
+        let last = self.asked.len();
+        for (number, what) in (1..).zip(self.asked) {
             match channel.reply().await {
                 Some(true) => {}
                 Some(false) => {
+                    if number == last {
+                        // The terminal may be refused, and the program run without.
+                        is_asked.store(false, Ordering::Relaxed);
+                    }
                     return Err(Error::new(
                         ErrorKind::RequestRefused,
                         "exec",

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rustle_session::{
-    BufferLimits, CloseReason, Connector, Error, ErrorKind, PinnedHostKey, Target, TransportOptions,
+    BufferLimits, CloseReason, Connector, Error, ErrorKind, PinnedHostKey, Target, Terminal, TransportOptions,
 };
 use rustle_testserver::{Cut, Exit, Fault, Network, Phase, RawScript, RawServer, Reply, RequestKind};
 use tokio::io::AsyncReadExt;
@@ -187,11 +187,18 @@ async fn what_became_of_a_command_is_unknown_once_it_was_asked_for_and_not_befor
     let refused = session.output("hangs").await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::RequestRefused);
     assert!(!refused.is_outcome_unknown(), "{refused:?}");
+    server.add_fault(Fault::refuse_request(RequestKind::Pty).once());
+    let no_terminal =
+        session.line("hangs").terminal(Terminal::new("xterm", 80, 24)).spawn().await.unwrap_err();
+    assert_eq!(no_terminal.kind(), ErrorKind::RequestRefused);
+    assert!(no_terminal.is_outcome_unknown(), "the command was asked for behind it: {no_terminal:?}");
+    server_shows(&server, "it ran", |record| record.commands().len() == 1).await;
+    server_shows(&server, "no process left", |record| record.processes_running() == 0).await;
     let mut running = session.line("hangs").spawn().await.unwrap();
     let mut subsystem = session.subsystem("sftp").spawn().await.unwrap();
     let collecting = session.output("hangs");
     let cutting = async {
-        server_shows(&server, "all three", |record| record.commands().len() == 3).await;
+        server_shows(&server, "all three", |record| record.commands().len() == 1 + 3).await;
         server.cut_all(Cut::Rst);
     };
     let (collected, ()) = tokio::join!(collecting, cutting);
