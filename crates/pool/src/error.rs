@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::time::Duration;
 
 use rustle_session::HostForward;
 
@@ -66,13 +67,24 @@ impl Error {
         Self::new(ErrorKind::UnknownConnection, message, "connect gives ids, and list shows them")
     }
 
+    /// A server that gave no sign of life in time.
+    pub(crate) fn silent(target: &str, within: Duration) -> Self {
+        let message = format!("{target}: the connection is lost: no answer within {} s", within.as_secs());
+        let hint = "the next call makes another connection; where that fails too, see whether the host can be reached";
+        Self::new(ErrorKind::Session(rustle_session::ErrorKind::Disconnected), message, hint)
+    }
+
     pub(crate) fn shut_down() -> Self {
         let hint = "nothing new begins on it: make another pool";
         Self::new(ErrorKind::ShutDown, "the pool is shut down", hint)
     }
 
     pub(crate) fn of_session(error: rustle_session::Error) -> Self {
-        let (kind, message) = (ErrorKind::Session(error.kind()), error.to_string());
+        let kind = match error.kind() {
+            rustle_session::ErrorKind::NoMorePlaces => ErrorKind::ShutDown,
+            kind => ErrorKind::Session(kind),
+        };
+        let message = error.to_string();
         let (hint, is_outcome_unknown) = (error.hint().map(str::to_owned), error.is_outcome_unknown());
         Self(Box::new(Inner { kind, message, hint, is_outcome_unknown, source: Some(error) }))
     }
@@ -118,7 +130,9 @@ impl Error {
     /// [outcome is unknown](Self::is_outcome_unknown).
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self.0.kind, ErrorKind::Session(kind) if kind.is_retryable()) && !self.0.is_outcome_unknown
+        let ErrorKind::Session(kind) = self.0.kind else { return false };
+        let is_retryable = self.0.source.as_ref().map_or(kind.is_retryable(), |error| error.is_retryable());
+        is_retryable && !self.0.is_outcome_unknown
     }
 
     /// Whether something was begun on a host, and nobody knows what became of it; see

@@ -1,7 +1,7 @@
 //! Those who want places: what they tell the pool's task, and what they hold.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustle_session::{BoxFuture, ChannelUse, Error, ErrorKind, OpenedAhead, Place, Places, Session};
@@ -62,7 +62,7 @@ pub(crate) enum Message {
     /// Whether a host's connections are there.
     Check {
         host: HostId,
-        answer: oneshot::Sender<Result<Duration, Error>>,
+        answer: oneshot::Sender<Result<Duration, crate::Error>>,
     },
     /// What a forward asked for over it was not answered in time: whether it is gone.
     Unanswered {
@@ -90,37 +90,32 @@ pub(crate) type Answer = oneshot::Sender<Result<Taken, Error>>;
 #[derive(Clone)]
 pub(crate) struct Line {
     sender: mpsc::UnboundedSender<Message>,
-    shared: Arc<Shared>,
-}
-
-#[derive(Debug, Default)]
-struct Shared {
-    waiters: AtomicU64,
-    is_ending: AtomicBool,
+    /// How many waiters there ever were.
+    waiters: Arc<AtomicU64>,
 }
 
 /// The same for the task itself: it keeps nothing alive.
 #[derive(Clone)]
 pub(crate) struct WeakLine {
     sender: mpsc::WeakUnboundedSender<Message>,
-    shared: Arc<Shared>,
+    waiters: Arc<AtomicU64>,
 }
 
 impl WeakLine {
     /// None when nobody could use it any more.
     pub(crate) fn upgrade(&self) -> Option<Line> {
-        Some(Line { sender: self.sender.upgrade()?, shared: Arc::clone(&self.shared) })
+        Some(Line { sender: self.sender.upgrade()?, waiters: Arc::clone(&self.waiters) })
     }
 }
 
 impl Line {
     pub(crate) fn new() -> (Self, mpsc::UnboundedReceiver<Message>) {
         let (sender, receiver) = mpsc::unbounded_channel();
-        (Self { sender, shared: Arc::default() }, receiver)
+        (Self { sender, waiters: Arc::default() }, receiver)
     }
 
     pub(crate) fn downgrade(&self) -> WeakLine {
-        WeakLine { sender: self.sender.downgrade(), shared: Arc::clone(&self.shared) }
+        WeakLine { sender: self.sender.downgrade(), waiters: Arc::clone(&self.waiters) }
     }
 
     /// A place for one channel; on [`Lane::Bare`] the connection alone.
@@ -139,18 +134,9 @@ impl Line {
         self.answered(waiter, answered).await
     }
 
-    /// From now on nothing new begins.
-    pub(crate) fn end(&self) {
-        self.shared.is_ending.store(true, Ordering::Relaxed);
-    }
-
-    pub(crate) fn is_ending(&self) -> bool {
-        self.shared.is_ending.load(Ordering::Relaxed)
-    }
-
     /// One that nobody ever was.
     pub(crate) fn next_waiter(&self) -> WaiterId {
-        WaiterId(self.shared.waiters.fetch_add(1, Ordering::Relaxed))
+        WaiterId(self.waiters.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Asks it something; `None` once the pool is gone.
@@ -308,5 +294,5 @@ impl Places for OfHost {
 }
 
 pub(crate) fn shut_down() -> Error {
-    Error::no_place("the pool is shutting down", "nothing new begins on it: make another pool")
+    Error::no_more_places("the pool is shut down", "nothing new begins on it: make another pool")
 }

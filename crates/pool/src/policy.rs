@@ -183,7 +183,7 @@ impl Policy {
             }
             Event::Cancel { waiter } => self.cancel(waiter),
             Event::Opened { waiter, connection } => self.opened(waiter, connection),
-            Event::Refused { waiter, connection, refusal } => self.refused(waiter, connection, refusal, out),
+            Event::Refused { waiter, connection } => self.refused(waiter, connection, out),
             Event::Released { waiter, connection } => self.released(waiter, connection, out),
             Event::Dialed { connection, logins } => self.dialed(connection, logins, out),
             Event::DialFailed { connection, failure } => self.dial_failed(connection, failure, out),

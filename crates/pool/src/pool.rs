@@ -220,7 +220,7 @@ impl Pool {
     pub async fn check(&self, id: ConnectionId) -> Result<Duration> {
         let host = self.host_of(id)?.id;
         let checked = self.inner.line.ask(|answer| Message::Check { host, answer }).await;
-        checked.ok_or_else(Error::shut_down)?.map_err(Error::of_session)
+        checked.ok_or_else(Error::shut_down)?
     }
 
     /// Ends all connections to a host: nothing new goes on them, and what is open has so long to end by itself. Resolves when
@@ -263,7 +263,6 @@ impl Pool {
     pub async fn shutdown(&self, grace: Duration) {
         let by = Instant::now() + grace.min(FOR_EVER);
         let (done, ended) = oneshot::channel();
-        self.inner.line.end();
         self.inner.forwards.end(by);
         self.inner.line.send(Message::Shutdown { by, done });
         let _ = ended.await;
@@ -341,11 +340,7 @@ impl Pool {
     async fn session_of(&self, host: Arc<Known>) -> Result<Session> {
         let patience = self.inner.patience;
         let line = self.inner.line.clone();
-        let taken = line.acquire(&host, Lane::Bare, patience).await;
-        let taken = taken.map_err(|error| match line.is_ending() {
-            true => Error::shut_down(),
-            false => Error::of_session(error),
-        })?;
+        let taken = line.acquire(&host, Lane::Bare, patience).await.map_err(Error::of_session)?;
         Ok(taken.session().with_places(Arc::new(OfHost { line, host, patience })))
     }
 

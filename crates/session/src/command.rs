@@ -12,7 +12,7 @@ use bytes::Bytes;
 use crate::auth::AgentSource;
 use crate::error::{Error, ErrorKind, Result};
 use crate::quote::{self, Shell};
-use crate::session::{ChannelUse, Session};
+use crate::session::{ChannelUse, Lane, Session};
 
 pub(crate) use crate::command::child::checked_end;
 pub use crate::command::child::{Child, ChildStderr, ChildStdin, ChildStdout};
@@ -59,6 +59,8 @@ pub struct Command {
     reporting: Reporting,
     stdin: Input,
     output_limit: u64,
+    /// By how it is read, unless somebody says so.
+    lane: Option<Lane>,
 }
 
 /// A variable, and what becomes of it where the server does not accept it.
@@ -205,6 +207,7 @@ impl Command {
             reporting: Reporting::default(),
             stdin: Input::Unsaid,
             output_limit: OUTPUT_LIMIT,
+            lane: None,
         }
     }
 
@@ -347,6 +350,24 @@ impl Command {
         self
     }
 
+    /// Beside whom it is where a pool chooses the connection. Unless set, what is collected ([`output`](Self::output)) is
+    /// [shared](Lane::Shared): it is always read at once; and what is [spawned](Self::spawn) is [isolated](Lane::Isolated), since
+    /// nobody knows its reader. Set it where that is known: a spawned command whose output is little, or always read at once,
+    /// needs no connection of its own; one that is collected and writes for minutes may be better apart from short ones, which
+    /// wait behind its data. On a session without a pool it does nothing.
+    ///
+    /// ```
+    /// # async fn example(session: rustle_session::Session) -> rustle_session::Result<()> {
+    /// use rustle_session::Lane;
+    ///
+    /// let mut bell = session.line("read -r line; echo done").lane(Lane::Shared).spawn().await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn lane(mut self, lane: Lane) -> Self {
+        self.lane = Some(lane);
+        self
+    }
+
     /// Starts it, with its three streams to read and write while it runs.
     ///
     /// # Errors
@@ -358,7 +379,8 @@ impl Command {
     /// Dropped, the channel is closed; if the command was started already, it is ended as
     /// [`Child`] ends when dropped.
     pub async fn spawn(self) -> Result<Child> {
-        start::spawn(self, ChannelUse::Streamed).await
+        let purpose = self.lane.map_or(ChannelUse::Streamed, ChannelUse::from);
+        start::spawn(self, purpose).await
     }
 
     /// Runs it and collects what it writes.

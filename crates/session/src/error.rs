@@ -33,6 +33,8 @@ struct Inner {
     message: String,
     hint: Option<String>,
     is_outcome_unknown: bool,
+    /// Whether the same call fails again until something is changed, whatever its kind says.
+    is_for_good: bool,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -80,8 +82,10 @@ pub enum ErrorKind {
     ChannelTarget,
     /// The server is short of resources for another channel.
     ChannelShortage,
-    /// Whoever chooses connections ([`Places`](crate::Places)) had none with a place in time.
+    /// Whoever chooses connections ([`Places`](crate::Places)) had none with a place in time, or never has.
     NoPlace,
+    /// Whoever chooses connections was shut down: nothing new begins.
+    NoMorePlaces,
     /// A request was refused: of a channel (`exec`, `subsystem`, `pty-req`, …), or to listen.
     RequestRefused,
     /// An operation on an open channel took longer than its deadline.
@@ -127,6 +131,7 @@ impl ErrorKind {
             | Self::ChannelClosed
             | Self::Overrun => "SSH_CHANNEL_ERROR",
             Self::NoPlace => "POOL_EXHAUSTED",
+            Self::NoMorePlaces => "POOL_SHUT_DOWN",
             Self::Disconnected => "SSH_DISCONNECTED",
             Self::Io => "SSH_IO_ERROR",
         }
@@ -163,6 +168,7 @@ impl Error {
                 message: message.into(),
                 hint: None,
                 is_outcome_unknown: false,
+                is_for_good: false,
                 source: None,
             }),
         }
@@ -239,6 +245,35 @@ impl Error {
         Self::new(ErrorKind::NoPlace, "open channel", message).with_hint(hint)
     }
 
+    /// The same where there will be none until something is changed: it is not [retryable](Self::is_retryable).
+    ///
+    /// ```
+    /// use rustle_session::{Error, ErrorKind};
+    ///
+    /// let error = Error::never_a_place("web-1 opens no session at all", "its MaxSessions may be 0");
+    /// assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::NoPlace, false));
+    /// ```
+    #[must_use]
+    pub fn never_a_place(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        let mut error = Self::no_place(message, hint);
+        error.inner.is_for_good = true;
+        error
+    }
+
+    /// What [`Places`](crate::Places) say that were shut down: [`ErrorKind::NoMorePlaces`].
+    ///
+    /// ```
+    /// use rustle_session::{Error, ErrorKind};
+    ///
+    /// let error = Error::no_more_places("the pool is shut down", "make another one");
+    /// assert_eq!((error.kind(), error.code()), (ErrorKind::NoMorePlaces, "POOL_SHUT_DOWN"));
+    /// assert!(!error.is_retryable());
+    /// ```
+    #[must_use]
+    pub fn no_more_places(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::new(ErrorKind::NoMorePlaces, "open channel", message).with_hint(hint)
+    }
+
     /// The category of this error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
@@ -252,10 +287,10 @@ impl Error {
     }
 
     /// Whether the same call may succeed later with nothing changed; see [`ErrorKind::is_retryable`]. Never where the
-    /// [outcome is unknown](Self::is_outcome_unknown).
+    /// [outcome is unknown](Self::is_outcome_unknown), or where a place [cannot ever be had](Self::never_a_place).
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        self.inner.kind.is_retryable() && !self.inner.is_outcome_unknown
+        self.inner.kind.is_retryable() && !self.inner.is_outcome_unknown && !self.inner.is_for_good
     }
 
     /// Whether the server was asked to run a program, and nobody knows whether it ran or how it ended: the connection was lost,
@@ -326,6 +361,7 @@ impl fmt::Debug for Error {
             .field("message", &self.inner.message)
             .field("hint", &self.inner.hint)
             .field("is_outcome_unknown", &self.inner.is_outcome_unknown)
+            .field("is_for_good", &self.inner.is_for_good)
             .field("source", &self.inner.source)
             .finish()
     }

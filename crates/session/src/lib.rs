@@ -69,7 +69,7 @@ pub use crate::host_trust::{
 pub use crate::listener::{Incoming, RemoteListener};
 pub use crate::options::{BufferLimits, TransportOptions, TransportOptionsBuilder};
 pub use crate::quote::Shell;
-pub use crate::session::{ChannelUse, OpenedAhead, Place, Places, Session, Stalls, Stats};
+pub use crate::session::{ChannelUse, Lane, OpenedAhead, Place, Places, Session, Stalls, Stats};
 pub use crate::setup::{
     ForwardPlace, ForwardSide, HostForward, HostIdentity, HostKeyAnswer, HostKeyPrompter, HostSetting,
     HostSettings, HostSetup, HostSetupBuilder, RunSettings, SessionKind, SetupWarning, TerminalWish,

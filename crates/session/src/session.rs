@@ -36,7 +36,7 @@ pub(crate) use agent_forwarding::AgentLease;
 pub use ahead::OpenedAhead;
 pub(crate) use lease::{EofOnDrop, Lease, OpenInBackground};
 pub(crate) use listening::Bound;
-pub use places::{ChannelUse, Place, Places};
+pub use places::{ChannelUse, Lane, Place, Places};
 pub use stats::{Stalls, Stats};
 
 /// An authenticated connection.

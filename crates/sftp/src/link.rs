@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use rustle_session::{Child, ChildStderr, ChildStdin, ChildStdout, Session};
+use rustle_session::{Child, ChildStderr, ChildStdin, ChildStdout, Lane, Session};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -38,8 +38,8 @@ pub(crate) struct Far {
 
 impl Link {
     /// Opens the subsystem `sftp`.
-    pub(crate) async fn subsystem(session: &Session) -> Result<Self> {
-        let mut child = session.subsystem("sftp").spawn().await.map_err(not_opened)?;
+    pub(crate) async fn subsystem(session: &Session, lane: Lane) -> Result<Self> {
+        let mut child = session.subsystem("sftp").lane(lane).spawn().await.map_err(not_opened)?;
         let (Some(stdin), Some(stdout)) = (child.take_stdin(), child.take_stdout()) else {
             return Err(Error::new(ErrorKind::Disconnected, "open", "the channel has no streams"));
         };

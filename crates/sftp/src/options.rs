@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rustle_session::Session;
+use rustle_session::{Lane, Session};
 use rustle_sftp_proto::Limits;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -27,6 +27,7 @@ pub struct SftpBuilder {
     answer_timeout: Duration,
     limits: Limits,
     link_order: LinkOrder,
+    lane: Lane,
 }
 
 /// Which of its two paths a SYMLINK has first; see [`SftpBuilder::link_order`].
@@ -50,6 +51,7 @@ impl Default for SftpBuilder {
             answer_timeout: ANSWER,
             limits: Limits::default(),
             link_order: LinkOrder::default(),
+            lane: Lane::Isolated,
         }
     }
 }
@@ -85,6 +87,25 @@ impl SftpBuilder {
         self
     }
 
+    /// Beside whom the channel is where a pool chooses its connection. [`Lane::Isolated`] unless set: a transfer fills its
+    /// connection, and short commands on it would wait behind the data; several that are open at once are on several
+    /// connections, which a striped transfer needs. Whoever looks at names and attributes, or at small files, sets
+    /// [`Lane::Shared`]: no connection is made for it while there is a place on one.
+    ///
+    /// ```
+    /// # async fn example(session: rustle_session::Session) -> rustle_sftp::Result<()> {
+    /// use rustle_session::Lane;
+    /// use rustle_sftp::Sftp;
+    ///
+    /// let sftp = Sftp::builder().lane(Lane::Shared).open(&session).await?;
+    /// println!("{:?}", sftp.metadata("/etc/hostname").await?);
+    /// # Ok(()) }
+    /// ```
+    pub fn lane(mut self, lane: Lane) -> Self {
+        self.lane = lane;
+        self
+    }
+
     /// Opens the `sftp` subsystem on a channel of this session.
     ///
     /// # Errors
@@ -95,7 +116,7 @@ impl SftpBuilder {
     /// # Cancel safety
     /// Dropped, the channel is closed and the server's process ends.
     pub async fn open(&self, session: &Session) -> Result<Sftp> {
-        let link = Link::subsystem(session).await?;
+        let link = Link::subsystem(session, self.lane).await?;
         self.begin(link, Some(session.clone())).await
     }
 

@@ -9,7 +9,7 @@ use super::Driver;
 use super::actions::Waiter;
 use crate::line::{Answer, Message, shut_down};
 use crate::options::FOR_EVER;
-use crate::policy::event::{Event, HostId, Lane, Refusal, WaiterId};
+use crate::policy::event::{Event, HostId, Lane, WaiterId};
 use crate::registry::Known;
 
 impl Driver {
@@ -64,9 +64,9 @@ impl Driver {
                         self.hosts.waits(known.host);
                         known.waits = true;
                         // Of a connection that is gone the policy hears by its loss, and gives another place by itself.
+                        // One that is short of something counts as one that is full: servers say so of a connection's limit too.
                         if is_refused {
-                            let refusal = Refusal::Limit;
-                            self.tell(Event::Refused { waiter, connection, refusal });
+                            self.tell(Event::Refused { waiter, connection });
                         }
                     }
                 }

@@ -4,11 +4,12 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use rustle_session::{BoxFuture, Error, Session};
+use rustle_session::{BoxFuture, Session};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
 use super::{Done, Driver};
+use crate::error::{Error, Result};
 use crate::options::Care;
 use crate::policy::event::{ConnectionId, Event, HostId};
 
@@ -244,25 +245,19 @@ impl Driver {
     }
 
     /// Asks all connections of a host, and says how long the slowest took.
-    pub(super) fn check(&mut self, host: HostId, answer: oneshot::Sender<Result<Duration, Error>>) {
+    pub(super) fn check(&mut self, host: HostId, answer: oneshot::Sender<Result<Duration>>) {
         let sessions = self.hosts.sessions(host);
         if sessions.is_empty() {
-            let _ = answer.send(Err(self.hosts.absent(host)));
+            let _ = answer.send(Err(Error::of_session(self.hosts.absent(host))));
             return;
         }
         self.begin(async move {
             let asked = sessions.into_iter().map(async |(connection, session)| {
-                let late = || {
-                    Error::no_place(
-                        format!("{}: no answer within {} s", session.target(), LATE.as_secs()),
-                        "the connection is ended; the next call makes another",
-                    )
-                };
                 let sent = Sent::now(&session);
                 let answered = match timeout(LATE, session.ping()).await {
-                    Ok(answered) => answered,
+                    Ok(answered) => answered.map_err(Error::of_session),
                     Err(_late) if sent.is_moving() => Ok(LATE),
-                    Err(_late) => Err(late()),
+                    Err(_late) => Err(Error::silent(session.target(), LATE)),
                 };
                 (connection, answered)
             });

@@ -49,14 +49,14 @@ impl Reasons {
             Rejection::DeadlineOnTheWay(jump, missing) => {
                 missed(&format!("{host}: its jump host {}", hosts.name(jump)), missing)
             }
-            Rejection::TooFar(needed) => Error::no_place(
+            Rejection::TooFar(needed) => Error::never_a_place(
                 format!(
                     "{host}: it takes {needed} connections to reach it, those to its jump hosts among them, and fewer are \
                      allowed in all"
                 ),
                 format!("allow {needed} connections at least (max_connections)"),
             ),
-            Rejection::NoSessions => Error::no_place(
+            Rejection::NoSessions => Error::never_a_place(
                 format!("{host}: the server opens no session at all"),
                 "its MaxSessions may be 0: such a server forwards connections and runs nothing",
             ),
@@ -80,6 +80,10 @@ fn missed(host: &str, missing: Missing) -> Error {
         Missing::HostLimit => (
             "all connections to the host that are allowed are full",
             "allow more connections to a host (max_connections_per_host), or wait for longer",
+        ),
+        Missing::OneLogin => (
+            "the one connection to the host is full, and another login would ask somebody again",
+            "begin less at once, or wait for longer",
         ),
         Missing::TotalLimit => (
             "all connections that are allowed are in use",

@@ -64,8 +64,9 @@ pub(crate) enum Event {
     Cancel { waiter: WaiterId },
     /// The server confirmed the channel.
     Opened { waiter: WaiterId, connection: ConnectionId },
-    /// The server refused the channel.
-    Refused { waiter: WaiterId, connection: ConnectionId, refusal: Refusal },
+    /// The server has no place for another session on this connection, or has one in a moment. To a forwarded connection it is a
+    /// reason like any other, and who asked is told.
+    Refused { waiter: WaiterId, connection: ConnectionId },
     /// The channel's place at the server is free again.
     Released { waiter: WaiterId, connection: ConnectionId },
     /// A login succeeded.
@@ -94,16 +95,6 @@ pub(crate) enum Event {
     Shutdown { by: Instant },
     /// Time has passed.
     Tick,
-}
-
-/// Why a channel was refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// The server has no place for another session on this connection, or has one in a moment. To a forwarded connection it
-    /// is a reason like any other.
-    Limit,
-    /// Another reason, which another connection would not change: who asked is told.
-    Other,
 }
 
 /// Why there is no connection.
@@ -198,6 +189,8 @@ pub(crate) enum Missing {
     Retry,
     /// The number of connections to the host is at its limit, and they are full.
     HostLimit,
+    /// There is the one connection that there may be, since a login asks somebody, and it is full.
+    OneLogin,
     /// The number of connections is at its limit.
     TotalLimit,
     /// This machine has no more sockets or files.

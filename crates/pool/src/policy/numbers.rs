@@ -117,7 +117,7 @@ impl Policy {
             let has_failed = host.failures > 0 || host.has_given_up;
             if is_short && !has_failed { place } else { Missing::Retry }
         } else if host.connections.len() >= self.most_of_host(host) {
-            Missing::HostLimit
+            if host.logins == Logins::One { Missing::OneLogin } else { Missing::HostLimit }
         } else if is_full {
             place
         } else {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::connection::State;
-use super::event::{Action, Closing, ConnectionId, HostId, Lane, Logins, Refusal, Rejection, WaiterId};
+use super::event::{Action, Closing, ConnectionId, HostId, Lane, Logins, Rejection, WaiterId};
 use super::host::Host;
 use super::timers::Timer;
 use super::{Claim, Held, Learned, Policy};
@@ -118,13 +118,7 @@ impl Policy {
         }
     }
 
-    pub(super) fn refused(
-        &mut self,
-        waiter: WaiterId,
-        id: ConnectionId,
-        refusal: Refusal,
-        out: &mut Vec<Action>,
-    ) {
+    pub(super) fn refused(&mut self, waiter: WaiterId, id: ConnectionId, out: &mut Vec<Action>) {
         let Some(mut claim) = self.claims.get(&waiter).copied() else { return };
         let is_wanted = claim.state == Held::Granted(id);
         if !is_wanted && claim.state != Held::GivenUp(id) {
@@ -132,7 +126,7 @@ impl Policy {
         }
         self.answered(id);
         let Some(connection) = self.connections.get_mut(&id) else { return };
-        if refusal == Refusal::Other || !is_wanted || !claim.lane.is_session() {
+        if !is_wanted || !claim.lane.is_session() {
             self.claims.remove(&waiter);
             self.vacate(id, waiter, out);
             return;

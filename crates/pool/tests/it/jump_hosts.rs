@@ -153,6 +153,7 @@ async fn too_few_connections_for_the_way_are_an_answer_at_once() {
     let error = pool.get("far-0").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Session(SessionErrorKind::NoPlace), "{error}");
     assert!(error.to_string().contains("3 connections"), "{error}");
+    assert!(!error.is_retryable(), "it will be the same each time");
     assert!(error.hint().unwrap().contains("max_connections"), "{error:?}");
     assert_eq!(way.accepted(), [0, 0, 0]);
     greet(&pool, all("near").take(1)).await;

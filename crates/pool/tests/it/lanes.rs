@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rustle_pool::{Pool, PoolBuilder, Stalls, Status};
-use rustle_session::{BufferLimits, Child, ErrorKind, SecretString, Session};
+use rustle_session::{BufferLimits, Child, ErrorKind, Lane, SecretString, Session};
+use rustle_sftp::Sftp;
 use rustle_testserver::{Cut, Exit, TestServer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{mpsc, watch};
@@ -179,6 +180,34 @@ async fn with_lanes_a_stalled_reader_costs_the_others_nothing() {
     assert_eq!(pool.stats().await.hosts[0].places.folded, 0);
     stalls(&pool, pause).await;
     drop(web);
+    shut_down_and_check(pool, server).await;
+}
+
+#[tokio::test]
+async fn whoever_knows_the_reader_chooses_the_lane() {
+    let files = rustle_testserver::Sftp::memory().file("/there", b"small".to_vec());
+    let server = server().sftp(files).start().await.unwrap();
+    let pool = pool_with(&server, Pool::builder());
+    let web = pool.get("web").await.unwrap();
+    let shared = [
+        web.line("sleep 1000").lane(Lane::Shared).spawn().await.unwrap(),
+        web.line("sleep 1000").lane(Lane::Shared).spawn().await.unwrap(),
+    ];
+    let sftp = Sftp::builder().lane(Lane::Shared).open(&web).await.unwrap();
+    assert_eq!(sftp.read("/there").await.unwrap(), b"small"[..]);
+    assert_eq!(server.record().connections_accepted(), 1, "they need no connection of their own");
+    let apart = web.line("sleep 1000").spawn().await.unwrap();
+    assert_eq!(server.record().connections_accepted(), 2, "nobody knows its reader");
+    assert!(web.line("true").lane(Lane::Isolated).output().await.unwrap().status.success());
+    assert_eq!(server.record().connections_accepted(), 3, "it is kept from both");
+    sftp.close().await;
+    let transfer = Sftp::open(&web).await.unwrap();
+    assert_eq!(transfer.read("/there").await.unwrap(), b"small"[..]);
+    transfer.close().await;
+    assert_eq!(server.record().connections_accepted(), 3, "the third was empty");
+    let channels = server.record().channels().iter().map(|channel| channel.connection()).collect::<Vec<_>>();
+    assert_eq!(channels, [1, 1, 1, 2, 3, 3]);
+    drop((shared, apart, web));
     shut_down_and_check(pool, server).await;
 }
 

@@ -57,7 +57,7 @@ async fn a_server_without_sessions_is_told_from_one_that_is_full_and_forwards_al
         // Neither takes from the other, whichever came first.
         let error = web.output("true").await.unwrap_err();
         assert_eq!((error.kind(), error.code()), (SessionErrorKind::NoPlace, "POOL_EXHAUSTED"), "{error}");
-        assert!(error.to_string().contains("no session at all"), "{error}");
+        assert!(error.to_string().contains("no session at all") && !error.is_retryable(), "{error}");
         assert!(error.hint().unwrap().contains("MaxSessions"), "{error:?}");
     }
     drop((client, web));
@@ -73,7 +73,7 @@ async fn a_server_that_is_short_of_something_is_told_from_one_without_sessions()
     let web = pool.get("web").await.unwrap();
     let error = web.output("hello").await.unwrap_err();
     assert_eq!(error.kind(), SessionErrorKind::ChannelShortage, "{error}");
-    assert!(error.to_string().contains("no memory left"), "{error}");
+    assert!(error.to_string().contains("no memory left") && error.is_retryable(), "{error}");
     // It is over.
     assert!(web.output("hello").await.unwrap().status.success());
     drop(web);
@@ -90,7 +90,7 @@ async fn who_waits_in_vain_is_told_which_limit_it_was() {
     let error = web.output("true").await.unwrap_err();
     assert_eq!((error.kind(), error.code()), (SessionErrorKind::NoPlace, "POOL_EXHAUSTED"), "{error}");
     assert!(error.to_string().contains("connections to the host"), "{error}");
-    assert!(error.hint().unwrap().contains("max_connections_per_host"));
+    assert!(error.hint().unwrap().contains("max_connections_per_host") && error.is_retryable());
     // The next one gets the place of the one who goes.
     let (waited, _ended) = tokio::join!(web.output("true"), async { drop(holder) });
     assert!(waited.unwrap().status.success());
@@ -164,4 +164,53 @@ fn a_limit_of_nothing_is_refused() {
     let error = Pool::builder().max_connections(0).build().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Configuration);
     assert_eq!(error.to_string(), "no connections at all are allowed");
+}
+
+#[tokio::test]
+async fn who_waits_in_vain_for_the_one_login_there_is_hears_of_no_limit_that_could_be_raised() {
+    let server = server().max_sessions(1).start().await.unwrap();
+    let pool = pool_with(&server, Pool::builder().one_login().patience(Duration::from_millis(300)));
+    let web = pool.get("web").await.unwrap();
+    let holder = web.line("sleep 1000").spawn().await.unwrap();
+    let error = web.output("true").await.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (SessionErrorKind::NoPlace, "POOL_EXHAUSTED"), "{error}");
+    assert!(error.to_string().contains("another login would ask") && error.is_retryable(), "{error}");
+    assert!(!error.hint().unwrap().contains("max_connections_per_host"), "{error:?}");
+    drop((holder, web));
+    shut_down_and_check(pool, server).await;
+}
+
+#[tokio::test]
+async fn what_is_asked_of_a_pool_that_is_shut_down_is_told_so_and_not_to_be_tried_again() {
+    let server = server().start().await.unwrap();
+    let pool = pool(&server);
+    let web = pool.get("web").await.unwrap();
+    let ending = {
+        let (pool, sleeper) = (pool.clone(), web.line("sleep 1000").spawn().await.unwrap());
+        async move {
+            pool.shutdown(Duration::from_millis(300)).await;
+            drop(sleeper);
+        }
+    };
+    let asking = async {
+        // While what is open has its time, and when nothing is left.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        [web.output("true").await, web.output("true").await]
+    };
+    let ((), during) = tokio::join!(ending, asking);
+    for outcome in during.into_iter().chain([web.output("true").await]) {
+        let error = outcome.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.code()),
+            (SessionErrorKind::NoMorePlaces, "POOL_SHUT_DOWN"),
+            "{error}"
+        );
+        assert!(!error.is_retryable() && error.hint().unwrap().contains("another pool"), "{error:?}");
+    }
+    let error = pool.get("web").await.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (ErrorKind::ShutDown, "POOL_SHUT_DOWN"), "{error}");
+    let outcomes = pool.on(["web"]).output("true").next().await.unwrap().outcome;
+    assert_eq!(outcomes.unwrap_err().kind(), ErrorKind::ShutDown);
+    drop(web);
+    shut_down_and_check(pool, server).await;
 }

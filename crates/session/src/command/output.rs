@@ -164,7 +164,8 @@ pub(super) async fn collect(mut command: Command) -> Result<Output> {
         }
         Input::Unsaid | Input::Nothing => None,
     };
-    let mut child = start::spawn(command, ChannelUse::Collected).await?;
+    let purpose = command.lane.map_or(ChannelUse::Collected, ChannelUse::from);
+    let mut child = start::spawn(command, purpose).await?;
     let variables_in_command_line = child.variables_in_command_line().to_vec();
     let variables_left_out = child.variables_left_out().to_vec();
     let input = child.take_stdin();

@@ -17,13 +17,39 @@ use crate::session::{OpenedAhead, Session};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ChannelUse {
-    /// A command whose output is taken at once ([`Command::output`](crate::Command::output)).
+    /// A command whose output is taken at once ([`Command::output`](crate::Command::output), [`Lane::Shared`]).
     Collected,
-    /// A command or subsystem with a reader who may stall ([`Command::spawn`](crate::Command::spawn)).
+    /// A command or subsystem with a reader who may stall ([`Command::spawn`](crate::Command::spawn), [`Lane::Isolated`]).
     Streamed,
     /// A byte stream to where the server can reach ([`Session::direct_tcpip`]), whose reader may stall as well. It takes no
     /// place of a session's (`MaxSessions`).
     Forward,
+}
+
+/// Beside whom a command or subsystem is where a pool chooses the connection; see [`Command::lane`](crate::Command::lane).
+///
+/// On one connection a reader who stalls can hold up the others: what is not taken is kept in memory, then in a file, and where
+/// both are full nothing more is read from the connection for a while ([`BufferLimits`](crate::BufferLimits)).
+///
+/// ```
+/// assert_ne!(rustle_session::Lane::Shared, rustle_session::Lane::Isolated);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Lane {
+    /// With all others that are short or whose reader keeps up: no connection is made for it while there is a place.
+    Shared,
+    /// Apart from what is shared, and from others that may stall, as far as there may be as many connections.
+    Isolated,
+}
+
+impl From<Lane> for ChannelUse {
+    fn from(lane: Lane) -> Self {
+        match lane {
+            Lane::Shared => Self::Collected,
+            Lane::Isolated => Self::Streamed,
+        }
+    }
 }
 
 /// Says on which connection each channel of a [`Session`] is opened: see [`Session::with_places`].

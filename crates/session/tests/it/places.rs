@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustle_session::{
-    BoxFuture, BufferLimits, ChannelUse, Error, ErrorKind, OpenedAhead, Place, Places, Result, Session,
+    BoxFuture, BufferLimits, ChannelUse, Error, ErrorKind, Lane, OpenedAhead, Place, Places, Result, Session,
     TransportOptions,
 };
 use rustle_testserver::{Fault, RawPeer, RawSession, Reply, TestServer, message};
@@ -118,6 +118,21 @@ async fn each_channel_says_what_it_is_for_and_its_place_is_free_when_it_has_ende
     drop(forward);
     chooser.all_free().await;
     assert_eq!(chooser.asked(), [ChannelUse::Collected, ChannelUse::Streamed, ChannelUse::Forward]);
+    drop((handle, chooser));
+    close_and_check(session, server).await;
+}
+
+#[tokio::test]
+async fn whoever_knows_the_reader_says_in_which_lane_it_is() {
+    let server = server().command("hello", Reply::stdout("hello\n")).start().await.unwrap();
+    let session = login(&server).await;
+    let chooser = Chooser::new(&[&session]);
+    let handle = chooser.handle();
+    let output = handle.line("hello").lane(Lane::Isolated).output().await.unwrap();
+    assert_eq!(output.stdout_text(), "hello\n");
+    drop(handle.line("sleep 1000").lane(Lane::Shared).spawn().await.unwrap());
+    assert_eq!(chooser.asked(), [ChannelUse::Streamed, ChannelUse::Collected]);
+    chooser.all_free().await;
     drop((handle, chooser));
     close_and_check(session, server).await;
 }

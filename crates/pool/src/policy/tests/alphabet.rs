@@ -21,7 +21,7 @@ fn input(event: &Event) -> (&'static str, Vec<String>) {
         Event::Keeps { .. } => ("Keeps", vec![]),
         Event::Cancel { .. } => ("Cancel", vec![]),
         Event::Opened { .. } => ("Opened", vec![]),
-        Event::Refused { refusal, .. } => ("Refused", vec![format!("{refusal:?}")]),
+        Event::Refused { .. } => ("Refused", vec![]),
         Event::Released { .. } => ("Released", vec![]),
         Event::Dialed { logins, .. } => ("Dialed", vec![format!("{logins:?}")]),
         Event::DialFailed { failure, .. } => ("DialFailed", vec![format!("{failure:?}")]),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::world::{Fate, HOST, Stage, Waiter, World, acquire};
-use crate::policy::event::{Closing, DialFailure, Event, Lane, Logins, Refusal, WaiterId};
+use crate::policy::event::{Closing, DialFailure, Event, Lane, Logins, WaiterId};
 use crate::policy::limits::Limits;
 
 #[test]
@@ -132,7 +132,7 @@ fn refuses_second(world: &mut World) {
     let granted = world.in_fate(|fate| matches!(fate, Fate::Granted { .. }));
     if let [first, second, ..] = granted[..] {
         world.opens(first);
-        world.refuses(second, Refusal::Limit);
+        world.refuses(second);
     }
 }
 

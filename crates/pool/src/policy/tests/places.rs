@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::world::{Fate, Heat, World, acquire};
-use crate::policy::event::{Event, How, Lane, Logins, Refusal, Rejection};
+use crate::policy::event::{Event, How, Lane, Logins, Rejection};
 use crate::policy::limits::Limits;
 
 #[test]
@@ -54,10 +54,10 @@ fn forwarded_connections_take_no_sessions() {
     world.opens(streams[1]);
     world.ends(streams[1]);
     assert_eq!(world.place_of(streams[3]), Some(connection));
-    world.refuses(commands[1], Refusal::Limit);
+    world.refuses(commands[1]);
     world.passes(Duration::from_secs(1));
     assert_eq!(world.place_of(commands[1]), None, "no session has ended");
-    world.refuses(streams[2], Refusal::Limit);
+    world.refuses(streams[2]);
     world.ends(commands[0]);
     assert_eq!(world.place_of(commands[1]), Some(connection));
 }
@@ -68,7 +68,7 @@ fn a_server_without_sessions_is_an_answer_beside_forwarded_connections_too() {
     let stream = acquire(&mut world, Lane::Stream);
     world.connects(stream);
     let command = acquire(&mut world, Lane::Shared);
-    world.refuses(command, Refusal::Limit);
+    world.refuses(command);
     assert_eq!(world.rejection(command), Some(Rejection::NoSessions));
 }
 
@@ -83,7 +83,7 @@ fn a_server_s_limit_is_learned_from_its_refusal_and_tried_again_later() {
         world.opens(*waiter);
     }
     for waiter in &waiters[2..] {
-        world.refuses(*waiter, Refusal::Limit);
+        world.refuses(*waiter);
     }
     world.passes(Duration::from_secs(5));
     assert!(waiters[2..].iter().all(|waiter| world.place_of(*waiter).is_none()), "two are the limit");
@@ -101,7 +101,7 @@ fn a_server_that_gives_no_channel_at_all_is_an_answer() {
     let waiter = acquire(&mut world, Lane::Shared);
     let connection = world.dialing()[0];
     world.dial_succeeds(connection, Logins::Many);
-    world.refuses(waiter, Refusal::Limit);
+    world.refuses(waiter);
     assert_eq!(world.rejection(waiter), Some(Rejection::NoSessions));
 }
 
@@ -129,7 +129,7 @@ fn a_refusal_right_after_an_end_teaches_nothing_and_a_moment_later_it_is_tried_a
     let connection = world.connects(waiters[0]);
     world.opens(waiters[1]);
     world.ends(waiters[1]);
-    world.refuses(waiters[2], Refusal::Limit);
+    world.refuses(waiters[2]);
     assert_eq!(world.place_of(waiters[2]), None, "its place may come free late");
     // Nothing else happens on the connection.
     let begun = world.now();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::world::{Fate, Heat, Stage, World};
-use crate::policy::event::{ConnectionId, DialFailure, Event, HostId, Lane, Logins, Refusal};
+use crate::policy::event::{ConnectionId, DialFailure, Event, HostId, Lane, Logins};
 
 /// Something that happens to the world. A number says to which of those that it can happen to.
 #[derive(Debug, Clone, Copy)]
@@ -29,10 +29,7 @@ pub(super) enum Step {
         failure: u8,
     },
     Opens(u8),
-    Refuses {
-        which: u8,
-        limit: bool,
-    },
+    Refuses(u8),
     Ends(u8),
     IsLost(u8),
     IsClosed(u8),
@@ -77,7 +74,7 @@ pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
         10 => (which(), 0..3_u8).prop_map(|(which, logins)| Step::DialSucceeds { which, logins }),
         4 => (which(), 0..5_u8).prop_map(|(which, failure)| Step::DialFails { which, failure }),
         12 => which().prop_map(Step::Opens),
-        4 => (which(), any::<bool>()).prop_map(|(which, limit)| Step::Refuses { which, limit }),
+        4 => which().prop_map(Step::Refuses),
         12 => which().prop_map(Step::Ends),
         2 => which().prop_map(Step::IsLost),
         6 => which().prop_map(Step::IsClosed),
@@ -92,7 +89,7 @@ pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
         8 => (0..3_000_u64).prop_map(Step::Passes),
         1 => (3_600..100_000_u64).prop_map(Step::Jumps),
         2 => (1..3_000_u64).prop_map(Step::IsToldLate),
-        2 => (which(), 0..4_u8).prop_map(|(which, what)| Step::CrossesLoss { which, what }),
+        2 => (which(), 0..3_u8).prop_map(|(which, what)| Step::CrossesLoss { which, what }),
         2 => (which(), 0..9_u8).prop_map(|(which, what)| Step::IsOfTheGone { which, what }),
     ];
     prop::collection::vec(one, 0..150)
@@ -145,9 +142,9 @@ impl World {
                     self.opens(waiter);
                 }
             }
-            Step::Refuses { which, limit } => {
+            Step::Refuses(which) => {
                 if let Some(waiter) = pick(&granted(self), which) {
-                    self.refuses(waiter, if limit { Refusal::Limit } else { Refusal::Other });
+                    self.refuses(waiter);
                 }
             }
             Step::Ends(which) => {
@@ -223,9 +220,8 @@ impl World {
             }
             1 => {
                 self.met.insert("a channel is refused when its connection is gone");
-                self.tell(Event::Refused { waiter, connection, refusal: Refusal::Limit });
+                self.tell(Event::Refused { waiter, connection });
             }
-            2 => self.tell(Event::Refused { waiter, connection, refusal: Refusal::Other }),
             _ => {
                 self.met.insert("a channel ends when its connection is gone");
                 self.tell(Event::Released { waiter, connection });

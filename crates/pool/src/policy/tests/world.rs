@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::policy::Policy;
 use crate::policy::event::{
-    Closing, ConnectionId, DialFailure, Event, HostId, How, Lane, Logins, Refusal, Rejection, WaiterId,
+    Closing, ConnectionId, DialFailure, Event, HostId, How, Lane, Logins, Rejection, WaiterId,
 };
 use crate::policy::limits::Limits;
 
@@ -266,18 +266,14 @@ impl World {
         self.tell(Event::Opened { waiter, connection });
     }
 
-    pub(super) fn refuses(&mut self, waiter: WaiterId, refusal: Refusal) {
+    pub(super) fn refuses(&mut self, waiter: WaiterId) {
         let of = self.waiters.get_mut(&waiter).unwrap();
         let Fate::Granted { connection, is_wanted, .. } = of.state else { panic!("{of:?}") };
-        of.state = if is_wanted && refusal == Refusal::Limit && of.lane.is_session() {
-            Fate::Waiting
-        } else {
-            Fate::Over
-        };
+        of.state = if is_wanted && of.lane.is_session() { Fate::Waiting } else { Fate::Over };
         if !is_wanted {
             self.met.insert("a channel is refused after nobody wants it any more");
         }
-        self.tell(Event::Refused { waiter, connection, refusal });
+        self.tell(Event::Refused { waiter, connection });
     }
 
     pub(super) fn warms(&mut self, connection: ConnectionId) {
