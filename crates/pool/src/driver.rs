@@ -4,6 +4,7 @@ mod actions;
 mod inbox;
 mod probes;
 mod reasons;
+mod traced;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -88,8 +89,8 @@ enum Done {
     Abandoned(ConnectionId),
     Lost(ConnectionId, Error),
     Probed(Probe),
-    /// Whoever wanted to know was told.
-    Checked(Vec<(ConnectionId, bool)>),
+    /// Whoever wanted to know was told; how long each took that answered.
+    Checked(Vec<(ConnectionId, Option<Duration>)>),
     Warmed(ConnectionId, Result<OpenedAhead, Error>),
     /// The session with this number that was opened ahead is gone.
     Cooled(ConnectionId, u64),
@@ -140,12 +141,15 @@ impl Driver {
                 let logins = if is_once { Logins::One } else { Logins::Many };
                 let watched = session.clone();
                 self.begin(async move { Done::Lost(connection, watched.lost().await) });
-                self.hosts.dialed(connection, session);
+                if let Some((host, took)) = self.hosts.dialed(connection, session) {
+                    traced::connected(&self.hosts, host, connection, took);
+                }
                 self.probes.begin(connection);
                 self.tell(Event::Dialed { connection, logins });
             }
             Done::Dialed(connection, Err(error)) => {
                 let failure = failure_of(&error);
+                traced::not_connected(self.hosts.name_of(connection), connection, failure, &error);
                 let host = self.hosts.not_dialed(connection, Some(&error));
                 self.reasons.remember(connection, host, error);
                 self.tell(Event::DialFailed { connection, failure });
@@ -159,7 +163,12 @@ impl Driver {
             Done::Lost(connection, error) => self.lost(connection, error),
             Done::Probed(probe) => self.probed(probe),
             Done::Checked(checked) => {
-                checked.into_iter().for_each(|(id, is_alive)| self.showed(id, is_alive))
+                for (connection, answered) in checked {
+                    if let Some(took) = answered {
+                        traced::answered(&self.hosts, connection, took);
+                    }
+                    self.showed(connection, answered.is_some());
+                }
             }
             Done::Warmed(connection, Ok(ahead)) => self.warmed(connection, ahead),
             Done::Warmed(connection, Err(_)) => self.tell(Event::Cooled { connection }),
@@ -176,6 +185,9 @@ impl Driver {
     fn lost(&mut self, connection: ConnectionId, error: Error) {
         let loss = self.hosts.lost(connection, &error);
         self.probes.end(connection);
+        if let Some(loss) = &loss {
+            traced::gone(&self.hosts, connection, loss, &error);
+        }
         self.reasons.remember(connection, loss.as_ref().map(|loss| loss.host), error);
         self.tell(Event::Lost { connection });
         self.gone(connection);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt;
-use rustle_session::{CloseReason, Error, HostSetup, OpenedAhead, Session};
+use rustle_session::{CloseReason, Error, HostSetup, OpenedAhead, Session, Stats};
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -46,6 +46,8 @@ pub(crate) struct Loss {
     pub(crate) asks: bool,
     /// Whether there is no other.
     pub(crate) was_last: bool,
+    /// What it has carried.
+    pub(crate) carried: Stats,
 }
 
 impl Hosts {
@@ -100,6 +102,16 @@ impl Hosts {
         self.hosts.get(&id).map_or("", |host| &host.known.name)
     }
 
+    /// That of the host whose connection it is.
+    pub(crate) fn name_of(&self, id: TransportId) -> &str {
+        self.transports.get(&id).map_or("", |host| self.name(*host))
+    }
+
+    /// How many wait for it.
+    pub(crate) fn waiting(&self, id: HostId) -> usize {
+        self.hosts.get(&id).map_or(0, |host| host.waiting)
+    }
+
     // ---- connections --------------------------------------------------------------------------
 
     pub(crate) fn dialing(&mut self, id: TransportId, host: HostId, attempt: u32) -> CancellationToken {
@@ -113,16 +125,18 @@ impl Hosts {
         given_up
     }
 
-    pub(crate) fn dialed(&mut self, id: TransportId, session: Session) {
-        let Some(of) = self.transports.get(&id).copied().and_then(|host| self.touch(host)) else { return };
-        let took = of.transports.get(&id).map(|link| link.since.elapsed());
-        of.logins.succeeded.add(took.unwrap_or_default());
+    /// It is there; to which host, and how long that took.
+    pub(crate) fn dialed(&mut self, id: TransportId, session: Session) -> Option<(HostId, Duration)> {
+        let host = *self.transports.get(&id)?;
+        let of = self.touch(host)?;
         of.count_login(&session);
         (of.was_connected, of.failure) = (true, None);
-        if let Some(link) = of.transports.get_mut(&id) {
-            link.state = LinkState::Ready(session);
-            (link.since, link.established_at) = (Instant::now(), Some(SystemTime::now()));
-        }
+        let link = of.transports.get_mut(&id)?;
+        let took = link.since.elapsed();
+        link.state = LinkState::Ready(session);
+        (link.since, link.established_at) = (Instant::now(), Some(SystemTime::now()));
+        of.logins.succeeded.add(took);
+        Some((host, took))
     }
 
     /// There is none to this host; `error` says why, where it was not given up.
@@ -160,7 +174,7 @@ impl Hosts {
             of.failure = Some(error.clone());
         }
         let was_last = of.transports.is_empty();
-        Some(Loss { host, age: link.since.elapsed(), was_wanted, was_used, asks, was_last })
+        Some(Loss { host, age: link.since.elapsed(), was_wanted, was_used, asks, was_last, carried })
     }
 
     /// The session of one that is there.

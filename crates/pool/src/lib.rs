@@ -17,6 +17,32 @@
 //! All of that is decided by a policy without sockets and without a clock, which docs/architecture.md describes; one task of
 //! the pool carries out what it decides.
 
+//!
+//! # Tracing
+//!
+//! What a pool does is told by [`tracing`](https://docs.rs/tracing) events, each with the `host` by its name and the number of
+//! the `connection` ([`Transport::number`]) where there is one. At `DEBUG`, unless another level is named:
+//!
+//! | event | fields |
+//! |---|---|
+//! | connecting | `attempt` |
+//! | connected | `took`, of which `resolve`, `connect`, `handshake`, `authentication`; `round_trip` |
+//! | not connected | `code`, `error`, and what it means for the next attempt: `failure` |
+//! | another attempt comes | `wait` |
+//! | changed | `status` |
+//! | a place is given | `lane`, `how` ([`Places`]), `waited` (the queue time), `is_warm`, and how many are still `waiting` |
+//! | no place | `lane`, `waiting`, `code`, `error` |
+//! | the server refused a channel | `error` |
+//! | the server answers | `took`: the round trip |
+//! | the server answers late, again, or does not answer | |
+//! | looked at (`TRACE`) | `bytes_sent`, `bytes_received`, `channels_open`, `round_trip`, `spills`, `pauses`, `paused`, `overruns` ([`Stalls`]), `key_use` |
+//! | closing | `why` |
+//! | the connection is gone | `was_wanted`, `age`, `bytes_sent`, `bytes_received`, `channels_opened`, the stalls, `error` |
+//!
+//! Forwards tell of what they listen on, of clients that got nowhere, and (`WARN`) of forwards of the configuration that cannot
+//! be made. The connections tell of themselves in the span `ssh` of [`rustle_session`]. Numbers over all of it:
+//! [`Pool::stats`].
+
 mod driver;
 mod error;
 mod events;

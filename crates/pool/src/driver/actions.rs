@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use rustle_session::{Error, ErrorKind, OpenedAhead};
 use tokio_util::sync::CancellationToken;
 
-use super::{Done, Driver};
+use super::{Done, Driver, traced};
 use crate::line::{Answer, Taken};
 use crate::policy::event::{Action, Closing, ConnectionId, Event, HostId, How, Lane, Rejection, WaiterId};
 
@@ -50,13 +50,15 @@ impl Driver {
             }
             Action::Reject { waiter, why } => {
                 let Some(known) = self.waiters.get(&waiter) else { return };
+                let (host, lane) = (known.host, known.lane);
                 let error = match &known.refusal {
                     // To be short of something for a moment is not to have no sessions.
                     Some(refusal) if why == Rejection::NoSessions && is_shortage_there(refusal) => {
                         refusal.clone()
                     }
-                    _ => self.reasons.rejection(&self.hosts, known.host, why),
+                    _ => self.reasons.rejection(&self.hosts, host, why),
                 };
+                traced::rejected(&self.hosts, host, lane, &error);
                 self.answer(waiter, Err(error));
             }
             Action::Warm { connection } => self.warm(connection),
@@ -113,6 +115,7 @@ impl Driver {
             self.hosts.wanted(host);
         }
         self.hosts.granted(host, how, is_warm);
+        traced::granted(&self.hosts, host, connection, lane, how, is_warm);
         let ahead = if is_warm { self.hosts.take_warm(connection) } else { None };
         let (Some(line), Some(session)) = (self.line.upgrade(), self.hosts.session(connection)) else {
             // Nobody is there to take it.
@@ -154,7 +157,7 @@ impl Driver {
         // It ends with its connection, and would keep the server from saying goodbye.
         drop(self.hosts.take_warm(connection));
         let Some(session) = self.hosts.ending(connection).cloned() else { return };
-        tracing::debug!(target = session.target(), connection = connection.0, ?why, "closing");
+        tracing::debug!(host = self.hosts.name_of(connection), connection = connection.0, ?why, "closing");
         self.begin(async move {
             session.close(GOODBYE).await;
             Done::Nothing

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::Driver;
 use super::actions::Waiter;
+use super::{Driver, traced};
 use crate::line::{Answer, Message, shut_down};
 use crate::options::FOR_EVER;
 use crate::policy::event::{Event, HostId, Lane, WaiterId};
@@ -47,8 +47,9 @@ impl Driver {
                     return;
                 };
                 let is_refused = refusal.is_some();
-                if is_refused {
+                if let Some(refusal) = &refusal {
                     self.hosts.refused(known.host);
+                    traced::refused(&self.hosts, known.host, connection, refusal);
                 }
                 known.refusal = refusal;
                 match known.early.take() {

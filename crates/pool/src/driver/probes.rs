@@ -8,7 +8,7 @@ use rustle_session::{BoxFuture, Session};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
-use super::{Done, Driver};
+use super::{Done, Driver, traced};
 use crate::error::{Error, Result};
 use crate::options::Care;
 use crate::policy::event::{ConnectionId, Event, HostId};
@@ -56,11 +56,14 @@ impl Watched {
 /// A question, and what came of it.
 pub(super) struct Probe {
     connection: ConnectionId,
+    begun: Instant,
     outcome: Outcome,
 }
 
 enum Outcome {
     Answered,
+    /// The answer stands behind what the server sends, or the question behind what it is sent.
+    Behind,
     /// Not yet; this is the rest of the wait.
     Late(BoxFuture<'static, bool>),
     Silent,
@@ -167,6 +170,7 @@ impl Driver {
         while let Some(connection) = self.probes.pop(now) {
             let Some(session) = self.hosts.session(connection) else { continue };
             let (received, key_use) = (session.stats().bytes_received, session.key_use());
+            traced::looked_at(self.hosts.name_of(connection), connection, session);
             if self.probes.becomes_worn(connection, key_use) {
                 self.tell(Event::Worn { connection });
             }
@@ -198,36 +202,39 @@ impl Driver {
             return;
         }
         self.begin(async move {
-            let sent = Sent::now(&session);
+            let (sent, begun) = (Sent::now(&session), Instant::now());
             let mut asked: BoxFuture<'static, bool> = Box::pin(async move { session.ping().await.is_ok() });
             let outcome = match timeout(LATE, &mut asked).await {
                 Ok(true) => Outcome::Answered,
-                // The answer stands behind what it sends, or the question behind what it is sent.
-                Err(_late) if sent.is_moving() => Outcome::Answered,
+                Err(_late) if sent.is_moving() => Outcome::Behind,
                 Err(_late) if !more.is_zero() => {
                     Outcome::Late(Box::pin(async move { matches!(timeout(more, asked).await, Ok(true)) }))
                 }
                 Ok(false) | Err(_) => Outcome::Silent,
             };
-            Done::Probed(Probe { connection, outcome })
+            Done::Probed(Probe { connection, begun, outcome })
         });
     }
 
     pub(super) fn probed(&mut self, probe: Probe) {
-        let Probe { connection, outcome } = probe;
+        let Probe { connection, begun, outcome } = probe;
         match outcome {
-            Outcome::Answered | Outcome::Silent => {
-                let is_alive = matches!(outcome, Outcome::Answered);
+            Outcome::Answered | Outcome::Behind | Outcome::Silent => {
+                let is_alive = !matches!(outcome, Outcome::Silent);
+                if matches!(outcome, Outcome::Answered) {
+                    traced::answered(&self.hosts, connection, begun.elapsed());
+                }
                 self.probes.end_question(connection, is_alive);
                 self.showed(connection, is_alive);
             }
             Outcome::Late(rest) => {
                 if self.hosts.set_degraded(connection, true) {
+                    traced::is_late(&self.hosts, connection, true);
                     self.tell(Event::Degraded { connection });
                 }
                 self.begin(async move {
                     let outcome = if rest.await { Outcome::Answered } else { Outcome::Silent };
-                    Done::Probed(Probe { connection, outcome })
+                    Done::Probed(Probe { connection, begun, outcome })
                 });
             }
         }
@@ -237,9 +244,11 @@ impl Driver {
     pub(super) fn showed(&mut self, connection: ConnectionId, is_alive: bool) {
         if !is_alive {
             if let Some(session) = self.hosts.session(connection) {
+                traced::is_silent(&self.hosts, connection);
                 session.abort();
             }
         } else if self.hosts.set_degraded(connection, false) {
+            traced::is_late(&self.hosts, connection, false);
             self.tell(Event::Recovered { connection });
         }
     }
@@ -263,7 +272,7 @@ impl Driver {
             });
             let (mut slowest, mut checked) = (Ok(Duration::ZERO), Vec::new());
             for (connection, answered) in join_all(asked).await {
-                checked.push((connection, answered.is_ok()));
+                checked.push((connection, answered.as_ref().ok().copied()));
                 slowest = match (slowest, answered) {
                     (Ok(slowest), Ok(took)) => Ok(slowest.max(took)),
                     (Err(error), _) | (_, Err(error)) => Err(error),
