@@ -12,10 +12,12 @@ use rustle_testserver::{Builder, Target, TestServer, User};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tracing::Level;
 
 use crate::support::{
     ASKS_NOTHING, changes_until, in_fast_motion, place, server, server_shows, shut_down_and_check, way,
 };
+use crate::traced::Traced;
 
 fn targets() -> Builder {
     server().forward_target("echo", None, Target::echo()).tcpip_forward_scripted()
@@ -259,6 +261,33 @@ async fn one_that_cannot_be_made_is_shown_and_keeps_nobody_from_the_host() {
     let shown = shown(&pool).await;
     assert!(!shown.forwards[0].is_bound, "{shown:?}");
     assert!(shown.forwards[0].error.as_ref().unwrap().contains(&port.to_string()), "{shown:?}");
+    shut_down_and_check(pool, server).await;
+}
+
+#[tokio::test]
+async fn one_that_cannot_be_made_is_logged_once_and_what_can_be_is_not() {
+    let server = targets().start().await.unwrap();
+    let taken = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let free = free_port().await;
+    let options =
+        [format!("LocalForward=127.0.0.1:{port} echo:80"), format!("LocalForward=127.0.0.1:{free} echo:80")];
+    let pool = Pool::builder().only_registered().build().unwrap();
+    pool.register("half-forwarded", with(&server, &options).resolve().unwrap());
+    let traced = Traced::begin();
+    for _ in 0..2 {
+        pool.get("half-forwarded").await.unwrap();
+    }
+    let mut logged = traced.of("half-forwarded");
+    logged.retain(|logged| logged.level <= Level::INFO);
+    let [logged] = &logged[..] else { panic!("{logged:?}") };
+    assert_eq!((logged.level, logged.message.as_str()), (Level::WARN, "a forward is not made"));
+    assert_eq!(logged.target, "rustle_pool::forward::configured");
+    assert_eq!(logged.fields["forward"], format!("LocalForward 127.0.0.1:{port} echo:80"));
+    assert_eq!(logged.fields["origin"], "command line");
+    let shown = shown(&pool).await;
+    assert_eq!(Some(&logged.fields["error"]), shown.forwards[0].error.as_ref());
+    assert!(shown.forwards[1].is_bound, "{shown:?}");
     shut_down_and_check(pool, server).await;
 }
 

@@ -24,6 +24,7 @@ mod sharing;
 mod shortage;
 mod shown;
 mod support;
+mod traced;
 mod transfers;
 mod trouble;
 mod warm;
