@@ -96,9 +96,6 @@ pub(super) fn refused(hosts: &Hosts, host: HostId, connection: ConnectionId, ref
 
 /// A connection's time to be looked at has come.
 pub(super) fn looked_at(name: &str, connection: ConnectionId, session: &Session) {
-    if !tracing::enabled!(tracing::Level::TRACE) {
-        return;
-    }
     let Stats { bytes_sent, bytes_received, channels_open, round_trip, stalls, .. } = session.stats();
     tracing::trace!(
         host = name,

@@ -25,6 +25,7 @@ mod shortage;
 mod shown;
 mod support;
 mod traced;
+mod tracing;
 mod transfers;
 mod trouble;
 mod warm;
