@@ -222,7 +222,8 @@ async fn drive(
                         let by = Instant::now() + grace;
                         close_by = Some(close_by.map_or(by, |earlier: Instant| earlier.min(by)));
                     }
-                    Task::AbandonedOpen(_, mut open, place) => work.push(Box::pin(async move {
+                    // Nothing runs on what it opens.
+                    Task::AbandonedOpen(_, mut open, place) => services.push(Box::pin(async move {
                         let mut until_done = Some((leaving, place));
                         let opened = match tokio::time::timeout(UNANSWERED, &mut open).await {
                             Ok(opened) => opened,

@@ -81,8 +81,9 @@ async fn start(
     }
     if let Err(error) = answers.check(&channel, session, is_asked).await {
         if error.kind() == ErrorKind::RequestRefused {
-            // Nothing runs, and there is nothing to end.
-            lease.set_ending(Ending::Close);
+            // Nothing runs; or what was to have a terminal runs without one, and no end of that hangs up on it.
+            let may_run = is_asked.load(Ordering::Relaxed);
+            lease.set_ending(if may_run { Ending::Process(group) } else { Ending::Close });
         }
         return Err(error);
     }

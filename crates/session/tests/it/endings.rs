@@ -4,8 +4,8 @@ use std::time::Duration;
 
 #[cfg(unix)]
 use rustle_session::BufferLimits;
-use rustle_session::{Ended, ErrorKind, Interruption, Reporting, TransportOptions, Until};
-use rustle_testserver::{Exit, Fault, Phase, Reply};
+use rustle_session::{Ended, ErrorKind, Interruption, Reporting, Terminal, TransportOptions, Until};
+use rustle_testserver::{Exit, Fault, Phase, Reply, RequestKind};
 use tokio::io::AsyncReadExt;
 
 use crate::support::{close_and_check, drop_when_struck, login, login_in_memory, server, server_shows};
@@ -391,6 +391,30 @@ async fn a_close_that_the_server_never_answers_is_cut_after_its_grace() {
     drop(child);
     server.resume();
     server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_open_that_is_never_answered_holds_up_no_close() {
+    let server = server().fault(Fault::withhold_channel_open().nth(1)).start().await.unwrap();
+    let session = login(&server).await;
+    Box::pin(drop_when_struck(&server, session.output("sleep 1000"))).await;
+    let close = tokio::time::timeout(Duration::from_secs(20), session.close(Duration::from_secs(600)));
+    close.await.expect("nothing runs on a channel that nobody has");
+    server_shows(&server, "no connection", |record| record.connections_open() == 0).await;
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_command_that_runs_without_the_terminal_that_was_refused_is_ended_by_a_signal() {
+    let server = server().start().await.unwrap();
+    let session = login(&server).await;
+    server.add_fault(Fault::refuse_request(RequestKind::Pty).once());
+    let terminal = Terminal::new("xterm", 80, 24);
+    let error = session.line("sleep 1000").terminal(terminal).spawn().await.unwrap_err();
+    assert!(error.kind() == ErrorKind::RequestRefused && error.is_outcome_unknown(), "{error:?}");
+    server_shows(&server, "the signal", |record| !record.signals().is_empty()).await;
+    server_shows(&server, "no process", |record| record.processes_running() == 0).await;
+    close_and_check(session, server).await;
 }
 
 #[tokio::test]
