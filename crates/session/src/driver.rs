@@ -157,20 +157,25 @@ pub(crate) struct Listener {
 }
 
 /// Starts the connection's task. It lets go of what is below the connection when that is gone, however it ended.
-pub(crate) fn start(connection: Arc<Connection>, below: Option<Below>, listener: Option<Listener>) -> Tasks {
+pub(crate) fn start(
+    connection: Arc<Connection>,
+    below: Option<Below>,
+    listener: Option<Listener>,
+) -> (Tasks, Orphans) {
     let (tasks, mut receiver) = Tasks::new();
     let orphans = Orphans::new(Arc::clone(&connection), tasks.clone());
+    let ends_dropped = orphans.clone();
     // Owner: the connection; the sessions, channels and children on it hold the other end, and it holds one itself. Ends: when
     // the connection is gone, at the latest `GRACE_OF_DROP` and `GOODBYE` after the last session was dropped, which says so.
     // Waited for: by `Session::close`, through the connection being gone.
     tokio::spawn(async move {
-        drive(connection, orphans, &mut receiver, listener).await;
+        drive(connection, ends_dropped, &mut receiver, listener).await;
         end_queue(receiver);
         if let Some(below) = below {
             below.let_go();
         }
     });
-    tasks
+    (tasks, orphans)
 }
 
 /// Takes nothing more. Handles of a connection that is gone keep the queue's other end, and with it whoever would be woken by

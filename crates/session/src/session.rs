@@ -106,11 +106,11 @@ impl Session {
             let person = parts.options.person_timeout();
             Listener { trust, host_key, person }
         });
-        let tasks = driver::start(Arc::clone(&connection), parts.below.clone(), listener);
+        let (tasks, orphans) = driver::start(Arc::clone(&connection), parts.below.clone(), listener);
         let span = tracing::debug_span!("ssh", target = parts.target);
         Self {
             inner: Arc::new(Inner {
-                orphans: Orphans::new(Arc::clone(&connection), tasks.clone()),
+                orphans,
                 connection,
                 tasks,
                 target: parts.target,
