@@ -49,7 +49,7 @@ pub enum ErrorKind {
     Client,
     /// Work on a host was not begun, or was broken off, for what became of another's.
     NotRun,
-    /// Work on a host took longer than it may. It may have been done.
+    /// Work on a host took longer than it may. It may have been done, where the host was connected to.
     TimedOut,
     /// A connection could not be made or used; this is the kind of that error, whose words and
     /// [source](StdError::source) are this one's.

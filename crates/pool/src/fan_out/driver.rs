@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::panic;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -73,13 +74,16 @@ impl<T, E> Running<T, E> {
 impl<T: Send + 'static, E: From<Error> + Send + 'static> Job<T, E> {
     /// What became of one host, and what follows for the others.
     async fn done_on(&self, host: String) -> HostResult<T, E> {
-        let begun = Instant::now();
+        let (begun, is_at_work) = (Instant::now(), AtomicBool::new(false));
         let outcome = tokio::select! {
             // What is done is told, whatever came after.
             biased;
-            outcome = self.in_time(&host) => outcome,
+            outcome = self.in_time(&host, &is_at_work) => outcome,
             () = self.stop.ended() => {
-                let outcome = Err(self.stop.broken_off(&host).into());
+                let outcome = Err(match is_at_work.into_inner() {
+                    true => self.stop.broken_off(&host),
+                    false => self.stop.not_begun(&host),
+                }.into());
                 return HostResult { host, outcome, duration: begun.elapsed() };
             }
         };
@@ -94,26 +98,29 @@ impl<T: Send + 'static, E: From<Error> + Send + 'static> Job<T, E> {
         HostResult { host, outcome, duration: begun.elapsed() }
     }
 
-    async fn in_time(&self, host: &str) -> Result<T, E> {
-        match self.timeout {
-            Some(most) => {
-                timeout(most, self.work_on(host)).await.unwrap_or_else(|_| Err(late(host, most).into()))
-            }
-            None => self.work_on(host).await,
-        }
+    async fn in_time(&self, host: &str, is_at_work: &AtomicBool) -> Result<T, E> {
+        let working = self.work_on(host, is_at_work);
+        let Some(most) = self.timeout else { return working.await };
+        let late = |_elapsed| Err(late(host, most, is_at_work.load(Ordering::Relaxed)).into());
+        timeout(most, working).await.unwrap_or_else(late)
     }
 
-    async fn work_on(&self, host: &str) -> Result<T, E> {
+    async fn work_on(&self, host: &str, is_at_work: &AtomicBool) -> Result<T, E> {
         let session = self.pool.get(host).await?;
+        is_at_work.store(true, Ordering::Relaxed);
         (self.work)(host.to_owned(), session).await
     }
 }
 
-fn late(host: &str, most: Duration) -> Error {
-    Error::new(
-        ErrorKind::TimedOut,
-        format!("{host}: not done within {} s", most.as_secs_f64()),
-        "it may have been done there, or in part; allow more time, or see why the host is slow",
-    )
-    .with_outcome_unknown()
+fn late(host: &str, most: Duration, was_at_work: bool) -> Error {
+    let most = most.as_secs_f64();
+    if was_at_work {
+        let message = format!("{host}: not done within {most} s");
+        let hint = "it may have been done there, or in part; allow more time, or see why the host is slow";
+        Error::new(ErrorKind::TimedOut, message, hint).with_outcome_unknown()
+    } else {
+        let message = format!("{host}: not connected within {most} s");
+        let hint = "nothing was done there; allow more time, or see why the host is slow to reach";
+        Error::new(ErrorKind::TimedOut, message, hint)
+    }
 }

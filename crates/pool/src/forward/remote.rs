@@ -44,8 +44,6 @@ pub(super) struct Standing {
     pub(super) asked_again: u64,
     /// Why it does not.
     pub(super) error: Option<Error>,
-    /// Whether it is not asked any more.
-    pub(super) is_over: bool,
 }
 
 /// What a server is to listen on, and when it is asked.
@@ -116,7 +114,7 @@ impl Wish {
             let error = Error::of_session(error);
             job.counters.went_wrong(error.clone());
             self.standing.send_modify(|standing| {
-                (standing.error, standing.is_over) = (Some(error), is_over);
+                standing.error = Some(error);
             });
             if is_over {
                 // There is nothing to wait for but the end.
