@@ -47,11 +47,21 @@ pub(crate) struct Failure {
     causes: Vec<String>,
     hint: Option<String>,
     retryable: bool,
+    /// Whether something was begun on the host, and nobody knows what became of it.
+    outcome_unknown: bool,
 }
 
 impl Failure {
     pub(crate) fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), host: None, causes: Vec::new(), hint: None, retryable: false }
+        Self {
+            code,
+            message: message.into(),
+            host: None,
+            causes: Vec::new(),
+            hint: None,
+            retryable: false,
+            outcome_unknown: false,
+        }
     }
 
     pub(crate) fn io(message: impl Into<String>, cause: &io::Error) -> Self {
@@ -71,6 +81,7 @@ impl Failure {
             causes: causes(error),
             hint: hint.map(str::to_owned),
             retryable: error.is_retryable(),
+            outcome_unknown: false,
         }
     }
 
@@ -117,6 +128,7 @@ impl From<rustle_session::Error> for Failure {
             causes: causes(&error),
             hint: error.hint().map(str::to_owned),
             retryable: error.is_retryable(),
+            outcome_unknown: error.is_outcome_unknown(),
         }
     }
 }
