@@ -77,3 +77,76 @@ impl Registry {
         known
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rustle_session::{
+        AgentSource, BoxFuture, HostSetupBuilder, PromptError, PromptRequest, Prompter, SecretString,
+    };
+
+    use super::*;
+
+    /// Has nobody to ask.
+    struct Nobody;
+
+    impl Prompter for Nobody {
+        fn ask(&self, _: PromptRequest) -> BoxFuture<'_, Result<Vec<SecretString>, PromptError>> {
+            Box::pin(std::future::ready(Err(PromptError::Unavailable)))
+        }
+    }
+
+    fn web() -> HostSetupBuilder {
+        HostSetup::builder("alice@web").without_config_files()
+    }
+
+    #[test]
+    fn what_nobody_registered_is_one_host_by_what_it_is_and_not_by_its_name() {
+        let mut registry = Registry::default();
+        let person: Arc<dyn Prompter> = Arc::new(Nobody);
+        let builders = [
+            web(),
+            web().port(2222),
+            web().user("bob"),
+            web().option("ProxyJump=bastion"),
+            web().option("StrictHostKeyChecking=yes"),
+            web().option("UserKnownHostsFile=hosts"),
+            web().option("Ciphers=aes256-ctr"),
+            web().identity("key"),
+            web().agent(AgentSource::None),
+            web().agent(AgentSource::Path("agent".into())),
+            web().prompter(person),
+            web().prompter(Arc::new(Nobody)),
+        ];
+        let found = |registry: &mut Registry, name: &str| {
+            builders.each_ref().map(|one| registry.found(name, one.resolve().unwrap()).id)
+        };
+        let first = found(&mut registry, "web");
+        assert_eq!(found(&mut registry, "www"), first);
+        let different: std::collections::BTreeSet<_> = first.iter().collect();
+        assert_eq!(different.len(), builders.len(), "{first:?}");
+    }
+
+    #[test]
+    fn who_has_a_password_shares_with_the_clones_of_that_setup_alone() {
+        let mut registry = Registry::default();
+        let setup = |words: &str| web().password(SecretString::from(words.to_owned())).resolve().unwrap();
+        let one = setup("wonderland");
+        let id = registry.found("web", one.clone()).id;
+        assert_eq!(registry.found("www", one).id, id);
+        for other in [setup("mirror"), setup("wonderland"), web().resolve().unwrap()] {
+            assert_ne!(registry.found("web", other).id, id);
+        }
+    }
+
+    #[test]
+    fn each_registered_name_is_a_host_of_its_own_and_those_on_the_way_are_shared() {
+        let mut registry = Registry::default();
+        let setup = web().option("ProxyJump=bastion").resolve().unwrap();
+        for name in ["web", "www"] {
+            registry.register(name, setup.clone());
+        }
+        let [web, www] = ["web", "www"].map(|name| registry.named(name).unwrap());
+        assert_ne!(web.id, www.id);
+        assert_eq!(web.jump.as_ref().unwrap().id, www.jump.as_ref().unwrap().id);
+    }
+}

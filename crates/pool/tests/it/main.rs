@@ -15,6 +15,7 @@ mod drop_safety;
 mod fan_out;
 mod forwards;
 mod health;
+mod identity;
 mod jump_hosts;
 mod lanes;
 mod limits;
