@@ -24,6 +24,7 @@ mod sharing;
 #[cfg(unix)]
 mod shortage;
 mod shown;
+mod startups;
 mod support;
 mod traced;
 mod tracing;
