@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use rustle_pool::{Pool, Status};
-use rustle_session::{HostSetup, SecretString};
+use rustle_session::SecretString;
 use rustle_testserver::{Cut, Reply};
 
 use crate::support::{
-    changes_until, in_fast_motion, pool, pool_with, server, server_shows, shut_down_and_check, way,
+    changes_until, in_fast_motion, pool, pool_with, quiet, server, server_shows, shut_down_and_check, way,
 };
 
 fn is_failed(status: &Status) -> bool {
@@ -122,17 +122,11 @@ impl rustle_session::Prompter for Asked {
     }
 }
 
-/// A way whose own keepalives are off: only the pool looks.
-fn quiet(server: &rustle_testserver::TestServer) -> HostSetup {
-    let way = way(server).option("ServerAliveInterval=0").option("TCPKeepAlive=no");
-    way.password(SecretString::from("wonderland")).resolve().unwrap()
-}
-
 #[tokio::test]
 async fn a_server_that_falls_silent_is_late_and_then_gone_or_there_again() {
     let server = server().start().await.unwrap();
     let pool = pool(&server);
-    pool.register("web", quiet(&server));
+    pool.register("web", quiet(&server).resolve().unwrap());
     let mut events = pool.events();
     let id = pool.connect("web").await.unwrap();
     changes_until(&mut events, |status| *status == Status::Connected).await;

@@ -20,6 +20,7 @@ mod jump_hosts;
 mod lanes;
 mod limits;
 mod logins;
+mod probes;
 mod sharing;
 #[cfg(unix)]
 mod shortage;

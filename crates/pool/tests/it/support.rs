@@ -32,6 +32,12 @@ pub(crate) fn way_to(port: u16) -> HostSetupBuilder {
         .option("PubkeyAuthentication=no")
 }
 
+/// A way whose own keepalives are off: only the pool looks.
+pub(crate) fn quiet(server: &TestServer) -> HostSetupBuilder {
+    let way = way(server).option("ServerAliveInterval=0").option("TCPKeepAlive=no");
+    way.password(SecretString::from("wonderland"))
+}
+
 /// How a configuration file lets everybody in whom a server asks for nothing.
 pub(crate) const ASKS_NOTHING: &str = "Host *\n  User alice\n  StrictHostKeyChecking no\n  UserKnownHostsFile /dev/null\n  \
                                        PubkeyAuthentication no\n  IdentityAgent none\n";
