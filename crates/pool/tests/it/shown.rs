@@ -8,7 +8,8 @@ use rustle_pool::{Connection, ErrorKind, Pool, Stats, Status};
 use rustle_session::{
     BoxFuture, ErrorKind as SessionErrorKind, PromptError, PromptRequest, Prompter, SecretString,
 };
-use rustle_testserver::Reply;
+use rustle_testserver::{Network, Reply};
+use tokio::time::Instant;
 
 use crate::support::{pool, pool_with, server, server_shows, setup, shut_down_and_check, way};
 
@@ -257,6 +258,56 @@ async fn what_a_pool_has_done_is_counted() {
     let read: Stats = serde_json::from_value(serde_json::to_value(&stats).unwrap()).unwrap();
     assert_eq!(read.hosts[0].places, host.places);
     drop(web);
+    shut_down_and_check(pool, server).await;
+}
+
+#[tokio::test]
+async fn figures_are_those_of_the_way_and_of_what_went_over_it() {
+    let (way, check) = (Duration::from_millis(80), Duration::from_millis(200));
+    let slow = server().network(Network::new().round_trip(way)).auth_delay(check);
+    let server = slow.command("bulk", Reply::stdout(vec![b'x'; 300_000])).start().await.unwrap();
+    let pool = pool(&server);
+    let mut carried = (0, 0);
+    for round in 1..=2 {
+        let begun = Instant::now();
+        let id = pool.connect("web").await.unwrap();
+        let took = begun.elapsed();
+        let web = pool.session(id).await.unwrap();
+        assert_eq!(web.output("bulk").await.unwrap().stdout.len(), 300_000);
+        assert!(pool.check(id).await.unwrap() >= way);
+        let host = pool.stats().await.hosts.remove(0);
+        let steps =
+            [host.logins.resolve, host.logins.connect, host.logins.handshake, host.logins.authentication];
+        assert_eq!((host.logins.succeeded.count, steps.map(|step| step.count)), (round, [round; 4]));
+        // Nothing of the steps is counted twice, and none is longer than what it is a part of.
+        let whole: Duration = steps.iter().map(|step| step.total).sum();
+        assert!(whole <= host.logins.succeeded.total, "{host:#?}");
+        if round == 1 {
+            assert!(host.logins.succeeded.total <= took, "{host:#?}");
+        }
+        // Keys take a round trip at least, and a password two with the question before it.
+        assert!(host.logins.handshake.total >= way * round as u32, "{host:#?}");
+        assert!(host.logins.authentication.total >= (2 * way + check) * round as u32, "{host:#?}");
+        assert!(host.logins.authentication.longest < host.logins.authentication.total || round == 1);
+        // The shortest there was: without what the server took to look at the password, or to send all that.
+        let shown = pool.show(id).await.unwrap();
+        assert_eq!(host.round_trip, Some(shown.transports[0].round_trip));
+        assert!(shown.transports[0].round_trip >= way, "{shown:#?}");
+        assert!(shown.transports[0].round_trip < way + check, "{shown:#?}");
+        assert!(host.bytes_received >= carried.1 + 300_000 && host.bytes_received < carried.1 + 400_000);
+        assert!(host.bytes_sent > carried.0, "{host:#?}");
+        assert_eq!((host.bytes_sent, host.bytes_received), (shown.bytes_sent, shown.bytes_received));
+        drop(web);
+        pool.disconnect(id, Duration::from_secs(5)).await.unwrap();
+        // Byte for byte, once nothing is on its way any more.
+        let ended = pool.stats().await.hosts.remove(0);
+        carried = (ended.bytes_sent, ended.bytes_received);
+        assert_eq!(ended.round_trip, None);
+        server_shows(&server, "what was sent", |record| {
+            (record.bytes_in(), record.bytes_out()) == carried && record.connections_open() == 0
+        })
+        .await;
+    }
     shut_down_and_check(pool, server).await;
 }
 
