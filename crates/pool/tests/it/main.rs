@@ -21,6 +21,7 @@ mod lanes;
 mod limits;
 mod logins;
 mod probes;
+mod runtime;
 mod sharing;
 #[cfg(unix)]
 mod shortage;
