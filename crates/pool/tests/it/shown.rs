@@ -268,7 +268,7 @@ async fn figures_are_those_of_the_way_and_of_what_went_over_it() {
     let server = slow.command("bulk", Reply::stdout(vec![b'x'; 300_000])).start().await.unwrap();
     let pool = pool(&server);
     let mut carried = (0, 0);
-    for round in 1..=2 {
+    for round in 1..=2_u32 {
         let begun = Instant::now();
         let id = pool.connect("web").await.unwrap();
         let took = begun.elapsed();
@@ -278,7 +278,10 @@ async fn figures_are_those_of_the_way_and_of_what_went_over_it() {
         let host = pool.stats().await.hosts.remove(0);
         let steps =
             [host.logins.resolve, host.logins.connect, host.logins.handshake, host.logins.authentication];
-        assert_eq!((host.logins.succeeded.count, steps.map(|step| step.count)), (round, [round; 4]));
+        assert_eq!(
+            (host.logins.succeeded.count, steps.map(|step| step.count)),
+            (round.into(), [round.into(); 4])
+        );
         // Nothing of the steps is counted twice, and none is longer than what it is a part of.
         let whole: Duration = steps.iter().map(|step| step.total).sum();
         assert!(whole <= host.logins.succeeded.total, "{host:#?}");
@@ -286,8 +289,8 @@ async fn figures_are_those_of_the_way_and_of_what_went_over_it() {
             assert!(host.logins.succeeded.total <= took, "{host:#?}");
         }
         // Keys take a round trip at least, and a password two with the question before it.
-        assert!(host.logins.handshake.total >= way * round as u32, "{host:#?}");
-        assert!(host.logins.authentication.total >= (2 * way + check) * round as u32, "{host:#?}");
+        assert!(host.logins.handshake.total >= way * round, "{host:#?}");
+        assert!(host.logins.authentication.total >= (2 * way + check) * round, "{host:#?}");
         assert!(host.logins.authentication.longest < host.logins.authentication.total || round == 1);
         // The shortest there was: without what the server took to look at the password, or to send all that.
         let shown = pool.show(id).await.unwrap();

@@ -40,7 +40,7 @@ async fn greet_all(pool: &Pool) -> Stats {
 }
 
 fn sum(stats: &Stats, of: fn(&rustle_pool::Logins) -> u64) -> usize {
-    stats.hosts.iter().map(|host| of(&host.logins) as usize).sum()
+    usize::try_from(stats.hosts.iter().map(|host| of(&host.logins)).sum::<u64>()).unwrap()
 }
 
 /// The same, where the server lets so many be about to log in at once, each for 20 ms and more, and tells others to go.
