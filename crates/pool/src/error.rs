@@ -32,6 +32,15 @@ struct Inner {
 }
 
 /// The category of an [`Error`].
+///
+/// ```
+/// use rustle_pool::{ErrorKind, Pool};
+///
+/// let error = Pool::builder().attempts(0).build().unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::Configuration);
+/// let of_session = ErrorKind::Session(rustle_session::ErrorKind::NoPlace);
+/// assert_ne!(error.kind(), of_session);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -128,6 +137,19 @@ impl Error {
 
     /// Whether the same call may succeed later with nothing changed. Never where the
     /// [outcome is unknown](Self::is_outcome_unknown).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use {rustle_pool::Pool, rustle_session::HostSetup};
+    /// # let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    /// # let way = HostSetup::builder("a@127.0.0.1").without_config_files();
+    /// # let way = way.port(port).resolve()?;
+    /// # let pool = Pool::builder().only_registered().attempts(1).build()?;
+    /// # pool.register("web-1", way);
+    /// assert!(pool.get("web-1").await.unwrap_err().is_retryable()); // nothing listens there now
+    /// assert!(!pool.get("wev-1").await.unwrap_err().is_retryable()); // nobody registered it
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         let ErrorKind::Session(kind) = self.0.kind else { return false };
@@ -139,16 +161,23 @@ impl Error {
     /// [`rustle_session::Error::is_outcome_unknown`].
     ///
     /// ```
-    /// # async fn example(pool: rustle_pool::Pool) {
-    /// let mut results = pool.on(["web-1", "web-2"]).output("systemctl restart web");
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use {rustle_pool::Pool, rustle_session::HostSetup, rustle_testserver::{TestServer, User}};
+    /// # let server = TestServer::builder().user(User::new("a").none()).builtins().start().await?;
+    /// # let way = HostSetup::builder("a@127.0.0.1").without_config_files().port(server.port());
+    /// # let way = way.option("StrictHostKeyChecking=no").option("UserKnownHostsFile=/dev/null").resolve()?;
+    /// # let pool = Pool::builder().only_registered().build()?;
+    /// # pool.register("web-1", way);
+    /// # let time = std::time::Duration::from_millis(500);
+    /// let mut results = pool.on(["web-1", "wev-2"]).timeout(time).output("stall");
     /// while let Some(result) = results.next().await {
     ///     match result.outcome {
-    ///         Ok(_) => {}
-    ///         Err(error) if error.is_outcome_unknown() => println!("{}: look at it: {error}", result.host),
-    ///         Err(error) => println!("{}: nothing was done: {error}", result.host),
+    ///         Ok(_) => unreachable!("it never ends"),
+    ///         Err(error) if error.is_outcome_unknown() => assert_eq!(result.host, "web-1"), // look at it
+    ///         Err(_) => assert_eq!(result.host, "wev-2"), // nothing was done
     ///     }
     /// }
-    /// # }
+    /// # Ok(()) }
     /// ```
     #[must_use]
     pub fn is_outcome_unknown(&self) -> bool {
@@ -156,6 +185,11 @@ impl Error {
     }
 
     /// What a person can do about it.
+    ///
+    /// ```
+    /// let error = rustle_pool::Pool::builder().attempts(0).build().unwrap_err();
+    /// assert_eq!(error.hint(), Some("allow at least one"));
+    /// ```
     #[must_use]
     pub fn hint(&self) -> Option<&str> {
         self.0.hint.as_deref()
@@ -195,4 +229,15 @@ impl StdError for Error {
 }
 
 /// The result of this crate's operations.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use rustle_pool::{Pool, Result};
+///
+/// fn small_pool() -> Result<Pool> {
+///     Pool::builder().max_connections(8).build()
+/// }
+/// assert!(small_pool()?.list().await.is_empty());
+/// # Ok(()) }
+/// ```
 pub type Result<T, E = Error> = std::result::Result<T, E>;

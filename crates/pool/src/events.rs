@@ -11,20 +11,28 @@ pub(crate) const KEPT: usize = 4096;
 
 /// It stands otherwise with a host from now on.
 ///
-/// ```no_run
-/// # async fn example() -> rustle_pool::Result<()> {
-/// use rustle_pool::{Event, Pool};
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use {rustle_session::HostSetup, rustle_testserver::{TestServer, User}};
+/// # let server = TestServer::builder().user(User::new("a").none()).builtins().start().await?;
+/// # let way = HostSetup::builder("a@127.0.0.1").without_config_files().port(server.port());
+/// # let way = way.option("StrictHostKeyChecking=no").option("UserKnownHostsFile=/dev/null").resolve()?;
+/// use rustle_pool::{Event, Pool, Status};
 ///
 /// let pool = Pool::builder().build()?;
+/// # pool.register("web-1", way);
 /// let mut events = pool.events();
 /// pool.connect("web-1").await?;
+/// # pool.shutdown(std::time::Duration::ZERO).await;
+/// let mut seen = Vec::new();
 /// while let Some(event) = events.next().await {
 ///     match event {
-///         Event::Changed(change) => println!("{} is {}", change.name, change.status),
+///         Event::Changed(change) => seen.push(change.status),
 ///         Event::Missed(count) => println!("{count} changes were missed"),
 ///         _ => {}
 ///     }
 /// }
+/// assert_eq!(seen[..2], [Status::Connecting, Status::Connected]);
 /// # Ok(()) }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,9 +47,20 @@ pub enum Event {
 /// One change.
 ///
 /// ```
-/// # fn example(change: rustle_pool::Change) {
-/// println!("{} is {}", change.name, change.status);
-/// # }
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use {rustle_pool::Pool, rustle_session::HostSetup};
+/// # let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+/// # let way = HostSetup::builder("a@127.0.0.1").without_config_files();
+/// # let way = way.port(port).resolve()?;
+/// # use rustle_pool::Event;
+/// # let pool = Pool::builder().attempts(1).build()?;
+/// # pool.register("web-1", way);
+/// let mut events = pool.events();
+/// let _refused = pool.connect("web-1").await;
+/// let Some(Event::Changed(change)) = events.next().await else { return Err("there was one".into()) };
+/// assert_eq!((change.name.as_str(), change.status.to_string()), ("web-1", "connecting".to_owned()));
+/// assert_eq!(change.id, pool.list().await[0].id);
+/// # Ok(()) }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -57,6 +76,15 @@ pub struct Change {
 }
 
 /// All changes from the moment on that it was asked for: see [`Event`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let pool = rustle_pool::Pool::builder().build()?;
+/// let mut events = pool.events();
+/// pool.shutdown(std::time::Duration::ZERO).await;
+/// assert_eq!(events.next().await, None);
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct Events(Option<broadcast::Receiver<Change>>);
 

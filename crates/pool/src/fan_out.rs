@@ -21,21 +21,29 @@ const AT_ONCE: NonZeroUsize = NonZeroUsize::new(32).unwrap();
 
 /// Work on many hosts, before it begins: made by [`Pool::on`].
 ///
-/// ```no_run
-/// # async fn example(pool: rustle_pool::Pool) {
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use {rustle_pool::Pool, rustle_session::HostSetup, rustle_testserver::{TestServer, User}};
+/// # let server = TestServer::builder().user(User::new("a").none()).builtins().start().await?;
+/// # let way = HostSetup::builder("a@127.0.0.1").without_config_files().port(server.port());
+/// # let way = way.option("StrictHostKeyChecking=no").option("UserKnownHostsFile=/dev/null").resolve()?;
 /// use std::time::Duration;
 ///
 /// use rustle_pool::OnFailure;
 ///
+/// # let pool = Pool::builder().build()?;
+/// # ["web-1", "web-2", "web-3"].map(|name| pool.register(name, way.clone()));
 /// let all = pool.on(["web-1", "web-2", "web-3"]).at_once(2).timeout(Duration::from_secs(30));
-/// let mut results = all.on_failure(OnFailure::BeginNoMore).output("systemctl is-active app");
+/// let mut results = all.on_failure(OnFailure::BeginNoMore).output("echo active");
+/// let mut active = 0;
 /// while let Some(result) = results.next().await {
 ///     match result.outcome {
-///         Ok(output) => println!("{}: {}", result.host, output.stdout_text().trim()),
+///         Ok(output) => active += usize::from(output.stdout_text() == "active\n"),
 ///         Err(error) => eprintln!("{}: {error}", result.host),
 ///     }
 /// }
-/// # }
+/// assert_eq!(active, 3);
+/// # Ok(()) }
 /// ```
 #[derive(Debug, Clone)]
 #[must_use = "nothing begins before the results are asked for"]
@@ -80,6 +88,16 @@ struct Job<T, E> {
 
 impl Pool {
     /// Work on all of these hosts, some of them at once. A host that is named twice is worked on twice.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let pool = rustle_pool::Pool::builder().only_registered().build()?;
+    /// let mut results = pool.on(["wev-1", "wev-1"]).output("uptime");
+    /// while let Some(result) = results.next().await {
+    ///     assert_eq!(result.outcome.unwrap_err().code(), "HOST_UNKNOWN");
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn on<N: Into<String>>(&self, hosts: impl IntoIterator<Item = N>) -> FanOut {
         FanOut {
             pool: self.clone(),
@@ -94,6 +112,27 @@ impl Pool {
 impl FanOut {
     /// How many hosts are worked on at once; 32 unless set, and 1 at least. One that is done counts until its result is
     /// taken, so that no more results than this wait in memory.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use {rustle_pool::Pool, rustle_session::HostSetup, rustle_testserver::{TestServer, User}};
+    /// # let server = TestServer::builder().user(User::new("a").none()).builtins().start().await?;
+    /// # let way = HostSetup::builder("a@127.0.0.1").without_config_files().port(server.port());
+    /// # let way = way.option("StrictHostKeyChecking=no").option("UserKnownHostsFile=/dev/null").resolve()?;
+    /// # use {futures_util::StreamExt, rustle_pool::Error, std::sync::Arc};
+    /// # let pool = Pool::builder().build()?;
+    /// # ["web-1", "web-2"].map(|name| pool.register(name, way.clone()));
+    /// # let running = Arc::new(tokio::sync::Mutex::new(()));
+    /// let one_by_one = pool.on(["web-1", "web-2"]).at_once(1).each(move |_host, session| {
+    ///     let running = Arc::clone(&running);
+    ///     async move {
+    ///         let _alone = running.try_lock().expect("no other is under way");
+    ///         Ok::<_, Error>(session.output("true").await?)
+    ///     }
+    /// });
+    /// assert_eq!(one_by_one.collect::<Vec<_>>().await.len(), 2);
+    /// # Ok(()) }
+    /// ```
     pub fn at_once(mut self, most: usize) -> Self {
         self.at_once = NonZeroUsize::new(most).unwrap_or(NonZeroUsize::MIN);
         self
@@ -101,12 +140,40 @@ impl FanOut {
 
     /// What the work on one host may take, with the connection where one has to be made; as long as it takes unless set.
     /// The time in which a host is not begun yet does not count.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use {rustle_pool::Pool, rustle_session::HostSetup};
+    /// # let silent = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let way = HostSetup::builder("a@127.0.0.1").without_config_files();
+    /// # let way = way.port(silent.local_addr()?.port()).resolve()?;
+    /// # use {rustle_pool::ErrorKind, std::time::Duration};
+    /// # let pool = Pool::builder().build()?;
+    /// # pool.register("web-1", way);
+    /// let mut results = pool.on(["web-1"]).timeout(Duration::from_millis(10)).output("uptime");
+    /// let result = results.next().await.ok_or("one for each host")?; // its server says nothing
+    /// assert_eq!(result.outcome.unwrap_err().kind(), ErrorKind::TimedOut);
+    /// # Ok(()) }
+    /// ```
     pub fn timeout(mut self, time: Duration) -> Self {
         self.timeout = Some(time);
         self
     }
 
     /// What follows from a failure; [`OnFailure::GoOn`] unless set.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use rustle_pool::{ErrorKind, OnFailure, Pool};
+    /// # let pool = Pool::builder().only_registered().build()?;
+    /// let all = pool.on(["wev-1", "web-2"]).at_once(1).on_failure(OnFailure::BeginNoMore);
+    /// let mut results = all.output("uptime");
+    /// for (host, kind) in [("wev-1", ErrorKind::UnknownHost), ("web-2", ErrorKind::NotRun)] {
+    ///     let result = results.next().await.ok_or("one for each host")?;
+    ///     assert_eq!((result.host.as_str(), result.outcome.unwrap_err().kind()), (host, kind));
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn on_failure(mut self, what: OnFailure) -> Self {
         self.on_failure = what;
         self
@@ -129,18 +196,24 @@ impl FanOut {
     /// It is a task for each host, which goes on while results are dealt with. A panic in one is passed on to whoever asks
     /// for the results.
     ///
-    /// ```no_run
-    /// # async fn example(pool: rustle_pool::Pool) {
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use {rustle_pool::Pool, rustle_session::HostSetup, rustle_testserver::{TestServer, User}};
+    /// # let server = TestServer::builder().user(User::new("a").none()).builtins().start().await?;
+    /// # let way = HostSetup::builder("a@127.0.0.1").without_config_files().port(server.port());
+    /// # let way = way.option("StrictHostKeyChecking=no").option("UserKnownHostsFile=/dev/null").resolve()?;
     /// use rustle_pool::Error;
     ///
+    /// # let pool = Pool::builder().build()?;
+    /// # ["web-1", "web-2"].map(|name| pool.register(name, way.clone()));
     /// let mut kernels = pool.on(["web-1", "web-2"]).each(|host, session| async move {
-    ///     let output = session.command("uname").arg("-r").output().await?;
+    ///     let output = session.command("echo").arg("6.1").output().await?;
     ///     Ok::<_, Error>(format!("{host} runs {}", output.stdout_text().trim()))
     /// });
     /// while let Some(result) = kernels.next().await {
-    ///     println!("{}", result.outcome.unwrap_or_else(|error| error.to_string()));
+    ///     assert_eq!(result.outcome?, format!("{} runs 6.1", result.host));
     /// }
-    /// # }
+    /// # Ok(()) }
     /// ```
     #[must_use = "nothing begins before the first result is asked for"]
     pub fn each<T, E, F>(self, work: impl Fn(String, Session) -> F + Send + Sync + 'static) -> Results<T, E>

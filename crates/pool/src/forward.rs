@@ -122,6 +122,25 @@ fn after(time: Duration) -> Instant {
 
 impl Forward {
     /// Whoever connects here is connected to `target` by the server.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use {rustle_pool::Pool, rustle_session::HostSetup, rustle_testserver::{Target, TestServer, User}};
+    /// # let server = TestServer::builder().user(User::new("a").none()).builtins();
+    /// # let server = server.forward_target("db.internal", Some(5432), Target::reply("ready")).start().await?;
+    /// # let way = HostSetup::builder("a@127.0.0.1").without_config_files().port(server.port());
+    /// # let way = way.option("StrictHostKeyChecking=no").option("UserKnownHostsFile=/dev/null").resolve()?;
+    /// # use rustle_pool::{Forward, ForwardBind};
+    /// # use tokio::{io::{AsyncReadExt, AsyncWriteExt}, net::TcpStream};
+    /// # let pool = Pool::builder().build()?;
+    /// # pool.register("web-1", way);
+    /// let forward = Forward::local(ForwardBind::loopback(0), ("db.internal", 5432));
+    /// let database = pool.forward("web-1", forward).await?;
+    /// let mut said = String::new();
+    /// TcpStream::connect(database.addresses()[0]).await?.read_to_string(&mut said).await?;
+    /// assert_eq!(said, "ready");
+    /// # Ok(()) }
+    /// ```
     pub fn local(bind: impl Into<ForwardBind>, target: impl Into<ForwardTarget>) -> Self {
         Self::new(bind.into(), Side::Here, Way::To(target.into()))
     }
@@ -132,12 +151,58 @@ impl Forward {
     /// another itself. OpenSSH's server does as it is told with `GatewayPorts clientspecified` alone; without it, it listens on
     /// its loopback addresses whatever is asked. With port 0 the server chooses one, which [`ForwardHandle::port`] tells; after
     /// its connection was lost it is asked for the same one. Not every server listens on Unix sockets.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use {rustle_pool::Pool, rustle_session::HostSetup, rustle_testserver::{TestServer, User}};
+    /// # let server = TestServer::builder().user(User::new("a").none()).builtins();
+    /// # let server = server.tcpip_forward_scripted().start().await?;
+    /// # let way = HostSetup::builder("a@127.0.0.1").without_config_files().port(server.port());
+    /// # let way = way.option("StrictHostKeyChecking=no").option("UserKnownHostsFile=/dev/null").resolve()?;
+    /// # use rustle_pool::{Forward, ForwardBind};
+    /// # use tokio::{io::{AsyncReadExt, AsyncWriteExt}, net::TcpStream};
+    /// # let pool = Pool::builder().build()?;
+    /// # pool.register("web-1", way);
+    /// # let here = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    /// # let local_port = here.local_addr()?.port();
+    /// let forward = Forward::remote(ForwardBind::loopback(8080), ("127.0.0.1", local_port));
+    /// let preview = pool.forward("web-1", forward).await?;
+    /// preview.bound().await?;
+    /// # let mut visitor = server.connect_to_forward(8080).await?;
+    /// // Whoever comes to the server's port 8080 is connected to the one here.
+    /// # let mut said = [0; 2];
+    /// # here.accept().await?.0.write_all(b"hi").await?;
+    /// # visitor.read_exact(&mut said).await?;
+    /// # assert_eq!(&said, b"hi");
+    /// # Ok(()) }
+    /// ```
     pub fn remote(bind: impl Into<ForwardBind>, target: impl Into<ForwardTarget>) -> Self {
         Self::new(bind.into(), Side::AtServer, Way::To(target.into()))
     }
 
     /// A proxy of SOCKS 4, 4a and 5 at the server: whoever connects there says where this machine is to connect to, as `ssh -R`
     /// with a port alone. It is asked for as [`remote`](Self::remote) is.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use {rustle_pool::Pool, rustle_session::HostSetup, rustle_testserver::{TestServer, User}};
+    /// # let server = TestServer::builder().user(User::new("a").none()).builtins();
+    /// # let server = server.tcpip_forward_scripted().start().await?;
+    /// # let way = HostSetup::builder("a@127.0.0.1").without_config_files().port(server.port());
+    /// # let way = way.option("StrictHostKeyChecking=no").option("UserKnownHostsFile=/dev/null").resolve()?;
+    /// # use rustle_pool::{Forward, ForwardBind};
+    /// # use tokio::{io::{AsyncReadExt, AsyncWriteExt}, net::TcpStream};
+    /// # let pool = Pool::builder().build()?;
+    /// # pool.register("web-1", way);
+    /// let proxy = pool.forward("web-1", Forward::remote_dynamic(ForwardBind::loopback(1080))).await?;
+    /// proxy.bound().await?;
+    /// # let mut client = server.connect_to_forward(1080).await?;
+    /// client.write_all(&[5, 1, 0]).await?; // a program there that speaks SOCKS 5
+    /// let mut answer = [0; 2];
+    /// client.read_exact(&mut answer).await?;
+    /// assert_eq!(answer, [5, 0]); // it may say where it wants to go
+    /// # Ok(()) }
+    /// ```
     pub fn remote_dynamic(bind: impl Into<ForwardBind>) -> Self {
         Self::new(bind.into(), Side::AtServer, Way::Asked)
     }
@@ -153,6 +218,26 @@ impl Forward {
 
     /// A proxy of SOCKS 4, 4a and 5: whoever connects here says where the server is to connect to. Names are resolved by
     /// the server. There is no authentication, and no command but CONNECT.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use {rustle_pool::Pool, rustle_session::HostSetup, rustle_testserver::{Target, TestServer, User}};
+    /// # let server = TestServer::builder().user(User::new("a").none()).builtins();
+    /// # let server = server.forward_target("echo", None, Target::echo()).start().await?;
+    /// # let way = HostSetup::builder("a@127.0.0.1").without_config_files().port(server.port());
+    /// # let way = way.option("StrictHostKeyChecking=no").option("UserKnownHostsFile=/dev/null").resolve()?;
+    /// # use rustle_pool::{Forward, ForwardBind};
+    /// # use tokio::{io::{AsyncReadExt, AsyncWriteExt}, net::TcpStream};
+    /// # let pool = Pool::builder().build()?;
+    /// # pool.register("web-1", way);
+    /// let proxy = pool.forward("web-1", Forward::dynamic(ForwardBind::loopback(0))).await?;
+    /// let mut client = TcpStream::connect(proxy.addresses()[0]).await?;
+    /// client.write_all(b"\x05\x01\x00\x05\x01\x00\x03\x04echo\x00\x50").await?; // to echo:80, by SOCKS 5
+    /// let mut answers = [0; 12];
+    /// client.read_exact(&mut answers).await?;
+    /// assert_eq!(answers[..4], [5, 0, 5, 0]); // it is connected
+    /// # Ok(()) }
+    /// ```
     pub fn dynamic(bind: impl Into<ForwardBind>) -> Self {
         Self::new(bind.into(), Side::Here, Way::Asked)
     }
@@ -164,6 +249,26 @@ impl Forward {
     /// more it is ended, and the client waits for another, for which the last 30 s are: a client that is allowed 60 s or less does
     /// not outlast a connection which is gone without a word. Where it gives one it is the target that does not answer, and the
     /// client is hung up on.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use {rustle_pool::Pool, rustle_session::HostSetup};
+    /// # let silent = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let way = HostSetup::builder("a@127.0.0.1").without_config_files();
+    /// # let way = way.port(silent.local_addr()?.port()).resolve()?;
+    /// # use rustle_pool::{Forward, ForwardBind};
+    /// # use tokio::{io::{AsyncReadExt, AsyncWriteExt}, net::TcpStream};
+    /// # use std::time::Duration;
+    /// # let pool = Pool::builder().build()?;
+    /// # pool.register("web-1", way);
+    /// let forward = Forward::local(ForwardBind::loopback(0), ("localhost", 80)).park(Duration::from_millis(10));
+    /// let web = pool.forward("web-1", forward).await?; // whose server says nothing
+    /// let mut client = TcpStream::connect(web.addresses()[0]).await?;
+    /// let mut byte = [0];
+    /// let hung_up = tokio::time::timeout(Duration::from_secs(5), client.read(&mut byte)).await;
+    /// assert!(hung_up.is_ok());
+    /// # Ok(()) }
+    /// ```
     pub fn park(mut self, time: Duration) -> Self {
         self.limits.park = time;
         self
@@ -172,6 +277,22 @@ impl Forward {
     /// How many clients may wait for that at once; 128 unless set: the pages of one browser, and few enough not to be a
     /// burst of channels that a server that comes back would refuse. Others wait in the system's queue until there is
     /// room.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use {rustle_pool::Pool, rustle_session::HostSetup};
+    /// # let silent = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let way = HostSetup::builder("a@127.0.0.1").without_config_files();
+    /// # let way = way.port(silent.local_addr()?.port()).resolve()?;
+    /// # use rustle_pool::{ErrorKind, Forward, ForwardBind};
+    /// # let pool = Pool::builder().build()?;
+    /// # pool.register("web-1", way);
+    /// let web = Forward::local(ForwardBind::loopback(0), ("localhost", 80));
+    /// let few = pool.forward("web-1", web.clone().max_parked(1)).await?;
+    /// let none = pool.forward("web-1", web.max_parked(0)).await;
+    /// assert_eq!(none.unwrap_err().to_string(), "a forward would have no clients that wait at all");
+    /// # Ok(()) }
+    /// ```
     pub fn max_parked(mut self, most: usize) -> Self {
         self.limits.parked = most;
         self
@@ -181,6 +302,20 @@ impl Forward {
     /// of this process, which often may have 1024, and 32 KiB of memory; one that does not read what comes for it up to 160 KiB
     /// more, beside what its channel holds ([`BufferLimits`](rustle_session::BufferLimits)). Others wait in the system's queue
     /// until there is room.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use {rustle_pool::Pool, rustle_session::HostSetup};
+    /// # let silent = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let way = HostSetup::builder("a@127.0.0.1").without_config_files();
+    /// # let way = way.port(silent.local_addr()?.port()).resolve()?;
+    /// # use rustle_pool::{ErrorKind, Forward, ForwardBind};
+    /// # let pool = Pool::builder().build()?;
+    /// # pool.register("web-1", way);
+    /// let web = Forward::local(ForwardBind::loopback(0), ("localhost", 80)).max_clients(0);
+    /// assert_eq!(pool.forward("web-1", web).await.unwrap_err().kind(), ErrorKind::Configuration);
+    /// # Ok(()) }
+    /// ```
     pub fn max_clients(mut self, most: usize) -> Self {
         self.limits.clients = most;
         self
@@ -188,6 +323,26 @@ impl Forward {
 
     /// How long a client of a [dynamic](Self::dynamic) forward may take to say where it wants to go; 10 s unless set: a
     /// program says so in two messages without a person's doing, from the same machine.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use {rustle_pool::Pool, rustle_session::HostSetup};
+    /// # let silent = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let way = HostSetup::builder("a@127.0.0.1").without_config_files();
+    /// # let way = way.port(silent.local_addr()?.port()).resolve()?;
+    /// # use rustle_pool::{Forward, ForwardBind};
+    /// # use tokio::{io::{AsyncReadExt, AsyncWriteExt}, net::TcpStream};
+    /// # use std::time::Duration;
+    /// # let pool = Pool::builder().build()?;
+    /// # pool.register("web-1", way);
+    /// let forward = Forward::dynamic(ForwardBind::loopback(0)).handshake(Duration::from_millis(10));
+    /// let proxy = pool.forward("web-1", forward).await?;
+    /// let mut client = TcpStream::connect(proxy.addresses()[0]).await?; // says nothing
+    /// let mut byte = [0];
+    /// let hung_up = tokio::time::timeout(Duration::from_secs(5), client.read(&mut byte)).await;
+    /// assert!(hung_up.is_ok());
+    /// # Ok(()) }
+    /// ```
     pub fn handshake(mut self, time: Duration) -> Self {
         self.limits.handshake = time;
         self
@@ -195,6 +350,27 @@ impl Forward {
 
     /// How long those who are connected have to end by themselves when the forward is closed or dropped, and a server to answer
     /// what it was asked before; 3 s unless set, as long as a pool that is dropped.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use {rustle_pool::Pool, rustle_session::HostSetup, rustle_testserver::{Target, TestServer, User}};
+    /// # let server = TestServer::builder().user(User::new("a").none()).builtins();
+    /// # let server = server.forward_target("echo", None, Target::echo()).start().await?;
+    /// # let way = HostSetup::builder("a@127.0.0.1").without_config_files().port(server.port());
+    /// # let way = way.option("StrictHostKeyChecking=no").option("UserKnownHostsFile=/dev/null").resolve()?;
+    /// # use rustle_pool::{Forward, ForwardBind};
+    /// # use tokio::{io::{AsyncReadExt, AsyncWriteExt}, net::TcpStream};
+    /// # use std::time::Duration;
+    /// # let pool = Pool::builder().build()?;
+    /// # pool.register("web-1", way);
+    /// let forward = Forward::local(ForwardBind::loopback(0), ("echo", 7)).grace(Duration::ZERO);
+    /// let echo = pool.forward("web-1", forward).await?;
+    /// let mut client = TcpStream::connect(echo.addresses()[0]).await?;
+    /// client.write_all(b"x").await?;
+    /// assert_eq!(client.read_u8().await?, b'x'); // it is connected, and stays
+    /// tokio::time::timeout(Duration::from_secs(2), echo.close()).await?;
+    /// # Ok(()) }
+    /// ```
     pub fn grace(mut self, time: Duration) -> Self {
         self.limits.grace = time;
         self
@@ -231,12 +407,13 @@ impl Pool {
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use rustle_pool::{Forward, ForwardBind, Pool};
     /// use rustle_session::HostSetup;
+    /// use tokio::net::TcpStream;
     ///
     /// let pool = Pool::builder().only_registered().build()?;
     /// pool.register("web-1", HostSetup::builder("deploy@web-1").without_config_files().resolve()?);
     /// let proxy = pool.forward("web-1", Forward::dynamic(ForwardBind::loopback(0))).await?;
     /// println!("socks5h://{:?}", proxy.addresses());
-    /// assert_eq!(proxy.stats().accepted, 0);
+    /// assert!(TcpStream::connect(proxy.addresses()[0]).await.is_ok());
     /// # Ok(()) }
     /// ```
     ///

@@ -1,14 +1,18 @@
 //! Many SSH connections: which of them a channel goes over, when another is made, and when one ends.
 //!
-//! ```no_run
-//! # async fn example() -> rustle_pool::Result<()> {
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # use {rustle_session::HostSetup, rustle_testserver::{TestServer, User}};
+//! # let server = TestServer::builder().user(User::new("a").none()).builtins().start().await?;
+//! # let way = HostSetup::builder("a@127.0.0.1").without_config_files().port(server.port());
+//! # let way = way.option("StrictHostKeyChecking=no").option("UserKnownHostsFile=/dev/null").resolve()?;
 //! use rustle_pool::Pool;
 //!
 //! let pool = Pool::builder().max_connections(1000).build()?;
+//! # pool.register("web-1", way);
 //! let web = pool.get("web-1").await?; // connects, unless there is a connection already
-//! println!("{}", web.output("uptime").await?.stdout_text());
-//! # Ok(())
-//! # }
+//! assert_eq!(web.output("echo up").await?.stdout_text(), "up\n");
+//! # Ok(()) }
 //! ```
 //!
 //! A [`Forward`] is a port or socket here that leads to where a host can reach ([`Pool::forward`]), or the other way round; it is

@@ -28,17 +28,30 @@ use crate::show::{Connection, ConnectionId, Stats};
 /// Cheap to clone; every clone is the same pool. When the last one, and the last session and channel from it, is dropped, the
 /// connections end in the background; [`shutdown`](Self::shutdown) says when nothing is left.
 ///
-/// ```no_run
-/// # async fn example() -> rustle_pool::Result<()> {
-/// use rustle_pool::Pool;
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use {rustle_session::HostSetup, rustle_testserver::{TestServer, User}};
+/// # let server = TestServer::builder().user(User::new("a").none()).builtins().start().await?;
+/// # let way = HostSetup::builder("a@127.0.0.1").without_config_files().port(server.port());
+/// # let way = way.option("StrictHostKeyChecking=no").option("UserKnownHostsFile=/dev/null").resolve()?;
+/// use std::time::Duration;
+///
+/// use rustle_pool::{ErrorKind, Pool};
 ///
 /// let pool = Pool::builder().build()?;
+/// # ["web-1", "db-1"].map(|name| pool.register(name, way.clone()));
 /// let (web, db) = tokio::join!(pool.get("web-1"), pool.get("db-1"));
-/// let (web, db) = (web?, db?);
-/// println!("{}{}", web.output("uptime").await?.stdout_text(), db.output("uptime").await?.stdout_text());
-/// pool.shutdown(std::time::Duration::from_secs(5)).await;
-/// # Ok(())
-/// # }
+/// assert_eq!(web?.output("echo up").await?.stdout_text(), "up\n");
+/// assert_eq!(db?.output("echo up").await?.stdout_text(), "up\n");
+///
+/// let id = pool.connect("web-1").await?; // it is there already
+/// assert!(pool.session(id).await?.output("true").await?.status.success());
+/// assert_eq!(pool.show(id).await?.commands_run, 2);
+/// assert_eq!((pool.list().await.len(), pool.stats().await.connections), (2, 2));
+///
+/// pool.shutdown(Duration::from_secs(5)).await;
+/// assert_eq!(pool.get("web-1").await.unwrap_err().kind(), ErrorKind::ShutDown);
+/// # Ok(()) }
 /// ```
 #[derive(Clone)]
 pub struct Pool {
@@ -80,6 +93,25 @@ impl Pool {
     /// Gives a host a name of its own, and says how it is reached and logged in to. What had the name before is another host
     /// from now on; its connections are kept as long as they are used, and it is forgotten when nothing is left of it. The
     /// forwards of its configuration end, before those of the other begin; a login to it that is under way brings none any more.
+    ///
+    /// A registered name never shares a connection with another name, registered or not, even where both are reached and logged
+    /// in to in the same way. Names that nobody registered do share, where all that the configuration says of the connection is
+    /// the same (host, port, user, keys and the rest: [`HostIdentity`](rustle_session::HostIdentity)); and so do the jump hosts
+    /// that names are reached through, registered or not, with each other and with names that nobody registered.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use {rustle_pool::Pool, rustle_session::HostSetup, rustle_testserver::{TestServer, User}};
+    /// # let server = TestServer::builder().user(User::new("a").none()).builtins().start().await?;
+    /// # let way = HostSetup::builder("a@127.0.0.1").without_config_files().port(server.port());
+    /// # let way = way.option("StrictHostKeyChecking=no").option("UserKnownHostsFile=/dev/null").resolve()?;
+    /// # let pool = Pool::builder().build()?;
+    /// pool.register("deploys", way.clone());
+    /// pool.register("reports", way); // the same host, over connections of its own
+    /// assert_ne!(pool.connect("deploys").await?, pool.connect("reports").await?);
+    /// assert_eq!(pool.stats().await.connections, 2);
+    /// # Ok(()) }
+    /// ```
     pub fn register(&self, name: &str, setup: HostSetup) {
         let mut registry = self.registry();
         let is_replaced = registry.register(name, setup);
@@ -126,18 +158,25 @@ impl Pool {
     /// Connects to all of them at once, as far as the limits of the pool allow, and gives what became of each, in order of
     /// arrival.
     ///
-    /// ```no_run
-    /// # async fn example(pool: rustle_pool::Pool) {
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use {rustle_pool::Pool, rustle_session::HostSetup, rustle_testserver::{TestServer, User}};
+    /// # let server = TestServer::builder().user(User::new("a").none()).builtins().start().await?;
+    /// # let way = HostSetup::builder("a@127.0.0.1").without_config_files().port(server.port());
+    /// # let way = way.option("StrictHostKeyChecking=no").option("UserKnownHostsFile=/dev/null").resolve()?;
     /// use futures_util::StreamExt;
     ///
-    /// let mut connected = pool.connect_all(["web-1", "web-2", "db-1"]);
+    /// # let pool = Pool::builder().only_registered().build()?;
+    /// # ["web-1", "web-2"].map(|name| pool.register(name, way.clone()));
+    /// let mut connected = pool.connect_all(["web-1", "web-2", "wev-3"]);
     /// while let Some((name, outcome)) = connected.next().await {
     ///     match outcome {
     ///         Ok(id) => println!("{name} is connection {id}"),
-    ///         Err(error) => eprintln!("{name}: {error}"),
+    ///         Err(error) => assert_eq!((name.as_str(), error.code()), ("wev-3", "HOST_UNKNOWN")),
     ///     }
     /// }
-    /// # }
+    /// assert_eq!(pool.stats().await.connections, 2);
+    /// # Ok(()) }
     /// ```
     ///
     /// # Cancel safety
@@ -211,6 +250,22 @@ impl Pool {
     /// Asks the host's server for a sign of life, over each connection to it, and says how long the slowest took. Nothing is
     /// started at the server. One that does not answer within 5 s is ended, unless data is moving on it: then it took 5 s.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use {rustle_pool::Pool, rustle_session::HostSetup, rustle_testserver::{TestServer, User}};
+    /// # let server = TestServer::builder().user(User::new("a").none()).builtins().start().await?;
+    /// # let way = HostSetup::builder("a@127.0.0.1").without_config_files().port(server.port());
+    /// # let way = way.option("StrictHostKeyChecking=no").option("UserKnownHostsFile=/dev/null").resolve()?;
+    /// # use std::time::Duration;
+    /// # let pool = Pool::builder().build()?;
+    /// # pool.register("web-1", way);
+    /// let id = pool.connect("web-1").await?;
+    /// # let before = pool.show(id).await?.bytes_sent;
+    /// assert!(pool.check(id).await? < Duration::from_secs(5));
+    /// # assert!(pool.show(id).await?.bytes_sent > before); // it was asked
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::UnknownConnection`]; [`ErrorKind::Session`] where there is no connection, or one that is gone;
     /// [`ErrorKind::ShutDown`].
@@ -226,6 +281,23 @@ impl Pool {
     /// Ends all connections to a host: nothing new goes on them, and what is open has so long to end by itself. Resolves when
     /// they are gone. Whoever asks for the host from now on has another, as soon as the limits allow one beside those that
     /// end.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use {rustle_pool::Pool, rustle_session::HostSetup, rustle_testserver::{TestServer, User}};
+    /// # let server = TestServer::builder().user(User::new("a").none()).builtins().start().await?;
+    /// # let way = HostSetup::builder("a@127.0.0.1").without_config_files().port(server.port());
+    /// # let way = way.option("StrictHostKeyChecking=no").option("UserKnownHostsFile=/dev/null").resolve()?;
+    /// # use {rustle_pool::Status, std::time::Duration};
+    /// # let pool = Pool::builder().build()?;
+    /// # pool.register("web-1", way);
+    /// let id = pool.connect("web-1").await?;
+    /// pool.disconnect(id, Duration::from_secs(5)).await?;
+    /// assert_eq!(pool.show(id).await?.status, Status::Disconnected);
+    /// assert_eq!(pool.connect("web-1").await?, id); // another connection to the same host
+    /// # assert_eq!(server.record().connections_accepted(), 2);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::UnknownConnection`], [`ErrorKind::ShutDown`]. There need not be a connection.
@@ -244,6 +316,21 @@ impl Pool {
     /// Ends the connections that nobody uses, whatever their persist time, and says how many there were. One that leads to where
     /// somebody waits to get (`ProxyJump`) is in use.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use {rustle_pool::Pool, rustle_session::HostSetup, rustle_testserver::{TestServer, User}};
+    /// # let server = TestServer::builder().user(User::new("a").none()).builtins().start().await?;
+    /// # let way = HostSetup::builder("a@127.0.0.1").without_config_files().port(server.port());
+    /// # let way = way.option("StrictHostKeyChecking=no").option("UserKnownHostsFile=/dev/null").resolve()?;
+    /// # let pool = Pool::builder().build()?;
+    /// # ["web-1", "web-2"].map(|name| pool.register(name, way.clone()));
+    /// pool.connect("web-2").await?;
+    /// let running = pool.get("web-1").await?.line("sleep 60").spawn().await?;
+    /// assert_eq!(pool.retire_idle().await, 1); // that to web-2
+    /// # drop(running);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Cancel safety
     /// Dropped, they end all the same.
     pub async fn retire_idle(&self) -> usize {
@@ -252,6 +339,21 @@ impl Pool {
 
     /// The machine's network is another one: all connections are asked for a sign of life at once, those that give none within
     /// 5 s are ended, unless data is moving on them, and what waited to be tried again is tried now.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use {rustle_pool::Pool, rustle_session::HostSetup, rustle_testserver::{TestServer, User}};
+    /// # let server = TestServer::builder().user(User::new("a").none()).builtins().start().await?;
+    /// # let way = HostSetup::builder("a@127.0.0.1").without_config_files().port(server.port());
+    /// # let way = way.option("StrictHostKeyChecking=no").option("UserKnownHostsFile=/dev/null").resolve()?;
+    /// # let pool = Pool::builder().build()?;
+    /// # pool.register("web-1", way);
+    /// pool.connect("web-1").await?;
+    /// # let before = server.record().bytes_in();
+    /// pool.network_changed(); // as the system says, or after the machine slept
+    /// # server.wait_until(|record| record.bytes_in() > before, std::time::Duration::from_secs(20)).await?;
+    /// # Ok(()) }
+    /// ```
     pub fn network_changed(&self) {
         self.inner.line.send(Message::NetworkChanged);
     }

@@ -8,11 +8,16 @@ use serde::{Deserialize, Serialize};
 /// until its name means another host and nothing is left of it: the connection may be lost and made again, and there may be several at once.
 ///
 /// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> rustle_pool::Result<()> {
-/// use rustle_pool::Pool;
-///
-/// let pool = Pool::builder().build()?;
-/// assert!(pool.list().await.is_empty());
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use {rustle_pool::Pool, rustle_session::HostSetup, rustle_testserver::{TestServer, User}};
+/// # let server = TestServer::builder().user(User::new("a").none()).builtins().start().await?;
+/// # let way = HostSetup::builder("a@127.0.0.1").without_config_files().port(server.port());
+/// # let way = way.option("StrictHostKeyChecking=no").option("UserKnownHostsFile=/dev/null").resolve()?;
+/// # let pool = Pool::builder().build()?;
+/// # pool.register("web-1", way);
+/// let id = pool.connect("web-1").await?;
+/// assert_eq!(serde_json::to_string(&id)?, id.to_string());
+/// assert_eq!(pool.list().await[0].id, id);
 /// # Ok(()) }
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -77,10 +82,18 @@ impl std::fmt::Display for Status {
 /// What there is between a pool and one host.
 ///
 /// ```
-/// # async fn example(pool: rustle_pool::Pool) -> rustle_pool::Result<()> {
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use {rustle_pool::Pool, rustle_session::HostSetup, rustle_testserver::{TestServer, User}};
+/// # let server = TestServer::builder().user(User::new("a").none()).builtins().start().await?;
+/// # let way = HostSetup::builder("a@127.0.0.1").without_config_files().port(server.port());
+/// # let way = way.option("StrictHostKeyChecking=no").option("UserKnownHostsFile=/dev/null").resolve()?;
+/// # let pool = Pool::builder().build()?;
+/// # pool.register("web-1", way);
+/// # use rustle_pool::Status;
 /// let id = pool.connect("web-1").await?;
 /// let web = pool.show(id).await?;
-/// println!("{} {} {}, {} commands", web.id, web.name, web.status, web.commands_run);
+/// assert_eq!((web.name.as_str(), web.user.as_str(), &web.status), ("web-1", "a", &Status::Connected));
+/// assert_eq!(serde_json::to_value(&web)?["status"], "connected");
 /// # Ok(()) }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,13 +138,23 @@ pub struct Connection {
 /// A forward of a host's configuration.
 ///
 /// ```
-/// # async fn example(pool: rustle_pool::Pool) {
-/// for host in pool.list().await {
-///     for forward in host.forwards.iter().filter(|forward| !forward.is_bound) {
-///         println!("{} is not there: {:?}", forward.what, forward.error);
-///     }
-/// }
-/// # }
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use {rustle_pool::Pool, rustle_session::HostSetup, rustle_testserver::{TestServer, User}};
+/// # let server = TestServer::builder().user(User::new("a").none()).builtins().start().await?;
+/// # let way = HostSetup::builder("a@127.0.0.1").without_config_files().port(server.port());
+/// # let way = way.option("StrictHostKeyChecking=no").option("UserKnownHostsFile=/dev/null").resolve()?;
+/// # let way = HostSetup::builder("a@127.0.0.1").without_config_files().port(server.port()).makes_forwards();
+/// # let way = way.option("StrictHostKeyChecking=no").option("UserKnownHostsFile=/dev/null");
+/// # let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// # let port = taken.local_addr()?.port();
+/// let way = way.option(format!("LocalForward=127.0.0.1:{port} db:5432")).resolve()?; // a port in use
+/// # let pool = Pool::builder().build()?;
+/// # pool.register("web-1", way);
+/// let id = pool.connect("web-1").await?;
+/// let forward = &pool.show(id).await?.forwards[0];
+/// assert_eq!(forward.what, format!("LocalForward 127.0.0.1:{port} db:5432"));
+/// assert!(!forward.is_bound && forward.error.is_some());
+/// # Ok(()) }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -151,11 +174,17 @@ pub struct ConfiguredForward {
 /// One connection of possibly several to a host.
 ///
 /// ```
-/// # async fn example(pool: rustle_pool::Pool) -> rustle_pool::Result<()> {
-/// for host in pool.list().await {
-///     for transport in &host.transports {
-///         println!("{} by {}, {:?}", host.name, transport.method, transport.round_trip);
-///     }
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use {rustle_pool::Pool, rustle_session::HostSetup, rustle_testserver::{TestServer, User}};
+/// # let server = TestServer::builder().user(User::new("a").none()).builtins().start().await?;
+/// # let way = HostSetup::builder("a@127.0.0.1").without_config_files().port(server.port());
+/// # let way = way.option("StrictHostKeyChecking=no").option("UserKnownHostsFile=/dev/null").resolve()?;
+/// # let pool = Pool::builder().build()?;
+/// # pool.register("web-1", way);
+/// let id = pool.connect("web-1").await?;
+/// for transport in &pool.show(id).await?.transports {
+///     println!("{} answers in {:?}", transport.server_version, transport.round_trip);
+///     assert_eq!((transport.method.as_str(), transport.is_degraded), ("none", false));
 /// }
 /// # Ok(()) }
 /// ```
@@ -193,12 +222,18 @@ pub struct Transport {
 /// The algorithms of one connection, by their names on the wire (RFC 4253).
 ///
 /// ```
-/// # async fn example(pool: rustle_pool::Pool) {
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use {rustle_pool::Pool, rustle_session::HostSetup, rustle_testserver::{TestServer, User}};
+/// # let server = TestServer::builder().user(User::new("a").none()).builtins().start().await?;
+/// # let way = HostSetup::builder("a@127.0.0.1").without_config_files().port(server.port());
+/// # let way = way.option("StrictHostKeyChecking=no").option("UserKnownHostsFile=/dev/null").resolve()?;
+/// # let pool = Pool::builder().build()?;
+/// # pool.register("web-1", way);
+/// pool.connect("web-1").await?;
 /// let all = pool.list().await;
-/// let transports = all.iter().flat_map(|host| &host.transports);
-/// let weak = transports.filter(|one| one.algorithms.as_ref().is_some_and(|names| !names.strict_kex));
-/// println!("{} without strict key exchange", weak.count());
-/// # }
+/// let mut transports = all.iter().flat_map(|host| &host.transports);
+/// assert!(transports.all(|one| one.algorithms.as_ref().is_some_and(|names| names.strict_kex)));
+/// # Ok(()) }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -244,11 +279,17 @@ pub struct Stats {
 /// What a pool has done for one host.
 ///
 /// ```
-/// # async fn example(pool: rustle_pool::Pool) {
-/// for host in pool.stats().await.hosts {
-///     println!("{}: {} waited, {:?} at most", host.name, host.places.queued, host.queue.longest);
-/// }
-/// # }
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use {rustle_pool::Pool, rustle_session::HostSetup, rustle_testserver::{TestServer, User}};
+/// # let server = TestServer::builder().user(User::new("a").none()).builtins().start().await?;
+/// # let way = HostSetup::builder("a@127.0.0.1").without_config_files().port(server.port());
+/// # let way = way.option("StrictHostKeyChecking=no").option("UserKnownHostsFile=/dev/null").resolve()?;
+/// # let pool = Pool::builder().build()?;
+/// # pool.register("web-1", way);
+/// pool.get("web-1").await?.output("true").await?;
+/// let web = &pool.stats().await.hosts[0];
+/// assert_eq!((web.name.as_str(), web.connections, web.places.connected, web.losses), ("web-1", 1, 1, 0));
+/// # Ok(()) }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -341,8 +382,17 @@ pub struct Places {
 /// What logins took, by their steps.
 ///
 /// ```
-/// let logins = rustle_pool::Logins::default();
-/// assert_eq!(logins.succeeded.count, 0);
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use {rustle_pool::Pool, rustle_session::HostSetup};
+/// # let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+/// # let way = HostSetup::builder("a@127.0.0.1").without_config_files();
+/// # let way = way.port(port).resolve()?;
+/// # let pool = Pool::builder().attempts(1).build()?;
+/// # pool.register("web-1", way);
+/// let _refused = pool.connect("web-1").await; // nothing listens there
+/// let logins = pool.stats().await.hosts[0].logins;
+/// assert_eq!((logins.failed, logins.retries, logins.succeeded.mean()), (1, 0, None));
+/// # Ok(()) }
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]

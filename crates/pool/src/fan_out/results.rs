@@ -15,9 +15,13 @@ use crate::fan_out::driver::Running;
 /// What became of the work on one host.
 ///
 /// ```
-/// # fn example(result: rustle_pool::HostResult<rustle_session::Output>) {
-/// println!("{} took {:?}: {}", result.host, result.duration, result.outcome.is_ok());
-/// # }
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let pool = rustle_pool::Pool::builder().only_registered().build()?;
+/// let mut results = pool.on(["wev-1"]).output("uptime");
+/// let result = results.next().await.ok_or("one for each host")?;
+/// println!("{} took {:?}", result.host, result.duration);
+/// assert_eq!((result.host.as_str(), result.outcome.is_ok()), ("wev-1", false));
+/// # Ok(()) }
 /// ```
 #[derive(Debug)]
 #[non_exhaustive]
@@ -36,13 +40,23 @@ pub struct HostResult<T, E = Error> {
 /// Nothing begins before the first result is asked for. From then on what was begun goes on, asked for or not; another host
 /// is begun when a result is taken. Dropped, what is under way ends.
 ///
-/// ```no_run
-/// # async fn example(pool: rustle_pool::Pool) {
-/// let mut results = pool.on(["web-1", "web-2"]).output("uptime");
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use {rustle_pool::Pool, rustle_session::HostSetup, rustle_testserver::{TestServer, User}};
+/// # let server = TestServer::builder().user(User::new("a").none()).builtins().start().await?;
+/// # let way = HostSetup::builder("a@127.0.0.1").without_config_files().port(server.port());
+/// # let way = way.option("StrictHostKeyChecking=no").option("UserKnownHostsFile=/dev/null").resolve()?;
+/// # let pool = Pool::builder().build()?;
+/// # ["web-1", "web-2"].map(|name| pool.register(name, way.clone()));
+/// let mut results = pool.on(["web-1", "web-2"]).output("echo up");
+/// let mut hosts = Vec::new();
 /// while let Some(result) = results.next().await {
-///     println!("{}: {}", result.host, result.outcome.is_ok());
+///     assert_eq!(result.outcome?.stdout_text(), "up\n");
+///     hosts.push(result.host);
 /// }
-/// # }
+/// hosts.sort(); // they came as they ended
+/// assert_eq!(hosts, ["web-1", "web-2"]);
+/// # Ok(()) }
 /// ```
 #[must_use = "nothing begins before the first result is asked for"]
 pub struct Results<T, E = Error> {
@@ -58,6 +72,25 @@ impl<T, E> Results<T, E> {
 
     /// Breaks off what is under way, and begins nothing more. Each host still has a result: what was done already keeps its
     /// own, the others have [`NotRun`](crate::ErrorKind::NotRun).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use {rustle_pool::Pool, rustle_session::HostSetup};
+    /// # let silent = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let way = HostSetup::builder("a@127.0.0.1").without_config_files();
+    /// # let way = way.port(silent.local_addr()?.port()).resolve()?;
+    /// # use {futures_util::FutureExt, rustle_pool::ErrorKind};
+    /// # let pool = Pool::builder().build()?;
+    /// # ["web-1", "web-2"].map(|name| pool.register(name, way.clone()));
+    /// let mut results = pool.on(["web-1", "web-2"]).at_once(1).output("reboot");
+    /// assert!(results.next().now_or_never().is_none()); // web-1's is under way
+    /// results.cancel();
+    /// while let Some(result) = results.next().await {
+    ///     let error = result.outcome.unwrap_err();
+    ///     assert_eq!((error.kind(), error.is_outcome_unknown()), (ErrorKind::NotRun, result.host == "web-1"));
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn cancel(&mut self) {
         self.running.stop().end_all("it was cancelled");
     }

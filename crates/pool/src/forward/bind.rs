@@ -35,9 +35,11 @@ const OTHER_PORTS: usize = 16;
 /// assert_eq!(mine_alone.to_string(), "localhost:8080");
 /// let chosen_by_the_system = ForwardBind::loopback(0);
 /// let one_address = ForwardBind::from(("192.0.2.7", 8080));
+/// assert_eq!(one_address, ForwardBind::tcp("192.0.2.7", 8080));
 /// let everybody = ForwardBind::everywhere(8080); // as ssh with an address of `*`, or with GatewayPorts
 /// assert_eq!(everybody, ForwardBind::tcp("*", 8080));
 /// let by_path = ForwardBind::unix("/run/user/1000/web.sock");
+/// assert_eq!(by_path.to_string(), "/run/user/1000/web.sock");
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ForwardBind(Kind);

@@ -18,15 +18,17 @@ use crate::forward::stats::{Counters, ForwardStats};
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # use rustle_pool::{Forward, ForwardBind, Pool};
-/// # use rustle_session::HostSetup;
+/// # use {rustle_pool::{Forward, ForwardBind, Pool}, rustle_session::HostSetup, tokio::net::TcpStream};
 /// # let pool = Pool::builder().only_registered().build()?;
 /// # pool.register("web-1", HostSetup::builder("web-1").without_config_files().resolve()?);
 /// let forward = Forward::local(ForwardBind::loopback(0), ("localhost", 80));
 /// let web = pool.forward("web-1", forward).await?;
 /// let port = web.port().ok_or("it is a Unix socket")?;
 /// println!("http://localhost:{port}/ is web-1's");
+/// assert!(web.is_bound() && web.addresses().iter().all(|address| address.port() == port));
+/// assert_eq!(web.stats().accepted, 0);
 /// web.close().await;
+/// assert!(TcpStream::connect(("localhost", port)).await.is_err());
 /// # Ok(()) }
 /// ```
 #[must_use = "dropped, it is closed"]
@@ -68,6 +70,23 @@ impl ForwardHandle {
 
     /// Waits until clients are let in.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use {rustle_pool::Pool, rustle_session::HostSetup, rustle_testserver::{TestServer, User}};
+    /// # let server = TestServer::builder().user(User::new("a").none()).builtins();
+    /// # let server = server.tcpip_forward_scripted().start().await?;
+    /// # let way = HostSetup::builder("a@127.0.0.1").without_config_files().port(server.port());
+    /// # let way = way.option("StrictHostKeyChecking=no").option("UserKnownHostsFile=/dev/null").resolve()?;
+    /// # use rustle_pool::{Forward, ForwardBind};
+    /// # let pool = Pool::builder().build()?;
+    /// # pool.register("web-1", way);
+    /// let forward = Forward::remote(ForwardBind::loopback(8080), ("localhost", 3000));
+    /// let preview = pool.forward("web-1", forward).await?;
+    /// preview.bound().await?; // the server listens
+    /// assert_eq!((preview.is_bound(), preview.port()), (true, Some(8080)));
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// Why the server does not listen, as soon as it has refused, did not answer in time or could not be reached. It is asked again
     /// all the same, unless the error is one of a login that was refused for good.
@@ -102,6 +121,26 @@ impl ForwardHandle {
     }
 
     /// The Unix socket that is listened on here.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use {rustle_pool::Pool, rustle_session::HostSetup};
+    /// # let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    /// # let way = HostSetup::builder("a@127.0.0.1").without_config_files();
+    /// # let way = way.port(port).resolve()?;
+    /// # #[cfg(unix)] {
+    /// # use rustle_pool::{Forward, ForwardBind};
+    /// # let pool = Pool::builder().build()?;
+    /// # pool.register("web-1", way);
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("web.sock");
+    /// let forward = Forward::local(ForwardBind::unix(&path), ("localhost", 80));
+    /// let web = pool.forward("web-1", forward).await?;
+    /// assert_eq!(web.path(), Some(path.as_path()));
+    /// assert!(web.addresses().is_empty() && path.exists());
+    /// # }
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         self.path.as_deref()

@@ -10,13 +10,25 @@ use crate::error::Error;
 /// What a forward has done so far. Each client that was accepted is parked, open, ended or failed.
 ///
 /// ```
-/// # fn example(web: rustle_pool::ForwardHandle) {
-/// let stats = web.stats();
-/// println!("{} clients open, {} wait for the server", stats.open, stats.parked);
-/// if let Some(error) = &stats.last_error {
-///     println!("the last thing that went wrong: {error}");
-/// }
-/// # }
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use {rustle_pool::Pool, rustle_session::HostSetup, rustle_testserver::{Target, TestServer, User}};
+/// # let server = TestServer::builder().user(User::new("a").none()).builtins();
+/// # let server = server.forward_target("echo", None, Target::echo()).start().await?;
+/// # let way = HostSetup::builder("a@127.0.0.1").without_config_files().port(server.port());
+/// # let way = way.option("StrictHostKeyChecking=no").option("UserKnownHostsFile=/dev/null").resolve()?;
+/// # use rustle_pool::{Forward, ForwardBind};
+/// # use tokio::{io::{AsyncReadExt, AsyncWriteExt}, net::TcpStream};
+/// # let pool = Pool::builder().build()?;
+/// # pool.register("web-1", way);
+/// # let forward = Forward::local(ForwardBind::loopback(0), ("echo", 7));
+/// let echo = pool.forward("web-1", forward).await?;
+/// let mut client = TcpStream::connect(echo.addresses()[0]).await?;
+/// client.write_all(b"x").await?;
+/// client.read_u8().await?;
+/// let stats = echo.stats();
+/// assert_eq!((stats.accepted, stats.parked, stats.open, stats.failed), (1, 0, 1, 0));
+/// assert!(stats.last_error.is_none());
+/// # Ok(()) }
 /// ```
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
