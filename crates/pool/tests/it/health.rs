@@ -176,6 +176,46 @@ async fn after_a_change_of_network_who_is_silent_is_gone_at_once() {
 }
 
 #[tokio::test]
+async fn a_check_finds_a_silent_server_and_ends_what_leads_there() {
+    for is_lost in [false, true] {
+        let server = server().command("hello", Reply::stdout("hello\n")).start().await.unwrap();
+        let pool = pool(&server);
+        pool.register("web", quiet(&server));
+        let web = pool.get("web").await.unwrap();
+        let id = pool.connect("web").await.unwrap();
+        assert!(pool.check(id).await.is_ok());
+        if is_lost {
+            // What is on its way to it comes to nothing, and nobody says so.
+            server.cut_all(Cut::Silence);
+        } else {
+            server.stall();
+        }
+        let begun = tokio::time::Instant::now();
+        in_fast_motion(async {
+            assert!(pool.check(id).await.is_err());
+            let took = begun.elapsed();
+            assert!((Duration::from_secs(5)..Duration::from_secs(7)).contains(&took), "{took:?}");
+            let ended = async {
+                while !pool.show(id).await.unwrap().transports.is_empty() {
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(10), ended).await.expect("it is ended");
+        })
+        .await;
+        assert_eq!(pool.stats().await.hosts[0].losses, 1);
+        assert_eq!(server.record().connections_accepted(), 1);
+        server.resume();
+        // Whoever had a session of it has nothing else to do.
+        assert_eq!(web.output("hello").await.unwrap().stdout_text(), "hello\n");
+        assert_eq!(server.record().connections_accepted(), 2);
+        assert!(pool.check(id).await.is_ok());
+        drop(web);
+        shut_down_and_check(pool, server).await;
+    }
+}
+
+#[tokio::test]
 async fn an_old_connection_takes_nothing_new_and_ends_with_what_is_on_it() {
     let server = server().command("hello", Reply::stdout("hello\n")).start().await.unwrap();
     let age = Duration::from_secs(60);
