@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use rustle_pool::{ConnectionId, ErrorKind, Forward, ForwardBind, ForwardHandle, Pool};
+use rustle_pool::{ConnectionId, Error, ErrorKind, Forward, ForwardBind, ForwardHandle, Pool};
 use rustle_session::{BoxFuture, Child, Session};
 use rustle_testserver::{Reply, TestServer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -109,9 +109,22 @@ fn operations() -> Vec<Operation> {
     ]
 }
 
-/// What a session of the pool does goes by the same places.
+/// What a session of the pool does goes by the same places; with operations that go other ways than above.
 fn by_sessions() -> Vec<Operation> {
     vec![
+        operation!("ForwardHandle::close at the server", Nothing, on => {
+            let forward = Forward::remote(ForwardBind::loopback(0), ("127.0.0.1", 9)).grace(Duration::ZERO);
+            let forward = on.pool.forward("web", forward).await.unwrap();
+            forward.bound().await.unwrap();
+            forward.close().await
+        }),
+        operation!("Results::next of work with a timeout", Nothing, on => {
+            let hosts = on.pool.on(["web"; 3]).at_once(2).timeout(LIMIT);
+            let mut results = hosts.each(async |_, session| session.output("hello").await.map_err(Error::from));
+            while let Some(result) = results.next().await {
+                assert!(result.outcome.unwrap().status.success());
+            }
+        }),
         operation!("Pool::connect_all", Nothing, on => on.pool.connect_all(["web"; 3]).count().await),
         operation!("Session::output", Connection, on => on.session.unwrap().output("hello").await.unwrap()),
         operation!("Session::output elsewhere", FullConnection, on => {
@@ -225,7 +238,7 @@ async fn stage(pool: &Pool, server: &TestServer, needs: Needs) -> Stage {
 }
 
 async fn works_on(pool: &Pool, what: &str, is_over: bool) {
-    let works = async { pool.get("web").await?.output("hello").await.map_err(rustle_pool::Error::from) };
+    let works = async { pool.get("web").await?.output("hello").await.map_err(Error::from) };
     match tokio::time::timeout(LIMIT, works).await.unwrap_or_else(|_| panic!("{what}: then it stands still"))
     {
         Ok(output) => assert!(output.status.success() && !is_over, "{what}"),

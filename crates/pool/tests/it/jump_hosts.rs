@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use rustle_pool::{ConnectionId, ErrorKind, Pool, PoolBuilder, Status};
+use rustle_pool::{ConnectionId, ErrorKind, Forward, ForwardBind, ForwardHandle, Pool, PoolBuilder, Status};
 use rustle_session::{ErrorKind as SessionErrorKind, HostSetup};
 use rustle_testserver::{Builder, Cut, Reply, TestServer, User};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::support::{ASKS_NOTHING, place, server_shows};
@@ -173,6 +175,42 @@ async fn what_is_behind_a_host_is_lost_with_it_and_comes_back_by_another_way() {
     drop((sleeping, web));
     greet(&pool, all("near")).await;
     assert_eq!(way.accepted()[0], 2);
+    way.shut_down_and_check(pool).await;
+}
+
+#[tokio::test]
+async fn a_forward_outlives_the_host_on_its_way_and_of_a_command_nobody_knows_what_became() {
+    /// Whoever connects to a server hears what it is.
+    async fn is_led(forward: &ForwardHandle) -> TcpStream {
+        let mut client = TcpStream::connect(forward.addresses()[0]).await.unwrap();
+        let mut said = [0; 8];
+        let read = tokio::time::timeout(Duration::from_secs(60), client.read_exact(&mut said)).await;
+        read.expect("it is led there").unwrap();
+        assert_eq!(&said, b"SSH-2.0-");
+        client
+    }
+
+    let way = Way::new().await;
+    let pool = way.pool(Pool::builder());
+    let to = Forward::local(ForwardBind::loopback(0), ("127.0.0.1", way.inner.port()));
+    let forward = pool.forward("near-0", to).await.unwrap();
+    let client = is_led(&forward).await;
+    let web = pool.get("near-0").await.unwrap();
+    let running = tokio::spawn(async move { web.output("sleep 1000").await });
+    server_shows(&way.web, "a command", |record| record.processes_running() == 1).await;
+    way.bastion.cut_all(Cut::Rst);
+    assert!(running.await.unwrap().unwrap_err().is_outcome_unknown());
+    let ended = async {
+        while forward.stats().open > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), ended).await.expect("it is hung up on");
+    assert!(forward.stats().last_error.is_some());
+    drop((client, is_led(&forward).await));
+    assert_eq!((forward.stats().accepted, forward.stats().failed), (2, 0));
+    assert_eq!(way.accepted()[0], 2);
+    forward.close().await;
     way.shut_down_and_check(pool).await;
 }
 
