@@ -141,11 +141,10 @@ impl Error {
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # use {rustle_pool::Pool, rustle_session::HostSetup};
-    /// # let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    /// # let closed = tokio::net::TcpSocket::new_v4()?; closed.bind("127.0.0.1:0".parse()?)?;
     /// # let way = HostSetup::builder("a@127.0.0.1").without_config_files();
-    /// # let way = way.port(port).resolve()?;
-    /// # let pool = Pool::builder().only_registered().attempts(1).build()?;
-    /// # pool.register("web-1", way);
+    /// # let way = way.port(closed.local_addr()?.port()).resolve()?;
+    /// # let pool = Pool::builder().only_registered().attempts(1).build()?; pool.register("web-1", way);
     /// assert!(pool.get("web-1").await.unwrap_err().is_retryable()); // nothing listens there now
     /// assert!(!pool.get("wev-1").await.unwrap_err().is_retryable()); // nobody registered it
     /// # Ok(()) }
@@ -166,8 +165,7 @@ impl Error {
     /// # let server = TestServer::builder().user(User::new("a").none()).builtins().start().await?;
     /// # let way = HostSetup::builder("a@127.0.0.1").without_config_files().port(server.port());
     /// # let way = way.option("StrictHostKeyChecking=no").option("UserKnownHostsFile=/dev/null").resolve()?;
-    /// # let pool = Pool::builder().only_registered().build()?;
-    /// # pool.register("web-1", way);
+    /// # let pool = Pool::builder().only_registered().build()?; pool.register("web-1", way);
     /// # let time = std::time::Duration::from_millis(500);
     /// let mut results = pool.on(["web-1", "wev-2"]).timeout(time).output("stall");
     /// while let Some(result) = results.next().await {

@@ -49,12 +49,11 @@ pub enum Event {
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # use {rustle_pool::Pool, rustle_session::HostSetup};
-/// # let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+/// # let closed = tokio::net::TcpSocket::new_v4()?; closed.bind("127.0.0.1:0".parse()?)?;
 /// # let way = HostSetup::builder("a@127.0.0.1").without_config_files();
-/// # let way = way.port(port).resolve()?;
+/// # let way = way.port(closed.local_addr()?.port()).resolve()?;
 /// # use rustle_pool::Event;
-/// # let pool = Pool::builder().attempts(1).build()?;
-/// # pool.register("web-1", way);
+/// # let pool = Pool::builder().attempts(1).build()?; pool.register("web-1", way);
 /// let mut events = pool.events();
 /// let _refused = pool.connect("web-1").await;
 /// let Some(Event::Changed(change)) = events.next().await else { return Err("there was one".into()) };

@@ -148,8 +148,7 @@ impl FanOut {
     /// # let way = HostSetup::builder("a@127.0.0.1").without_config_files();
     /// # let way = way.port(silent.local_addr()?.port()).resolve()?;
     /// # use {rustle_pool::ErrorKind, std::time::Duration};
-    /// # let pool = Pool::builder().build()?;
-    /// # pool.register("web-1", way);
+    /// # let pool = Pool::builder().build()?; pool.register("web-1", way);
     /// let mut results = pool.on(["web-1"]).timeout(Duration::from_millis(10)).output("uptime");
     /// let result = results.next().await.ok_or("one for each host")?; // its server says nothing
     /// assert_eq!(result.outcome.unwrap_err().kind(), ErrorKind::TimedOut);

@@ -132,8 +132,7 @@ impl Forward {
     /// # let way = way.option("StrictHostKeyChecking=no").option("UserKnownHostsFile=/dev/null").resolve()?;
     /// # use rustle_pool::{Forward, ForwardBind};
     /// # use tokio::{io::{AsyncReadExt, AsyncWriteExt}, net::TcpStream};
-    /// # let pool = Pool::builder().build()?;
-    /// # pool.register("web-1", way);
+    /// # let pool = Pool::builder().build()?; pool.register("web-1", way);
     /// let forward = Forward::local(ForwardBind::loopback(0), ("db.internal", 5432));
     /// let database = pool.forward("web-1", forward).await?;
     /// let mut said = String::new();
@@ -161,8 +160,7 @@ impl Forward {
     /// # let way = way.option("StrictHostKeyChecking=no").option("UserKnownHostsFile=/dev/null").resolve()?;
     /// # use rustle_pool::{Forward, ForwardBind};
     /// # use tokio::{io::{AsyncReadExt, AsyncWriteExt}, net::TcpStream};
-    /// # let pool = Pool::builder().build()?;
-    /// # pool.register("web-1", way);
+    /// # let pool = Pool::builder().build()?; pool.register("web-1", way);
     /// # let here = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     /// # let local_port = here.local_addr()?.port();
     /// let forward = Forward::remote(ForwardBind::loopback(8080), ("127.0.0.1", local_port));
@@ -192,8 +190,7 @@ impl Forward {
     /// # let way = way.option("StrictHostKeyChecking=no").option("UserKnownHostsFile=/dev/null").resolve()?;
     /// # use rustle_pool::{Forward, ForwardBind};
     /// # use tokio::{io::{AsyncReadExt, AsyncWriteExt}, net::TcpStream};
-    /// # let pool = Pool::builder().build()?;
-    /// # pool.register("web-1", way);
+    /// # let pool = Pool::builder().build()?; pool.register("web-1", way);
     /// let proxy = pool.forward("web-1", Forward::remote_dynamic(ForwardBind::loopback(1080))).await?;
     /// proxy.bound().await?;
     /// # let mut client = server.connect_to_forward(1080).await?;
@@ -228,8 +225,7 @@ impl Forward {
     /// # let way = way.option("StrictHostKeyChecking=no").option("UserKnownHostsFile=/dev/null").resolve()?;
     /// # use rustle_pool::{Forward, ForwardBind};
     /// # use tokio::{io::{AsyncReadExt, AsyncWriteExt}, net::TcpStream};
-    /// # let pool = Pool::builder().build()?;
-    /// # pool.register("web-1", way);
+    /// # let pool = Pool::builder().build()?; pool.register("web-1", way);
     /// let proxy = pool.forward("web-1", Forward::dynamic(ForwardBind::loopback(0))).await?;
     /// let mut client = TcpStream::connect(proxy.addresses()[0]).await?;
     /// client.write_all(b"\x05\x01\x00\x05\x01\x00\x03\x04echo\x00\x50").await?; // to echo:80, by SOCKS 5
@@ -259,8 +255,7 @@ impl Forward {
     /// # use rustle_pool::{Forward, ForwardBind};
     /// # use tokio::{io::{AsyncReadExt, AsyncWriteExt}, net::TcpStream};
     /// # use std::time::Duration;
-    /// # let pool = Pool::builder().build()?;
-    /// # pool.register("web-1", way);
+    /// # let pool = Pool::builder().build()?; pool.register("web-1", way);
     /// let forward = Forward::local(ForwardBind::loopback(0), ("localhost", 80)).park(Duration::from_millis(10));
     /// let web = pool.forward("web-1", forward).await?; // whose server says nothing
     /// let mut client = TcpStream::connect(web.addresses()[0]).await?;
@@ -285,8 +280,7 @@ impl Forward {
     /// # let way = HostSetup::builder("a@127.0.0.1").without_config_files();
     /// # let way = way.port(silent.local_addr()?.port()).resolve()?;
     /// # use rustle_pool::{ErrorKind, Forward, ForwardBind};
-    /// # let pool = Pool::builder().build()?;
-    /// # pool.register("web-1", way);
+    /// # let pool = Pool::builder().build()?; pool.register("web-1", way);
     /// let web = Forward::local(ForwardBind::loopback(0), ("localhost", 80));
     /// let few = pool.forward("web-1", web.clone().max_parked(1)).await?;
     /// let none = pool.forward("web-1", web.max_parked(0)).await;
@@ -310,8 +304,7 @@ impl Forward {
     /// # let way = HostSetup::builder("a@127.0.0.1").without_config_files();
     /// # let way = way.port(silent.local_addr()?.port()).resolve()?;
     /// # use rustle_pool::{ErrorKind, Forward, ForwardBind};
-    /// # let pool = Pool::builder().build()?;
-    /// # pool.register("web-1", way);
+    /// # let pool = Pool::builder().build()?; pool.register("web-1", way);
     /// let web = Forward::local(ForwardBind::loopback(0), ("localhost", 80)).max_clients(0);
     /// assert_eq!(pool.forward("web-1", web).await.unwrap_err().kind(), ErrorKind::Configuration);
     /// # Ok(()) }
@@ -333,8 +326,7 @@ impl Forward {
     /// # use rustle_pool::{Forward, ForwardBind};
     /// # use tokio::{io::{AsyncReadExt, AsyncWriteExt}, net::TcpStream};
     /// # use std::time::Duration;
-    /// # let pool = Pool::builder().build()?;
-    /// # pool.register("web-1", way);
+    /// # let pool = Pool::builder().build()?; pool.register("web-1", way);
     /// let forward = Forward::dynamic(ForwardBind::loopback(0)).handshake(Duration::from_millis(10));
     /// let proxy = pool.forward("web-1", forward).await?;
     /// let mut client = TcpStream::connect(proxy.addresses()[0]).await?; // says nothing
@@ -361,8 +353,7 @@ impl Forward {
     /// # use rustle_pool::{Forward, ForwardBind};
     /// # use tokio::{io::{AsyncReadExt, AsyncWriteExt}, net::TcpStream};
     /// # use std::time::Duration;
-    /// # let pool = Pool::builder().build()?;
-    /// # pool.register("web-1", way);
+    /// # let pool = Pool::builder().build()?; pool.register("web-1", way);
     /// let forward = Forward::local(ForwardBind::loopback(0), ("echo", 7)).grace(Duration::ZERO);
     /// let echo = pool.forward("web-1", forward).await?;
     /// let mut client = TcpStream::connect(echo.addresses()[0]).await?;

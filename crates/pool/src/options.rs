@@ -134,8 +134,7 @@ impl PoolBuilder {
     /// # ["web-1", "web-2"].map(|name| pool.register(name, way.clone()));
     /// let mut connecting = pool.connect_all(["web-1", "web-2"]);
     /// assert!(connecting.next().now_or_never().is_none()); // both are asked for
-    /// let stats = pool.stats().await;
-    /// assert_eq!((stats.connections + stats.connecting, stats.waiting), (1, 2));
+    /// assert_eq!(pool.stats().await.connecting, 1);
     /// # Ok(()) }
     /// ```
     pub fn max_connections(mut self, most: usize) -> Self {
@@ -295,9 +294,9 @@ impl PoolBuilder {
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # use {rustle_pool::Pool, rustle_session::HostSetup};
-    /// # let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    /// # let closed = tokio::net::TcpSocket::new_v4()?; closed.bind("127.0.0.1:0".parse()?)?;
     /// # let way = HostSetup::builder("a@127.0.0.1").without_config_files();
-    /// # let way = way.port(port).resolve()?;
+    /// # let way = way.port(closed.local_addr()?.port()).resolve()?;
     /// let pool = Pool::builder().attempts(1).build()?;
     /// # pool.register("web-1", way);
     /// assert!(pool.get("web-1").await.is_err()); // nothing listens there
@@ -416,7 +415,8 @@ impl PoolBuilder {
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use rustle_pool::Pool;
     ///
-    /// # let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    /// # let closed = tokio::net::TcpSocket::new_v4()?; closed.bind("127.0.0.1:0".parse()?)?;
+    /// # let port = closed.local_addr()?.port();
     /// let pool = Pool::builder().config_file("no_such_file").without_config_files().attempts(1).build()?;
     /// let _refused = pool.get(&format!("ssh://deploy@127.0.0.1:{port}")).await;
     /// let asked_for = &pool.list().await[0];
@@ -436,8 +436,6 @@ impl PoolBuilder {
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # use {rustle_pool::Pool, rustle_session::HostSetup, rustle_testserver::{TestServer, User}};
     /// # let server = TestServer::builder().user(User::new("a").none()).builtins().start().await?;
-    /// # let way = HostSetup::builder("a@127.0.0.1").without_config_files().port(server.port());
-    /// # let way = way.option("StrictHostKeyChecking=no").option("UserKnownHostsFile=/dev/null").resolve()?;
     /// # let way = HostSetup::builder("a@127.0.0.1").without_config_files().port(server.port()).makes_forwards();
     /// # let way = way.option("StrictHostKeyChecking=no").option("UserKnownHostsFile=/dev/null");
     /// let way = way.option("RemoteForward=8080 localhost:3000").resolve()?;

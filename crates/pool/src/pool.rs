@@ -94,10 +94,11 @@ impl Pool {
     /// from now on; its connections are kept as long as they are used, and it is forgotten when nothing is left of it. The
     /// forwards of its configuration end, before those of the other begin; a login to it that is under way brings none any more.
     ///
-    /// A registered name never shares a connection with another name, registered or not, even where both are reached and logged
-    /// in to in the same way. Names that nobody registered do share, where all that the configuration says of the connection is
-    /// the same (host, port, user, keys and the rest: [`HostIdentity`](rustle_session::HostIdentity)); and so do the jump hosts
-    /// that names are reached through, registered or not, with each other and with names that nobody registered.
+    /// A registered name never shares a connection with another name, registered or not, even where both are reached
+    /// and logged in to in the same way. Names that nobody registered do share, where all that the configuration says
+    /// of the connection is the same (host, port, user, keys and the rest:
+    /// [`HostIdentity`](rustle_session::HostIdentity)); and so do the jump hosts that names are reached through,
+    /// registered or not, with each other and with such names.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -257,8 +258,7 @@ impl Pool {
     /// # let way = HostSetup::builder("a@127.0.0.1").without_config_files().port(server.port());
     /// # let way = way.option("StrictHostKeyChecking=no").option("UserKnownHostsFile=/dev/null").resolve()?;
     /// # use std::time::Duration;
-    /// # let pool = Pool::builder().build()?;
-    /// # pool.register("web-1", way);
+    /// # let pool = Pool::builder().build()?; pool.register("web-1", way);
     /// let id = pool.connect("web-1").await?;
     /// # let before = pool.show(id).await?.bytes_sent;
     /// assert!(pool.check(id).await? < Duration::from_secs(5));
@@ -289,8 +289,7 @@ impl Pool {
     /// # let way = HostSetup::builder("a@127.0.0.1").without_config_files().port(server.port());
     /// # let way = way.option("StrictHostKeyChecking=no").option("UserKnownHostsFile=/dev/null").resolve()?;
     /// # use {rustle_pool::Status, std::time::Duration};
-    /// # let pool = Pool::builder().build()?;
-    /// # pool.register("web-1", way);
+    /// # let pool = Pool::builder().build()?; pool.register("web-1", way);
     /// let id = pool.connect("web-1").await?;
     /// pool.disconnect(id, Duration::from_secs(5)).await?;
     /// assert_eq!(pool.show(id).await?.status, Status::Disconnected);
@@ -346,8 +345,7 @@ impl Pool {
     /// # let server = TestServer::builder().user(User::new("a").none()).builtins().start().await?;
     /// # let way = HostSetup::builder("a@127.0.0.1").without_config_files().port(server.port());
     /// # let way = way.option("StrictHostKeyChecking=no").option("UserKnownHostsFile=/dev/null").resolve()?;
-    /// # let pool = Pool::builder().build()?;
-    /// # pool.register("web-1", way);
+    /// # let pool = Pool::builder().build()?; pool.register("web-1", way);
     /// pool.connect("web-1").await?;
     /// # let before = server.record().bytes_in();
     /// pool.network_changed(); // as the system says, or after the machine slept

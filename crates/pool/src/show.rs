@@ -13,8 +13,7 @@ use serde::{Deserialize, Serialize};
 /// # let server = TestServer::builder().user(User::new("a").none()).builtins().start().await?;
 /// # let way = HostSetup::builder("a@127.0.0.1").without_config_files().port(server.port());
 /// # let way = way.option("StrictHostKeyChecking=no").option("UserKnownHostsFile=/dev/null").resolve()?;
-/// # let pool = Pool::builder().build()?;
-/// # pool.register("web-1", way);
+/// # let pool = Pool::builder().build()?; pool.register("web-1", way);
 /// let id = pool.connect("web-1").await?;
 /// assert_eq!(serde_json::to_string(&id)?, id.to_string());
 /// assert_eq!(pool.list().await[0].id, id);
@@ -87,8 +86,7 @@ impl std::fmt::Display for Status {
 /// # let server = TestServer::builder().user(User::new("a").none()).builtins().start().await?;
 /// # let way = HostSetup::builder("a@127.0.0.1").without_config_files().port(server.port());
 /// # let way = way.option("StrictHostKeyChecking=no").option("UserKnownHostsFile=/dev/null").resolve()?;
-/// # let pool = Pool::builder().build()?;
-/// # pool.register("web-1", way);
+/// # let pool = Pool::builder().build()?; pool.register("web-1", way);
 /// # use rustle_pool::Status;
 /// let id = pool.connect("web-1").await?;
 /// let web = pool.show(id).await?;
@@ -141,15 +139,11 @@ pub struct Connection {
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # use {rustle_pool::Pool, rustle_session::HostSetup, rustle_testserver::{TestServer, User}};
 /// # let server = TestServer::builder().user(User::new("a").none()).builtins().start().await?;
-/// # let way = HostSetup::builder("a@127.0.0.1").without_config_files().port(server.port());
-/// # let way = way.option("StrictHostKeyChecking=no").option("UserKnownHostsFile=/dev/null").resolve()?;
 /// # let way = HostSetup::builder("a@127.0.0.1").without_config_files().port(server.port()).makes_forwards();
 /// # let way = way.option("StrictHostKeyChecking=no").option("UserKnownHostsFile=/dev/null");
-/// # let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
-/// # let port = taken.local_addr()?.port();
+/// # let taken = std::net::TcpListener::bind("127.0.0.1:0")?; let port = taken.local_addr()?.port();
 /// let way = way.option(format!("LocalForward=127.0.0.1:{port} db:5432")).resolve()?; // a port in use
-/// # let pool = Pool::builder().build()?;
-/// # pool.register("web-1", way);
+/// # let pool = Pool::builder().build()?; pool.register("web-1", way);
 /// let id = pool.connect("web-1").await?;
 /// let forward = &pool.show(id).await?.forwards[0];
 /// assert_eq!(forward.what, format!("LocalForward 127.0.0.1:{port} db:5432"));
@@ -179,10 +173,8 @@ pub struct ConfiguredForward {
 /// # let server = TestServer::builder().user(User::new("a").none()).builtins().start().await?;
 /// # let way = HostSetup::builder("a@127.0.0.1").without_config_files().port(server.port());
 /// # let way = way.option("StrictHostKeyChecking=no").option("UserKnownHostsFile=/dev/null").resolve()?;
-/// # let pool = Pool::builder().build()?;
-/// # pool.register("web-1", way);
-/// let id = pool.connect("web-1").await?;
-/// for transport in &pool.show(id).await?.transports {
+/// # let pool = Pool::builder().build()?; pool.register("web-1", way);
+/// for transport in &pool.show(pool.connect("web-1").await?).await?.transports {
 ///     println!("{} answers in {:?}", transport.server_version, transport.round_trip);
 ///     assert_eq!((transport.method.as_str(), transport.is_degraded), ("none", false));
 /// }
@@ -227,8 +219,7 @@ pub struct Transport {
 /// # let server = TestServer::builder().user(User::new("a").none()).builtins().start().await?;
 /// # let way = HostSetup::builder("a@127.0.0.1").without_config_files().port(server.port());
 /// # let way = way.option("StrictHostKeyChecking=no").option("UserKnownHostsFile=/dev/null").resolve()?;
-/// # let pool = Pool::builder().build()?;
-/// # pool.register("web-1", way);
+/// # let pool = Pool::builder().build()?; pool.register("web-1", way);
 /// pool.connect("web-1").await?;
 /// let all = pool.list().await;
 /// let mut transports = all.iter().flat_map(|host| &host.transports);
@@ -284,8 +275,7 @@ pub struct Stats {
 /// # let server = TestServer::builder().user(User::new("a").none()).builtins().start().await?;
 /// # let way = HostSetup::builder("a@127.0.0.1").without_config_files().port(server.port());
 /// # let way = way.option("StrictHostKeyChecking=no").option("UserKnownHostsFile=/dev/null").resolve()?;
-/// # let pool = Pool::builder().build()?;
-/// # pool.register("web-1", way);
+/// # let pool = Pool::builder().build()?; pool.register("web-1", way);
 /// pool.get("web-1").await?.output("true").await?;
 /// let web = &pool.stats().await.hosts[0];
 /// assert_eq!((web.name.as_str(), web.connections, web.places.connected, web.losses), ("web-1", 1, 1, 0));
@@ -361,8 +351,16 @@ impl Stalls {
 /// How places were come by.
 ///
 /// ```
-/// let places = rustle_pool::Places::default();
-/// assert_eq!(places.shared + places.queued + places.connected + places.folded, 0);
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use {rustle_pool::Pool, rustle_session::HostSetup, rustle_testserver::{TestServer, User}};
+/// # let server = TestServer::builder().user(User::new("a").none()).builtins().start().await?;
+/// # let way = HostSetup::builder("a@127.0.0.1").without_config_files().port(server.port());
+/// # let way = way.option("StrictHostKeyChecking=no").option("UserKnownHostsFile=/dev/null").resolve()?;
+/// # let pool = Pool::builder().build()?; pool.register("web-1", way);
+/// pool.get("web-1").await?.output("true").await?;
+/// let places = pool.stats().await.hosts[0].places;
+/// assert_eq!((places.connected, places.shared, places.queued), (1, 1, 0));
+/// # Ok(()) }
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -384,11 +382,10 @@ pub struct Places {
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # use {rustle_pool::Pool, rustle_session::HostSetup};
-/// # let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+/// # let closed = tokio::net::TcpSocket::new_v4()?; closed.bind("127.0.0.1:0".parse()?)?;
 /// # let way = HostSetup::builder("a@127.0.0.1").without_config_files();
-/// # let way = way.port(port).resolve()?;
-/// # let pool = Pool::builder().attempts(1).build()?;
-/// # pool.register("web-1", way);
+/// # let way = way.port(closed.local_addr()?.port()).resolve()?;
+/// # let pool = Pool::builder().attempts(1).build()?; pool.register("web-1", way);
 /// let _refused = pool.connect("web-1").await; // nothing listens there
 /// let logins = pool.stats().await.hosts[0].logins;
 /// assert_eq!((logins.failed, logins.retries, logins.succeeded.mean()), (1, 0, None));

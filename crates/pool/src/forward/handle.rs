@@ -78,8 +78,7 @@ impl ForwardHandle {
     /// # let way = HostSetup::builder("a@127.0.0.1").without_config_files().port(server.port());
     /// # let way = way.option("StrictHostKeyChecking=no").option("UserKnownHostsFile=/dev/null").resolve()?;
     /// # use rustle_pool::{Forward, ForwardBind};
-    /// # let pool = Pool::builder().build()?;
-    /// # pool.register("web-1", way);
+    /// # let pool = Pool::builder().build()?; pool.register("web-1", way);
     /// let forward = Forward::remote(ForwardBind::loopback(8080), ("localhost", 3000));
     /// let preview = pool.forward("web-1", forward).await?;
     /// preview.bound().await?; // the server listens
@@ -125,13 +124,12 @@ impl ForwardHandle {
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # use {rustle_pool::Pool, rustle_session::HostSetup};
-    /// # let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    /// # let closed = tokio::net::TcpSocket::new_v4()?; closed.bind("127.0.0.1:0".parse()?)?;
     /// # let way = HostSetup::builder("a@127.0.0.1").without_config_files();
-    /// # let way = way.port(port).resolve()?;
+    /// # let way = way.port(closed.local_addr()?.port()).resolve()?;
     /// # #[cfg(unix)] {
     /// # use rustle_pool::{Forward, ForwardBind};
-    /// # let pool = Pool::builder().build()?;
-    /// # pool.register("web-1", way);
+    /// # let pool = Pool::builder().build()?; pool.register("web-1", way);
     /// # let folder = tempfile::tempdir()?;
     /// # let path = folder.path().join("web.sock");
     /// let forward = Forward::local(ForwardBind::unix(&path), ("localhost", 80));
