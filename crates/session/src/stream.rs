@@ -8,9 +8,10 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::base::{Stream, Writer};
+use crate::base::{End, Stream, Writer};
 use crate::command::checked_end;
 use crate::ending::Ending;
+use crate::error::ErrorKind;
 use crate::session::Lease;
 
 /// A byte stream through the server, made by [`Session::direct_tcpip`](crate::Session::direct_tcpip) or
@@ -57,6 +58,27 @@ impl ForwardStream {
     /// ```
     pub fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.lease.channel().intake().poll_end(cx).map(drop)
+    }
+
+    /// Ready once the stream has ended and is not whole: by the loss of its connection before the far side had said all
+    /// ([`ErrorKind::Disconnected`]), or because it was not read and its buffers ran over ([`ErrorKind::Overrun`]). What came
+    /// before can still be read. Until then the task of `cx` is woken when that happens. For whoever hands the bytes on to
+    /// one who takes none: to read on would tell as well.
+    ///
+    /// ```no_run
+    /// # async fn example(stream: rustle_session::ForwardStream) {
+    /// let why = std::future::poll_fn(|cx| stream.poll_broken(cx)).await;
+    /// println!("{stream:?} is broken: {}", why.code());
+    /// # }
+    /// ```
+    pub fn poll_broken(&self, cx: &mut Context<'_>) -> Poll<ErrorKind> {
+        let intake = self.lease.channel().intake();
+        match ready!(intake.poll_end(cx)) {
+            End::Overrun => Poll::Ready(ErrorKind::Overrun),
+            End::Lost if !intake.eof_seen() => Poll::Ready(ErrorKind::Disconnected),
+            // It never will be.
+            End::Lost | End::Closed | End::Released => Poll::Pending,
+        }
     }
 
     /// The next bytes as they arrived, without copying; `None` at the end.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
-use rustle_session::ForwardStream;
+use rustle_session::{ErrorKind, ForwardStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::forward::near::Near;
@@ -33,8 +33,8 @@ const STEPS_IN_A_ROW: usize = 64;
 pub(super) enum Broken {
     /// The client's connection broke.
     Near(io::Error),
-    /// The connection to the server was lost, or the channel with it.
-    Far(io::Error),
+    /// The connection to the server was lost, or the client did not read what came for it.
+    Far(ErrorKind),
 }
 
 /// Carries until both ways have ended, or nobody is there any more to read what the other side says. `early` is what the
@@ -51,7 +51,14 @@ pub(super) async fn carry(
     let (mut up, mut down) = (OneWay::new(Block::new(early)), OneWay::new(Pieces::default()));
     poll_fn(|cx| {
         up.pass(near, far, &counters.to_server, cx).map_err(Broken::Near)?;
-        down.pass(far, near, &counters.from_server, cx).map_err(Broken::Far)?;
+        let passed = down.pass(far, near, &counters.from_server, cx);
+        // A client that takes nothing is not waited for where it will not hear all.
+        if (passed.is_err() || down.is_held_up())
+            && let Poll::Ready(kind) = far.poll_broken(cx)
+        {
+            return Poll::Ready(Err(Broken::Far(kind)));
+        }
+        passed.map_err(|_| Broken::Far(ErrorKind::Disconnected))?;
         if down.state == State::Over && !up.is_done() && far.poll_closed(cx).is_ready() {
             // All that the far side had to say was said, and it does not listen any more.
             up.state = State::Deaf;
@@ -187,6 +194,13 @@ enum State {
     /// The writer's side takes nothing any more. What comes is dropped, so that the reader's side is not held up in what it
     /// may still want to read.
     Deaf,
+}
+
+impl OneWay<Pieces> {
+    /// Whether there is something that the writer has not taken.
+    fn is_held_up(&self) -> bool {
+        self.state == State::Moving && !self.held.waiting.is_empty()
+    }
 }
 
 impl<H> OneWay<H> {

@@ -108,13 +108,17 @@ impl Job {
             Err(Broken::Near(error)) => {
                 tracing::debug!(host = self.host.name, %error, "this side of a forward broke off");
             }
-            Err(Broken::Far(error)) => {
+            Err(Broken::Far(kind)) => {
                 near.reset();
-                self.counters.went_wrong(Error::new(
-                    ErrorKind::Session(SessionErrorKind::Disconnected),
-                    format!("{}: {error}", self.host.name),
-                    then,
-                ));
+                let (what, hint) = match kind {
+                    SessionErrorKind::Overrun => (
+                        "what came for a client was not read, and its buffers in memory and on disk ran over",
+                        "see why the client does not read, or raise the limits of BufferLimits",
+                    ),
+                    _ => ("the connection was lost before the end of what came for a client", then),
+                };
+                let message = format!("{}: {what}", self.host.name);
+                self.counters.went_wrong(Error::new(ErrorKind::Session(kind), message, hint));
             }
         }
     }

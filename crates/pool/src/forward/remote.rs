@@ -110,7 +110,12 @@ impl Wish {
                 job.closing.run_until_cancelled(job.is_gone(over)).await?;
             }
             let is_over = !may_be_had_later(error.kind());
-            tracing::debug!(host = job.host.name, bind = %self.bind, %error, is_over, "the server does not listen");
+            if self.standing.borrow().error.is_none() {
+                // The first time. ssh warns as well.
+                tracing::warn!(host = job.host.name, bind = %self.bind, %error, is_over, "the server does not listen");
+            } else {
+                tracing::debug!(host = job.host.name, bind = %self.bind, %error, is_over, "the server does not listen yet");
+            }
             let error = Error::of_session(error);
             job.counters.went_wrong(error.clone());
             self.standing.send_modify(|standing| {

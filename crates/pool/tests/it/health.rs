@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use rustle_pool::{Pool, Status};
-use rustle_session::SecretString;
+use rustle_pool::{ErrorKind, Pool, Status};
+use rustle_session::{ErrorKind as SessionErrorKind, SecretString};
 use rustle_testserver::{Cut, Reply};
 
 use crate::support::{
@@ -180,7 +180,7 @@ async fn a_check_finds_a_silent_server_and_ends_what_leads_there() {
     for is_lost in [false, true] {
         let server = server().command("hello", Reply::stdout("hello\n")).start().await.unwrap();
         let pool = pool(&server);
-        pool.register("web", quiet(&server));
+        pool.register("web", quiet(&server).resolve().unwrap());
         let web = pool.get("web").await.unwrap();
         let id = pool.connect("web").await.unwrap();
         assert!(pool.check(id).await.is_ok());
@@ -192,7 +192,12 @@ async fn a_check_finds_a_silent_server_and_ends_what_leads_there() {
         }
         let begun = tokio::time::Instant::now();
         in_fast_motion(async {
-            assert!(pool.check(id).await.is_err());
+            let error = pool.check(id).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Session(SessionErrorKind::Disconnected), "{error}");
+            assert!(
+                error.is_retryable() && error.hint().is_some() && error.to_string().contains("5 s"),
+                "{error:?}"
+            );
             let took = begun.elapsed();
             assert!((Duration::from_secs(5)..Duration::from_secs(7)).contains(&took), "{took:?}");
             let ended = async {

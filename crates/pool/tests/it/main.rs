@@ -27,8 +27,8 @@ mod sharing;
 #[cfg(unix)]
 mod shortage;
 mod shown;
-mod startups;
 mod shutdown;
+mod startups;
 mod support;
 mod traced;
 mod tracing;

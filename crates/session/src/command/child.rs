@@ -463,6 +463,8 @@ pub(crate) fn checked_end(channel: &Channel, bytes: Option<Bytes>) -> io::Result
         return Ok(bytes);
     }
     match channel.intake().end_seen() {
+        // All that there was to say was said before.
+        Some(End::Lost) if channel.intake().eof_seen() => Ok(None),
         Some(End::Lost) => Err(io::Error::new(
             io::ErrorKind::ConnectionAborted,
             "the connection was lost before the end of the stream",

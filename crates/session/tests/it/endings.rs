@@ -1,12 +1,13 @@
 //! Whatever is dropped ends its process and closes its channel; nothing is left on the server.
 
+use std::future::poll_fn;
 use std::time::Duration;
 
 #[cfg(unix)]
 use rustle_session::BufferLimits;
 use rustle_session::{Ended, ErrorKind, Interruption, Reporting, Terminal, TransportOptions, Until};
 use rustle_testserver::{Exit, Fault, Phase, Reply, RequestKind};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{close_and_check, drop_when_struck, login, login_in_memory, server, server_shows};
 #[cfg(unix)]
@@ -434,4 +435,41 @@ async fn a_fault_in_the_middle_of_a_command_is_a_lost_connection_and_no_end_of_f
     assert!(error.is_outcome_unknown() && !error.is_retryable());
     drop((child, stdout, session));
     server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_whose_end_came_before_the_loss_of_the_connection_is_whole() {
+    for is_whole in [true, false] {
+        let says = rustle_testserver::Target::closure(move |mut stream| async move {
+            stream.write_all(b"said").await.unwrap();
+            if is_whole {
+                stream.shutdown().await.unwrap();
+            }
+            // It listens on.
+            let _ = stream.read_to_end(&mut Vec::new()).await;
+        });
+        let server = server().forward_target("there", None, says).start().await.unwrap();
+        let session = login(&server).await;
+        let mut stream = session.direct_tcpip("there", 80).await.unwrap();
+        assert_eq!(stream.chunk().await.unwrap().unwrap(), "said");
+        if is_whole {
+            assert_eq!(stream.chunk().await.unwrap(), None);
+        }
+        let broken = tokio::time::timeout(Duration::from_millis(50), poll_fn(|cx| stream.poll_broken(cx)));
+        assert!(broken.await.is_err(), "it is not yet");
+        server.cut_all(rustle_testserver::Cut::Fin);
+        poll_fn(|cx| stream.poll_closed(cx)).await;
+        let read = stream.read_to_end(&mut Vec::new()).await;
+        if is_whole {
+            assert_eq!(read.unwrap(), 0, "it has ended before");
+            let broken =
+                tokio::time::timeout(Duration::from_millis(50), poll_fn(|cx| stream.poll_broken(cx)));
+            assert!(broken.await.is_err(), "it never will be");
+        } else {
+            assert_eq!(read.unwrap_err().kind(), std::io::ErrorKind::ConnectionAborted);
+            assert_eq!(poll_fn(|cx| stream.poll_broken(cx)).await, ErrorKind::Disconnected);
+        }
+        drop((stream, session));
+        server.stop().await.unwrap();
+    }
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustle_pool::{Pool, Stalls};
-use rustle_session::{BufferLimits, SecretString};
-use rustle_testserver::Target;
+use rustle_pool::{ErrorKind, Pool, Stalls};
+use rustle_session::{BufferLimits, ErrorKind as SessionErrorKind, SecretString};
+use rustle_testserver::{Cut, Target};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::watch;
@@ -216,6 +216,14 @@ async fn a_client_that_reads_nothing_holds_so_much_and_is_ended_while_the_others
     go_on(rounds.clone()).await;
     assert_eq!(pool.stats().await.hosts[0].stalls.overruns, 0);
     has_cost(&pool, |stalls| stalls.overruns == 1).await;
+    // Its place is free, though it reads nothing.
+    let stats = until(&forward, "it has ended", |stats| stats.ended == 1).await;
+    let error = stats.last_error.unwrap();
+    assert_eq!(error.kind(), ErrorKind::Session(SessionErrorKind::Overrun), "{error}");
+    assert!(
+        error.to_string().contains("not read") && error.hint().unwrap().contains("BufferLimits"),
+        "{error:?}"
+    );
     server_shows(&server, "the others alone", |record| record.channels_open() == OTHERS).await;
     go_on(rounds).await;
     end.cancel();
@@ -223,12 +231,34 @@ async fn a_client_that_reads_nothing_holds_so_much_and_is_ended_while_the_others
     assert!(slowest < pause, "{slowest:?}");
     let stalls = pool.stats().await.hosts[0].stalls;
     assert_eq!((stalls.spills, stalls.pauses, stalls.overruns), (0, 1, 1), "{stalls:?}");
+    let stats = until(&forward, "all have ended", |stats| stats.open == 0).await;
+    assert_eq!(stats.ended, OTHERS as u64 + 1);
     // What it reads from here on is not all that there was, and does not look like that.
     is_reset(&mut stalled).await;
-    let stats = until(&forward, "it has ended", |stats| stats.open == 0).await;
-    assert_eq!(stats.ended, OTHERS as u64 + 1);
+    echoes(&mut connect(&forward).await, "after").await;
+    forward.close().await;
+    shut_down_and_check(pool, server).await;
+}
+
+#[tokio::test]
+async fn a_client_that_reads_nothing_keeps_no_place_when_its_connection_is_lost() {
+    let server = server().forward_target("there", None, echoes_or_floods()).start().await.unwrap();
+    let pool = Pool::builder().only_registered().build().unwrap();
+    let buffers = BufferLimits::default().memory(256 * 1024);
+    let way = way(&server).password(SecretString::from("wonderland")).buffers(buffers);
+    pool.register("web", way.resolve().unwrap());
+    let forward = pool.forward("web", to("there")).await.unwrap();
+    let mut other = connect(&forward).await;
+    echoes(&mut other, "before").await;
+    let mut stalled = small(forward.addresses()[0]).await;
+    stalled.write_all(b"flood").await.unwrap();
+    has_cost(&pool, |stalls| stalls.spills == 1).await;
+    server.cut_all(Cut::Rst);
+    let stats = until(&forward, "both have ended", |stats| stats.ended == 2).await;
     let error = stats.last_error.unwrap();
-    assert!(error.to_string().contains("not read"), "{error}");
+    assert_eq!(error.kind(), ErrorKind::Session(SessionErrorKind::Disconnected), "{error}");
+    is_reset(&mut stalled).await;
+    is_reset(&mut other).await;
     echoes(&mut connect(&forward).await, "after").await;
     forward.close().await;
     shut_down_and_check(pool, server).await;
