@@ -1,6 +1,8 @@
 //! Every failure has a message, a code and what to do next.
 
-use rustle_testserver::{Fault, HostKeyKind, Phase, TestServer};
+use std::time::Duration;
+
+use rustle_testserver::{Cut, Fault, HostKeyKind, Phase, TestServer};
 
 use crate::host::{Host, finish, snapshot};
 
@@ -39,6 +41,24 @@ async fn errors_are_json_where_json_is_asked_for() {
     host.write("password", "wrong\n");
     let ran = host.run(&["--format", "json", "exec", "--raw", "web", "--", "true"]).await;
     snapshot!("failure_as_json", host.told(&ran));
+    host.server.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_was_begun_when_the_connection_was_lost_is_told_as_that() {
+    let host = Host::start().await;
+    let arguments = ["--format", "json", "exec", "--raw", "web", "--", "sleep 1000"];
+    let cutting = async {
+        let runs = host.server.wait_until(|record| record.processes_running() == 1, Duration::from_secs(60));
+        runs.await.expect("it runs");
+        host.server.cut_all(Cut::Rst);
+    };
+    let (ran, ()) = tokio::join!(host.run(&arguments), cutting);
+    assert_eq!(ran.code, Some(255));
+    let told: serde_json::Value = serde_json::from_str(ran.stderr.trim()).unwrap();
+    let error = &told["error"];
+    assert_eq!((&error["retryable"], &error["outcome_unknown"]), (&false.into(), &true.into()), "{told}");
+    assert!(error["hint"].as_str().unwrap().starts_with("it may have run"), "{told}");
     host.server.stop().await.unwrap();
 }
 
