@@ -167,6 +167,7 @@ impl Error {
     /// # let way = way.option("StrictHostKeyChecking=no").option("UserKnownHostsFile=/dev/null").resolve()?;
     /// # let pool = Pool::builder().only_registered().build()?; pool.register("web-1", way);
     /// # let time = std::time::Duration::from_millis(500);
+    /// # pool.connect("web-1").await?;
     /// let mut results = pool.on(["web-1", "wev-2"]).timeout(time).output("stall");
     /// while let Some(result) = results.next().await {
     ///     match result.outcome {

@@ -242,10 +242,12 @@ impl Error {
         self.inner.kind.code()
     }
 
-    /// Whether the same call may succeed later with nothing changed; see [`ErrorKind::is_retryable`].
+    /// Whether the same call may succeed later with nothing changed; see [`ErrorKind::is_retryable`]. Never where the
+    /// session's error below it says that it may not.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        self.inner.kind.is_retryable()
+        let below = self.source().and_then(|source| source.downcast_ref::<rustle_session::Error>());
+        self.inner.kind.is_retryable() && below.is_none_or(rustle_session::Error::is_retryable)
     }
 
     /// What was being done: `open`, `read`, `rename`, ….

@@ -5,11 +5,13 @@ use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use rustle_session::{ErrorKind, ForwardStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::sleep;
 
 use crate::forward::near::Near;
 use crate::forward::stats::Counters;
@@ -28,13 +30,16 @@ const PIECES: usize = 64;
 /// So many times a block is read or written one way, and then others have their turn.
 const STEPS_IN_A_ROW: usize = 64;
 
+/// Whether a client that takes nothing has anything to wait for is looked at once in so long.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// Why it ended before both ways had.
 #[derive(Debug)]
 pub(super) enum Broken {
     /// The client's connection broke.
     Near(io::Error),
     /// The connection to the server was lost, or the client did not read what came for it.
-    Far(ErrorKind),
+    Far(ErrorKind, String),
 }
 
 /// Carries until both ways have ended, or nobody is there any more to read what the other side says. `early` is what the
@@ -49,16 +54,31 @@ pub(super) async fn carry(
     counters: &Counters,
 ) -> Result<(), Broken> {
     let (mut up, mut down) = (OneWay::new(Block::new(early)), OneWay::new(Pieces::default()));
+    let mut look = None;
     poll_fn(|cx| {
         up.pass(near, far, &counters.to_server, cx).map_err(Broken::Near)?;
         let passed = down.pass(far, near, &counters.from_server, cx);
-        // A client that takes nothing is not waited for where it will not hear all.
-        if (passed.is_err() || down.is_held_up())
-            && let Poll::Ready(kind) = far.poll_broken(cx)
-        {
-            return Poll::Ready(Err(Broken::Far(kind)));
+        if let Err(error) = passed {
+            return Poll::Ready(Err(Broken::Far(
+                how_broken(far).unwrap_or(ErrorKind::Io),
+                error.to_string(),
+            )));
         }
-        passed.map_err(|_| Broken::Far(ErrorKind::Disconnected))?;
+        if down.is_held_up() && look.is_none() {
+            look = Some((Box::pin(sleep(LOOK)), down.held.given));
+        }
+        while let Some((time, given)) = &mut look
+            && time.as_mut().poll(cx).is_ready()
+        {
+            // A client that takes nothing is not waited for where it will not hear all.
+            if down.is_held_up()
+                && *given == down.held.given
+                && let Some(kind) = how_broken(far)
+            {
+                return Poll::Ready(Err(Broken::Far(kind, "the client takes nothing".to_owned())));
+            }
+            look = down.is_held_up().then(|| (Box::pin(sleep(LOOK)), down.held.given));
+        }
         if down.state == State::Over && !up.is_done() && far.poll_closed(cx).is_ready() {
             // All that the far side had to say was said, and it does not listen any more.
             up.state = State::Deaf;
@@ -66,6 +86,14 @@ pub(super) async fn carry(
         if up.is_done() && down.is_done() { Poll::Ready(Ok(())) } else { Poll::Pending }
     })
     .await
+}
+
+/// How the stream was broken, if it was. Nobody is woken when it is: each packet would wake one who cannot pass it on.
+fn how_broken(far: &ForwardStream) -> Option<ErrorKind> {
+    match far.poll_broken(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(kind) => Some(kind),
+        Poll::Pending => None,
+    }
 }
 
 /// What was read of `R` and not written yet.
@@ -127,6 +155,8 @@ struct Pieces {
     /// None of them is empty.
     waiting: VecDeque<Bytes>,
     came: Vec<Bytes>,
+    /// How many bytes were written.
+    given: u64,
 }
 
 /// Who gives what came in pieces.
@@ -164,6 +194,7 @@ impl<R: InPieces> Held<R> for Pieces {
         }
         let count = self.waiting.len().min(PIECES);
         let written = ready!(Pin::new(writer).poll_write_vectored(cx, &slices[..count]))?;
+        self.given += written as u64;
         let mut left = written;
         while let Some(first) = self.waiting.front_mut()
             && left > 0

@@ -108,16 +108,22 @@ impl Job {
             Err(Broken::Near(error)) => {
                 tracing::debug!(host = self.host.name, %error, "this side of a forward broke off");
             }
-            Err(Broken::Far(kind)) => {
+            Err(Broken::Far(kind, error)) => {
                 near.reset();
                 let (what, hint) = match kind {
                     SessionErrorKind::Overrun => (
                         "what came for a client was not read, and its buffers in memory and on disk ran over",
                         "see why the client does not read, or raise the limits of BufferLimits",
                     ),
-                    _ => ("the connection was lost before the end of what came for a client", then),
+                    SessionErrorKind::Disconnected => {
+                        ("the connection was lost before the end of what came for a client", then)
+                    }
+                    _ => (
+                        "what came for a client could not be kept",
+                        "see whether there is room for temporary files",
+                    ),
                 };
-                let message = format!("{}: {what}", self.host.name);
+                let message = format!("{}: {what}: {error}", self.host.name);
                 self.counters.went_wrong(Error::new(ErrorKind::Session(kind), message, hint));
             }
         }
@@ -171,7 +177,7 @@ impl Job {
                 };
                 // Nobody knows whether the target does not answer, or the server.
                 let is_unanswered = error.kind() == SessionErrorKind::ChannelTimeout;
-                if !(may_be_had_later(error.kind()) || is_unanswered && self.is_gone(over).await) {
+                if !(may_be_had_later(&error) || is_unanswered && self.is_gone(over).await) {
                     return Err(error);
                 }
                 let reason = reason(last.take(), error);
@@ -284,8 +290,8 @@ pub(super) async fn hang_up(near: &mut (impl AsyncRead + AsyncWrite + Unpin), wo
 }
 
 /// Whether it is worth to wait for another answer: not where a target was refused, nor where a login was.
-fn may_be_had_later(kind: SessionErrorKind) -> bool {
-    kind.is_retryable() && kind != SessionErrorKind::ChannelTarget
+fn may_be_had_later(error: &SessionError) -> bool {
+    error.is_retryable() && error.kind() != SessionErrorKind::ChannelTarget
 }
 
 /// Of two failures the one to be told: that the time is over says less than what was wrong before.
@@ -345,18 +351,13 @@ mod tests {
 
     #[test]
     fn nobody_waits_for_another_answer_after_a_refusal() {
-        for kind in
-            [SessionErrorKind::HostUnreachable, SessionErrorKind::Disconnected, SessionErrorKind::NoPlace]
-        {
-            assert!(may_be_had_later(kind), "{kind:?}");
-        }
-        for kind in [
-            SessionErrorKind::ChannelTarget,
-            SessionErrorKind::ChannelProhibited,
-            SessionErrorKind::AuthenticationFailed,
-            SessionErrorKind::HostKeyChanged,
+        assert!(may_be_had_later(&SessionError::no_place("web-1: full", "wait")));
+        for error in [
+            SessionError::never_a_place("web-1: too far", "allow more connections"),
+            SessionError::no_more_places("the pool is shut down", "make another"),
+            rustle_session::Target::parse("ssh://web-1:notaport").unwrap_err(),
         ] {
-            assert!(!may_be_had_later(kind), "{kind:?}");
+            assert!(!may_be_had_later(&error), "{error:?}");
         }
     }
 

@@ -109,7 +109,7 @@ impl Wish {
                 // heard. Where the connection is gone, the next goes over another.
                 job.closing.run_until_cancelled(job.is_gone(over)).await?;
             }
-            let is_over = !may_be_had_later(error.kind());
+            let is_over = !may_be_had_later(&error);
             if self.standing.borrow().error.is_none() {
                 // The first time. ssh warns as well.
                 tracing::warn!(host = job.host.name, bind = %self.bind, %error, is_over, "the server does not listen");
@@ -281,8 +281,9 @@ impl Job {
 
 /// Whether it is worth to ask again: not where a login was refused. A port that is taken comes free, and no answer is none for
 /// good.
-fn may_be_had_later(kind: SessionErrorKind) -> bool {
-    kind.is_retryable() || matches!(kind, SessionErrorKind::RequestRefused | SessionErrorKind::ChannelTimeout)
+fn may_be_had_later(error: &SessionError) -> bool {
+    error.is_retryable()
+        || matches!(error.kind(), SessionErrorKind::RequestRefused | SessionErrorKind::ChannelTimeout)
 }
 
 fn not_permitted(host: &str, port: u16) -> Error {

@@ -169,7 +169,7 @@ fn a_limit_of_nothing_is_refused() {
 #[tokio::test]
 async fn who_waits_in_vain_for_the_one_login_there_is_hears_of_no_limit_that_could_be_raised() {
     let server = server().max_sessions(1).start().await.unwrap();
-    let pool = pool_with(&server, Pool::builder().one_login().patience(Duration::from_millis(300)));
+    let pool = pool_with(&server, Pool::builder().one_login().patience(Duration::from_secs(2)));
     let web = pool.get("web").await.unwrap();
     let holder = web.line("sleep 1000").spawn().await.unwrap();
     let error = web.output("true").await.unwrap_err();

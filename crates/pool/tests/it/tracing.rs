@@ -93,7 +93,7 @@ async fn logins_are_told_with_their_phases_and_places_with_their_lanes_and_waits
 async fn what_fails_is_told_with_its_reason_and_what_comes_next() {
     let traced = Traced::begin();
     let server = server().max_sessions(1).start().await.unwrap();
-    let limits = Pool::builder().max_connections_per_host(1).patience(Duration::from_millis(200));
+    let limits = Pool::builder().max_connections_per_host(1).patience(Duration::from_secs(3));
     let pool = pool_of(&server, "told-full", limits);
     let web = pool.get("told-full").await.unwrap();
     let holder = web.line("sleep 1000").spawn().await.unwrap();
