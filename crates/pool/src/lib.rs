@@ -32,9 +32,9 @@
 //! | connecting | `attempt` |
 //! | connected | `took`, of which `resolve`, `connect`, `handshake`, `authentication`; `round_trip` |
 //! | not connected | `code`, `error`, and what it means for the next attempt: `failure` |
-//! | another attempt comes | `wait` |
+//! | another attempt comes | `wait`, and the connection that failed: `after` |
 //! | changed | `status` |
-//! | a place is given | `lane`, `how` ([`Places`]), `waited` (the queue time), `is_warm`, and how many are still `waiting` |
+//! | a place is given | `lane`, `how` ([`Places`]), `waited` (the queue time), `is_warm`, and how many are `waiting`, with this one where it was |
 //! | no place | `lane`, `waiting`, `code`, `error` |
 //! | the server refused a channel | `error` |
 //! | the server answers | `took`: the round trip |
@@ -44,7 +44,7 @@
 //! | the connection is gone | `was_wanted`, `age`, `bytes_sent`, `bytes_received`, `channels_opened`, the stalls, `error` |
 //!
 //! Forwards tell of what they listen on, of clients that got nowhere, and (`WARN`) of forwards of the configuration that cannot
-//! be made. The connections tell of themselves in the span `ssh` of [`rustle_session`]. Numbers over all of it:
+//! be made, of a server that does not listen for one, the first time, and of a socket's file that cannot be removed. The connections tell of themselves in the span `ssh` of [`rustle_session`]. Numbers over all of it:
 //! [`Pool::stats`].
 
 mod driver;
