@@ -95,6 +95,12 @@ impl Failure {
         self
     }
 
+    /// Of what was begun, nobody knows what became.
+    pub(crate) fn outcome_unknown(mut self) -> Self {
+        self.outcome_unknown = true;
+        self
+    }
+
     /// The lines for a person: what is before the first colon is a label.
     pub(crate) fn lines(&self) -> Vec<(&'static str, String)> {
         let message = match &self.host {

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use self::actions::Waiter;
-use self::probes::{Probe, Probes};
+use self::probes::{Probe, Probes, Sign};
 use self::reasons::{Reasons, failure_of};
 use crate::events::Change;
 use crate::hosts::Hosts;
@@ -90,7 +90,7 @@ enum Done {
     Lost(ConnectionId, Error),
     Probed(Probe),
     /// Whoever wanted to know was told; how long each took that answered.
-    Checked(Vec<(ConnectionId, Option<Duration>)>),
+    Checked(Vec<(ConnectionId, Sign)>),
     Warmed(ConnectionId, Result<OpenedAhead, Error>),
     /// The session with this number that was opened ahead is gone.
     Cooled(ConnectionId, u64),
@@ -163,11 +163,8 @@ impl Driver {
             Done::Lost(connection, error) => self.lost(connection, error),
             Done::Probed(probe) => self.probed(probe),
             Done::Checked(checked) => {
-                for (connection, answered) in checked {
-                    if let Some(took) = answered {
-                        traced::answered(&self.hosts, connection, took);
-                    }
-                    self.showed(connection, answered.is_some());
+                for (connection, sign) in checked {
+                    self.showed(connection, sign);
                 }
             }
             Done::Warmed(connection, Ok(ahead)) => self.warmed(connection, ahead),

@@ -24,8 +24,8 @@
 //!
 //! # Tracing
 //!
-//! What a pool does is told by [`tracing`](https://docs.rs/tracing) events, each with the `host` by its name and the number of
-//! the `connection` ([`Transport::number`]) where there is one. At `DEBUG`, unless another level is named:
+//! What a pool does is told by [`tracing`](https://docs.rs/tracing) events. Those of a host have its name, as `host`, and the
+//! number of the `connection` ([`Transport::number`]) where there is one. At `DEBUG`, unless another level is named:
 //!
 //! | event | fields |
 //! |---|---|
@@ -44,8 +44,8 @@
 //! | the connection is gone | `was_wanted`, `age`, `bytes_sent`, `bytes_received`, `channels_opened`, the stalls, `error` |
 //!
 //! Forwards tell of what they listen on, of clients that got nowhere, and (`WARN`) of forwards of the configuration that cannot
-//! be made, of a server that does not listen for one, the first time, and of a socket's file that cannot be removed. The connections tell of themselves in the span `ssh` of [`rustle_session`]. Numbers over all of it:
-//! [`Pool::stats`].
+//! be made, of a server that does not listen for one, the first time, and of a socket's file that cannot be removed. The
+//! connections tell of themselves in the span `ssh` of [`rustle_session`]. Numbers over all of it: [`Pool::stats`].
 
 mod driver;
 mod error;

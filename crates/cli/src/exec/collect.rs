@@ -70,6 +70,7 @@ pub(super) async fn run(
                 format!("the command wrote more than {LIMIT} bytes, which is all that is kept for JSON");
             Err(Failure::new("SSH_CHANNEL_ERROR", message)
                 .at(target)
+                .outcome_unknown()
                 .hint("leave `--format json` out: output is then passed on as it comes")
                 .into())
         }

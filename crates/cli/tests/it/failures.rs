@@ -63,6 +63,19 @@ async fn a_command_that_was_begun_when_the_connection_was_lost_is_told_as_that()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_wrote_too_much_for_json_is_ended_and_told_to_have_run() {
+    let host = Host::start().await;
+    let ran = host.run(&["--format", "json", "exec", "--raw", "web", "--", "yes"]).await;
+    assert_eq!((ran.code, &*ran.stdout), (Some(255), &b""[..]));
+    let told: serde_json::Value = serde_json::from_str(ran.stderr.trim()).unwrap();
+    let error = &told["error"];
+    assert_eq!((&error["retryable"], &error["outcome_unknown"]), (&false.into(), &true.into()), "{told}");
+    assert!(error["message"].as_str().unwrap().contains("more than 268435456 bytes"), "{told}");
+    host.server.wait_until(|record| record.processes_running() == 0, Duration::from_secs(60)).await.unwrap();
+    host.server.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_port_where_nobody_listens_is_told() {
     let host = Host::start().await;
     // Bound and kept. One that has listened would not do: a process that is just being started may hold a copy of it.

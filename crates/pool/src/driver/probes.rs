@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use rustle_session::{BoxFuture, Session};
+use rustle_session::{BoxFuture, Error as SessionError, ErrorKind, Session};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
@@ -53,20 +53,42 @@ impl Watched {
     }
 }
 
-/// A question, and what came of it.
+/// A question, and what came of it so far.
 pub(super) struct Probe {
     connection: ConnectionId,
-    begun: Instant,
     outcome: Outcome,
 }
 
 enum Outcome {
-    Answered,
+    Known(Sign),
+    /// Not yet; this is the rest of the wait.
+    Late(BoxFuture<'static, Sign>),
+}
+
+/// What a server that was asked gave of itself.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Sign {
+    /// It answered, after so long.
+    Answered(Duration),
     /// The answer stands behind what the server sends, or the question behind what it is sent.
     Behind,
-    /// Not yet; this is the rest of the wait.
-    Late(BoxFuture<'static, bool>),
     Silent,
+    /// The connection was lost meanwhile, which is told by itself.
+    Lost,
+}
+
+impl Sign {
+    fn of(answer: std::result::Result<Duration, SessionError>) -> Self {
+        match answer {
+            Ok(took) => Self::Answered(took),
+            Err(error) if error.kind() == ErrorKind::Disconnected => Self::Lost,
+            Err(_unanswered) => Self::Silent,
+        }
+    }
+
+    fn is_of_life(self) -> bool {
+        matches!(self, Self::Answered(_) | Self::Behind)
+    }
 }
 
 impl Probes {
@@ -177,7 +199,7 @@ impl Driver {
             if self.probes.is_silent(connection, received) {
                 self.probe(connection, GONE);
             } else {
-                self.showed(connection, true);
+                self.lives(connection);
             }
         }
     }
@@ -202,52 +224,60 @@ impl Driver {
             return;
         }
         self.begin(async move {
-            let (sent, begun) = (Sent::now(&session), Instant::now());
-            let mut asked: BoxFuture<'static, bool> = Box::pin(async move { session.ping().await.is_ok() });
+            let sent = Sent::now(&session);
+            let mut asked: BoxFuture<'static, Sign> = Box::pin(async move { Sign::of(session.ping().await) });
             let outcome = match timeout(LATE, &mut asked).await {
-                Ok(true) => Outcome::Answered,
-                Err(_late) if sent.is_moving() => Outcome::Behind,
-                Err(_late) if !more.is_zero() => {
-                    Outcome::Late(Box::pin(async move { matches!(timeout(more, asked).await, Ok(true)) }))
+                Ok(sign) => Outcome::Known(sign),
+                Err(_late) if sent.is_moving() => Outcome::Known(Sign::Behind),
+                Err(_late) if more.is_zero() => Outcome::Known(Sign::Silent),
+                Err(_late) => {
+                    Outcome::Late(Box::pin(async move { timeout(more, asked).await.unwrap_or(Sign::Silent) }))
                 }
-                Ok(false) | Err(_) => Outcome::Silent,
             };
-            Done::Probed(Probe { connection, begun, outcome })
+            Done::Probed(Probe { connection, outcome })
         });
     }
 
     pub(super) fn probed(&mut self, probe: Probe) {
-        let Probe { connection, begun, outcome } = probe;
+        let Probe { connection, outcome } = probe;
         match outcome {
-            Outcome::Answered | Outcome::Behind | Outcome::Silent => {
-                let is_alive = !matches!(outcome, Outcome::Silent);
-                if matches!(outcome, Outcome::Answered) {
-                    traced::answered(&self.hosts, connection, begun.elapsed());
-                }
-                self.probes.end_question(connection, is_alive);
-                self.showed(connection, is_alive);
+            Outcome::Known(sign) => {
+                self.probes.end_question(connection, sign.is_of_life());
+                self.showed(connection, sign);
             }
             Outcome::Late(rest) => {
                 if self.hosts.set_degraded(connection, true) {
                     traced::is_late(&self.hosts, connection, true);
                     self.tell(Event::Degraded { connection });
                 }
-                self.begin(async move {
-                    let outcome = if rest.await { Outcome::Answered } else { Outcome::Silent };
-                    Done::Probed(Probe { connection, begun, outcome })
-                });
+                self.begin(
+                    async move { Done::Probed(Probe { connection, outcome: Outcome::Known(rest.await) }) },
+                );
             }
         }
     }
 
-    /// A server is there, or it is not.
-    pub(super) fn showed(&mut self, connection: ConnectionId, is_alive: bool) {
-        if !is_alive {
-            if let Some(session) = self.hosts.session(connection) {
-                traced::is_silent(&self.hosts, connection);
-                session.abort();
+    /// What a server that was asked showed: who gives no sign is not waited for any longer.
+    pub(super) fn showed(&mut self, connection: ConnectionId, sign: Sign) {
+        match sign {
+            Sign::Answered(took) => {
+                traced::answered(&self.hosts, connection, took);
+                self.lives(connection);
             }
-        } else if self.hosts.set_degraded(connection, false) {
+            Sign::Behind => self.lives(connection),
+            Sign::Silent => {
+                if let Some(session) = self.hosts.session(connection) {
+                    traced::is_silent(&self.hosts, connection);
+                    session.abort();
+                }
+            }
+            Sign::Lost => {}
+        }
+    }
+
+    /// A server is there.
+    fn lives(&mut self, connection: ConnectionId) {
+        if self.hosts.set_degraded(connection, false) {
             traced::is_late(&self.hosts, connection, false);
             self.tell(Event::Recovered { connection });
         }
@@ -263,17 +293,17 @@ impl Driver {
         self.begin(async move {
             let asked = sessions.into_iter().map(async |(connection, session)| {
                 let sent = Sent::now(&session);
-                let answered = match timeout(LATE, session.ping()).await {
-                    Ok(answered) => answered.map_err(Error::of_session),
-                    Err(_late) if sent.is_moving() => Ok(LATE),
-                    Err(_late) => Err(Error::silent(session.target(), LATE)),
+                let (sign, answer) = match timeout(LATE, session.ping()).await {
+                    Ok(answer) => (Sign::of(answer.clone()), answer.map_err(Error::of_session)),
+                    Err(_late) if sent.is_moving() => (Sign::Behind, Ok(LATE)),
+                    Err(_late) => (Sign::Silent, Err(Error::silent(session.target(), LATE))),
                 };
-                (connection, answered)
+                ((connection, sign), answer)
             });
             let (mut slowest, mut checked) = (Ok(Duration::ZERO), Vec::new());
-            for (connection, answered) in join_all(asked).await {
-                checked.push((connection, answered.as_ref().ok().copied()));
-                slowest = match (slowest, answered) {
+            for (sign, answer) in join_all(asked).await {
+                checked.push(sign);
+                slowest = match (slowest, answer) {
                     (Ok(slowest), Ok(took)) => Ok(slowest.max(took)),
                     (Err(error), _) | (_, Err(error)) => Err(error),
                 };

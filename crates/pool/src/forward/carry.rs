@@ -38,8 +38,9 @@ const LOOK: Duration = Duration::from_secs(1);
 pub(super) enum Broken {
     /// The client's connection broke.
     Near(io::Error),
-    /// The connection to the server was lost, or the client did not read what came for it.
-    Far(ErrorKind, String),
+    /// The connection to the server was lost, or what came for the client could not be kept for it; with the system's own words
+    /// where those say why.
+    Far(ErrorKind, Option<io::Error>),
 }
 
 /// Carries until both ways have ended, or nobody is there any more to read what the other side says. `early` is what the
@@ -59,10 +60,8 @@ pub(super) async fn carry(
         up.pass(near, far, &counters.to_server, cx).map_err(Broken::Near)?;
         let passed = down.pass(far, near, &counters.from_server, cx);
         if let Err(error) = passed {
-            return Poll::Ready(Err(Broken::Far(
-                how_broken(far).unwrap_or(ErrorKind::Io),
-                error.to_string(),
-            )));
+            let kind = how_broken(far).unwrap_or(ErrorKind::Io);
+            return Poll::Ready(Err(Broken::Far(kind, (kind == ErrorKind::Io).then_some(error))));
         }
         if down.is_held_up() && look.is_none() {
             look = Some((Box::pin(sleep(LOOK)), down.held.given));
@@ -75,7 +74,7 @@ pub(super) async fn carry(
                 && *given == down.held.given
                 && let Some(kind) = how_broken(far)
             {
-                return Poll::Ready(Err(Broken::Far(kind, "the client takes nothing".to_owned())));
+                return Poll::Ready(Err(Broken::Far(kind, None)));
             }
             look = down.is_held_up().then(|| (Box::pin(sleep(LOOK)), down.held.given));
         }

@@ -123,7 +123,8 @@ impl Job {
                         "see whether there is room for temporary files",
                     ),
                 };
-                let message = format!("{}: {what}: {error}", self.host.name);
+                let why = error.map(|error| format!(": {error}")).unwrap_or_default();
+                let message = format!("{}: {what}{why}", self.host.name);
                 self.counters.went_wrong(Error::new(ErrorKind::Session(kind), message, hint));
             }
         }

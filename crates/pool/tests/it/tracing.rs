@@ -161,3 +161,45 @@ async fn each_look_and_each_silence_is_told() {
     drop(web);
     shut_down_and_check(pool, server).await;
 }
+
+#[tokio::test]
+async fn who_was_asked_and_did_not_answer_is_told_to_answer_no_more_than_to_be_silent() {
+    const HOST: &str = "told-check";
+    let traced = Traced::begin();
+    // What a channel's window holds takes ten seconds: the answer stands behind it.
+    let server = server().network(Network::new().rate(200_000)).start().await.unwrap();
+    let pool = pool_of(&server, HOST, Pool::builder());
+    let web = pool.get(HOST).await.unwrap();
+    let id = pool.connect(HOST).await.unwrap();
+    let mut moving = web.line("yes").spawn().await.unwrap();
+    let mut output = moving.take_stdout().unwrap();
+    let reading = async { while let Ok(Some(_)) = output.chunk().await {} };
+    in_fast_motion(async {
+        let asking = async {
+            server_shows(&server, "a full link", |record| record.bytes_out() > 2 << 20).await;
+            assert_eq!(
+                pool.check(id).await.unwrap(),
+                Duration::from_secs(5),
+                "that is when it is no longer waited for"
+            );
+            let lost = async {
+                tokio::time::sleep(Duration::from_secs(2)).await;
+                server.cut_all(Cut::Rst);
+            };
+            server.stall();
+            let (checked, ()) = tokio::join!(pool.check(id), lost);
+            checked.unwrap_err();
+        };
+        tokio::join!(asking, reading)
+    })
+    .await;
+    server.resume();
+    while told(&traced, HOST, "the connection is gone").is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    for message in ["the server answers", "the server does not answer: the connection is ended"] {
+        assert!(told(&traced, HOST, message).is_empty(), "{message}");
+    }
+    drop((output, moving, web));
+    shut_down_and_check(pool, server).await;
+}

@@ -46,7 +46,6 @@ async fn start(
             modes: &terminal.modes,
         };
         answers.ask(&channel, session, request, "a terminal (pty-req)").await?;
-        lease.set_ending(Ending::HangUp);
     }
     let mut group = None;
     match (&command.what, line) {
@@ -59,18 +58,14 @@ async fn start(
         (_, Some(line)) => {
             group = reporting_group(command, session)?.map(Arc::new);
             let whole = whole_line(command, &line, &variables.in_line, group.as_deref())?;
-            if command.terminal.is_none() {
-                lease.set_ending(Ending::Process(group.clone()));
-            }
+            lease.set_ending(Ending::Process(group.clone()));
             let request = Request::Exec { command: &whole };
             answers
                 .ask_for_program(&channel, session, request, "to run the command (exec)", is_asked)
                 .await?;
         }
         (_, None) => {
-            if command.terminal.is_none() {
-                lease.set_ending(Ending::Process(None));
-            }
+            lease.set_ending(Ending::Process(None));
             let request = Request::Shell;
             answers.ask_for_program(&channel, session, request, "a login shell (shell)", is_asked).await?;
         }
@@ -80,12 +75,15 @@ async fn start(
         return Err(session.gone_error("exec").await);
     }
     if let Err(error) = answers.check(&channel, session, is_asked).await {
-        if error.kind() == ErrorKind::RequestRefused {
-            // Nothing runs; or what was to have a terminal runs without one, and no end of that hangs up on it.
-            let may_run = is_asked.load(Ordering::Relaxed);
-            lease.set_ending(if may_run { Ending::Process(group) } else { Ending::Close });
+        if error.kind() == ErrorKind::RequestRefused && !is_asked.load(Ordering::Relaxed) {
+            // Nothing runs.
+            lease.set_ending(Ending::Close);
         }
         return Err(error);
+    }
+    if command.terminal.is_some() {
+        // Only now is it known to have one: without, no end of the channel hangs up on it.
+        lease.set_ending(Ending::HangUp);
     }
     let mut child = Child::new(lease, session.clone(), group, command.timeout, command.until);
     if is_asked.load(Ordering::Relaxed) {

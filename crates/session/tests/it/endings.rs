@@ -6,7 +6,7 @@ use std::time::Duration;
 #[cfg(unix)]
 use rustle_session::BufferLimits;
 use rustle_session::{Ended, ErrorKind, Interruption, Reporting, Terminal, TransportOptions, Until};
-use rustle_testserver::{Exit, Fault, Phase, Reply, RequestKind};
+use rustle_testserver::{Exit, Fault, Network, Phase, Reply, RequestKind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{close_and_check, drop_when_struck, login, login_in_memory, server, server_shows};
@@ -413,6 +413,27 @@ async fn a_command_that_runs_without_the_terminal_that_was_refused_is_ended_by_a
     let terminal = Terminal::new("xterm", 80, 24);
     let error = session.line("sleep 1000").terminal(terminal).spawn().await.unwrap_err();
     assert!(error.kind() == ErrorKind::RequestRefused && error.is_outcome_unknown(), "{error:?}");
+    server_shows(&server, "the signal", |record| !record.signals().is_empty()).await;
+    server_shows(&server, "no process", |record| record.processes_running() == 0).await;
+    close_and_check(session, server).await;
+}
+
+#[tokio::test]
+async fn a_command_whose_terminal_nobody_knows_of_is_ended_by_a_signal() {
+    let server = server().network(Network::new()).start().await.unwrap();
+    let session = login(&server).await;
+    server.add_fault(Fault::refuse_request(RequestKind::Pty).once());
+    // Dropped when it runs, long before the answers are here.
+    server.set_network(Network::new().round_trip(Duration::from_secs(1))).unwrap();
+    let terminal = Terminal::new("xterm", 80, 24);
+    let running =
+        async { server_shows(&server, "a process", |record| record.processes_running() == 1).await };
+    tokio::select! {
+        biased;
+        () = running => {}
+        _ = session.line("sleep 1000").terminal(terminal).spawn() => panic!("answered at once"),
+    }
+    server.set_network(Network::new()).unwrap();
     server_shows(&server, "the signal", |record| !record.signals().is_empty()).await;
     server_shows(&server, "no process", |record| record.processes_running() == 0).await;
     close_and_check(session, server).await;
