@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustle_pool::{Forward, ForwardBind, ForwardHandle, HostStats, Pool};
-use rustle_session::{AgentSource, HostSetup, SecretString};
+use rustle_session::{AgentSource, HostSetup, HostSetupBuilder, SecretString};
 use rustle_testserver::{Network, Reply, TestServer};
 use tempfile::NamedTempFile;
 use tokio::net::TcpListener;
@@ -27,7 +27,7 @@ use self::draw::Draw;
 use self::held::{Held, Memory};
 use self::tally::Tally;
 use self::users::{User, echo_all};
-use crate::support::{server, server_shows, setup};
+use crate::support::{server, server_shows, way};
 
 /// Servers, the last of which is known by its key, and has another one now and then.
 const SERVERS: usize = 4;
@@ -107,7 +107,8 @@ async fn trouble(pool: &Pool, seed: u64, length: Duration, target: u16) -> Tally
     let names: Arc<[String]> = (0..SERVERS).map(|number| format!("web-{number}")).collect();
     let (mut forwards, mut comings) = (Vec::new(), Vec::new());
     for (number, server) in servers.iter().enumerate() {
-        let setup = if number == SERVERS - 1 { known_by(server, &known) } else { setup(server) };
+        let setup = if number == SERVERS - 1 { known_by(server, &known) } else { way(server) };
+        let setup = setup.password(SecretString::from("wonderland")).resolve().unwrap();
         pool.register(&names[number], setup);
         let forward = Forward::local(ForwardBind::loopback(0), ("127.0.0.1", target)).park(PATIENCE);
         forwards.push(pool.forward(&names[number], forward).await.unwrap());
@@ -145,7 +146,7 @@ async fn trouble(pool: &Pool, seed: u64, length: Duration, target: u16) -> Tally
 }
 
 /// How a server is reached whose key is in a file, and no other will do.
-fn known_by(server: &TestServer, known: &NamedTempFile) -> HostSetup {
+fn known_by(server: &TestServer, known: &NamedTempFile) -> HostSetupBuilder {
     HostSetup::builder("alice@127.0.0.1")
         .without_config_files()
         .port(server.port())
@@ -154,9 +155,6 @@ fn known_by(server: &TestServer, known: &NamedTempFile) -> HostSetup {
         .option(format!("UserKnownHostsFile={}", known.path().display()))
         .option("GlobalKnownHostsFile=none")
         .option("PubkeyAuthentication=no")
-        .password(SecretString::from("wonderland"))
-        .resolve()
-        .unwrap()
 }
 
 /// Now that all is well, it is for those who ask; and of what was before nothing is left.

@@ -141,7 +141,7 @@ async fn a_name_of_a_host_on_the_way_that_means_two_hosts_is_two_ways() {
 #[tokio::test]
 async fn more_hosts_than_one_connection_carries_take_turns_on_it_where_there_is_one_login() {
     let way = Way::new().await;
-    let pool = way.pool_of(Pool::builder().one_login().patience(Duration::from_secs(60)), 70);
+    let pool = way.pool_of(Pool::builder().one_login().patience(Duration::from_secs(180)), 70);
     greet(&pool, (0..70).map(|n| format!("near-{n}"))).await;
     let [bastion, _, web] = way.accepted();
     assert!(bastion == 1 && web >= 70, "{bastion} {web}");

@@ -166,7 +166,7 @@ async fn in_one_login_a_stalled_reader_costs_the_others_one_pause_and_is_ended()
 
 #[tokio::test]
 async fn with_lanes_a_stalled_reader_costs_the_others_nothing() {
-    let pause = Duration::from_secs(2);
+    let pause = Duration::from_secs(6);
     let server = flooding_server().await;
     let pool = pool(&server, Pool::builder(), pause);
     let web = pool.get("web").await.unwrap();

@@ -83,11 +83,11 @@ async fn a_server_that_is_short_of_something_is_told_from_one_without_sessions()
 #[tokio::test]
 async fn who_waits_in_vain_is_told_which_limit_it_was() {
     let server = server().max_sessions(1).start().await.unwrap();
-    let limits = Pool::builder().max_connections_per_host(1).patience(Duration::from_millis(300));
+    let limits = Pool::builder().max_connections_per_host(1).patience(Duration::from_secs(60));
     let pool = pool_with(&server, limits);
     let web = pool.get("web").await.unwrap();
     let holder = web.line("sleep 1000").spawn().await.unwrap();
-    let error = web.output("true").await.unwrap_err();
+    let error = Box::pin(in_fast_motion(web.output("true"))).await.unwrap_err();
     assert_eq!((error.kind(), error.code()), (SessionErrorKind::NoPlace, "POOL_EXHAUSTED"), "{error}");
     assert!(error.to_string().contains("connections to the host"), "{error}");
     assert!(error.hint().unwrap().contains("max_connections_per_host") && error.is_retryable());
@@ -169,10 +169,10 @@ fn a_limit_of_nothing_is_refused() {
 #[tokio::test]
 async fn who_waits_in_vain_for_the_one_login_there_is_hears_of_no_limit_that_could_be_raised() {
     let server = server().max_sessions(1).start().await.unwrap();
-    let pool = pool_with(&server, Pool::builder().one_login().patience(Duration::from_secs(2)));
+    let pool = pool_with(&server, Pool::builder().one_login().patience(Duration::from_secs(60)));
     let web = pool.get("web").await.unwrap();
     let holder = web.line("sleep 1000").spawn().await.unwrap();
-    let error = web.output("true").await.unwrap_err();
+    let error = Box::pin(in_fast_motion(web.output("true"))).await.unwrap_err();
     assert_eq!((error.kind(), error.code()), (SessionErrorKind::NoPlace, "POOL_EXHAUSTED"), "{error}");
     assert!(error.to_string().contains("another login would ask") && error.is_retryable(), "{error}");
     assert!(!error.hint().unwrap().contains("max_connections_per_host"), "{error:?}");

@@ -47,8 +47,10 @@ pub(crate) fn place(server: &TestServer) -> String {
     format!("  HostName 127.0.0.1\n  Port {}\n", server.port())
 }
 
+/// A login may take long on a busy machine, and longer [in fast motion](in_fast_motion).
 pub(crate) fn setup(server: &TestServer) -> HostSetup {
-    way(server).password(SecretString::from("wonderland")).resolve().unwrap()
+    let way = way(server).connect_timeout(Duration::from_secs(600));
+    way.password(SecretString::from("wonderland")).resolve().unwrap()
 }
 
 /// A pool that knows the server as `web`.

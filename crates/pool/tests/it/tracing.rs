@@ -70,6 +70,9 @@ async fn logins_are_told_with_their_phases_and_places_with_their_lanes_and_waits
     let holder = web.line("sleep 1000").spawn().await.unwrap();
     let id = pool.connect(HOST).await.unwrap();
     assert!(pool.check(id).await.unwrap() >= Duration::from_millis(20));
+    while told(&traced, HOST, "the server answers").is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     let answers = told(&traced, HOST, "the server answers");
     assert!(seconds(&answers[0], "took") >= 0.02, "{answers:?}");
     let waiting = tokio::time::timeout(Duration::from_millis(300), web.output("hello"));
@@ -93,11 +96,11 @@ async fn logins_are_told_with_their_phases_and_places_with_their_lanes_and_waits
 async fn what_fails_is_told_with_its_reason_and_what_comes_next() {
     let traced = Traced::begin();
     let server = server().max_sessions(1).start().await.unwrap();
-    let limits = Pool::builder().max_connections_per_host(1).patience(Duration::from_secs(3));
+    let limits = Pool::builder().max_connections_per_host(1).patience(Duration::from_secs(60)).attempts(50);
     let pool = pool_of(&server, "told-full", limits);
     let web = pool.get("told-full").await.unwrap();
     let holder = web.line("sleep 1000").spawn().await.unwrap();
-    web.output("true").await.unwrap_err();
+    Box::pin(in_fast_motion(web.output("true"))).await.unwrap_err();
     let no_place = &told(&traced, "told-full", "no place")[0];
     assert_eq!((&*no_place.fields["lane"], &*no_place.fields["code"]), ("Shared", "POOL_EXHAUSTED"));
     assert_eq!(no_place.fields["waiting"], "1", "{no_place:?}");
@@ -112,7 +115,7 @@ async fn what_fails_is_told_with_its_reason_and_what_comes_next() {
     // It comes to an end with the time of who asks.
     server.pause_listening().await.unwrap();
     pool.register("told-away", setup(&server));
-    pool.get("told-away").await.unwrap_err();
+    Box::pin(in_fast_motion(pool.get("told-away"))).await.unwrap_err();
     let away = told(&traced, "told-away", "not connected");
     assert_eq!(away[0].fields["failure"], "Transient", "{away:?}");
     let again = &told(&traced, "told-away", "another attempt comes")[0];
@@ -166,8 +169,8 @@ async fn each_look_and_each_silence_is_told() {
 async fn who_was_asked_and_did_not_answer_is_told_to_answer_no_more_than_to_be_silent() {
     const HOST: &str = "told-check";
     let traced = Traced::begin();
-    // What a channel's window holds takes ten seconds: the answer stands behind it.
-    let server = server().network(Network::new().rate(200_000)).start().await.unwrap();
+    // What a channel's window holds takes 40 seconds: the answer stands behind it.
+    let server = server().network(Network::new().rate(50_000)).start().await.unwrap();
     let pool = pool_of(&server, HOST, Pool::builder());
     let web = pool.get(HOST).await.unwrap();
     let id = pool.connect(HOST).await.unwrap();
@@ -176,7 +179,7 @@ async fn who_was_asked_and_did_not_answer_is_told_to_answer_no_more_than_to_be_s
     let reading = async { while let Ok(Some(_)) = output.chunk().await {} };
     in_fast_motion(async {
         let asking = async {
-            server_shows(&server, "a full link", |record| record.bytes_out() > 2 << 20).await;
+            server_shows(&server, "a full link", |record| record.bytes_out() > 1 << 20).await;
             assert_eq!(
                 pool.check(id).await.unwrap(),
                 Duration::from_secs(5),

@@ -177,8 +177,25 @@ async fn a_server_that_changes_its_mind_in_the_middle_of_a_question_asks_for_not
     server.stop().await.unwrap();
 }
 
-#[tokio::test]
-async fn cve_2025_26466_a_flood_before_the_login_is_not_kept() {
+/// In a process of its own, so that what it holds is its own too.
+#[test]
+fn cve_2025_26466_a_flood_before_the_login_is_not_kept() {
+    const NAME: &str = "attacks::cve_2025_26466_a_flood_before_the_login_is_not_kept";
+    const ALONE: &str = "RUSTLE_TEST_ALONE";
+    if std::env::var_os(ALONE).is_some() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        return runtime.block_on(floods_before_the_login());
+    }
+    let ran = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", NAME, "--nocapture"])
+        .env(ALONE, "1")
+        .output()
+        .unwrap();
+    let (said, complained) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+    assert!(ran.status.success() && said.contains("1 passed"), "{}\n{said}\n{complained}", ran.status);
+}
+
+async fn floods_before_the_login() {
     const FLOOD: u64 = 256 << 20;
     for number in [PING, message::IGNORE, 77] {
         let sent = Arc::new(AtomicU64::new(0));

@@ -269,7 +269,7 @@ async fn where_a_connection_is_gone_a_command_goes_over_another() {
 
 #[tokio::test]
 async fn a_place_is_taken_until_the_server_has_answered_an_open_that_nobody_waits_for_any_more() {
-    let late = Fault::withhold_channel_open().for_time(Duration::from_secs(1)).nth(1);
+    let late = Fault::withhold_channel_open().for_time(Duration::from_secs(5)).nth(1);
     let server = server().fault(late).start().await.unwrap();
     let session = login(&server).await;
     let chooser = Chooser::new(&[&session]);

@@ -9,6 +9,7 @@ mod trees;
 use std::fs::File;
 use std::future::IntoFuture as _;
 use std::io::{Seek as _, SeekFrom, Write as _};
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,12 +72,14 @@ impl Scene {
         Self { way, here, there, server, line, session, sftp }
     }
 
+    /// Over one channel: by itself it would take more where the round trip is long, as on a busy machine.
     fn transfer(&self) -> Transfer {
-        match self.way {
+        let transfer = match self.way {
             Way::Get => self.sftp.get("app", self.here.path("back")).atomic(),
             Way::PutInPlace => self.sftp.put(self.here.path("from"), "app"),
             Way::PutAtomic => self.sftp.put(self.here.path("from"), "app").atomic(),
-        }
+        };
+        transfer.channels(NonZeroUsize::MIN)
     }
 
     /// Moves it, with something done on the server between the loss of its connection and the next one.

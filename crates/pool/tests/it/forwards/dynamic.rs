@@ -91,7 +91,8 @@ async fn what_is_said_too_early_is_not_lost() {
 async fn a_program_is_told_why_it_is_not_connected() {
     let server = targets().start().await.unwrap();
     let pool = pool_with(&server, Pool::builder().attempts(1));
-    let forward = pool.forward("web", Forward::dynamic(anywhere()).park(Duration::from_millis(300)));
+    pool.connect("web").await.unwrap();
+    let forward = pool.forward("web", Forward::dynamic(anywhere()).park(Duration::from_secs(3)));
     let forward = forward.await.unwrap();
     let bind = vec![5, 2, 0, 1, 192, 0, 2, 7, 0, 80];
     let unknown = vec![5, 1, 0, 2, 0, 0];

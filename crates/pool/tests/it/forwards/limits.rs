@@ -182,7 +182,7 @@ async fn a_client_that_reads_nothing_holds_so_much_and_is_ended_while_the_others
     /// A packet that was begun, and the headers of all.
     const PACKETS: u64 = 128 * 1024;
 
-    let pause = Duration::from_secs(5);
+    let pause = Duration::from_secs(10);
     let server = server().forward_target("there", None, echoes_or_floods()).start().await.unwrap();
     let pool = Pool::builder().only_registered().build().unwrap();
     let buffers = BufferLimits::default().memory(CHANNEL).disk(0).pause(pause);

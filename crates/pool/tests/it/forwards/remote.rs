@@ -111,9 +111,9 @@ async fn whoever_may_not_listen_is_told_and_asks_again() {
     assert_eq!(error.kind(), ErrorKind::Session(SessionErrorKind::RequestRefused), "{error}");
     assert!(error.to_string().contains("8080"), "{error}");
     assert!(!forward.is_bound() && forward.port().is_none());
-    let stats = until(&forward, "it is asked again", |stats| stats.asked_again == 1).await;
+    let stats = until(&forward, "it is asked again", |stats| stats.asked_again >= 1).await;
     assert!(stats.last_error.is_some());
-    server_shows(&server, "two questions", |record| record.forwards().len() == 2).await;
+    server_shows(&server, "two questions", |record| record.forwards().len() >= 2).await;
     assert_eq!(server.record().connections_accepted(), 1);
     forward.close().await;
     shut_down_and_check(pool, server).await;

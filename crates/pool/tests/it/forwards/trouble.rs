@@ -83,7 +83,7 @@ async fn a_client_waits_so_long_and_is_hung_up_on() {
     let server = targets().start().await.unwrap();
     let pool = pool_with(&server, Pool::builder().attempts(1));
     goes_away(&server).await;
-    let park = Duration::from_millis(400);
+    let park = Duration::from_secs(3);
     let forward = pool.forward("web", to("echo").park(park)).await.unwrap();
     let begun = std::time::Instant::now();
     let mut client = connect(&forward).await;
@@ -216,6 +216,7 @@ async fn for_all_who_are_not_answered_their_connection_is_asked_once() {
 async fn a_server_that_opens_nothing_is_not_waited_for_any_longer() {
     let server = targets().fault(rustle_testserver::Fault::withhold_channel_open()).start().await.unwrap();
     let pool = pool(&server);
+    pool.connect("web").await.unwrap();
     let forward = pool.forward("web", to("echo").park(Duration::from_millis(300))).await.unwrap();
     let mut client = connect(&forward).await;
     assert_eq!(rest(&mut client).await.unwrap(), b"");

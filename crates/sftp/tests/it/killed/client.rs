@@ -131,8 +131,11 @@ async fn killed_at(points: usize, case: Case, work: &str) {
         let what = format!("{work} {point}, killed after {polls} polls");
         let completed = run(&server, work, &sides.here.path(""), polls).await;
         killed += usize::from(completed.is_none());
-        let first = *total.get_or_insert_with(|| completed.unwrap());
-        assert!(first > 5, "{first} polls are no places to be killed at");
+        // An idle machine polls more often than a busy one: the last that came to its end says how often.
+        if let Some(polls) = completed {
+            assert!(total.is_some() || polls > 5, "{polls} polls are no places to be killed at");
+            total = Some(polls.max(6));
+        }
         is_over(&server, &what).await;
         let there = target.read("app");
         let is_new = there == bytes;
@@ -193,7 +196,7 @@ async fn a_client_that_is_killed_in_a_sync_leaves_old_files_or_new_ones() {
             let what = format!("{work} {point}, killed after {polls} polls");
             let completed = run(&server, work, here.path(), polls).await;
             killed += usize::from(completed.is_none());
-            total.get_or_insert_with(|| completed.unwrap());
+            total = completed.map(|polls| polls.max(6)).or(total);
             is_over(&server, &what).await;
             for (name, content) in files(target) {
                 let one_of_both = new.get(&name) == Some(&content) || before.get(&name) == Some(&content);
