@@ -185,7 +185,7 @@ impl DialOptions {
         self
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, target_os = "linux"))]
     fn attempt_delay(mut self, delay: Duration) -> Self {
         self.attempt_delay = delay;
         self
