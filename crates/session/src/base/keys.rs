@@ -11,7 +11,7 @@ mod short_scalar;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use russh::keys::signature::Signer;
+use russh::keys::signature::{self, Signer, Verifier};
 use russh::keys::{self, decode_secret_key};
 use ssh_key::encoding::Encode;
 use ssh_key::private::{Ed25519Keypair, KeypairData};
@@ -139,8 +139,8 @@ pub(crate) fn verify(
     public: &PublicKey,
     data: &[u8],
     signature: &ssh_key::Signature,
-) -> Result<(), keys::signature::Error> {
-    keys::signature::Verifier::verify(public, data, signature)
+) -> Result<(), signature::Error> {
+    Verifier::verify(public, data, signature)
 }
 
 /// The key could not sign: its parts do not belong together.
